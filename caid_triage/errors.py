@@ -1,0 +1,69 @@
+"""What can go wrong, in one tree.
+
+    CaidTriageError            every error of this package; carries its exit code
+    |-- UsageError        2    a command was asked for something it cannot do
+    |-- SourceError       4    an evidence source could not be opened
+    |-- HashSetError      5    a hash set was refused
+    |-- CaseError         6    the case folder is locked, full, damaged or of a newer schema
+    |-- VerificationError 7    a check of an audit chain, report or image failed
+    `-- EvidenceError          a fault of the evidence: becomes a Problem, the scan goes on
+
+An ``EvidenceError`` never ends a command: the place that meets it turns it into a
+``model.Problem`` with the same ``step``, ``code`` and ``detail`` (docs/problem-codes.md).
+Every other error stops the command with its exit code (docs/exit-codes.md). Anything not in
+this tree is a bug of ours: exit code 1.
+
+Messages say what happened, to which file, and what to do next. They never quote a hash list.
+"""
+
+from __future__ import annotations
+
+
+class CaidTriageError(Exception):
+    """An error that this package raises on purpose; ``exit_code`` is what the command ends with."""
+
+    exit_code = 1
+
+
+class UsageError(CaidTriageError):
+    """The command or call was asked for something it cannot do (exit code 2)."""
+
+    exit_code = 2
+
+
+class SourceError(CaidTriageError):
+    """An evidence source could not be opened (exit code 4)."""
+
+    exit_code = 4
+
+
+class HashSetError(CaidTriageError):
+    """A hash set was refused; nothing was imported (exit code 5)."""
+
+    exit_code = 5
+
+
+class CaseError(CaidTriageError):
+    """The case folder is locked, full, damaged or of a newer schema (exit code 6)."""
+
+    exit_code = 6
+
+
+class VerificationError(CaidTriageError):
+    """An audit chain, a report or an image does not verify (exit code 7)."""
+
+    exit_code = 7
+
+
+class EvidenceError(CaidTriageError):
+    """A fault of the evidence: recorded as a Problem, the scan goes on.
+
+    ``step`` is where (open, walk, read, identify, decode, hash, match), ``code`` a stable
+    word from docs/problem-codes.md, ``detail`` one plain sentence.
+    """
+
+    def __init__(self, step: str, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.step = step
+        self.code = code
+        self.detail = detail

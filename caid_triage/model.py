@@ -1,0 +1,290 @@
+"""The nouns of the pipeline, as frozen dataclasses. Imports nothing of ours.
+
+Exhibit -> EvidenceSource -> Volume -> FileEntry -> ScanRecord -> Match -> Decision
+
+Hashes are bytes, times are aware UTC datetimes, sizes and offsets are bytes. What could not be
+found is ``None`` and a :class:`Problem` says why; it is never "", -1 or an all-zero hash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """How a FileEntry was found."""
+
+    ALLOCATED = "allocated"
+    DELETED = "deleted"
+    ORPHAN = "orphan"
+    CARVED = "carved"
+    SLACK = "slack"
+    EMBEDDED = "embedded"
+
+
+class Kind(StrEnum):
+    """What the content is, by its bytes (never by its name)."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    OTHER = "other"
+
+
+class MatchKind(StrEnum):
+    """How a record met an entry of a hash set."""
+
+    EXACT = "exact"
+    NEAR = "near"
+    VIDEO = "video"
+
+
+class Role(StrEnum):
+    """What membership of a hash set means."""
+
+    NOTABLE = "notable"
+    KNOWN_GOOD = "known-good"
+
+
+class Severity(StrEnum):
+    """Whether a Problem means something was not examined, or is only worth knowing.
+
+    ``PROBLEM`` turns the exit code to 3; ``NOTE`` does not. Both are written to every report.
+    """
+
+    PROBLEM = "problem"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a value is missing: where in the pipeline, a stable documented code, one sentence.
+
+    ``exhibit``, ``source``, ``volume`` and ``path`` say where it happened; the narrower ones are
+    "" where the problem is wider than that (a whole source has no volume and no path).
+    """
+
+    step: str
+    code: str
+    detail: str
+    severity: Severity = Severity.PROBLEM
+    exhibit: str = ""
+    source: str = ""
+    volume: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileTimes:
+    """The four times of a file, aware UTC, ``None`` where the file system does not keep one.
+
+    ``zone_note`` says how far UTC is true: "" for file systems that store UTC (NTFS, ext, HFS+),
+    "local time, zone unknown" for FAT, whose local times are carried as if they were UTC, and so on.
+    """
+
+    created: datetime | None = None
+    modified: datetime | None = None
+    accessed: datetime | None = None
+    changed: datetime | None = None
+    zone_note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """LOCATOR and metadata of one occurrence of a file: never a handle.
+
+    ``number`` counts the entries of one source in walk order from 0; with an unchanged source it
+    is the same in every run, so a resumed scan knows what is done. ``locator`` is what the
+    source needs to open the content again (opaque to everybody else, JSON-able integers).
+    ``size`` is None where it cannot be known, e.g. a deleted name whose metadata was reused.
+    ``readable`` is False when no content can belong to this entry; ``problems`` then says why.
+    """
+
+    exhibit: str
+    source: str
+    volume: str
+    number: int
+    path: str
+    raw_path: bytes
+    state: State
+    size: int | None
+    times: FileTimes = FileTimes()
+    inode: int | None = None
+    stream: str = ""
+    physical_offset: int | None = None
+    locator: tuple[int, ...] = ()
+    readable: bool = True
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def parent_path(self) -> str:
+        """The display path of the folder that holds the file ("/" for the root).
+
+        A stream's colon belongs to the name: the parent of ``/a/b.dll:here`` is ``/a``.
+        """
+        head, _, _ = self.path.rpartition("/")
+        return head or "/"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A partition or the whole of a source that carries one file system (or should).
+
+    ``name`` is "p1", "p2" ... in the order of the partition table, "p0" when there is no table,
+    "" for a folder. ``file_system`` is "" when none was understood. ``status`` is one of
+    ``examined``, ``not-understood``, ``encrypted``, ``unreadable``, ``empty`` (no bytes but zeros).
+    """
+
+    name: str
+    offset: int
+    length: int
+    description: str
+    file_system: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What an EvidenceSource is: how it was opened, how big, what its acquisition recorded.
+
+    ``kind`` is "raw", "split-raw", "ewf", "directory" or "device". ``size`` is the bytes of the
+    disk it represents (of all files, for a directory: None until walked). ``acquisition`` holds the
+    stored facts of the container as text: ``md5``, ``sha1``, ``case_number`` and the like.
+    """
+
+    exhibit: str
+    source: str
+    kind: str
+    size: int | None
+    segments: tuple[str, ...] = ()
+    acquisition: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """MD5 (16 bytes), SHA-1 (20) and SHA-256 (32) of the whole content, taken in one read."""
+
+    md5: bytes
+    sha1: bytes
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PerceptualHash:
+    """A hash of what a picture looks like.
+
+    ``algorithm`` is "pdq" (32 bytes, ``quality`` 0..100) or "phash" (8 bytes, quality None), or a
+    plug-in's name. ``frame_time`` is seconds into a video, None for a still.
+    """
+
+    algorithm: str
+    value: bytes
+    quality: int | None = None
+    frame_time: float | None = None
+
+
+class DecodeState(StrEnum):
+    """What became of the picture: each is counted in the report."""
+
+    DECODED = "decoded"
+    PARTIAL = "partial"
+    REFUSED = "refused"
+    UNDECODABLE = "undecodable"
+    NOT_MEDIA = "not-media"
+    NOT_ATTEMPTED = "not-attempted"
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What examining one content found: everything of a ScanRecord that its bytes decide.
+
+    ``digests`` is None only with a Problem that says why. ``media_type`` is a MIME type by
+    content ("application/octet-stream" when nothing is recognised); ``width`` x ``height`` are
+    stored pixels (EXIF orientation not applied). ``bytes_read`` is what was really read.
+    """
+
+    digests: Digests | None
+    bytes_read: int
+    kind: Kind = Kind.OTHER
+    media_type: str = "application/octet-stream"
+    decode_state: DecodeState = DecodeState.NOT_MEDIA
+    width: int | None = None
+    height: int | None = None
+    duration_s: float | None = None
+    hashes: tuple[PerceptualHash, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRecord:
+    """The outcome for one FileEntry: exactly one each (law 1)."""
+
+    entry: FileEntry
+    examination: Examination
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The problems of walking to the file and of examining it, in that order."""
+        return self.entry.problems + self.examination.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A code in a named scheme, and what a report may print of it.
+
+    ``label`` is what is printed: the scheme's word when the scheme is confirmed, else
+    "code N (scheme NAME not confirmed)" or "code N (scheme unknown)". ``severity`` orders
+    categories (higher is graver; None when the scheme does not know the code).
+    """
+
+    code: str
+    label: str
+    scheme: str
+    severity: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One record met one entry of one hash set.
+
+    ``algorithm`` is the strongest that agrees (sha256, sha1, md5) or the perceptual one;
+    ``distance`` and ``threshold`` are bits, 0 and 0 for exact. ``contradicted`` says that a
+    weaker digest agrees while a stronger one of the same entry does not (an MD5 collision or a
+    corrupt row): such a match is shown, never counted.
+    """
+
+    match_kind: MatchKind
+    algorithm: str
+    distance: int
+    threshold: int
+    category: Category
+    hashset: str
+    generation: str
+    role: Role
+    media_id: str
+    record_row: int
+    contradicted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row of a hash-set file that could not be used, where it stands, and why.
+
+    ``position`` is "byte N" or "line N" of ``file``. The row's own text is not kept: it may be
+    a hash of a victim's picture.
+    """
+
+    file: str
+    position: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An examiner's grade over a proposal: who, when (aware UTC), which category, why."""
+
+    examiner: str
+    decided: datetime
+    category: Category
+    note: str = ""
