@@ -1,0 +1,1 @@
+"""Make small benign exhibits whose truth is known, in pure Python: no mkfs, no root, any platform."""
