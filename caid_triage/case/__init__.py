@@ -1,0 +1,1 @@
+"""4 KEEP: the case folder. The only package that speaks SQL."""

@@ -1,0 +1,71 @@
+"""Counting files by category: the one place that decides which category a file counts under.
+
+A file counts once: under its strongest kind of match (exact, then near, then video: leads are never mixed into exact
+counts), and there under the gravest category (severity, highest first; categories the scheme does not know last).
+Known-good and contradicted matches never count.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from caid_triage.case.rows import CountRow, TallyRow
+from caid_triage.model import Kind, MatchKind, State
+
+PROPOSED = """
+CREATE TEMP TABLE proposed AS
+SELECT entry_id, match_kind, category_id FROM (
+    SELECT m.entry_id, m.match_kind, m.category_id, row_number() OVER (
+        PARTITION BY m.entry_id
+        ORDER BY CASE m.match_kind WHEN 'exact' THEN 0 WHEN 'near' THEN 1 ELSE 2 END,
+                 c.severity DESC NULLS LAST, c.code, c.scheme, c.label
+    ) AS place
+    FROM file_match m JOIN category c ON c.id = m.category_id JOIN hashset h ON h.id = m.hashset_id
+    WHERE h.role = 'notable' AND m.contradicted = 0
+) WHERE place = 1
+"""
+
+PLACES = "CASE e.state WHEN 'allocated' THEN 'live' WHEN 'deleted' THEN 'deleted' ELSE 'other' END"
+
+# A content without a digest is unique by itself.
+FIGURES = "count(*), count(DISTINCT coalesce(e.sha256, e.id))"
+JOINED = "FROM proposed p JOIN entry e ON e.id = p.entry_id JOIN category c ON c.id = p.category_id"
+GRAVEST_FIRST = "c.severity DESC NULLS LAST, c.code, c.scheme, c.label"
+KINDS_IN_ORDER = "CASE e.kind WHEN 'image' THEN 0 WHEN 'video' THEN 1 ELSE 2 END"
+
+
+def propose_once(connection: sqlite3.Connection) -> None:
+    """Work out each matched file's category into a temporary table, once a connection."""
+    if not connection.execute("SELECT 1 FROM temp.sqlite_schema WHERE name = 'proposed'").fetchone():
+        connection.execute(PROPOSED)
+        connection.execute("CREATE UNIQUE INDEX temp.proposed_entry ON proposed (entry_id)")
+
+
+def count_rows(connection: sqlite3.Connection) -> Iterator[CountRow]:
+    """Files and unique contents by category, kind, state and kind of match, gravest first."""
+    propose_once(connection)
+    rows = connection.execute(
+        f"""SELECT c.code, c.label, c.scheme, e.kind, e.state, p.match_kind, {FIGURES} {JOINED}
+        GROUP BY c.id, e.kind, e.state, p.match_kind
+        ORDER BY p.match_kind, {GRAVEST_FIRST}, {KINDS_IN_ORDER}, e.state"""
+    )
+    for code, label, scheme, kind, state, match_kind, files, unique in rows:
+        yield CountRow(code, label, scheme, Kind(kind), State(state), MatchKind(match_kind), files, unique)
+
+
+def tally_rows(connection: sqlite3.Connection) -> Iterator[TallyRow]:
+    """The cells of the report's count table: by category and over all, by place and over all places."""
+    propose_once(connection)
+    for per_category in (True, False):
+        for place in (PLACES, "'all'"):
+            category = "c.code, c.label, c.scheme, c.severity" if per_category else "NULL, '', '', NULL"
+            group = "c.id, " if per_category else ""
+            order = f"{GRAVEST_FIRST}, " if per_category else ""
+            rows = connection.execute(
+                f"""SELECT {category}, e.kind, p.match_kind, {place} AS place, {FIGURES} {JOINED}
+                GROUP BY {group}e.kind, p.match_kind, place
+                ORDER BY p.match_kind, {order}{KINDS_IN_ORDER}, place"""
+            )
+            for code, label, scheme, severity, kind, match_kind, where, files, unique in rows:
+                yield TallyRow(code, label, scheme, severity, Kind(kind), MatchKind(match_kind), where, files, unique)

@@ -1,0 +1,64 @@
+"""From the database's rows to the typed rows of rows.py: one reader for all of them, by the names of the fields."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from caid_triage.case.encode import Row, moment, whole_back
+from caid_triage.model import Kind, MatchKind, State
+
+T = TypeVar("T")
+
+
+def parent_path(path: str) -> str:
+    """The display path of the folder that holds the file ("/" for the root)."""
+    return path.rpartition("/")[0] or "/"
+
+
+def codes(joined: str | None) -> tuple[str, ...]:
+    """Problem codes from their ";"-joined form, each once, in order."""
+    return () if joined is None else tuple(dict.fromkeys(joined.split(";")))
+
+
+# What is stored otherwise than it is handed out. ``parent_path`` is selected as the path.
+BY_FIELD: Mapping[str, Callable[[Any], Any]] = {
+    "state": State,
+    "kind": Kind,
+    "match_kind": MatchKind,
+    "size": whole_back,
+    "offset": whole_back,
+    "length": whole_back,
+    "physical_offset": whole_back,
+    "created": moment,
+    "modified": moment,
+    "accessed": moment,
+    "changed": moment,
+    "started": moment,
+    "finished": moment,
+    "parent_path": parent_path,
+    "problems": codes,
+    "segments": lambda value: tuple(json.loads(value)),
+    "acquisition": json.loads,
+    "coverage": json.loads,
+    "complete": bool,
+}
+
+
+def reader(row_type: type[T]) -> Callable[[Row], T]:
+    """A function that makes a ``row_type`` of a row whose columns are its fields in order.
+
+    Use only on types whose fields called like one of BY_FIELD are stored that way.
+    """
+    names = [field.name for field in fields(row_type)]  # type: ignore[arg-type]
+    steps = [(place, BY_FIELD[name]) for place, name in enumerate(names) if name in BY_FIELD]
+
+    def read(row: Row) -> T:
+        values = list(row)
+        for place, convert in steps:
+            values[place] = convert(values[place])
+        return row_type(*values)
+
+    return read

@@ -1,0 +1,56 @@
+"""One writer a case: an operating-system lock, which the death of its process releases by itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from caid_triage.case.schema import storage_faults
+from caid_triage.errors import CaseError
+
+LOCK_FILE = "case.lock"
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(handle: BinaryIO) -> None:
+        handle.seek(0)
+        msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+
+    def _give_back(handle: BinaryIO) -> None:
+        handle.seek(0)
+        msvcrt.locking(handle.fileno(), msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _take(handle: BinaryIO) -> None:
+        fcntl.flock(handle.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _give_back(handle: BinaryIO) -> None:
+        fcntl.flock(handle.fileno(), fcntl.LOCK_UN)
+
+
+class CaseLock:
+    """The right to write to a case; held until released or until the process ends.
+
+    The lock is on the open file, not on its existence: a file left behind by a dead process blocks nobody.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        with storage_faults(folder):
+            handle = (folder / LOCK_FILE).open("ab")
+        try:
+            _take(handle)
+        except OSError as fault:
+            handle.close()
+            message = f"the case in {folder} is in use by another process; wait until that has ended, then run again"
+            raise CaseError(message) from fault
+        self._handle = handle
+
+    def release(self) -> None:
+        """Let another process write to the case. May be called twice."""
+        if not self._handle.closed:
+            _give_back(self._handle)
+            self._handle.close()

@@ -1,0 +1,88 @@
+"""Reading stored records back: whole batches for matching again, and a small map of what is done for resuming."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from operator import itemgetter
+
+from caid_triage.case.encode import ENTRY_COLUMNS, Row, entry_id, record_of, split_entry_id, whole_back
+from caid_triage.case.schema import NUMBER_BITS
+from caid_triage.errors import CaseError
+from caid_triage.model import FileEntry, ScanRecord
+
+
+def source_range(source_id: int) -> tuple[int, int]:
+    """First id of a source's entries and the first after them."""
+    return source_id << NUMBER_BITS, (source_id + 1) << NUMBER_BITS
+
+
+def stored_records(connection: sqlite3.Connection, batch: int) -> Iterator[tuple[int, list[ScanRecord]]]:
+    """Every stored record again, in report order, as (source id, at most ``batch`` records of it)."""
+    for source_id, exhibit, name in connection.execute("SELECT id, exhibit, name FROM source ORDER BY id").fetchall():
+        low, high = source_range(source_id)
+        while rows := connection.execute(
+            f"SELECT {ENTRY_COLUMNS} FROM entry WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",  # noqa: S608
+            (low, high, batch),
+        ).fetchall():
+            span = rows[0][0], rows[-1][0]
+            hashes = _by_entry(connection, "perceptual_hash", span)
+            problems = _by_entry(connection, "entry_problem", span)
+            yield (
+                source_id,
+                [record_of(row, exhibit, name, hashes.get(row[0], ()), problems.get(row[0], ())) for row in rows],
+            )
+            low = rows[-1][0] + 1
+
+
+def _by_entry(connection: sqlite3.Connection, table: str, span: tuple[int, int]) -> dict[int, list[Row]]:
+    found: dict[int, list[Row]] = {}
+    rows = connection.execute(
+        f"SELECT * FROM {table} WHERE entry_id BETWEEN ? AND ? ORDER BY entry_id, position",  # noqa: S608
+        span,
+    )
+    for row in rows:
+        found.setdefault(row[0], []).append(row)
+    return found
+
+
+class DoneEntries:
+    """Which entries of a source are stored already: one bit each, so a million take 125 KB."""
+
+    def __init__(self, connection: sqlite3.Connection, source_id: int) -> None:
+        self._connection = connection
+        self._source_id = source_id
+        low, high = source_range(source_id)
+        (last,) = connection.execute("SELECT max(id) FROM entry WHERE id >= ? AND id < ?", (low, high)).fetchone()
+        self._bits = bytearray(0 if last is None else (split_entry_id(last)[1] >> 3) + 1)
+        self._count = 0
+        for identity in map(
+            itemgetter(0), connection.execute("SELECT id FROM entry WHERE id >= ? AND id < ?", (low, high))
+        ):
+            number = identity - low
+            self._bits[number >> 3] |= 1 << (number & 7)
+            self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, number: int) -> bool:
+        byte = number >> 3
+        return byte < len(self._bits) and bool(self._bits[byte] >> (number & 7) & 1)
+
+    def holds(self, entry: FileEntry) -> bool:
+        """Whether this walked entry is stored; CaseError when another file is stored under its number."""
+        if entry.number not in self:
+            return False
+        row = self._connection.execute(
+            "SELECT raw_path, stream, size, state, path FROM entry WHERE id = ?",
+            (entry_id(self._source_id, entry.number),),
+        ).fetchone()
+        raw_path, stream, size, state, path = row
+        if (raw_path, stream, whole_back(size), state) != (entry.raw_path, entry.stream, entry.size, entry.state.value):
+            message = (
+                f"source {entry.source} of exhibit {entry.exhibit} has changed since the scan began: entry "
+                f"{entry.number} was {path}, now it is {entry.path}; scan it into a new case"
+            )
+            raise CaseError(message)
+        return True

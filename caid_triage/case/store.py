@@ -1,0 +1,356 @@
+"""Making a case and writing to it: one writer, one transaction a batch, nothing half stored.
+
+A batch holds the records, their hashes, problems and matches, and how far the walk has come. A process killed at any
+moment leaves a case of whole batches; the next scan asks :meth:`CaseWriter.done` what it may skip.
+"""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from caid_triage.case.audit import AUDIT_FILE, AuditChain, canonical_json
+from caid_triage.case.encode import (
+    INSERT_ENTRY,
+    Row,
+    entry_id,
+    entry_row,
+    hash_rows,
+    microseconds,
+    problem_rows,
+    text,
+    whole,
+)
+from caid_triage.case.lock import LOCK_FILE, CaseLock
+from caid_triage.case.matches import MatchTable, RecordedBatch
+from caid_triage.case.records import DoneEntries, stored_records
+from caid_triage.case.rows import CaseHeader, MatchChange
+from caid_triage.case.schema import (
+    DATABASE,
+    check_schema,
+    connect_for_writing,
+    create_tables,
+    holds_case,
+    make_durable,
+    storage_faults,
+)
+from caid_triage.case.view import read_header
+from caid_triage.errors import CaseError
+from caid_triage.model import Match, Problem, ScanRecord, SourceInfo, Volume
+from caid_triage.version import __version__
+
+# What a creation that died half way may leave behind, none of it a case.
+LEFTOVERS = frozenset({DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm", LOCK_FILE, AUDIT_FILE})
+DEPENDENCIES = "click ijson imagehash jinja2 libewf-python numpy opencv-python-headless pillow pytsk3 rich"
+
+
+def tool_versions() -> dict[str, object]:
+    """Name and version of this tool, of Python and of the libraries results depend on (None: not installed)."""
+    return {
+        "name": "caid-triage",
+        "version": __version__,
+        "python": platform.python_version(),
+        "dependencies": {name: _version(name) for name in DEPENDENCIES.split()},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def create_case(folder: Path, header: CaseHeader) -> CaseWriter:
+    """Make a new case in a folder that does not exist or is empty, and open it for writing."""
+    with storage_faults(folder):
+        if folder.exists() and not folder.is_dir():
+            raise CaseError(f"{folder} is a file, not a folder; choose another name for the case")
+        if holds_case(folder):
+            raise CaseError(f"{folder} already holds a case; open that, or choose another folder")
+        if folder.exists() and {path.name for path in folder.iterdir()} - LEFTOVERS:
+            raise CaseError(f"{folder} is not empty and holds no case; choose an empty or a new folder for the case")
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = CaseLock(folder)
+    try:
+        if holds_case(folder):
+            raise CaseError(f"{folder} already holds a case; open that, or choose another folder")
+        for name in LEFTOVERS - {LOCK_FILE}:
+            (folder / name).unlink(missing_ok=True)
+        with storage_faults(folder):
+            connection = connect_for_writing(folder / DATABASE)
+            create_tables(connection, _header_row(header))
+        return CaseWriter(folder, lock, connection)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _header_row(header: CaseHeader) -> tuple[str, ...]:
+    tool = dict(header.tool) or tool_versions()
+    options = canonical_json(dict(header.options))
+    return text(header.reference), text(header.operation), text(header.examiner), options, canonical_json(tool)
+
+
+def open_case_for_writing(folder: Path) -> CaseWriter:
+    """Open an existing case as its one writer; CaseError when it is in use, of a newer schema, or no case."""
+    if not (folder / DATABASE).is_file():
+        raise CaseError(f"there is no case in {folder} (no {DATABASE}); check the folder's name")
+    lock = CaseLock(folder)
+    try:
+        with storage_faults(folder):
+            connection = connect_for_writing(folder / DATABASE)
+            check_schema(connection, folder)
+        return CaseWriter(folder, lock, connection)
+    except BaseException:
+        lock.release()
+        raise
+
+
+class CaseWriter:
+    """The one process that may change a case. Use it as a context manager, or call :meth:`close`."""
+
+    def __init__(self, folder: Path, lock: CaseLock, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self._lock = lock
+        self._connection = connection
+        self._matches = MatchTable(connection)
+        with storage_faults(folder):
+            make_durable(connection)
+            self.header: CaseHeader = read_header(connection)
+            self._audit = AuditChain(folder, connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the case as one file at rest and let others write. May be called twice."""
+        try:
+            # A case at rest is one file that opens from read-only media too. With a reader on it, it stays in WAL mode.
+            self._connection.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.Error:
+            pass
+        finally:
+            self._connection.close()
+            self._lock.release()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with storage_faults(self.folder):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._matches.forget_categories()
+                # SQLite has rolled back by itself after some faults (no space left): a second time would be an error.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    # -- sources ------------------------------------------------------------------------------------------------------
+
+    def add_source(self, info: SourceInfo, fingerprint: Mapping[str, object]) -> int:
+        """Tell the case of a source and get its id; the same source again (a resumed scan) gets the same id.
+
+        ``fingerprint`` is what tells one source from another under the same name: size, kind, stored hashes.
+        """
+        mark = canonical_json(dict(fingerprint))
+        with self._transaction() as connection:
+            known = connection.execute(
+                "SELECT id, fingerprint FROM source WHERE exhibit = ? AND name = ?", (info.exhibit, info.source)
+            ).fetchone()
+            if known is not None:
+                if known[1] != mark:
+                    message = (
+                        f"the case in {self.folder} has another source named {info.source} for exhibit {info.exhibit}; "
+                        "use a new case, or another exhibit reference"
+                    )
+                    raise CaseError(message)
+                return int(known[0])
+            columns = (
+                text(info.exhibit),
+                text(info.source),
+                info.kind,
+                whole(info.size),
+                canonical_json(list(info.segments)),
+                canonical_json(dict(info.acquisition)),
+                mark,
+            )
+            rows = connection.execute(
+                "INSERT INTO source (exhibit, name, kind, size, segments, acquisition, fingerprint, coverage, walked, "
+                "examined, stored, finished) VALUES (?, ?, ?, ?, ?, ?, ?, '{}', 0, 0, 0, 0) RETURNING id",
+                columns,
+            ).fetchall()
+            return int(rows[0][0])
+
+    def set_volumes(
+        self, source_id: int, volumes: Sequence[Volume], problems: Sequence[Problem], coverage: Mapping[str, int]
+    ) -> None:
+        """Store the volumes, the source-level problems and the bytes by kind, in place of earlier ones."""
+        rows = [
+            (
+                source_id,
+                place,
+                text(v.name),
+                whole(v.offset),
+                whole(v.length),
+                text(v.description),
+                v.file_system,
+                v.status,
+            )
+            for place, v in enumerate(volumes)
+        ]
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM volume WHERE source_id = ?", (source_id,))
+            connection.executemany("INSERT INTO volume VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            connection.execute("DELETE FROM wide_problem WHERE source_id = ? AND origin = 'source'", (source_id,))
+            self._add_wide_problems(source_id, "source", problems)
+            mark = (canonical_json(dict(coverage)), source_id)
+            connection.execute("UPDATE source SET coverage = ? WHERE id = ?", mark)
+
+    def finish_source(self, source_id: int, walked: int, examined: int) -> None:
+        """State the scan's own count of the source: with the rows stored it makes the conservation line."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE source SET walked = ?, examined = ?, finished = 1 WHERE id = ?", (walked, examined, source_id)
+            )
+
+    def add_problems(self, problems: Sequence[Problem], source_id: int | None = None) -> None:
+        """Store problems wider than a file: of a source, or (None) of the whole case."""
+        with self._transaction():
+            self._add_wide_problems(source_id or 0, "walk", problems)
+
+    def _add_wide_problems(self, source_id: int, origin: str, problems: Sequence[Problem]) -> None:
+        where = self._connection.execute("SELECT exhibit, name FROM source WHERE id = ?", (source_id,)).fetchone()
+        rows = [
+            (
+                source_id,
+                origin,
+                text(p.exhibit or (where[0] if where else "")),
+                text(p.source or (where[1] if where else "")),
+                text(p.volume),
+                text(p.path),
+                p.step,
+                p.code,
+                text(p.detail),
+                p.severity.value,
+            )
+            for p in problems
+        ]
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO wide_problem (source_id, origin, exhibit, source, volume, path, step, code, detail, "
+            "severity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+
+    # -- batches ------------------------------------------------------------------------------------------------------
+
+    def write_batch(
+        self,
+        source_id: int,
+        records: Sequence[ScanRecord],
+        matches: Sequence[tuple[Match, ...]],
+        problems: Sequence[Problem],
+        walked: int,
+    ) -> None:
+        """Store a batch whole or not at all. ``problems`` are those met on the walk, in its order.
+
+        ``matches[i]`` belong to ``records[i]``; ``walked`` is how many entries the walk has given so far.
+        """
+        entries: list[Row] = []
+        hashes: list[Row] = []
+        faults: list[Row] = []
+        for record in records:
+            identity = entry_id(source_id, record.entry.number)
+            entries.append(entry_row(identity, record))
+            hashes.extend(hash_rows(identity, record.examination.hashes))
+            faults.extend(problem_rows(identity, record.problems))
+        with self._transaction() as connection:
+            connection.executemany(INSERT_ENTRY, entries)
+            connection.executemany("INSERT INTO perceptual_hash VALUES (?, ?, ?, ?, ?, ?)", hashes)
+            connection.executemany("INSERT INTO entry_problem VALUES (?, ?, ?, ?, ?, ?)", faults)
+            self._matches.add(source_id, records, matches)
+            self._add_wide_problems(source_id, "walk", problems)
+            connection.execute(
+                "UPDATE source SET walked = max(walked, ?), examined = examined + ?, stored = stored + ? WHERE id = ?",
+                (walked, len(records), len(records), source_id),
+            )
+
+    def done(self, source_id: int) -> DoneEntries:
+        """Which entries of the source are stored: ``done.holds(entry)`` says whether the walk may skip it."""
+        with storage_faults(self.folder):
+            return DoneEntries(self._connection, source_id)
+
+    # -- hash sets ----------------------------------------------------------------------------------------------------
+
+    def hashset_generations(self) -> dict[str, str]:
+        """Name and generation of the hash sets that the stored records were matched against."""
+        with storage_faults(self.folder):
+            return {name: generation for name, (_, generation) in self._matches.generations().items()}
+
+    def record_hashset(self, info: Mapping[str, object]) -> None:
+        """Tell the case of a hash set before matching against it. ``info``: name, generation, role, scheme, sources ...
+
+        Once records are stored, a set the case does not know is refused: those records were not matched against it.
+        """
+        name, generation = info.get("name"), info.get("generation")
+        with self._transaction() as connection:
+            known = self._matches.generations().get(str(name))
+            if known is None or known[1] != generation:
+                (any_stored,) = connection.execute("SELECT EXISTS (SELECT 1 FROM entry)").fetchone()
+                if any_stored:
+                    message = (
+                        f"the files stored in {self.folder} were not matched against hash set {name} ({generation}); "
+                        "run the scan with the hash sets it began with, then `caid-triage match` with this one"
+                    )
+                    raise CaseError(message)
+            self._matches.record(info)
+
+    def records(self, batch: int = 1000) -> Iterator[tuple[int, list[ScanRecord]]]:
+        """Every stored record again, in report order, as (source id, at most ``batch`` records of it)."""
+        with storage_faults(self.folder):
+            yield from stored_records(self._connection, batch)
+
+    def replace_matches(
+        self, hashsets: Sequence[Mapping[str, object]], batches: Iterable[RecordedBatch]
+    ) -> MatchChange:
+        """Put new matches in place of all earlier ones with hash sets of the same names, in one transaction.
+
+        ``batches`` gives (source id, records, their matches) and may read from :meth:`records` as it goes. Returns how
+        many (file, hash set, kind, category) are new and how many are gone.
+        """
+        with self._transaction():
+            return self._matches.replace(hashsets, batches)
+
+    # -- the record of what was done ----------------------------------------------------------------------------------
+
+    def begin_run(self, command: str, started: datetime) -> int:
+        """Note that a run began; returns its number for :meth:`end_run`."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "INSERT INTO run (command, started) VALUES (?, ?) RETURNING id", (text(command), microseconds(started))
+            ).fetchall()
+            return int(rows[0][0])
+
+    def end_run(self, run: int, finished: datetime, outcome: str) -> None:
+        """Note that a run ended, and how."""
+        with self._transaction() as connection:
+            columns = (microseconds(finished), text(outcome), run)
+            connection.execute("UPDATE run SET finished = ?, outcome = ? WHERE id = ?", columns)
+
+    def audit(self, action: str, **facts: object) -> None:
+        """Append one line to the audit chain, on disk before this returns."""
+        self._audit.append(action, **facts)

@@ -1,0 +1,225 @@
+"""Reading a case: typed rows in one fixed order, streamed, the same in every run.
+
+Order: sources as they were given, then files in walk order; within a file, exact matches first, gravest first.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from caid_triage.case.counts import count_rows, tally_rows
+from caid_triage.case.decode import reader
+from caid_triage.case.findings import contradiction_rows, media_rows
+from caid_triage.case.records import stored_records
+from caid_triage.case.rows import (
+    CaseHeader,
+    Conservation,
+    ContradictionRow,
+    CountRow,
+    FileRow,
+    MatchRow,
+    MediaFileRow,
+    ProblemRow,
+    RunTimes,
+    SourceRow,
+    TallyRow,
+    VolumeRow,
+)
+from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, storage_faults
+from caid_triage.model import ScanRecord
+
+T = TypeVar("T")
+
+# The first pdq and phash of the whole picture; the frames of a video are not columns of files.csv.
+STILL_HASH = "(SELECT {column} FROM perceptual_hash h WHERE h.entry_id = e.id AND h.algorithm = '{algorithm}' \
+AND h.frame_time IS NULL ORDER BY h.position LIMIT 1)"
+
+FILES = f"""
+SELECT s.exhibit, s.name, e.volume, e.path, e.state, e.kind, e.media_type, e.size, e.md5, e.sha1, e.sha256,
+    {STILL_HASH.format(column="value", algorithm="pdq")}, {STILL_HASH.format(column="quality", algorithm="pdq")},
+    {STILL_HASH.format(column="value", algorithm="phash")}, e.width, e.height, e.duration_s,
+    e.created, e.modified, e.accessed, e.changed, e.physical_offset, e.path,
+    (SELECT group_concat(code, ';') FROM (SELECT code FROM entry_problem q WHERE q.entry_id = e.id ORDER BY q.position))
+FROM entry e JOIN source s ON s.id = e.id >> {NUMBER_BITS} ORDER BY e.id
+"""  # noqa: S608 - constants only
+
+MATCHES = f"""
+SELECT s.exhibit, s.name, e.volume, e.path, e.state, e.kind, e.media_type, e.size, e.md5, e.sha1, e.sha256,
+    m.match_kind, m.algorithm, m.distance, m.threshold, c.code, c.label, c.scheme, h.name, m.media_id,
+    e.created, e.modified, e.accessed, e.changed, e.physical_offset, e.path, NULL
+FROM file_match m JOIN entry e ON e.id = m.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
+    JOIN category c ON c.id = m.category_id JOIN hashset h ON h.id = m.hashset_id
+WHERE h.role = 'notable' AND m.contradicted = ?
+ORDER BY m.entry_id, CASE m.match_kind WHEN 'exact' THEN 0 WHEN 'near' THEN 1 ELSE 2 END,
+    c.severity DESC NULLS LAST, c.code, h.name, m.distance, m.algorithm, m.record_row, m.position
+"""  # noqa: S608 - constants only
+
+PROBLEMS = f"""
+SELECT exhibit, source, volume, path, step, code, detail FROM (
+    SELECT s.exhibit, s.name AS source, e.volume, e.path, q.step, q.code, q.detail,
+        s.id AS place, 2 AS breadth, q.entry_id AS number, q.position
+    FROM entry_problem q JOIN entry e ON e.id = q.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
+    UNION ALL
+    SELECT exhibit, source, volume, path, step, code, detail,
+        source_id, CASE origin WHEN 'source' THEN 0 ELSE 1 END, id, 0 FROM wide_problem
+) ORDER BY place, breadth, number, position
+"""  # noqa: S608 - constants only
+
+
+def open_case(folder: Path | str) -> CaseView:
+    """Open a stored case for reading; a scan may be writing to it meanwhile. CaseError when there is none."""
+    folder = Path(folder)
+    with storage_faults(folder):
+        connection = connect_for_reading(folder)
+        try:
+            check_schema(connection, folder)
+            # One moment of the case for all that is read, also while a scan goes on.
+            connection.execute("BEGIN")
+            return CaseView(folder, connection)
+        except BaseException:
+            connection.close()
+            raise
+
+
+def read_header(connection: sqlite3.Connection) -> CaseHeader:
+    """The case's header as it was stored."""
+    row = connection.execute("SELECT reference, operation, examiner, options, tool FROM header").fetchone()
+    return CaseHeader(row[0], row[1], row[2], json.loads(row[3]), json.loads(row[4]))
+
+
+class CaseView:
+    """A read-only view of a case at one moment. Use it as a context manager, or call :meth:`close`."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self._connection = connection
+        self.header: CaseHeader = read_header(connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the case. May be called twice."""
+        self._connection.close()
+
+    def _rows(self, statement: str, *values: object) -> Iterator[Any]:
+        with storage_faults(self.folder):
+            yield from self._connection.execute(statement, values)
+
+    def _typed(self, row_type: type[T], statement: str, *values: object) -> Iterator[T]:
+        return map(reader(row_type), self._rows(statement, *values))
+
+    def files(self) -> Iterator[FileRow]:
+        """Every FileEntry stored, with what examining it found."""
+        return self._typed(FileRow, FILES)
+
+    def matches(self) -> Iterator[MatchRow]:
+        """Every match with notable material; known-good is counted, contradicted matches are listed apart."""
+        return self._typed(MatchRow, MATCHES, 0)
+
+    def contradicted_matches(self) -> Iterator[MatchRow]:
+        """Matches whose weaker digest agrees while a stronger one does not: shown, never counted."""
+        return self._typed(MatchRow, MATCHES, 1)
+
+    def problems(self) -> Iterator[ProblemRow]:
+        """Every problem: of the case, then for each source its own, those of its walk, those of its files."""
+        return self._typed(ProblemRow, PROBLEMS)
+
+    def records(self, batch: int = 1000) -> Iterator[tuple[int, list[ScanRecord]]]:
+        """Every stored record again, in report order, as (source id, at most ``batch`` records of it)."""
+        with storage_faults(self.folder):
+            yield from stored_records(self._connection, batch)
+
+    def sources(self) -> list[SourceRow]:
+        """The evidence sources in the order they were given."""
+        statement = """SELECT id, exhibit, name, kind, size, segments, acquisition, coverage, walked, examined, stored,
+            finished FROM source ORDER BY id"""
+        return list(self._typed(SourceRow, statement))
+
+    def volumes(self) -> list[VolumeRow]:
+        """The volumes of all sources, those not understood among them."""
+        statement = """SELECT s.exhibit, s.name, v.name, v.start, v.length, v.description, v.file_system, v.status
+            FROM volume v JOIN source s ON s.id = v.source_id ORDER BY v.source_id, v.position"""
+        return list(self._typed(VolumeRow, statement))
+
+    def hashsets(self) -> list[dict[str, object]]:
+        """What the case was told of each hash set, in the order they were given."""
+        return [json.loads(info) for (info,) in self._rows("SELECT info FROM hashset ORDER BY id")]
+
+    def coverage(self) -> dict[str, int]:
+        """Bytes by kind, summed over the sources: what was looked at and what could not be."""
+        total: dict[str, int] = {}
+        for source in self.sources():
+            for kind, count in source.coverage.items():
+                total[kind] = total.get(kind, 0) + count
+        return total
+
+    def counts(self) -> list[CountRow]:
+        """Files and unique contents by category, kind, state and kind of match."""
+        with storage_faults(self.folder):
+            return list(count_rows(self._connection))
+
+    def tallies(self) -> list[TallyRow]:
+        """The counts gathered for a reader: by place (live, deleted, other) and over all categories."""
+        with storage_faults(self.folder):
+            return list(tally_rows(self._connection))
+
+    def contradictions(self) -> Iterator[ContradictionRow]:
+        """Every contradiction of the case: facts about one file that cannot both be plain truth."""
+        with storage_faults(self.folder):
+            yield from contradiction_rows(self._connection)
+
+    def media_files(self) -> Iterator[MediaFileRow]:
+        """Every occurrence of every matched content, contents of an exhibit in order of their first occurrence."""
+        with storage_faults(self.folder):
+            yield from media_rows(self._connection)
+
+    def conservation(self) -> Conservation:
+        """Walked, examined and stored over all sources; the rows are counted afresh, not remembered."""
+        walked = examined = stored = 0
+        finished = True
+        for row in self._rows("SELECT walked, examined, finished FROM source"):
+            walked, examined, finished = walked + row[0], examined + row[1], finished and bool(row[2])
+        for (count,) in self._rows("SELECT count(*) FROM entry"):
+            stored = count
+        return Conservation(walked, examined, stored, finished)
+
+    def known_good(self) -> int:
+        """How many files an exact match lists as known-good."""
+        statement = """SELECT count(DISTINCT m.entry_id) FROM file_match m JOIN hashset h ON h.id = m.hashset_id
+            WHERE h.role = 'known-good' AND m.match_kind = 'exact' AND m.contradicted = 0"""
+        return int(next(self._rows(statement))[0])
+
+    def decode_states(self) -> dict[str, int]:
+        """How many files came to each decode state."""
+        return dict(self._rows("SELECT decode_state, count(*) FROM entry GROUP BY decode_state ORDER BY decode_state"))
+
+    def kinds(self) -> dict[str, int]:
+        """How many files are an image, a video or something else, by their content."""
+        return dict(self._rows("SELECT kind, count(*) FROM entry GROUP BY kind ORDER BY kind"))
+
+    def states(self) -> dict[str, int]:
+        """How many files were found live, deleted, orphan and so on."""
+        return dict(self._rows("SELECT state, count(*) FROM entry GROUP BY state ORDER BY state"))
+
+    def problem_counts(self) -> list[tuple[str, str, int]]:
+        """(code, severity, how many), problems before notes, most frequent first."""
+        statement = """SELECT code, severity, count(*) AS n FROM (
+            SELECT code, severity FROM entry_problem UNION ALL SELECT code, severity FROM wide_problem
+        ) GROUP BY code, severity ORDER BY severity DESC, n DESC, code"""
+        return list(self._rows(statement))
+
+    def run_times(self) -> RunTimes:
+        """When the first run began and when the last one ended."""
+        statement = "SELECT min(started), (SELECT finished FROM run ORDER BY id DESC LIMIT 1) FROM run"
+        return next(self._typed(RunTimes, statement))
