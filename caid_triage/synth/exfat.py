@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from caid_triage.synth.fat import fat_time
-from caid_triage.synth.plan import Node, Planned, cluster_taker, grow_tree, in_pieces, walk_tree
+from caid_triage.synth.plan import Node, Planned, cluster_taker, grow_tree, how_many, in_pieces, walk_tree
 
 SECTOR, CLUSTER = 512, 4096
 FAT_START = 24  # sectors: behind the two boot regions of 12 sectors each
@@ -21,9 +21,7 @@ END_OF_CHAIN = 0xFFFFFFFF
 IN_USE = 0x80
 
 
-def build_exfat(
-    plan: Iterable[Planned], *, size: int, label: str = "SYNTH", hidden_sectors: int = 0
-) -> bytearray:
+def build_exfat(plan: Iterable[Planned], *, size: int, label: str = "SYNTH", hidden_sectors: int = 0) -> bytearray:
     """An exFAT volume of ``size`` bytes in clusters of 4 KiB that holds the plan.
 
     A file in one piece is stored without a FAT chain, as Windows does; so is a folder planned
@@ -34,8 +32,8 @@ def build_exfat(
     root = grow_tree(plan)
     image = bytearray(size)
     sectors = size // SECTOR
-    fat_sectors = -(-(size // CLUSTER + 2) * 4 // SECTOR)
-    heap = -(-(FAT_START + fat_sectors) // 8) * 8
+    fat_sectors = how_many((size // CLUSTER + 2) * 4, SECTOR)
+    heap = how_many(FAT_START + fat_sectors, 8) * 8
     count = (sectors - heap) // 8
     fat = [0] * (count + 2)
     fat[0], fat[1] = 0xFFFFFFF8, END_OF_CHAIN
@@ -52,15 +50,15 @@ def build_exfat(
         for here, following in pairwise([*clusters, END_OF_CHAIN]):
             fat[here] = following
 
-    bitmap = take(-(-(-(-count // 8)) // CLUSTER))
+    bitmap = take(how_many(how_many(count, 8), CLUSTER))
     table = upcase_table()
-    upcase = take(-(-len(table) // CLUSTER))
+    upcase = take(how_many(len(table), CLUSTER))
     nodes = walk_tree(root)
     head = 3 * 32
-    root.clusters = take(max(1, -(-(_folder_bytes(root) + head + 32) // CLUSTER)))
+    root.clusters = take(how_many(_folder_bytes(root) + head + 32, CLUSTER))
     for node in nodes:
         size_of = _folder_bytes(node) + 32 if node.is_folder else len(node.file.content)
-        clusters = take(-(-size_of // CLUSTER))
+        clusters = take(how_many(size_of, CLUSTER))
         node.clusters = clusters if node.is_folder else in_pieces(clusters, node.file.pieces)
         if not node.is_folder:
             put(node.clusters, node.file.content)
@@ -74,7 +72,7 @@ def build_exfat(
     for clusters in (bitmap, upcase, root.clusters):
         used.update(clusters)
         chain(clusters)
-    bits = bytearray(-(-count // 8))
+    bits = bytearray(how_many(count, 8))
     for number in used:
         bits[number - 2 >> 3] |= 1 << (number - 2 & 7)
     put(bitmap, bytes(bits))
@@ -101,7 +99,7 @@ def _without_chain(node: Node) -> bool:
 
 
 def _folder_bytes(folder: Node) -> int:
-    return sum(32 * (2 + -(-len(_units(child)) // 30)) for child in folder.children)
+    return sum(32 * (2 + how_many(len(_units(child)), 30)) for child in folder.children)
 
 
 def _units(node: Node) -> bytes:
@@ -116,7 +114,7 @@ def _label_entry(label: str) -> bytes:
 def _entry_set(node: Node) -> bytes:
     """The file, stream and name entries of one node, checksum set, in-use bits cleared when deleted."""
     units = _units(node)
-    names = -(-len(units) // 30)
+    names = how_many(len(units), 30)
     stamp = _stamp(node.plan.modified)
     size = len(node.clusters) * CLUSTER if node.is_folder else len(node.file.content)
     flags = 0x03 if _without_chain(node) else 0x01

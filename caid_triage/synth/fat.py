@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from caid_triage.synth.plan import Node, Planned, cluster_taker, grow_tree, in_pieces, walk_tree
+from caid_triage.synth.plan import Node, Planned, cluster_taker, grow_tree, how_many, in_pieces, walk_tree
 
 SECTOR = 512
 END_OF_CHAIN = {12: 0xFFF, 16: 0xFFFF, 32: 0x0FFFFFFF}
@@ -66,14 +66,14 @@ def build_fat(
     nodes = walk_tree(root)
     entries_of = {id(folder): _entry_slots(folder) for folder in [root, *nodes] if folder.is_folder}
     if bits == 32:
-        root.clusters = take(max(1, _clusters_for((entries_of[id(root)] + 1) * 32, cluster)))
+        root.clusters = take(max(1, how_many((entries_of[id(root)] + 1) * 32, cluster)))
     elif (entries_of[id(root)] + 1) > shape.root_entries:
         raise ValueError("the root folder of FAT12 and FAT16 holds 512 entries")
     for node in nodes:
         if node.is_folder:
-            node.clusters = take(max(1, _clusters_for(entries_of[id(node)] * 32, cluster)))
+            node.clusters = take(max(1, how_many(entries_of[id(node)] * 32, cluster)))
         else:
-            node.clusters = in_pieces(take(_clusters_for(len(node.file.content), cluster)), node.file.pieces)
+            node.clusters = in_pieces(take(how_many(len(node.file.content), cluster)), node.file.pieces)
             _put_clusters(image, shape, node.clusters, node.file.content)
     for node in [root, *nodes]:
         if not node.deleted:
@@ -101,7 +101,7 @@ def shape_for(size: int, bits: int, cluster: int) -> Shape:
     fat_sectors = 1
     while True:
         shape = Shape(bits, size // SECTOR, cluster // SECTOR, reserved, fat_sectors, root_entries)
-        needed = -(-((shape.clusters + 2) * bits) // (8 * SECTOR))
+        needed = how_many((shape.clusters + 2) * bits, 8 * SECTOR)
         if needed <= fat_sectors:
             break
         fat_sectors = needed
@@ -109,10 +109,6 @@ def shape_for(size: int, bits: int, cluster: int) -> Shape:
     if not low <= shape.clusters <= high:
         raise ValueError(f"{size} bytes in clusters of {cluster} give {shape.clusters} clusters: not FAT{bits}")
     return shape
-
-
-def _clusters_for(size: int, cluster: int) -> int:
-    return -(-size // cluster)
 
 
 def _put_clusters(image: bytearray, shape: Shape, clusters: list[int], content: bytes) -> None:
@@ -134,9 +130,7 @@ def _pack_fat(fat: list[int], bits: int) -> bytes:
     if bits == 32:
         return struct.pack(f"<{len(fat)}I", *fat)
     padded = fat + [0] * (len(fat) % 2)
-    return b"".join(
-        (padded[at] | padded[at + 1] << 12).to_bytes(3, "little") for at in range(0, len(padded), 2)
-    )
+    return b"".join((padded[at] | padded[at + 1] << 12).to_bytes(3, "little") for at in range(0, len(padded), 2))
 
 
 def _put_boot(image: bytearray, shape: Shape, label: str, hidden: int, root: Node, *, free: int) -> None:
@@ -173,7 +167,7 @@ def _entry_slots(folder: Node) -> int:
 
 
 def _long_slots(name: str) -> int:
-    return 0 if _is_short(name) else -(-len(name.encode("utf-16-le")) // 26)
+    return 0 if _is_short(name) else how_many(len(name.encode("utf-16-le")), 26)
 
 
 def _is_short(name: str) -> bool:
@@ -220,7 +214,7 @@ def _folder_content(folder: Node, label: str) -> bytes:
         first = child.clusters[0] if child.clusters else 0
         size = 0 if child.is_folder else len(child.file.content)
         attributes = 0x10 if child.is_folder else 0x20
-        entries = _long_entries(child.name, short) + [_entry(short, attributes, first, size, child.plan.modified)]
+        entries = [*_long_entries(child.name, short), _entry(short, attributes, first, size, child.plan.modified)]
         for entry in entries:
             out += b"\xe5" + entry[1:] if child.deleted else entry
     return bytes(out)
@@ -255,7 +249,5 @@ def _long_entries(name: str, short: bytes) -> list[bytes]:
     for index in range(slots):
         part = units[index * 26 : (index + 1) * 26]
         order = index + 1 | (0x40 if index + 1 == slots else 0)
-        made.append(
-            bytes([order]) + part[:10] + bytes([0x0F, 0, checksum]) + part[10:22] + b"\0\0" + part[22:26]
-        )
+        made.append(bytes([order]) + part[:10] + bytes([0x0F, 0, checksum]) + part[10:22] + b"\0\0" + part[22:26])
     return made[::-1]

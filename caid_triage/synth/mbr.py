@@ -6,6 +6,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from caid_triage.synth.plan import how_many
+
 SECTOR = 512
 ALIGN = 2048  # sectors: 1 MiB, as every partitioning tool since 2009 does
 EXTENDED = 0x0F
@@ -36,8 +38,7 @@ def build_mbr(
     for start, part in zip(starts, parts, strict=True):
         image[start * SECTOR : start * SECTOR + len(part.content)] = part.content
     table = [
-        (part.kind, start, _sectors(part))
-        for start, part in zip(starts[: len(primaries)], primaries, strict=True)
+        (part.kind, start, _sectors(part)) for start, part in zip(starts[: len(primaries)], primaries, strict=True)
     ]
     if logicals:
         first = starts[len(primaries)] - align
@@ -58,12 +59,12 @@ def partition_starts(
         if index >= len(primaries):
             at += align  # room for the logical partition's own table
         starts.append(at)
-        at += -(-_sectors(part) // align) * align
+        at += how_many(_sectors(part), align) * align
     return starts
 
 
 def _sectors(part: Partition) -> int:
-    return -(-len(part.content) // SECTOR)
+    return how_many(len(part.content), SECTOR)
 
 
 def _put_chain(image: bytearray, first: int, starts: Sequence[int], logicals: Sequence[Partition], align: int) -> None:

@@ -19,6 +19,7 @@ from caid_triage.synth.plan import (
     Planned,
     cluster_taker,
     grow_tree,
+    how_many,
     in_pieces,
     runs_of,
     split_path,
@@ -91,7 +92,7 @@ class _Volume:
 
     def build(self) -> bytearray:
         """The whole volume."""
-        mft_clusters = self.take(-(-self.records * RECORD // CLUSTER))
+        mft_clusters = self.take(how_many(self.records * RECORD, CLUSTER))
         self.mft_first = mft_clusters[0]
         self._mark(mft_clusters)
         self.written: dict[int, bytes] = {}
@@ -123,7 +124,7 @@ class _Volume:
         return parts.file_name(self.reference_to(node.parent), node.plan.modified, size, flags, node.name)
 
     def _store(self, content: bytes, *, pieces: int = 1, live: bool = True) -> list[Run]:
-        clusters = in_pieces(self.take(-(-len(content) // CLUSTER)), pieces)
+        clusters = in_pieces(self.take(how_many(len(content), CLUSTER)), pieces)
         for index, number in enumerate(clusters):
             piece = content[index * CLUSTER : (index + 1) * CLUSTER]
             self.image[number * CLUSTER : number * CLUSTER + len(piece)] = piece
@@ -146,7 +147,7 @@ class _Volume:
         runs: list[Run] = []
         for start in range(0, len(content), SPARSE_UNIT):
             end = min(start + SPARSE_UNIT, len(content))
-            count = -(-(end - start) // CLUSTER)
+            count = how_many(end - start, CLUSTER)
             if any(low <= start and end <= high for low, high in node.file.holes):
                 if runs and runs[-1][0] is None:
                     runs[-1] = (None, runs[-1][1] + count)
@@ -174,11 +175,11 @@ class _Volume:
         if file.formerly:
             head, name = split_path(file.formerly)
             folder = next(n for n in [self.root, *self.nodes] if n.is_folder and n.path == head)
-            old = parts.file_name(
-                self.reference_to(folder), file.modified, len(file.content), parts.ARCHIVE_FLAG, name
-            )
+            old = parts.file_name(self.reference_to(folder), file.modified, len(file.content), parts.ARCHIVE_FLAG, name)
             self.stale.setdefault(id(folder), []).append(Entry(reference(node.number, sequence), old))
-        attributes = [parts.resident(parts.STANDARD_INFORMATION, parts.standard_information(file.modified, _flags_of(node)))]
+        attributes = [
+            parts.resident(parts.STANDARD_INFORMATION, parts.standard_information(file.modified, _flags_of(node)))
+        ]
         attributes += [parts.resident(parts.FILE_NAME, name, indexed=True) for _, name in names]
         self.written[node.number] = parts.record(
             node.number,
@@ -202,7 +203,7 @@ class _Volume:
         if blocks:
             runs = self._store(blocks, live=not folder.deleted)
             count = len(blocks) // parts.INDEX_BLOCK
-            bits = ((1 << count) - 1).to_bytes(-(-count // 64) * 8, "little")
+            bits = ((1 << count) - 1).to_bytes(how_many(count, 64) * 8, "little")
             attributes.append(parts.nonresident(parts.INDEX_ALLOCATION, runs, len(blocks), name="$I30"))
             attributes.append(parts.resident(parts.BITMAP, bits, name="$I30"))
         return attributes
@@ -224,10 +225,10 @@ class _Volume:
         log = self._store(b"\xff" * LOG_BYTES)
         definitions = self._store(attribute_definitions())
         table = self._store(struct.pack("<65536H", *map(parts.upcase_unit, range(65536))))
-        bitmap_clusters = self.take(-(-(-(-self.clusters // 8)) // CLUSTER))
+        bitmap_clusters = self.take(how_many(how_many(self.clusters, 8), CLUSTER))
         self._mark(bitmap_clusters)
-        bitmap_size = -(-self.clusters // 64) * 8
-        mft_bits = sum(1 << n for n in self._records_in_use()).to_bytes(-(-self.records // 64) * 8, "little")
+        bitmap_size = how_many(self.clusters, 64) * 8
+        mft_bits = sum(1 << n for n in self._records_in_use()).to_bytes(how_many(self.records, 64) * 8, "little")
         mft_bitmap = parts.nonresident(parts.BITMAP, self._store(mft_bits), len(mft_bits))
         whole = self.clusters * CLUSTER
         data = {

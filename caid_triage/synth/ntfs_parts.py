@@ -62,7 +62,7 @@ def standard_information(when: datetime, flags: int) -> bytes:
 
 def file_name(parent: int, when: datetime, size: int, flags: int, name: str) -> bytes:
     """The content of $FILE_NAME, Win32 name space."""
-    stored = -(-size // CLUSTER) * CLUSTER
+    stored = _up(size, CLUSTER)
     units = name.encode("utf-16-le")
     times = [filetime(when)] * 4
     return struct.pack("<QQQQQQQIIBB", parent, *times, stored, size, flags, 0, len(units) // 2, 1) + units
@@ -119,7 +119,7 @@ def _signed(value: int) -> bytes:
 
 
 def _up(value: int, step: int) -> int:
-    return -(-value // step) * step
+    return (value + step - 1) // step * step
 
 
 def record(number: int, sequence: int, links: int, flags: int, attributes: Sequence[bytes]) -> bytes:
@@ -206,7 +206,9 @@ def _one_level(
     for entry, below in level:
         if len(body) > room:
             above.append((entry, len(blocks)))
-            blocks.append(_index_block(len(blocks), bytes(body) + index_entry(0, b"", below), waiting, below is not None))
+            blocks.append(
+                _index_block(len(blocks), bytes(body) + index_entry(0, b"", below), waiting, below is not None)
+            )
             body = bytearray()
         else:
             body += index_entry(entry.target, entry.key, below)

@@ -152,11 +152,16 @@ def split_path(path: str) -> tuple[str, str]:
     return head or "/", name
 
 
+def how_many(size: int, step: int) -> int:
+    """How many steps are needed to hold so much: division rounded up."""
+    return (size + step - 1) // step
+
+
 def in_pieces(clusters: Sequence[int], pieces: int) -> list[int]:
     """Clusters in the order of the content, cut into ``pieces`` that lie in reverse order on disk."""
     if pieces <= 1 or len(clusters) < 2:
         return list(clusters)
-    length = -(-len(clusters) // pieces)
+    length = how_many(len(clusters), pieces)
     cut = [list(clusters[at : at + length]) for at in range(0, len(clusters), length)]
     return [number for piece in reversed(cut) for number in piece]
 
