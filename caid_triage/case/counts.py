@@ -10,7 +10,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from caid_triage.case.rows import CountRow, TallyRow
+from caid_triage.case.rows import CountRow, ExhibitRow, TallyRow
+from caid_triage.case.schema import NUMBER_BITS
 from caid_triage.model import Kind, MatchKind, State
 
 PROPOSED = """
@@ -55,17 +56,25 @@ def count_rows(connection: sqlite3.Connection) -> Iterator[CountRow]:
 
 
 def tally_rows(connection: sqlite3.Connection) -> Iterator[TallyRow]:
-    """The cells of the report's count table: by category and over all, by place and over all places."""
+    """The cells of the report's count table, gravest first: by place, then over all places."""
     propose_once(connection)
-    for per_category in (True, False):
-        for place in (PLACES, "'all'"):
-            category = "c.code, c.label, c.scheme, c.severity" if per_category else "NULL, '', '', NULL"
-            group = "c.id, " if per_category else ""
-            order = f"{GRAVEST_FIRST}, " if per_category else ""
-            rows = connection.execute(
-                f"""SELECT {category}, e.kind, p.match_kind, {place} AS place, {FIGURES} {JOINED}
-                GROUP BY {group}e.kind, p.match_kind, place
-                ORDER BY p.match_kind, {order}{KINDS_IN_ORDER}, place"""
-            )
-            for code, label, scheme, severity, kind, match_kind, where, files, unique in rows:
-                yield TallyRow(code, label, scheme, severity, Kind(kind), MatchKind(match_kind), where, files, unique)
+    for place in (PLACES, "'all'"):
+        rows = connection.execute(
+            f"""SELECT c.code, c.label, c.scheme, c.severity, e.kind, p.match_kind, {place} AS place, {FIGURES} {JOINED}
+            GROUP BY c.id, e.kind, p.match_kind, place
+            ORDER BY p.match_kind, {GRAVEST_FIRST}, {KINDS_IN_ORDER}, place"""
+        )
+        for *category, kind, match_kind, where, files, unique in rows:
+            code, label, scheme, severity = category
+            yield TallyRow(code, label, scheme, severity, Kind(kind), MatchKind(match_kind), where, files, unique)
+
+
+def exhibit_rows(connection: sqlite3.Connection) -> Iterator[ExhibitRow]:
+    """Files and unique contents by exhibit and kind of match, exhibits in the order they were given."""
+    propose_once(connection)
+    rows = connection.execute(
+        f"""SELECT s.exhibit, p.match_kind, {FIGURES} {JOINED} JOIN source s ON s.id = e.id >> {NUMBER_BITS}
+        GROUP BY s.exhibit, p.match_kind ORDER BY min(s.id), p.match_kind"""
+    )
+    for exhibit, match_kind, files, unique in rows:
+        yield ExhibitRow(exhibit, MatchKind(match_kind), files, unique)

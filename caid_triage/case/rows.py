@@ -157,12 +157,11 @@ class CountRow:
 class TallyRow:
     """A cell of the report's count table: a CountRow with the states gathered.
 
-    ``place`` is "live" (allocated), "deleted", "other" (orphan, carved, slack, embedded) or "all". ``category_code``
-    is None in the rows that gather all categories. ``unique`` is counted afresh in each cell, as one content may be
-    both live and deleted: it does not add up.
+    ``place`` is "live" (allocated), "deleted", "other" (orphan, carved, slack, embedded) or "all". ``unique`` is
+    counted afresh for each place, as one content may be both live and deleted: it does not add up over places.
     """
 
-    category_code: str | None
+    category_code: str
     category_label: str
     scheme: str
     severity: int | None
@@ -230,6 +229,7 @@ class MediaFileRow:
     exhibit: str
     media: int
     source: str
+    volume: str
     path: str
     state: State
     kind: Kind
@@ -246,3 +246,23 @@ class MediaFileRow:
     category_code: str
     category_label: str
     scheme: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExhibitRow:
+    """How many files of one exhibit count under one kind of match."""
+
+    exhibit: str
+    match_kind: MatchKind
+    files: int
+    unique: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemCount:
+    """How often one problem code occurs. ``severity`` "problem": not examined in full; "note": worth knowing."""
+
+    code: str
+    severity: str
+    count: int
+    example: str

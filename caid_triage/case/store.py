@@ -180,6 +180,11 @@ class CaseWriter:
                     )
                     raise CaseError(message)
                 return int(known[0])
+            # An earlier run may have failed to open this source and said so; now it is open.
+            connection.execute(
+                "DELETE FROM wide_problem WHERE source_id = 0 AND exhibit = ? AND source = ?",
+                (text(info.exhibit), text(info.source)),
+            )
             columns = (
                 text(info.exhibit),
                 text(info.source),

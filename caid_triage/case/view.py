@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from caid_triage.case.counts import count_rows, tally_rows
+from caid_triage.case.counts import count_rows, exhibit_rows, tally_rows
 from caid_triage.case.decode import reader
 from caid_triage.case.findings import contradiction_rows, media_rows
 from caid_triage.case.records import stored_records
@@ -21,9 +21,11 @@ from caid_triage.case.rows import (
     Conservation,
     ContradictionRow,
     CountRow,
+    ExhibitRow,
     FileRow,
     MatchRow,
     MediaFileRow,
+    ProblemCount,
     ProblemRow,
     RunTimes,
     SourceRow,
@@ -174,6 +176,11 @@ class CaseView:
         with storage_faults(self.folder):
             return list(tally_rows(self._connection))
 
+    def exhibits(self) -> list[ExhibitRow]:
+        """The same counts by exhibit and kind of match."""
+        with storage_faults(self.folder):
+            return list(exhibit_rows(self._connection))
+
     def contradictions(self) -> Iterator[ContradictionRow]:
         """Every contradiction of the case: facts about one file that cannot both be plain truth."""
         with storage_faults(self.folder):
@@ -212,12 +219,12 @@ class CaseView:
         """How many files were found live, deleted, orphan and so on."""
         return dict(self._rows("SELECT state, count(*) FROM entry GROUP BY state ORDER BY state"))
 
-    def problem_counts(self) -> list[tuple[str, str, int]]:
-        """(code, severity, how many), problems before notes, most frequent first."""
-        statement = """SELECT code, severity, count(*) AS n FROM (
-            SELECT code, severity FROM entry_problem UNION ALL SELECT code, severity FROM wide_problem
+    def problem_counts(self) -> list[ProblemCount]:
+        """How often each problem code occurs, problems before notes, the most frequent first."""
+        statement = """SELECT code, severity, count(*) AS n, min(detail) FROM (
+            SELECT code, severity, detail FROM entry_problem UNION ALL SELECT code, severity, detail FROM wide_problem
         ) GROUP BY code, severity ORDER BY severity DESC, n DESC, code"""
-        return list(self._rows(statement))
+        return list(self._typed(ProblemCount, statement))
 
     def run_times(self) -> RunTimes:
         """When the first run began and when the last one ended."""

@@ -1,0 +1,1 @@
+"""5 REPORT: what a case came to, one file per format. Reads CaseView only."""

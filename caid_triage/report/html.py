@@ -1,0 +1,38 @@
+"""report.html: one self-contained page for the officer in the case. No imagery, no script, nothing loaded.
+
+The template is templates/report.html and its style templates/report.css; what they show is gathered in page.py. Text of
+the evidence (file names above all) is escaped by the template engine and shown through :func:`text.shown`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TextIO
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from caid_triage.case.view import CaseView
+from caid_triage.report import text
+from caid_triage.report.page import page
+
+
+def write_html(view: CaseView, out: TextIO) -> None:
+    """Write the page. Only the line with the id "run-times" differs between two runs on the same material."""
+    environment = Environment(
+        loader=PackageLoader("caid_triage.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(shown=text.shown, number=text.number, size=text.size, iso=text.iso)
+    style, _, _ = environment.loader.get_source(environment, "report.css") if environment.loader else ("", None, None)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    # The policy allows this one style by its digest and nothing else: no script, no picture, no request.
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    template = environment.get_template("report.html")
+    # Markup only for our own packaged style sheet: no text of the case or the evidence goes into it.
+    out.writelines(template.generate(page=page(view), style=Markup(style), policy=policy))  # noqa: S704

@@ -1,0 +1,14 @@
+"""matches.csv: one row per FileEntry and match with notable material."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from caid_triage.case.rows import MatchRow
+from caid_triage.case.view import CaseView
+from caid_triage.report.rows_csv import write_rows
+
+
+def write_matches(view: CaseView, out: TextIO) -> None:
+    """Write the list of every match, exact ones and leads."""
+    write_rows(out, MatchRow, view.matches())

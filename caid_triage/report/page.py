@@ -1,0 +1,272 @@
+"""What report.html shows, gathered and put into words. Every figure comes from the CaseView, none is computed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from caid_triage.case.rows import Conservation, ContradictionRow, MatchRow, ProblemCount, SourceRow, TallyRow, VolumeRow
+from caid_triage.case.view import CaseView
+from caid_triage.model import DecodeState, Kind, MatchKind
+from caid_triage.report.meanings import COVERAGE_WORDS, DECODE_WORDS, STATUS_WORDS, meaning
+from caid_triage.report.text import number, size
+
+MATCHES_SHOWN = 2000
+CONTRADICTIONS_SHOWN = 200
+PLACES = ("live", "deleted", "other")
+KIND_WORDS = {Kind.IMAGE: "still", Kind.VIDEO: "moving", Kind.OTHER: "other file"}
+
+
+@dataclass(slots=True)
+class Cell:
+    """How many files and how many different contents."""
+
+    files: int = 0
+    unique: int = 0
+
+    def add(self, row: TallyRow) -> None:
+        """Add a tally. Sound over kinds and categories, which follow from content; not over places."""
+        self.files += row.files
+        self.unique += row.unique
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of a count table: the cells of one category, or of one category and kind, by place and by kind."""
+
+    label: str
+    scheme: str
+    kind: str
+    cells: dict[str, Cell] = field(default_factory=lambda: {place: Cell() for place in (*PLACES, "all")})
+    kinds: dict[str, Cell] = field(default_factory=lambda: {word: Cell() for word in KIND_WORDS.values()})
+
+    def add(self, row: TallyRow) -> None:
+        """Add a tally to its place, and to its kind when it is over all places."""
+        self.cells[row.place].add(row)
+        if row.place == "all":
+            self.kinds[KIND_WORDS[row.kind]].add(row)
+
+
+@dataclass(slots=True)
+class CountTable:
+    """The counts of exact matches, or of leads: by category, by category and kind, and over all."""
+
+    categories: list[Line]
+    lines: list[Line]
+    total: Line
+
+
+def count_table(tallies: Iterable[TallyRow]) -> CountTable:
+    """Gather tallies, which come gravest category first, into the lines of a table."""
+    categories: dict[tuple[str, str, str], Line] = {}
+    lines: dict[tuple[str, str, str, Kind], Line] = {}
+    total = Line("All categories", "", "")
+    for row in tallies:
+        key = row.category_code, row.category_label, row.scheme
+        kind = KIND_WORDS[row.kind]
+        categories.setdefault(key, Line(row.category_label, row.scheme, "")).add(row)
+        lines.setdefault((*key, row.kind), Line(row.category_label, row.scheme, kind)).add(row)
+        total.add(row)
+    return CountTable(list(categories.values()), list(lines.values()), total)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer, in one word for the style, a headline and a sentence."""
+
+    word: str
+    headline: str
+    sentence: str
+
+
+def verdict(exact: Cell, leads: Cell, figures: Conservation, *, any_set: bool) -> Verdict:
+    """Whether known material was found; the words never claim more than was examined."""
+    lead_words = (
+        f"{_files(leads.files)} ({_contents(leads.unique)}) only {_looks(leads.files)} like a listed item: "
+        "a lead to check by eye, in no count."
+    )
+    if exact.files:
+        sentence = f"{_files(exact.files)} ({_contents(exact.unique)}) {_is(exact.files)} identical to a listed item."
+        return Verdict(
+            "found",
+            "Known material found: YES",
+            f"{sentence} {'A further ' + lead_words if leads.files else ''}".strip(),
+        )
+    if not any_set:
+        return Verdict("none", "No hash set was given", "The files were listed and hashed; nothing was compared.")
+    if leads.files:
+        return Verdict("leads", "No identical file found; leads to check", lead_words)
+    return Verdict("none", "Known material found: NO", f"None of the {_files(figures.stored)} stored is listed.")
+
+
+def _files(count: int) -> str:
+    return f"{number(count)} file{'' if count == 1 else 's'}"
+
+
+def _contents(count: int) -> str:
+    return f"{number(count)} different content{'' if count == 1 else 's'}"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _looks(count: int) -> str:
+    return "looks" if count == 1 else "look"
+
+
+def not_examined(
+    figures: Conservation,
+    volumes: Sequence[VolumeRow],
+    problems: Sequence[ProblemCount],
+    decode_states: Mapping[str, int],
+) -> Iterator[tuple[str, str]]:
+    """What the answer does not cover, gravest first: (headline, explanation)."""
+    if not figures.complete:
+        explanation = f"{_files(figures.stored)} stored so far. Run the same scan again: it goes on where it stopped."
+        yield "The scan is not complete", explanation
+    for volume in volumes:
+        if volume.status in STATUS_WORDS:
+            name = " ".join(filter(None, (volume.exhibit, volume.source, volume.name)))
+            what = volume.description or "no description"
+            yield f"{name}: {STATUS_WORDS[volume.status]}", f"{size(volume.length)}, {what}"
+    for state in (DecodeState.UNDECODABLE, DecodeState.REFUSED, DecodeState.PARTIAL, DecodeState.NOT_ATTEMPTED):
+        count = decode_states.get(state.value, 0)
+        if count:
+            yield f"{_files(count)}: {DECODE_WORDS[state][0]}", DECODE_WORDS[state][1]
+    for row in problems:
+        if row.severity == "problem":
+            yield f"{number(row.count)} × {row.code}", meaning(row.code) or row.example
+
+
+@dataclass(frozen=True, slots=True)
+class HashSetFacts:
+    """A hash set as the page shows it."""
+
+    name: str
+    generation: str
+    role: str
+    entries: object
+    scheme: str
+    confirmed: str
+    sources: Sequence[tuple[str, str]]
+    refused: object
+
+
+def hashset_facts(info: Mapping[str, Any]) -> HashSetFacts:
+    """What the case was told of a hash set, with the words for whether its scheme is confirmed."""
+    sources = [
+        (str(source.get("file") or source.get("name") or ""), str(source.get("sha256") or ""))
+        for source in info.get("sources") or []
+        if isinstance(source, Mapping)
+    ]
+    counts = info.get("counts") or {}
+    title = info.get("scheme_title") or info.get("scheme") or "none"
+    by = info.get("scheme_confirmed_by")
+    return HashSetFacts(
+        name=str(info["name"]),
+        generation=str(info.get("generation") or ""),
+        role=str(info.get("role") or ""),
+        entries=info.get("entries"),
+        scheme=str(title),
+        confirmed=f"confirmed by {by}" if by else "NOT CONFIRMED",
+        sources=sources,
+        refused=counts.get("refused") if isinstance(counts, Mapping) else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything the template shows."""
+
+    reference: str
+    operation: str
+    examiner: str
+    tool: str
+    exhibits: list[str]
+    by_exhibit: list[tuple[str, Cell, Cell]]
+    verdict: Verdict
+    exact: CountTable
+    leads: CountTable
+    not_examined: list[tuple[str, str]]
+    figures: Conservation
+    matches: list[MatchRow]
+    matches_total: int
+    matches_shown: int
+    hashsets: list[HashSetFacts]
+    unconfirmed: bool
+    sources: list[SourceRow]
+    volumes: list[VolumeRow]
+    coverage: list[tuple[str, int, str]]
+    kinds: dict[str, int]
+    states: dict[str, int]
+    decode_states: list[tuple[str, int, str]]
+    problems: list[tuple[ProblemCount, str]]
+    contradictions: list[ContradictionRow]
+    contradictions_total: int
+    known_good: int
+    options: list[tuple[str, str]]
+    started: str
+    finished: str
+
+
+def page(view: CaseView) -> Page:
+    """Read the case once and gather what the page shows."""
+    figures, volumes, problems = view.conservation(), view.volumes(), view.problem_counts()
+    decode_states, sources, header = view.decode_states(), view.sources(), view.header
+    tallies = view.tallies()
+    exact = count_table(row for row in tallies if row.match_kind is MatchKind.EXACT)
+    leads = count_table(row for row in tallies if row.match_kind is not MatchKind.EXACT)
+    hashsets = [hashset_facts(info) for info in view.hashsets()]
+    notable = [facts for facts in hashsets if facts.role == "notable"]
+    matches, matches_total = _first(view.matches(), MATCHES_SHOWN)
+    contradictions, contradictions_total = _first(view.contradictions(), CONTRADICTIONS_SHOWN)
+    times = view.run_times()
+    return Page(
+        reference=header.reference,
+        operation=header.operation,
+        examiner=header.examiner,
+        tool=f"{header.tool.get('name', 'caid-triage')} {header.tool.get('version', '')}".strip(),
+        exhibits=list(dict.fromkeys(source.exhibit for source in sources)),
+        by_exhibit=_by_exhibit(view, sources),
+        verdict=verdict(exact.total.cells["all"], leads.total.cells["all"], figures, any_set=bool(notable)),
+        exact=exact,
+        leads=leads,
+        not_examined=list(not_examined(figures, volumes, problems, decode_states)),
+        figures=figures,
+        matches=matches,
+        matches_total=matches_total,
+        matches_shown=MATCHES_SHOWN,
+        hashsets=hashsets,
+        unconfirmed=any(facts.confirmed == "NOT CONFIRMED" for facts in notable),
+        sources=sources,
+        volumes=volumes,
+        coverage=[(kind, count, COVERAGE_WORDS.get(kind, "")) for kind, count in view.coverage().items()],
+        kinds=view.kinds(),
+        states=view.states(),
+        decode_states=[(state, count, DECODE_WORDS[DecodeState(state)][1]) for state, count in decode_states.items()],
+        problems=[(row, meaning(row.code) or row.example) for row in problems],
+        contradictions=contradictions,
+        contradictions_total=contradictions_total,
+        known_good=view.known_good(),
+        options=[(str(name), str(value)) for name, value in sorted(header.options.items())],
+        started=times.started.strftime("%Y-%m-%d %H:%M:%S UTC") if times.started else "not recorded",
+        finished=times.finished.strftime("%Y-%m-%d %H:%M:%S UTC") if times.finished else "not finished",
+    )
+
+
+def _first(rows: Iterator[Any], limit: int) -> tuple[list[Any], int]:
+    """The first rows and the number of all."""
+    shown = list(islice(rows, limit))
+    return shown, len(shown) + sum(1 for _ in rows)
+
+
+def _by_exhibit(view: CaseView, sources: Sequence[SourceRow]) -> list[tuple[str, Cell, Cell]]:
+    cells = {source.exhibit: (Cell(), Cell()) for source in sources}
+    for row in view.exhibits():
+        cell = cells[row.exhibit][0 if row.match_kind is MatchKind.EXACT else 1]
+        cell.files += row.files
+        cell.unique += row.unique
+    return [(exhibit, *pair) for exhibit, pair in cells.items()]

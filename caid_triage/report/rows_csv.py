@@ -1,0 +1,22 @@
+"""Typed rows to CSV: the columns are the fields of the row type, in their order.
+
+UTF-8 without BOM, a header row, lines end in "\\n". Nothing of the evidence is altered: a file name that begins with
+"=", "+", "-" or "@" is written as it is, so a spreadsheet must import the columns as text (docs/formats/reports.md).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any, TextIO
+
+from caid_triage.report.text import cell
+
+
+def write_rows(out: TextIO, row_type: type, rows: Iterable[Any]) -> None:
+    """Write the header and every row."""
+    names = [field.name for field in fields(row_type)]
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([cell(getattr(row, name)) for name in names] for row in rows)

@@ -1,0 +1,76 @@
+"""summary.json: the case in figures, for programs. Its keys are a contract (docs/formats/reports.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from caid_triage.case.rows import SourceRow
+from caid_triage.case.view import CaseView
+from caid_triage.report.text import iso
+
+
+def write_summary(view: CaseView, out: TextIO) -> None:
+    """Write the figures of the case; only "started" and "finished" differ between two runs on the same material."""
+    json.dump(summary(view), out, indent=2, ensure_ascii=False)
+    out.write("\n")
+
+
+def summary(view: CaseView) -> dict[str, Any]:
+    """The content of summary.json as plain values."""
+    header, figures, times = view.header, view.conservation(), view.run_times()
+    return {
+        "tool": dict(header.tool),
+        "case": {
+            "reference": header.reference,
+            "operation": header.operation,
+            "examiner": header.examiner,
+            "options": dict(header.options),
+            "sources": [_source(source) for source in view.sources()],
+        },
+        "hashsets": [hashset_facts(info) for info in view.hashsets()],
+        "walked": figures.walked,
+        "examined": figures.examined,
+        "stored": figures.stored,
+        "complete": figures.complete,
+        "counts": [asdict(row) for row in view.counts()],
+        "coverage": {
+            "bytes": view.coverage(),
+            "volumes": [asdict(volume) for volume in view.volumes()],
+            "volumes_not_understood": _volumes(view, "not-understood"),
+            "encrypted": _volumes(view, "encrypted"),
+            "unreadable": _volumes(view, "unreadable"),
+            "problems_by_code": {row.code: row.count for row in view.problem_counts()},
+            "decode_states": view.decode_states(),
+        },
+        "known_good": view.known_good(),
+        "contradictions": [asdict(row) for row in view.contradictions()],
+        "started": iso(times.started) or None,
+        "finished": iso(times.finished) or None,
+    }
+
+
+def _source(source: SourceRow) -> dict[str, Any]:
+    facts = asdict(source)
+    del facts["id"]
+    return facts
+
+
+def _volumes(view: CaseView, status: str) -> list[str]:
+    """Exhibit, source and name of the volumes of one status."""
+    return [f"{v.exhibit} {v.source} {v.name}".rstrip() for v in view.volumes() if v.status == status]
+
+
+def hashset_facts(info: Mapping[str, Any]) -> dict[str, Any]:
+    """A hash set as the summary shows it; ``source_sha256`` joins those of several files with ";"."""
+    sources = info.get("sources") or []
+    digests = [str(source["sha256"]) for source in sources if isinstance(source, Mapping) and "sha256" in source]
+    first = {
+        "name": info["name"],
+        "source_sha256": ";".join(digests),
+        "entries": info.get("entries"),
+        "scheme": info.get("scheme"),
+    }
+    return {**first, **{word: value for word, value in info.items() if word not in first}}

@@ -1,0 +1,61 @@
+"""How values are spelled in reports: one spelling each, the same in every format."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+from enum import Enum
+
+# Categories of characters that draw nothing or move their neighbours: they could disguise a name on a page.
+INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+
+
+def iso(moment: datetime | None) -> str:
+    """ISO 8601 in UTC, "2020-01-02T03:04:05Z"; with a fraction only when there is one; "" for an unknown time."""
+    return "" if moment is None else moment.isoformat().replace("+00:00", "Z")
+
+
+def cell(value: object) -> str | int | float:
+    """A value as a CSV cell: digests in lower-case hex, unknown as empty."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.value if isinstance(value, Enum) else value
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, tuple):
+        return ";".join(value)
+    if isinstance(value, int | float):
+        return value
+    raise TypeError(f"no spelling for {type(value).__name__}")
+
+
+def shown(value: str) -> str:
+    """A name as a page may show it: characters that are invisible or turn the reading order become escapes."""
+    if value.isascii() and value.isprintable():
+        return value
+    return "".join(
+        f"\\u{{{ord(character):04x}}}" if unicodedata.category(character) in INVISIBLE else character
+        for character in value
+    )
+
+
+def number(value: int) -> str:
+    """A count with its thousands apart: 1,234,567."""
+    return f"{value:,}"
+
+
+def size(value: int | None) -> str:
+    """Bytes for a reader: exact below a kilobyte, else three figures in decimal units, as disks are sold."""
+    if value is None:
+        return "not known"
+    if value < 1000:
+        return f"{value} bytes"
+    amount = float(value)
+    for unit in ("kB", "MB", "GB", "TB"):
+        amount /= 1000
+        if amount < 999.5 or unit == "TB":
+            break
+    return f"{amount:.3g} {unit}" if amount < 1000 else f"{amount:,.0f} {unit}"

@@ -1,0 +1,83 @@
+"""Writing the reports of a case: all of them or the chosen ones, whole or not at all, and the manifest last.
+
+Each is written beside its place under another name, forced to disk and renamed: when the disk fills up, the reports
+that were there before are still whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TextIO
+
+from caid_triage.case.view import CaseView
+from caid_triage.errors import CaseError, UsageError
+from caid_triage.report.files_csv import write_files
+from caid_triage.report.html import write_html
+from caid_triage.report.manifest import MANIFEST, file_sha256, manifest_text
+from caid_triage.report.matches_csv import write_matches
+from caid_triage.report.problems_csv import write_problems
+from caid_triage.report.summary_json import write_summary
+from caid_triage.report.vics_json import write_vics
+
+Writer = Callable[[CaseView, TextIO], None]
+
+# Format name -> file and writer, in the order they are written.
+FORMATS: Mapping[str, tuple[str, Writer]] = MappingProxyType(
+    {
+        "html": ("report.html", write_html),
+        "summary": ("summary.json", write_summary),
+        "matches": ("matches.csv", write_matches),
+        "files": ("files.csv", write_files),
+        "problems": ("problems.csv", write_problems),
+        "vics": ("vics.json", write_vics),
+    }
+)
+UNFINISHED = ".part"
+
+
+def write_reports(view: CaseView, out: Path, formats: Sequence[str] | None = None) -> list[Path]:
+    """Write the reports into the folder ``out`` and return their paths, the manifest last.
+
+    ``formats`` are names of FORMATS (None: all). Reports of other formats that are there already stay and are in the
+    manifest too. Raises UsageError for an unknown format, CaseError when the folder cannot be written to or is full.
+    """
+    chosen = list(FORMATS) if formats is None else list(dict.fromkeys(formats))
+    unknown = [name for name in chosen if name not in FORMATS]
+    if unknown:
+        raise UsageError(f"no report format is called {', '.join(unknown)}; there are {', '.join(FORMATS)}")
+    names = [FORMATS[name][0] for name in chosen]
+    parts = [out / (name + UNFINISHED) for name in [*names, MANIFEST]]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        digests = {name: file_sha256(out / name) for name, _ in FORMATS.values() if (out / name).is_file()}
+        for name, part, form in zip(names, parts, chosen, strict=False):
+            _write(part, FORMATS[form][1], view)
+            digests[name] = file_sha256(part)
+        _write(parts[-1], lambda _, file: _put(file, manifest_text(digests)), view)
+        paths = [out / name for name in [*names, MANIFEST]]
+        for part, path in zip(parts, paths, strict=True):
+            part.replace(path)
+    except OSError as fault:
+        message = (
+            f"the reports could not be written to {out}: {fault.strerror or fault}; earlier reports there are whole. "
+            "Free some space or choose another folder, then run `caid-triage report` again"
+        )
+        raise CaseError(message) from fault
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+    return paths
+
+
+def _write(path: Path, writer: Writer, view: CaseView) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer(view, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _put(file: TextIO, content: str) -> None:
+    file.write(content)
