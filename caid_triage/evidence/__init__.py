@@ -1,0 +1,1 @@
+"""Open and walk evidence, read-only: containers, partition tables, file systems, folders -> FileEntry."""

@@ -1,0 +1,125 @@
+"""A disk (raw, split, E01 or device) as an EvidenceSource: its volumes, their files and their content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytsk3
+
+from caid_triage.errors import EvidenceError
+from caid_triage.evidence.coverage import account_bytes
+from caid_triage.evidence.faults import evidence_faults
+from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem, open_volume
+from caid_triage.evidence.partitions import SECTOR, Partition, PartitionTable, read_partition_table
+from caid_triage.evidence.streams import DEFAULT_ID
+from caid_triage.evidence.walk import VolumeWalk
+from caid_triage.model import FileEntry, Problem, Severity, SourceInfo, Volume
+
+PIECE = 1 << 20
+_SMALL_PIECE = 4096
+
+
+class DiskSource:
+    """The EvidenceSource of anything that is a disk to pytsk3."""
+
+    def __init__(self, info: SourceInfo, image: pytsk3.Img_Info, problems: Sequence[Problem] = ()) -> None:
+        self.info = info
+        self._image = image
+        self._size = int(image.get_size())
+        table = read_partition_table(image.read, self._size, image)
+        opened = self._open_volumes(table)
+        self._volumes = [one.volume for one in opened]
+        self._systems: list[OpenFileSystem | None] = [one.system for one in opened]
+        self._table_areas = table.table_areas
+        found = [*problems, *table.problems, *(problem for one in opened for problem in one.problems)]
+        self._problems = [self._named(problem) for problem in found]
+        self.has_partition_table = bool(table.scheme)
+
+    def _open_volumes(self, table: PartitionTable) -> list[OpenedVolume]:
+        """Each slot of the table, or the whole disk where there is no table or nothing in it is understood."""
+        opened = [
+            open_volume(self._image, self._size, f"p{number}", partition)
+            for number, partition in enumerate(table.partitions, 1)
+        ]
+        if any(one.system is not None or one.volume.status == "encrypted" for one in opened):
+            return opened
+        whole = open_volume(self._image, self._size, "p0", Partition(0, self._size, "whole disk"))
+        if not opened:
+            if table.scheme and whole.system is None and whole.volume.status != "encrypted":
+                detail = f"the {table.scheme} partition table has no partition that could be opened"
+                table.problems.append(Problem("open", "no-volume", detail))
+                return []
+            return [whole]
+        if whole.system is None:
+            return opened
+        detail = "a file system covers the whole disk; the partition table in its first sector was not used"
+        table.problems = [Problem("open", "partition-table-ignored", detail, Severity.NOTE)]
+        table.table_areas = []
+        table.scheme = ""
+        return [whole]
+
+    def _named(self, problem: Problem) -> Problem:
+        return replace(problem, exhibit=self.info.exhibit, source=self.info.source)
+
+    def volumes(self) -> Sequence[Volume]:
+        """Every volume of the disk, also those whose files cannot be reached."""
+        return tuple(self._volumes)
+
+    def problems(self) -> Sequence[Problem]:
+        """What was found amiss with the disk and its volumes on opening."""
+        return tuple(self._problems)
+
+    def walk(self) -> Iterator[FileEntry | Problem]:
+        """Every file of every volume, in the order of the partition table and of each file system."""
+        number = 0
+        for index, system in enumerate(self._systems):
+            if system is None:
+                continue
+            walk = VolumeWalk(system, index, self.info.exhibit, self.info.source, number)
+            yield from walk
+            number = walk.number
+
+    def chunks(self, entry: FileEntry) -> Iterator[bytes]:
+        """The content of an entry in pieces of at most 1 MiB.
+
+        Errors: EvidenceError (step "read") at a fault, after what could be read before it.
+        """
+        if not entry.readable or entry.size is None or len(entry.locator) != 4:
+            raise EvidenceError("read", "not-readable", "no content belongs to this entry")
+        index, inode, kind, identifier = entry.locator
+        system = self._systems[index] if 0 <= index < len(self._systems) else None
+        if system is None:
+            raise EvidenceError("read", "not-readable", "the volume of this entry is not open")
+        with evidence_faults("read", "read-failed", "the record of this file could not be read"):
+            file = system.fs.open_meta(inode)
+        offset, size = 0, entry.size
+        while offset < size:
+            piece = _read(file, offset, min(PIECE, size - offset), kind, identifier)
+            if not piece:
+                detail = f"the content ended after {offset} of {size} bytes"
+                raise EvidenceError("read", "short-read", detail)
+            yield piece
+            offset += len(piece)
+
+    def coverage(self) -> dict[str, int]:
+        """Bytes by kind, summing to the size of the disk."""
+        return account_bytes(self._size, self._volumes, self._table_areas)
+
+    def close(self) -> None:
+        """Let go of the disk. Entries cannot be read afterwards."""
+        self._systems = []
+        self._image.close()
+
+
+def _read(file: pytsk3.File, offset: int, length: int, kind: int, identifier: int) -> bytes:
+    """A piece of a file; where a large read fails, a small one, so that what is good before a fault is had."""
+    arguments = () if identifier == DEFAULT_ID else (kind, identifier)
+    try:
+        with evidence_faults("read", "read-failed", f"the content could not be read at byte {offset}"):
+            data: bytes = file.read_random(offset, length, *arguments)
+            return data
+    except EvidenceError:
+        if length <= _SMALL_PIECE:
+            raise
+    return _read(file, offset, max(_SMALL_PIECE, length // 16 // SECTOR * SECTOR), kind, identifier)

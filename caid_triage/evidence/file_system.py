@@ -1,0 +1,174 @@
+"""Open the file system of one volume, or say by name why its files cannot be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytsk3
+
+from caid_triage.errors import EvidenceError
+from caid_triage.evidence.fat import FatVolume
+from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
+from caid_triage.evidence.partitions import BIOS_BOOT, Partition, ReadAt
+from caid_triage.evidence.recognise import HEAD_LENGTH, name_of_volume
+from caid_triage.model import Problem, Severity, Volume
+
+_ZERO_CHECK_LIMIT = 1 << 30
+_PIECE = 1 << 20
+_ROUNDING = 4096  # a file system that claims less than a cluster too much has lost no file
+
+FAT_KINDS = frozenset(("FAT12", "FAT16", "FAT32", "exFAT"))
+EXT_KINDS = frozenset(("ext2", "ext3", "ext4"))
+
+
+def _kind_names() -> dict[int, str]:
+    """The file systems that are walked, by Sleuth Kit's number. Others that it opens are not taken."""
+    return {
+        int(pytsk3.TSK_FS_TYPE_NTFS): "NTFS",
+        int(pytsk3.TSK_FS_TYPE_FAT12): "FAT12",
+        int(pytsk3.TSK_FS_TYPE_FAT16): "FAT16",
+        int(pytsk3.TSK_FS_TYPE_FAT32): "FAT32",
+        int(pytsk3.TSK_FS_TYPE_EXFAT): "exFAT",
+        int(pytsk3.TSK_FS_TYPE_EXT2): "ext2",
+        int(pytsk3.TSK_FS_TYPE_EXT3): "ext3",
+        int(pytsk3.TSK_FS_TYPE_EXT4): "ext4",
+        int(pytsk3.TSK_FS_TYPE_HFS): "HFS+",
+        int(pytsk3.TSK_FS_TYPE_ISO9660): "ISO9660",
+        int(pytsk3.TSK_FS_TYPE_FFS1): "UFS1",
+        int(pytsk3.TSK_FS_TYPE_FFS2): "UFS2",
+    }
+
+
+_KINDS = _kind_names()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFileSystem:
+    """A file system ready to be walked. ``fat`` answers what Sleuth Kit does not know about FAT and exFAT."""
+
+    fs: pytsk3.FS_Info
+    volume: Volume
+    kind: str
+    block_size: int
+    fat: FatVolume | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedVolume:
+    """What became of a partition: its Volume, its file system when there is one, and Problems."""
+
+    volume: Volume
+    system: OpenFileSystem | None
+    problems: tuple[Problem, ...]
+
+
+def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partition) -> OpenedVolume:
+    """Open what lies in a partition of a disk of ``size`` bytes. Never raises for a fault of the evidence."""
+    problems: list[Problem] = []
+    length = min(partition.length, size - partition.offset)
+    if length < partition.length:
+        short = partition.length - length
+        detail = f"this volume ends {short} bytes behind the end of the image: the image is incomplete"
+        problems.append(Problem("open", "image-truncated", detail, volume=name))
+
+    def closed(status: str, system: str, problem: Problem) -> OpenedVolume:
+        volume = Volume(name, partition.offset, length, partition.description, system, status)
+        return OpenedVolume(volume, None, (*problems, problem))
+
+    try:
+        with evidence_faults("open", "volume-unreadable", "the start of this volume could not be read"):
+            head = image.read(partition.offset, min(HEAD_LENGTH, length))
+    except EvidenceError as error:
+        return closed("unreadable", "", Problem(error.step, error.code, error.detail, volume=name))
+
+    known = name_of_volume(head)
+    if known is not None and known.encrypted:
+        detail = f"this volume is encrypted ({known.name}): none of its files could be examined without its key"
+        return closed("encrypted", "", Problem("open", "volume-encrypted", detail, volume=name))
+    fs, reason = _open(image, partition.offset, head)
+    if fs is None:
+        if known is None and _is_all_zero(image.read, partition.offset, length):
+            detail = f"this volume of {length} bytes holds nothing but zeros"
+            return closed("empty", "", Problem("open", "volume-empty", detail, Severity.NOTE, volume=name))
+        if (known is not None and known.no_files) or partition.description.startswith(BIOS_BOOT):
+            what = known.name if known is not None else BIOS_BOOT
+            detail = f"this volume ({what}) keeps no files; its bytes were not examined"
+            return closed("not-understood", "", Problem("open", "no-file-system", detail, Severity.NOTE, volume=name))
+        what = f"it is {known.name}, which cannot be read yet" if known is not None else reason
+        detail = f"the file system of this volume was not understood: {what}. None of its files were examined"
+        return closed("not-understood", "", Problem("open", "file-system-not-understood", detail, volume=name))
+
+    kind = _KINDS[int(fs.info.ftype)]
+    volume = Volume(name, partition.offset, length, partition.description, kind, "examined")
+    missing = int(fs.info.last_block) - int(fs.info.last_block_act)
+    if missing > 0 and length == partition.length:
+        missing *= int(fs.info.block_size)
+        detail = f"the {kind} file system is {missing} bytes larger than what the image holds"
+        severity = Severity.NOTE if missing <= _ROUNDING else Severity.PROBLEM
+        problems.append(Problem("open", "image-truncated", detail, severity, volume=name))
+    fat = None
+    if kind in FAT_KINDS:
+        try:
+            fat = FatVolume(_reader(image, partition.offset))
+        except EvidenceError as error:
+            problems.append(Problem(error.step, error.code, error.detail, volume=name))
+    system = OpenFileSystem(fs, volume, kind, int(fs.info.block_size), fat)
+    return OpenedVolume(volume, system, tuple(problems))
+
+
+def _reader(image: pytsk3.Img_Info, base: int) -> Callable[[int, int], bytes]:
+    def read(offset: int, length: int) -> bytes:
+        data: bytes = image.read(base + offset, length)
+        return data
+
+    return read
+
+
+def _open(image: pytsk3.Img_Info, offset: int, head: bytes) -> tuple[pytsk3.FS_Info | None, str]:
+    """The file system at an offset, or None and the reason."""
+    reason = "no file system was recognised"
+    for kind in (pytsk3.TSK_FS_TYPE_DETECT, *_hinted_types(head)):
+        try:
+            fs = pytsk3.FS_Info(image, offset=offset, type=kind)
+            if int(fs.info.ftype) in _KINDS:
+                return fs, ""
+        except LIBRARY_ERRORS as error:
+            text = plain_reason(error).lower()
+            if "encryption" in text:
+                reason = "its bytes look random, so it may be encrypted (VeraCrypt leaves no other mark)"
+    return None, reason
+
+
+def _hinted_types(head: bytes) -> list[int]:
+    """The types to try by their own marks when detection fails, as it does where two file systems left marks."""
+    hints = []
+    signed = head[510:512] == b"\x55\xaa"
+    if signed and head[3:7] == b"NTFS":
+        hints.append(pytsk3.TSK_FS_TYPE_NTFS)
+    if signed and head[3:8] == b"EXFAT":
+        hints.append(pytsk3.TSK_FS_TYPE_EXFAT)
+    if signed and (head[54:57] == b"FAT" or head[82:85] == b"FAT"):
+        hints.append(pytsk3.TSK_FS_TYPE_FAT_DETECT)
+    if head[1080:1082] == b"\x53\xef":
+        hints.append(pytsk3.TSK_FS_TYPE_EXT_DETECT)
+    if head[1024:1026] in (b"H+", b"HX"):
+        hints.append(pytsk3.TSK_FS_TYPE_HFS)
+    if head[32769:32774] == b"CD001":
+        hints.append(pytsk3.TSK_FS_TYPE_ISO9660)
+    return hints
+
+
+def _is_all_zero(read: ReadAt, offset: int, length: int) -> bool:
+    """Whether a volume holds only zeros; False for one larger than 1 GiB, which is not read just to know."""
+    if length > _ZERO_CHECK_LIMIT:
+        return False
+    zeros = bytes(_PIECE)
+    try:
+        for at in range(0, length, _PIECE):
+            piece = read(offset + at, min(_PIECE, length - at))
+            if piece != zeros[: len(piece)]:
+                return False
+    except LIBRARY_ERRORS:
+        return False
+    return True

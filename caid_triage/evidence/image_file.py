@@ -1,0 +1,185 @@
+"""Raw images: one file, a split set (.001 .000 .aa), or a block device; opened for reading only."""
+
+from __future__ import annotations
+
+import bisect
+import os
+import re
+import stat
+from collections.abc import Sequence
+from io import BufferedReader, RawIOBase
+from itertools import accumulate
+from pathlib import Path
+
+import pytsk3
+
+from caid_triage.errors import SourceError
+from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
+
+_NUMBER = re.compile(r"^(?P<stem>.+)\.(?P<number>\d{3,4})$", re.DOTALL)
+_LETTERS = re.compile(r"^(?P<stem>.+)\.(?P<letters>[a-z]{2})$", re.DOTALL)
+_NOT_SEGMENTS = frozenset(("dd", "gz", "xz", "bz", "lz"))
+
+
+class SplitImage(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
+    """Several files (or one whose name the library cannot take) joined into one disk for pytsk3."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._files: list[RawIOBase] = []
+        try:
+            for path in paths:
+                self._files.append(path.open("rb", buffering=0))
+            sizes = [file.seek(0, os.SEEK_END) for file in self._files]
+        except OSError:
+            self.close()
+            raise
+        self._ends = list(accumulate(sizes))
+        super().__init__(url="", type=pytsk3.TSK_IMG_TYPE_EXTERNAL)
+
+    def get_size(self) -> int:
+        """The bytes of all segments together."""
+        return self._ends[-1]
+
+    def read(self, offset: int, size: int) -> bytes:
+        """The bytes at ``offset``, across the border of segments; shorter only at the end."""
+        pieces = []
+        while size > 0 and offset < self._ends[-1]:
+            index = bisect.bisect_right(self._ends, offset)
+            start = self._ends[index - 1] if index else 0
+            self._files[index].seek(offset - start)
+            piece = self._files[index].read(min(size, self._ends[index] - offset)) or b""
+            if not piece:
+                message = f"segment {index + 1} ended early"
+                raise OSError(message)
+            pieces.append(piece)
+            offset += len(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Close every segment."""
+        for file in self._files:
+            file.close()
+
+
+def find_segments(path: Path) -> list[Path]:
+    """The files of the split raw image whose first segment is ``path``; only ``path`` when it is not split.
+
+    Errors: SourceError when ``path`` is a later segment, or when one is missing in the middle.
+    """
+    name = path.name
+    numbered = _NUMBER.match(name)
+    if numbered and len(numbered["number"]) == 3:
+        return _numbered_segments(path, numbered["stem"], int(numbered["number"]))
+    lettered = _LETTERS.match(name)
+    if lettered and lettered["letters"] not in _NOT_SEGMENTS:
+        return _lettered_segments(path, lettered["stem"], lettered["letters"])
+    return [path]
+
+
+def _siblings(path: Path, pattern: re.Pattern[str], stem: str, group: str) -> dict[str, Path]:
+    found = {}
+    for sibling in path.parent.iterdir():
+        match = pattern.match(sibling.name)
+        if match and match["stem"] == stem and sibling.is_file():
+            found[match[group]] = sibling
+    return found
+
+
+def _numbered_segments(path: Path, stem: str, number: int) -> list[Path]:
+    found = {int(text): file for text, file in _siblings(path, _NUMBER, stem, "number").items()}
+    first = 0 if 0 in found else 1
+    if number > 1 or number != first:
+        message = (
+            f"{path} is segment {number} of a split image, not its first. "
+            f"Name the first segment: {path.with_name(f'{stem}.{first:03d}')}"
+        )
+        raise SourceError(message)
+    last = max(found)
+    for wanted in range(first, last + 1):
+        if wanted not in found:
+            message = (
+                f"{path} is split, and its segment {path.with_name(f'{stem}.{wanted:03d}').name} is missing "
+                f"while later ones are there. Put all segments into one folder and try again"
+            )
+            raise SourceError(message)
+    return [found[index] for index in range(first, last + 1)]
+
+
+def _lettered_segments(path: Path, stem: str, letters: str) -> list[Path]:
+    found = {k: v for k, v in _siblings(path, _LETTERS, stem, "letters").items() if k not in _NOT_SEGMENTS}
+    if letters != "aa":
+        if "aa" in found:
+            message = f"{path} is a later segment of a split image. Name the first: {found['aa']}"
+            raise SourceError(message)
+        return [path]
+    names = [a + b for a in map(chr, range(97, 123)) for b in map(chr, range(97, 123))]
+    last = max(names.index(text) for text in found)
+    for text in names[: last + 1]:
+        if text not in found and text not in _NOT_SEGMENTS:
+            message = (
+                f"{path} is split, and its segment {stem}.{text} is missing while later ones are there. "
+                f"Put all segments into one folder and try again"
+            )
+            raise SourceError(message)
+    joined = [text for text in names[: last + 1] if text in found]
+    if len(joined) > names.index("dd"):  # so long a set has real .dd, .gz ... segments
+        joined = names[: last + 1]
+    return [path.with_name(f"{stem}.{text}") for text in joined]
+
+
+def open_raw(segments: Sequence[Path]) -> pytsk3.Img_Info:
+    """The disk in one or several raw files, for pytsk3, opened for reading only.
+
+    The library's own reader is twice as fast as one in Python, so that is used where it sees exactly
+    these segments. Errors: SourceError.
+    """
+    expected = sum(byte_size(segment) for segment in segments)
+    try:
+        url = str(segments[0])
+        url.encode("utf-8")  # a name that is not text cannot be handed to the library
+        image = pytsk3.Img_Info(url, pytsk3.TSK_IMG_TYPE_RAW_SING if len(segments) == 1 else pytsk3.TSK_IMG_TYPE_RAW)
+        if image.get_size() == expected:
+            return image
+    except (UnicodeEncodeError, *LIBRARY_ERRORS):
+        pass  # our own reader gives the plain reason if that cannot open it either
+    try:
+        return SplitImage(segments)
+    except OSError as error:
+        message = f"{segments[0]} could not be opened: {plain_reason(error)}"
+        raise SourceError(message) from error
+
+
+def byte_size(path: Path) -> int:
+    """The bytes of a file or block device, by seeking to its end. Errors: SourceError."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return file.seek(0, os.SEEK_END)
+    except OSError as error:
+        message = f"{path} could not be opened: {plain_reason(error)}. Check the name and your permission to read it"
+        raise SourceError(message) from error
+
+
+def is_device(path: Path) -> bool:
+    """Whether a path is a block device (POSIX) or a raw disk of Windows (``\\\\.\\PhysicalDrive0``)."""
+    if os.name == "nt":
+        return str(path).startswith(("\\\\.\\", "\\\\?\\PhysicalDrive"))
+    mode = path.stat().st_mode
+    return stat.S_ISBLK(mode)
+
+
+def head_and_tail(path: Path) -> tuple[bytes, bytes]:
+    """The first and last 512 bytes of a file. Errors: SourceError."""
+    try:
+        with path.open("rb") as file:
+            return _ends_of(file)
+    except OSError as error:
+        message = f"{path} could not be read: {plain_reason(error)}. Check your permission to read it"
+        raise SourceError(message) from error
+
+
+def _ends_of(file: BufferedReader) -> tuple[bytes, bytes]:
+    head = file.read(512)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 512))
+    return head, file.read(512)

@@ -1,0 +1,124 @@
+"""Name what a file or volume is by its own magic numbers, whether it can be read or not.
+
+Sources: the formats' own specifications; libyal documentation for QCOW2, VHD, VHDX, VMDK, EWF and AFF4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HEAD_LENGTH = 0x12000
+"""Bytes from the start of a volume that name_of_volume looks at (the Btrfs superblock lies at 64 KiB)."""
+
+_CONVERT_QEMU = "convert it with 'qemu-img convert -O raw IMAGE disk.raw' and scan disk.raw"
+_CONVERT_EWF = "export it to E01 or raw with the tool that made it, or with ewfexport, and scan that"
+_UNPACK = "unpack it and scan the image inside"
+
+# (offset, magic, name, what to do); negative offsets count from the end of the file
+_CONTAINERS: tuple[tuple[int, bytes, str, str], ...] = (
+    (0, b"QFI\xfb", "QCOW2 (QEMU) virtual disk", _CONVERT_QEMU),
+    (0, b"KDMV", "VMDK (VMware) virtual disk", _CONVERT_QEMU),
+    (0, b"COWD", "VMDK (VMware COW) virtual disk", _CONVERT_QEMU),
+    (0, b"# Disk DescriptorFile", "VMDK (VMware) descriptor", _CONVERT_QEMU),
+    (0, b"vhdxfile", "VHDX virtual disk", _CONVERT_QEMU),
+    (64, b"\x7f\x10\xda\xbe", "VDI (VirtualBox) virtual disk", _CONVERT_QEMU),
+    (0, b"EVF2\r\n\x81\x00", "Ex01 (EnCase 7) image", _CONVERT_EWF),
+    (0, b"LVF\x09\r\n\xff\x00", "L01 (EnCase logical) image", _CONVERT_EWF),
+    (0, b"LEF2\r\n\x81\x00", "Lx01 (EnCase 7 logical) image", _CONVERT_EWF),
+    (0, b"ADSEGMENTEDFILE", "AD1 (FTK logical) image", _CONVERT_EWF),
+    (0, b"ADLOGICALIMAGE", "AD1 (FTK logical) image", _CONVERT_EWF),
+    (0, b"AFF10\r\n\x00", "AFF image", "convert it with 'affconvert -r IMAGE' and scan the raw image"),
+    (0, b"\xff\xd8\xff", "JPEG picture", "put it in a folder and scan the folder"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7-Zip archive", _UNPACK),
+    (0, b"\xfd7zXZ\x00", "xz compressed file", _UNPACK),
+    (0, b"\x1f\x8b\x08", "gzip compressed file", _UNPACK),
+    (0, b"BZh", "bzip2 compressed file", _UNPACK),
+    (0, b"\x28\xb5\x2f\xfd", "Zstandard compressed file", _UNPACK),
+    (0, b"Rar!\x1a\x07", "RAR archive", _UNPACK),
+    (0, b"%PDF-", "PDF document", "put it in a folder and scan the folder"),
+    (0, b"SQLite format 3\x00", "SQLite database", "put it in a folder and scan the folder"),
+    (
+        -512,
+        b"koly",
+        "DMG (Apple) disk image",
+        "convert it with 'hdiutil convert IMAGE -format UDTO -o disk' or dmg2img",
+    ),
+    (-512, b"conectix", "VHD virtual disk", _CONVERT_QEMU),
+    (-511, b"conectix", "VHD virtual disk", _CONVERT_QEMU),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeName:
+    """What a volume's magic numbers say: its name, and whether it is encrypted or has no files at all."""
+
+    name: str
+    encrypted: bool = False
+    no_files: bool = False
+
+
+_VOLUMES: tuple[tuple[int, bytes, VolumeName], ...] = (
+    (3, b"-FVE-FS-", VolumeName("BitLocker", encrypted=True)),
+    # BitLocker To Go keeps a FAT boot sector and its identifier at 424
+    (424, bytes.fromhex("3bd66749292ed84a8399f6a339e3d001"), VolumeName("BitLocker To Go", encrypted=True)),
+    (0, b"LUKS\xba\xbe", VolumeName("LUKS", encrypted=True)),
+    (88, b"CS\x01\x00", VolumeName("Apple Core Storage (FileVault 2 lives in it)", encrypted=True)),
+    (0, b"XFSB", VolumeName("XFS")),
+    (32, b"NXSB", VolumeName("APFS")),
+    (3, b"ReFS\x00\x00\x00\x00", VolumeName("ReFS")),
+    (1024, b"\x10\x20\xf5\xf2", VolumeName("F2FS")),
+    (0x10040, b"_BHRfS_M", VolumeName("Btrfs")),
+    (512, b"LABELONE", VolumeName("LVM2 physical volume")),
+    (0, b"LABELONE", VolumeName("LVM2 physical volume")),
+    (4096, b"\xfc\x4e\x2b\xa9", VolumeName("Linux RAID member")),
+    (0, b"\xfc\x4e\x2b\xa9", VolumeName("Linux RAID member")),
+    (0, b"SPACEDB ", VolumeName("Windows Storage Spaces")),
+    (32768, b"JFS1", VolumeName("JFS")),
+    (65536 + 52, b"ReIsErFs", VolumeName("ReiserFS")),
+    (65536 + 52, b"ReIsEr2Fs", VolumeName("ReiserFS")),
+    (65536 + 52, b"ReIsEr3Fs", VolumeName("ReiserFS")),
+    (1024 + 6, b"\x34\x34", VolumeName("NILFS2")),
+    (1024, b"\xe2\xe1\xf5\xe0", VolumeName("EROFS")),
+    (0, b"hsqs", VolumeName("SquashFS")),
+    (1024, b"BD", VolumeName("HFS (classic)")),
+    (32769, b"BEA01", VolumeName("UDF")),
+    (4086, b"SWAPSPACE2", VolumeName("Linux swap", no_files=True)),
+    (4086, b"SWAP-SPACE", VolumeName("Linux swap", no_files=True)),
+)
+
+
+def container_name(head: bytes, tail: bytes) -> tuple[str, str] | None:
+    """The name of a container or archive that cannot be opened as a disk, and what to do about it.
+
+    ``head`` is the first 512 bytes or fewer of the file, ``tail`` its last 512.
+    """
+    for offset, magic, name, advice in _CONTAINERS:
+        part = head[offset:] if offset >= 0 else tail[offset:]
+        if part.startswith(magic) and (offset >= 0 or len(tail) >= -offset):
+            return name, advice
+    if head.startswith(b"PK\x03\x04"):
+        if b"container.description" in head:
+            return "AFF4 image", "convert it to E01 or raw with the tool that made it, and scan that"
+        return "ZIP archive", _UNPACK
+    return None
+
+
+def name_of_volume(head: bytes) -> VolumeName | None:
+    """What the first HEAD_LENGTH bytes of a volume say it is, or None when no known magic number is there."""
+    for offset, magic, name in _VOLUMES:
+        if head[offset : offset + len(magic)] == magic:
+            return name
+    return None
+
+
+def is_plain_text(head: bytes) -> bool:
+    """Whether the bytes are text: no control character that text does not have, and UTF-8 or UTF-16 with a mark."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True
+    if not head or any(byte < 9 or 13 < byte < 32 for byte in head):
+        return False
+    try:
+        head[:-3].decode("utf-8")  # a character may be cut at the end
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,132 @@
+"""What an EvidenceSource can do, the ordered list of kinds, and open_source, which picks one.
+
+Everything is opened for reading only. A new kind of container is one module and one line in KINDS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from caid_triage.errors import SourceError
+from caid_triage.evidence import ewf, image_file
+from caid_triage.evidence.directory import DirectorySource
+from caid_triage.evidence.disk import DiskSource
+from caid_triage.evidence.faults import plain_reason
+from caid_triage.evidence.recognise import container_name, is_plain_text
+from caid_triage.model import FileEntry, Problem, SourceInfo, Volume
+
+_UNDERSTOOD = "Raw images (one file, or .001 .002 ...), E01 images, folders and block devices can be scanned"
+
+
+class EvidenceSource(Protocol):
+    """An acquired copy of an exhibit, open for reading only. Not safe for several threads at once."""
+
+    info: SourceInfo
+
+    def volumes(self) -> Sequence[Volume]:
+        """Every volume, also those whose files cannot be reached."""
+        ...
+
+    def problems(self) -> Sequence[Problem]:
+        """What was found amiss with the source and its volumes on opening (not with single files)."""
+        ...
+
+    def walk(self) -> Iterator[FileEntry | Problem]:
+        """Every file, lazily, in the same order each time; Problems met on the way stand where they were met."""
+        ...
+
+    def chunks(self, entry: FileEntry) -> Iterator[bytes]:
+        """The content in pieces of at most 1 MiB, ``entry.size`` bytes together; EvidenceError at a fault."""
+        ...
+
+    def coverage(self) -> dict[str, int]:
+        """Bytes by kind of area, summing to ``info.size``; for a folder {"files": n} after the walk."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the source."""
+        ...
+
+
+def open_source(path: Path, exhibit: str, name: str) -> EvidenceSource:
+    """Open an image (its first segment), a block device or a folder, for reading only.
+
+    ``name`` is what reports call the source. Errors: SourceError, saying what to do.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        message = f"{path} could not be opened: {plain_reason(error)}. Check the name, and that the disk is connected"
+        raise SourceError(message) from error
+    for recognised, opened in KINDS:
+        if recognised(path):
+            return opened(path, exhibit, name)
+    message = f"{path} is neither a file, a folder nor a block device. {_UNDERSTOOD}"
+    raise SourceError(message)
+
+
+def _is_ewf(path: Path) -> bool:
+    return path.is_file() and image_file.head_and_tail(path)[0].startswith(ewf.SIGNATURES)
+
+
+def _open_directory(path: Path, exhibit: str, name: str) -> EvidenceSource:
+    return DirectorySource(path, exhibit, name)
+
+
+def _open_device(path: Path, exhibit: str, name: str) -> EvidenceSource:
+    size = image_file.byte_size(path)
+    return DiskSource(SourceInfo(exhibit, name, "device", size, (str(path),)), image_file.open_raw([path]))
+
+
+def _open_ewf(path: Path, exhibit: str, name: str) -> EvidenceSource:
+    segments, bad_areas = ewf.find_segments(path)
+    image, facts = ewf.open_ewf(segments)
+    problems = []
+    if bad_areas:
+        detail = f"{bad_areas} areas of the disk could not be read when it was acquired; the image has zeros there"
+        problems.append(Problem("open", "acquisition-errors", detail))
+    info = SourceInfo(exhibit, name, "ewf", image.get_size(), tuple(map(str, segments)), facts)
+    return DiskSource(info, image, problems)
+
+
+def _open_raw(path: Path, exhibit: str, name: str) -> EvidenceSource:
+    head, tail = image_file.head_and_tail(path)
+    if not head:
+        message = f"{path} is empty. {_UNDERSTOOD}"
+        raise SourceError(message)
+    segments = image_file.find_segments(path)
+    known = container_name(head, tail)
+    if known is not None and len(segments) == 1:
+        what, advice = known
+        message = f"{path} is a {what}, which cannot be read yet: {advice}"
+        raise SourceError(message)
+    image = image_file.open_raw(segments)
+    size = int(image.get_size())
+    kind = "raw" if len(segments) == 1 else "split-raw"
+    source = DiskSource(SourceInfo(exhibit, name, kind, size, tuple(map(str, segments))), image)
+    if _nothing_recognised(source) and (size < 512 or is_plain_text(head)):
+        source.close()
+        message = (
+            f"{path} is not a disk image that this tool understands: it has no partition table and no file system, "
+            f"and looks like {'text' if size >= 512 else 'a very small file'}. {_UNDERSTOOD}; "
+            f"to scan single files, put them in a folder and scan the folder"
+        )
+        raise SourceError(message)
+    return source
+
+
+def _nothing_recognised(source: DiskSource) -> bool:
+    codes = {problem.code for problem in source.problems()}
+    understood = any(volume.status in ("examined", "encrypted", "empty") for volume in source.volumes())
+    return not source.has_partition_table and not understood and "file-system-not-understood" in codes
+
+
+KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path, str, str], EvidenceSource]], ...] = (
+    (Path.is_dir, _open_directory),
+    (image_file.is_device, _open_device),
+    (_is_ewf, _open_ewf),
+    (Path.is_file, _open_raw),
+)
+"""The kinds of source in the order they are tried: (whether a path is one, how to open it)."""
