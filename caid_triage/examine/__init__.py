@@ -1,0 +1,1 @@
+"""EXAMINE one content: identify, digests, decode, perceptual hashes. Pure; runs in workers."""

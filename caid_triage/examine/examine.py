@@ -1,0 +1,195 @@
+"""EXAMINE one content: digests, what it is, and what it looks like. Pure, for worker processes.
+
+    run = Examiner(Limits()).begin()
+    for chunk in chunks: run.update(chunk)
+    run.digests()    # send these first: a decoder's death then costs the decode only
+    run.finish()     # -> model.Examination
+
+Same bytes, same Examination. Memory stays constant but for still pictures, which are held up to
+``Limits.max_content_bytes``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from caid_triage.examine.decode import Decoded, decode, problem, stored_size
+from caid_triage.examine.digests import Digesting
+from caid_triage.examine.identify import HEAD_BYTES, Identified, identify
+from caid_triage.examine.limits import Limits
+from caid_triage.examine.opencv import opencv
+from caid_triage.examine.pdq import pdq, pdq_reduced
+from caid_triage.examine.pdq_naive import SMALLEST_SIDE
+from caid_triage.examine.phash import LEAST_DETAIL, detail, phash_of_tiny, tiny
+from caid_triage.model import (
+    DecodeState,
+    Digests,
+    Examination,
+    Kind,
+    PerceptualHash,
+    Problem,
+    Severity,
+)
+
+
+def prepare_decoders() -> None:
+    """Load every decoder and hash once, so that no file's time is charged for it (a worker's first call)."""
+    import numpy as np  # noqa: PLC0415
+    from PIL import Image  # noqa: PLC0415
+
+    opencv()
+    Image.init()
+    phash_of_tiny(tiny(np.zeros((32, 32), dtype=np.uint8)))
+
+
+def examine_file(path: Path, limits: Limits | None = None) -> Examination:
+    """Return the examination of a file of the unit's own, e.g. a graded picture; raises OSError if unreadable."""
+    run = Examiner(limits).begin(path.name, path.stat().st_size)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            run.update(chunk)
+    return run.finish()
+
+
+# A picture, or why there is none, and its perceptual hashes.
+Seen = tuple[Decoded, tuple[PerceptualHash, ...]]
+
+
+class Examiner:
+    """Examines contents, one run each, within the same limits."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+
+    def begin(self, name_hint: str = "", size: int | None = None) -> Run:
+        """Return the run of one content.
+
+        ``name_hint`` is accepted for plug-ins and decides nothing here: types are told by content.
+        ``size`` is the length that the file system states, in bytes, None where it has none.
+        """
+        return Run(self.limits, name_hint, size)
+
+
+class Run:
+    """The examination of one content, fed piece by piece."""
+
+    def __init__(self, limits: Limits, name_hint: str, size: int | None) -> None:
+        self.name_hint = name_hint
+        self._limits = limits
+        self._size = size
+        self._digesting = Digesting()
+        self._read = 0
+        self._head = b""
+        self._identified: Identified | None = None
+        self._kept: list[bytes] = []
+        self._too_large = False
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next bytes of the content, in order."""
+        self._digesting.update(chunk)
+        self._read += len(chunk)
+        self._kept.append(bytes(chunk))
+        if self._identified is None:
+            self._head += chunk[: HEAD_BYTES - len(self._head)]
+            if len(self._head) < HEAD_BYTES:
+                return
+            self._identified = identify(self._head, self._size)
+        if self._identified.kind is not Kind.IMAGE:
+            self._kept.clear()
+        elif self._read > self._limits.max_content_bytes:
+            self._too_large = True
+            self._kept.clear()
+
+    def digests(self) -> Digests:
+        """Return the digests of what was taken so far; may be asked before :meth:`finish`."""
+        return self._digesting.digests()
+
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes were taken so far."""
+        return self._read
+
+    def identified(self) -> Identified:
+        """Return what the content is; like :meth:`digests`, known before any decoder runs."""
+        return self._identified or identify(self._head, self._size)
+
+    def finish(self) -> Examination:
+        """Return everything that the content decides."""
+        what = self.identified()
+        decoded, hashes = self._seen(what)
+        return Examination(
+            digests=self.digests(),
+            bytes_read=self._read,
+            kind=what.kind,
+            media_type=what.media_type,
+            decode_state=decoded.state,
+            width=decoded.width,
+            height=decoded.height,
+            hashes=hashes,
+            problems=decoded.problems,
+        )
+
+    def _seen(self, what: Identified) -> Seen:
+        """Return what became of the picture and its hashes, or the state and problem of why there are none."""
+        if what.kind is Kind.OTHER:
+            return Decoded(DecodeState.NOT_MEDIA), ()
+        if what.kind is Kind.VIDEO:
+            text = f"the frames of this {what.media_type} were not hashed; only the digests were taken"
+            return _without(DecodeState.NOT_ATTEMPTED, "video-frames-not-hashed", text, Severity.NOTE)
+        if self._too_large:
+            text = f"the picture file is larger than {self._limits.max_content_bytes} bytes and was not decoded"
+            return _without(
+                DecodeState.REFUSED, "content-too-large", text, size=stored_size(self._head, what.media_type)
+            )
+        content = b"".join(self._kept)
+        self._kept.clear()
+        return _seen_at_the_boundary(content, what.media_type, self._limits)
+
+
+def _seen_at_the_boundary(content: bytes, media_type: str, limits: Limits) -> Seen:
+    """Decode hostile bytes and hash what comes out: the one place that turns any exception into a Problem."""
+    try:
+        decoded = decode(content, media_type, limits)
+        hashes, notes = _hashes(decoded)
+        return replace(decoded, problems=decoded.problems + notes), hashes
+    except MemoryError:
+        text = "a decoder asked for more memory than there is"
+        return _without(DecodeState.UNDECODABLE, "decoder-out-of-memory", text)
+    except Exception as error:  # noqa: BLE001  a decoder may raise anything; the file is named, the scan goes on
+        text = f"a decoder failed in a way that is not foreseen ({type(error).__name__})"
+        return _without(DecodeState.UNDECODABLE, "decoder-failed", text)
+
+
+def _without(
+    state: DecodeState,
+    code: str,
+    text: str,
+    severity: Severity = Severity.PROBLEM,
+    size: tuple[int | None, int | None] = (None, None),
+) -> Seen:
+    """Return that there is no picture, and why."""
+    return Decoded(state, *size, problems=(problem(code, text, severity),)), ()
+
+
+def _hashes(decoded: Decoded) -> tuple[tuple[PerceptualHash, ...], tuple[Problem, ...]]:
+    """Return the perceptual hashes of a picture, and why one is missing."""
+    pixels = decoded.pixels
+    if pixels is None:
+        return (), ()
+    hashes: list[PerceptualHash] = []
+    notes: list[Problem] = []
+    if min(pixels.shape[:2]) < SMALLEST_SIDE:
+        text = f"a side is shorter than {SMALLEST_SIDE} pixels: there is no PDQ"
+        notes.append(Problem("hash", "too-small", text, Severity.NOTE))
+    else:
+        full = decoded.reduced and decoded.height and decoded.width
+        value, quality = pdq_reduced(pixels, decoded.height or 0, decoded.width or 0) if full else pdq(pixels)
+        hashes.append(PerceptualHash("pdq", value, quality))
+    small = tiny(pixels if decoded.grey is None else decoded.grey)
+    if detail(small) < LEAST_DETAIL:
+        text = "the picture is blank or nearly so: a pHash would meet that of every other blank"
+        notes.append(Problem("hash", "flat-picture", text, Severity.NOTE))
+    else:
+        hashes.append(PerceptualHash("phash", phash_of_tiny(small)))
+    return tuple(hashes), tuple(notes)

@@ -1,0 +1,22 @@
+"""How much work one file may cost before it is refused, said so and listed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of examining one file; what exceeds one keeps its digests and gets a Problem.
+
+    ``max_pixels``: a header that claims more is not decoded (a 40-byte file can claim gigabytes).
+    ``max_scans``: a progressive JPEG is cut after that many (real ones have up to 23; 5,000 hang
+    every decoder). ``max_content_bytes``: a picture file above it is not held in memory.
+    ``min_reduced_side``: a large JPEG is decoded at 1/2, 1/4 or 1/8 as long as its shorter side
+    keeps that many pixels; 0 decodes every picture whole.
+    """
+
+    max_pixels: int = 100_000_000
+    max_scans: int = 64
+    max_content_bytes: int = 512 * 1024 * 1024
+    min_reduced_side: int = 512

@@ -1,0 +1,56 @@
+"""The 64-bit pHash of the imagehash package, and whether a picture has enough in it for one."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+
+SIDE = 32  # imagehash: hash_size 8 x highfreq_factor 4
+# Rounding the 32x32 picture to whole grey levels alone moves a coefficient by 0.3 and gives
+# a blank a detail of 0.2: below half a grey level the bits say more of rounding than of the picture.
+LEAST_DETAIL = 0.5
+
+
+def phash(pixels: Pixels) -> bytes:
+    """Return the pHash (8 bytes) of a picture: ``imagehash.phash`` of the same pixels.
+
+    ``pixels`` is uint8[h,w] grey or uint8[h,w,3] RGB.
+    """
+    return phash_of_tiny(tiny(pixels))
+
+
+def tiny(pixels: Pixels) -> Image.Image:
+    """Return the 32x32 grey picture that pHash is taken of, made as imagehash makes it."""
+    return Image.fromarray(pixels).convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+
+
+def phash_of_tiny(small: Image.Image) -> bytes:
+    """Return the pHash of a picture already reduced by :func:`tiny` (imagehash leaves that size as it is)."""
+    return np.packbits(imagehash.phash(small).hash.ravel()).tobytes()
+
+
+def detail(small: Image.Image) -> float:
+    """Return how far apart the 64 coefficients of a 32x32 picture lie: the median distance from their median.
+
+    In grey levels of an orthonormal DCT. Blanks and plain ramps are near 0, photographs above 1.
+    Below ``LEAST_DETAIL`` a pHash would meet that of every other blank.
+    """
+    matrix = _dct()
+    coefficients = matrix @ np.asarray(small, dtype=np.float64) @ matrix.T
+    return float(np.median(np.abs(coefficients - np.median(coefficients))))
+
+
+@lru_cache(maxsize=1)
+def _dct() -> NDArray[np.float64]:
+    """Return rows 0..7 of the orthonormal 32-point DCT."""
+    rows = [[math.cos(math.pi * i * (2 * j + 1) / (2 * SIDE)) for j in range(SIDE)] for i in range(8)]
+    matrix = np.array(rows) * math.sqrt(2.0 / SIDE)
+    matrix[0] /= math.sqrt(2.0)
+    return matrix

@@ -1,0 +1,56 @@
+"""From Pillow's many modes to grey or RGB bytes, without the losses of its shortest ways."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+
+# What turns an image that was turned by its orientation tag (2..8) back to its stored pixels.
+TURN_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def as_grey_or_rgb(image: Image.Image, orientation: int = 1) -> tuple[Pixels, Pixels | None]:
+    """Return a loaded image as uint8[h,w] or uint8[h,w,3], and Pillow's own grey where it differs.
+
+    Transparency is dropped, as the reference hashes drop it. Palettes become colours, CMYK is
+    converted, and 16-bit or floating-point grey is scaled (Pillow's own conversion would clip it to
+    white). ``orientation`` is the tag that Pillow applied by itself, which is undone.
+    """
+    if orientation in TURN_BACK:
+        image = image.transpose(TURN_BACK[orientation])
+    mode = image.mode
+    if mode.startswith(("I", "F")):
+        return _scaled(np.asarray(image), mode), None
+    if mode in ("1", "L", "LA", "La"):
+        return np.asarray(image.convert("LA").getchannel(0) if mode == "La" else image.convert("L")), None
+    if mode == "LAB":
+        return np.asarray(image.getchannel(0)), None
+    # Pillow weighs a palette's colours for grey by another rounding than those of pixels.
+    grey = np.asarray(image.convert("L")) if mode in ("P", "PA") else None
+    return np.asarray(image.convert("RGB")), grey
+
+
+def _scaled(values: NDArray[np.generic], mode: str) -> Pixels:
+    """Return deep grey as 0..255: 16-bit by its full range, others by the range that they use."""
+    deep = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(deep.min()), float(deep.max())
+    if mode.startswith("I") and low >= 0 and high <= 65535:
+        low, high = 0.0, 65535.0
+    elif mode == "F" and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    elif mode == "F" and low >= 0 and high <= 255:
+        low, high = 0.0, 255.0
+    span = high - low
+    scaled = (deep - low) * (255.0 / span) if span > 0 else np.zeros_like(deep)
+    return np.rint(scaled).astype(np.uint8)
