@@ -103,7 +103,7 @@ class _FileSystem:
             entries.append((LOST_FOUND, b"lost+found", TYPE_FOLDER, False))
         for child in children:
             kind = TYPE_FOLDER if child.is_folder else TYPE_FILE
-            entries.append((child.number, child.name.encode(), kind, child.deleted))
+            entries.append((child.number, child.name.encode(errors="surrogateescape"), kind, child.deleted))
         blocks: list[list[tuple[int, bytes, int, bool]]] = [[]]
         room = BLOCK
         for entry in entries:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,6 +58,21 @@ def row_of(volume: str, path: str, content: bytes, *, deleted: bool = False) -> 
     )
 
 
+def shown(path: str) -> str:
+    """The path as reports print it: what is not UTF-8 or does not print as backslash escapes."""
+
+    def printed(character: str) -> str:
+        number = ord(character)
+        if character.isprintable() or unicodedata.category(character) == "Zs":
+            return character
+        if number < 0x100:
+            return f"\\x{number:02x}"
+        return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+    text = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return "".join(map(printed, text))
+
+
 def rows_of(volume: str, plan: Iterable[PlannedFile | PlannedFolder]) -> list[TruthRow]:
     """One row for every path and every alternate stream of a plan whose content can be read again.
 
@@ -72,8 +88,10 @@ def rows_of(volume: str, plan: Iterable[PlannedFile | PlannedFolder]) -> list[Tr
             continue
         for path in (file.path, *file.links):
             deleted = file.deleted or any(path.startswith(folder) for folder in gone_folders)
-            rows.append(row_of(volume, path, file.content, deleted=deleted))
-        rows += [row_of(volume, f"{file.path}:{name}", data, deleted=file.deleted) for name, data in file.streams]
+            rows.append(row_of(volume, shown(path), file.content, deleted=deleted))
+        rows += [
+            row_of(volume, shown(f"{file.path}:{name}"), data, deleted=file.deleted) for name, data in file.streams
+        ]
     return rows
 
 

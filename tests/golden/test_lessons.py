@@ -17,6 +17,7 @@ import pytest
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.source import EvidenceSource, open_source
 from caid_triage.model import FileEntry, Problem, Severity, State
+from caid_triage.synth.exhibit import build_demo_exhibit
 from caid_triage.synth.lessons import Lesson, build_lesson, lesson_names
 from caid_triage.synth.plan import write_sparse
 from caid_triage.synth.sample_pictures import picture
@@ -185,3 +186,22 @@ def test_the_bytes_of_the_truth_are_the_bytes_of_the_pictures() -> None:
     assert rows["/sub/was here.jpg"].sha256 == hashlib.sha256(picture("coast.jpg")).hexdigest()
     assert rows["/sub/was here.jpg"].size == len(picture("coast.jpg"))
     assert rows["/sub/was here.jpg"].state == "deleted"
+
+
+def test_the_demonstration_exhibit_is_read_as_its_truth_says(tmp_path: Path) -> None:
+    demo = build_demo_exhibit(tmp_path)
+    source = open_source(demo.image, "DEMO/1", demo.image.name)
+    try:
+        assert [(v.name, v.offset, v.length) for v in source.volumes() if v.status == "examined"] == [
+            (v.volume, v.offset, v.length) for v in demo.volumes
+        ]
+        reads, problems = read_all(source)
+    finally:
+        source.close()
+    found = Counter((entry.volume, entry.path, str(entry.state), digest) for entry, digest in reads)
+    missed = [row.path for row in demo.rows if found[row.volume, row.path, row.state, row.sha256] != 1]
+    assert missed == []
+    true = {(row.volume, row.path) for row in demo.rows}
+    strange = [e.path for e, digest in reads if not is_system_file(e) and digest and (e.volume, e.path) not in true]
+    assert strange == []
+    assert [p for p in problems if p.severity is Severity.PROBLEM] == []
