@@ -1,0 +1,73 @@
+"""Options of a scan, parsed once into frozen objects and kept in the case for repeatability.
+
+Only what can change a result is kept with the case (:meth:`ScanOptions.result_options`): the number of
+workers and the executor must not matter (law 7), so they go to the audit trail alone.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from caid_triage.errors import UsageError
+
+EXECUTORS = ("pool", "serial")
+PROFILES = ("standard",)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """What a worker may use before it is killed; seconds are of the coordinator's monotonic clock.
+
+    A decode may take ``decode_seconds`` plus ``decode_seconds_per_mb`` for each 10**6 bytes of content,
+    counted from the moment a ready worker has been sent the last byte. ``memory_bytes`` caps the address
+    space (POSIX only); ``start_seconds`` is the longest a worker may take to say that it is ready;
+    ``tasks`` is how many files a worker examines before a fresh one takes its place.
+    """
+
+    decode_seconds: float = 20.0
+    decode_seconds_per_mb: float = 2.0
+    chunk_seconds: float = 60.0
+    start_seconds: float = 120.0
+    memory_bytes: int = 4 << 30
+    tasks: int = 20_000
+
+    def deadline_for(self, size: int) -> float:
+        """Seconds that the decode of ``size`` bytes may take."""
+        return self.decode_seconds + self.decode_seconds_per_mb * size / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """How a scan is run. Bits for the radii, PDQ quality 0..100 for the gate."""
+
+    workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
+    executor: str = "pool"
+    profile: str = "standard"
+    batch_files: int = 256
+    batch_seconds: float = 2.0
+    pdq_radius: int = 31
+    pdq_min_quality: int = 50
+    phash_radius: int = 8
+    limits: WorkerLimits = WorkerLimits()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run, with exit code 2."""
+        if self.workers < 1:
+            raise UsageError(f"--workers must be at least 1, not {self.workers}")
+        if self.executor not in EXECUTORS:
+            raise UsageError(f"--executor must be one of {', '.join(EXECUTORS)}, not {self.executor!r}")
+        if self.profile not in PROFILES:
+            raise UsageError(f"--profile must be one of {', '.join(PROFILES)}, not {self.profile!r}")
+
+    def result_options(self) -> dict[str, str | int | float]:
+        """The options that a result depends on, as JSON-able values."""
+        return {
+            "profile": self.profile,
+            "pdq_radius": self.pdq_radius,
+            "pdq_min_quality": self.pdq_min_quality,
+            "phash_radius": self.phash_radius,
+            "decode_seconds": self.limits.decode_seconds,
+            "decode_seconds_per_mb": self.limits.decode_seconds_per_mb,
+            "memory_bytes": self.limits.memory_bytes,
+        }

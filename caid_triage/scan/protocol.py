@@ -1,0 +1,169 @@
+"""The words between coordinator and worker: length-checked frames of plain data, never pickle.
+
+A worker reads hostile media, so whatever comes out of it is checked like hostile input: a frame has a
+kind, a bounded length, and a payload of JSON with exactly the fields and types written here (law 9).
+
+    coordinator -> worker   TASK {"mode","size"}  CHUNK bytes ...  END   | ABORT (the source failed in the middle)
+    worker -> coordinator   READY {}   DIGESTS {...}   EXAMINED {...}   FAILED {"message"} (could not start)
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, BinaryIO
+
+from caid_triage.model import DecodeState, Digests, Examination, Kind, PerceptualHash, Problem, Severity
+
+HEADER = struct.Struct("<cI")
+MAX_CHUNK = 4 << 20
+MAX_REPLY = 1 << 20
+
+TASK, CHUNK, END, ABORT = b"T", b"C", b"E", b"A"
+READY, DIGESTS, EXAMINED, FAILED = b"r", b"d", b"x", b"f"
+
+
+class Mode(StrEnum):
+    """What a worker is asked for: everything, or (after a decoder died) the digests alone."""
+
+    FULL = "full"
+    DIGESTS_ONLY = "digests-only"
+
+
+class ProtocolError(Exception):
+    """The other side said something that is not in the protocol: treated like its death."""
+
+
+def write_frame(stream: BinaryIO, kind: bytes, payload: bytes | memoryview = b"") -> None:
+    """Write one frame; the caller flushes."""
+    stream.write(HEADER.pack(kind, len(payload)))
+    if len(payload):
+        stream.write(payload)
+
+
+def read_frame(stream: BinaryIO, limit: int) -> tuple[bytes, bytes]:
+    """The next frame as (kind, payload). EOFError at a clean end; ProtocolError past ``limit`` bytes or cut."""
+    header = stream.read(HEADER.size)
+    if not header:
+        raise EOFError
+    if len(header) < HEADER.size:
+        raise ProtocolError("a frame was cut in its header")
+    kind, length = HEADER.unpack(header)
+    if length > limit:
+        raise ProtocolError(f"a frame of {length} bytes, at most {limit} allowed")
+    payload = stream.read(length) if length else b""
+    if len(payload) < length:
+        raise ProtocolError("a frame was cut in its payload")
+    return kind, payload
+
+
+def to_json(value: dict[str, Any]) -> bytes:
+    """Compact JSON bytes of plain data; lone surrogates in texts survive as escapes."""
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
+def from_json(payload: bytes) -> dict[str, Any]:
+    """The JSON object of a payload, or ProtocolError."""
+    try:
+        value = json.loads(payload)
+    except ValueError as error:
+        raise ProtocolError("a payload is not JSON") from error
+    if not isinstance(value, dict):
+        raise ProtocolError("a payload is not a JSON object")
+    return value
+
+
+def digests_to_plain(digests: Digests) -> dict[str, str]:
+    """Digests as hex texts."""
+    return {"md5": digests.md5.hex(), "sha1": digests.sha1.hex(), "sha256": digests.sha256.hex()}
+
+
+def digests_from_plain(value: dict[str, Any]) -> Digests:
+    """Digests from hex texts, lengths checked."""
+    return Digests(md5=_hex(value, "md5", (16,)), sha1=_hex(value, "sha1", (20,)), sha256=_hex(value, "sha256", (32,)))
+
+
+def examination_to_plain(found: Examination) -> dict[str, Any]:
+    """An Examination as plain data, digests left out where they were sent before."""
+    return {
+        "bytes_read": found.bytes_read,
+        "kind": found.kind.value,
+        "media_type": found.media_type,
+        "decode_state": found.decode_state.value,
+        "width": found.width,
+        "height": found.height,
+        "duration_s": found.duration_s,
+        "hashes": [[h.algorithm, h.value.hex(), h.quality, h.frame_time] for h in found.hashes],
+        "problems": [[p.step, p.code, p.detail, p.severity.value] for p in found.problems],
+    }
+
+
+def examination_from_plain(value: dict[str, Any], digests: Digests | None) -> Examination:
+    """An Examination from plain data, every field's type and range checked; ProtocolError otherwise."""
+    try:
+        return Examination(
+            digests=digests,
+            bytes_read=_integer(value["bytes_read"], 0, 1 << 62),
+            kind=Kind(value["kind"]),
+            media_type=_text(value["media_type"], 100),
+            decode_state=DecodeState(value["decode_state"]),
+            width=_optional_integer(value["width"]),
+            height=_optional_integer(value["height"]),
+            duration_s=_optional_number(value["duration_s"]),
+            hashes=tuple(_perceptual_hashes(value["hashes"])),
+            problems=tuple(_problems(value["problems"])),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise ProtocolError("an examination with a missing or wrong field") from error
+
+
+def _perceptual_hashes(rows: Any) -> Iterable[PerceptualHash]:
+    if not isinstance(rows, list) or len(rows) > 10_000:
+        raise ProtocolError("hashes are not a short list")
+    for algorithm, value, quality, frame_time in rows:
+        yield PerceptualHash(
+            _text(algorithm, 40), bytes.fromhex(value), _optional_integer(quality), _optional_number(frame_time)
+        )
+
+
+def _problems(rows: Any) -> Iterable[Problem]:
+    if not isinstance(rows, list) or len(rows) > 1_000:
+        raise ProtocolError("problems are not a short list")
+    for step, code, detail, severity in rows:
+        yield Problem(_text(step, 40), _text(code, 80), _text(detail, 2_000), Severity(severity))
+
+
+def _hex(value: dict[str, Any], name: str, lengths: tuple[int, ...]) -> bytes:
+    try:
+        raw = bytes.fromhex(value[name])
+    except (KeyError, ValueError, TypeError) as error:
+        raise ProtocolError(f"{name} is not hex") from error
+    if len(raw) not in lengths:
+        raise ProtocolError(f"{name} has {len(raw)} bytes")
+    return raw
+
+
+def _text(value: Any, longest: int) -> str:
+    if not isinstance(value, str) or len(value) > longest:
+        raise ProtocolError("a text field is no text or too long")
+    return value
+
+
+def _integer(value: Any, lowest: int, highest: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
+        raise ProtocolError("a number is out of range")
+    return value
+
+
+def _optional_integer(value: Any) -> int | None:
+    return None if value is None else _integer(value, 0, 1 << 40)
+
+
+def _optional_number(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ProtocolError("a number field is no number")
+    return float(value)

@@ -1,0 +1,90 @@
+"""The worker process: reads frames of file content, examines them, answers (``python -m caid_triage.scan.worker``).
+
+It is given bytes, never a path of evidence, a hash set or the case. It may be killed at any moment: the
+coordinator then marks one file (scan/pool.py).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import BinaryIO
+
+from caid_triage.examine.examine import Examiner, prepare_decoders
+from caid_triage.examine.limits import Limits
+from caid_triage.model import Digests
+from caid_triage.scan import protocol
+from caid_triage.scan.confine import die_with_parent, limit_memory
+from caid_triage.scan.worker_name import MEMORY_VARIABLE
+
+
+def private_streams() -> tuple[BinaryIO, BinaryIO]:
+    """The pipe to the coordinator, moved away from stdin and stdout so that no library can write into it."""
+    source = os.fdopen(os.dup(0), "rb", buffering=1 << 20)
+    sink = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    return source, sink
+
+
+def answer_task(examiner: Examiner, header: dict[str, object], source: BinaryIO, sink: BinaryIO) -> None:
+    """Examine one file: digests are sent before the decode, so that a decoder's death costs only the decode."""
+    size = header.get("size")
+    run = examiner.begin(size=size if isinstance(size, int) else None)
+    while True:
+        kind, payload = protocol.read_frame(source, protocol.MAX_CHUNK)
+        if kind == protocol.CHUNK:
+            run.update(payload)
+        elif kind == protocol.END:
+            break
+        elif kind == protocol.ABORT:
+            return
+        else:
+            raise protocol.ProtocolError("an unexpected frame inside a task")
+    digests: Digests = run.digests()
+    identified = run.identified()
+    early = protocol.digests_to_plain(digests) | {
+        "kind": identified.kind.value,
+        "media_type": identified.media_type,
+        "bytes_read": run.bytes_read,
+    }
+    protocol.write_frame(sink, protocol.DIGESTS, protocol.to_json(early))
+    sink.flush()
+    if header.get("mode") == protocol.Mode.FULL:
+        found = run.finish()
+        protocol.write_frame(sink, protocol.EXAMINED, protocol.to_json(protocol.examination_to_plain(found)))
+        sink.flush()
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer tasks until the coordinator closes the pipe."""
+    examiner = Examiner(Limits())
+    prepare_decoders()
+    protocol.write_frame(sink, protocol.READY, b"{}")
+    sink.flush()
+    while True:
+        try:
+            kind, payload = protocol.read_frame(source, protocol.MAX_CHUNK)
+        except EOFError:
+            return
+        if kind != protocol.TASK:
+            raise protocol.ProtocolError("a task was expected")
+        answer_task(examiner, protocol.from_json(payload), source, sink)
+
+
+def main() -> int:
+    """Confine the process, then serve."""
+    source, sink = private_streams()
+    die_with_parent()
+    limit_memory(int(os.environ.get(MEMORY_VARIABLE, "0")))
+    try:
+        serve(source, sink)
+    except BrokenPipeError:
+        return 0  # the coordinator is gone
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

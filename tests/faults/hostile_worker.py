@@ -1,0 +1,64 @@
+"""A worker that does what its content tells it to: it dies, hangs or talks nonsense like a decoder that was taken over.
+
+It is the real worker but for the examiner's answer, so the pool under test sees real processes and real pipes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+from caid_triage.examine import examine
+from caid_triage.scan import worker
+
+
+class Obedient:
+    """Passes everything to the real run, and obeys an order at the start of the content."""
+
+    def __init__(self, run: Any) -> None:
+        self._run = run
+        self._order = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._run, name)
+
+    def update(self, chunk: bytes) -> None:
+        if not self._order:
+            self._order = bytes(chunk[:16])
+        self._run.update(chunk)
+
+    def digests(self) -> Any:
+        if self._order.startswith(b"die-early"):
+            os._exit(9)
+        return self._run.digests()
+
+    def finish(self) -> Any:
+        if self._order.startswith(b"die-late"):
+            os._exit(9)
+        if self._order.startswith(b"hang"):
+            time.sleep(600)
+        if self._order.startswith(b"shout"):
+            worker.PRIVATE[1].write(b"x\xff\xff\xff\xff nonsense")  # type: ignore[attr-defined]
+            worker.PRIVATE[1].flush()  # type: ignore[attr-defined]
+            time.sleep(600)
+        return self._run.finish()
+
+
+def main() -> None:
+    """Start the real worker with the obedient examiner."""
+    begin = examine.Examiner.begin
+    examine.Examiner.begin = lambda self, *a, **k: Obedient(begin(self, *a, **k))  # type: ignore[assignment,method-assign,return-value]
+    streams = worker.private_streams
+
+    def remembered() -> Any:
+        worker.PRIVATE = streams()  # type: ignore[attr-defined]
+        return worker.PRIVATE  # type: ignore[attr-defined]
+
+    worker.private_streams = remembered
+    sys.exit(worker.main())
+
+
+if __name__ == "__main__":
+    main()
