@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from caid_triage.synth.exfat import build_exfat
 from caid_triage.synth.ext import build_ext2
 from caid_triage.synth.fat import build_fat
+from caid_triage.synth.iso9660 import build_iso
 from caid_triage.synth.ntfs import build_ntfs
 from caid_triage.synth.plan import Planned, PlannedFile, PlannedFolder
 from caid_triage.synth.sample_pictures import picture
@@ -154,6 +155,16 @@ def _told_apart() -> list[Planned]:
     ]
 
 
+def _data_cd() -> list[Planned]:
+    """A data CD: a folder of several sectors, an empty file, files of odd sizes."""
+    return [
+        PlannedFile("/PHOTO.JPG", picture("town.jpg")),
+        PlannedFile("/EMPTY"),
+        PlannedFile("/ALBUM/SUB/DEEP.PNG", picture("discs.png")),
+        *(PlannedFile(f"/ALBUM/PICTURE_{n:03d}.JPG", _noise(900 + n, 500 + n)) for n in range(150)),
+    ]
+
+
 def _late_name() -> list[Planned]:
     """A name left in an index after 2020, which The Sleuth Kit takes for rubbish; its record still has it."""
     late = datetime(2024, 5, 1, tzinfo=UTC)
@@ -185,6 +196,10 @@ def _exfat(plan: list[Planned]) -> bytearray:
 
 def _ext2(plan: list[Planned]) -> bytearray:
     return build_ext2(plan, size=8 * MIB)
+
+
+def _iso(plan: list[Planned]) -> bytearray:
+    return build_iso(plan)
 
 
 _Row = tuple[str, str, Callable[[], list[Planned]], Callable[[list[Planned]], bytearray]]
@@ -221,6 +236,7 @@ _LESSONS: dict[str, _Row] = {
         "A deleted FAT folder's names behind its first cluster are found too.",
         "fat16", _deleted_long_folder, _fat16,
     ),
+    "every-file-iso9660": (_ALL_SAYS, "iso9660", _data_cd, _iso),
     "told-apart-ntfs": (
         "Renamed, hard-linked, deleted and taken-over records are told apart by their sequence numbers.",
         "ntfs", _told_apart, _ntfs,

@@ -13,6 +13,7 @@ import pytsk3
 from caid_triage.synth.ext import build_ext2
 from caid_triage.synth.fat import build_fat, fat_time, shape_for, short_name
 from caid_triage.synth.gpt import BASIC_DATA, LINUX, GptPartition, build_gpt
+from caid_triage.synth.iso9660 import build_iso
 from caid_triage.synth.mbr import SECTOR, Partition, build_mbr, partition_starts
 from caid_triage.synth.ntfs import build_ntfs
 from caid_triage.synth.ntfs_parts import pack_runs
@@ -88,7 +89,11 @@ def test_what_a_file_system_cannot_hold_is_refused() -> None:
         build_ntfs([PlannedFile("/a", b"x" * 65536, holes=((0, 65536),))], size=MIB * 2)
     with pytest.raises(ValueError, match="do not fit"):
         build_ntfs([PlannedFile("/a", bytes(4 * MIB))], size=2 * MIB)
-    with pytest.raises(ValueError, match="deleted"):
+    with pytest.raises(ValueError, match="level 2"):
+        build_iso([PlannedFile("/lower case.txt")])
+    with pytest.raises(ValueError, match="nothing on a CD"):
+        build_iso([PlannedFile("/A.TXT", deleted=True)])
+    with pytest.raises(ValueError, match="only a deleted"):
         build_ntfs([PlannedFile("/a"), PlannedFile("/b", in_record_of="/a")], size=2 * MIB)
 
 
