@@ -262,6 +262,7 @@ class ExhibitRow:
 class ProblemCount:
     """How often one problem code occurs. ``severity`` "problem": not examined in full; "note": worth knowing."""
 
+    step: str
     code: str
     severity: str
     count: int

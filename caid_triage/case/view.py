@@ -219,11 +219,18 @@ class CaseView:
         """How many files were found live, deleted, orphan and so on."""
         return dict(self._rows("SELECT state, count(*) FROM entry GROUP BY state ORDER BY state"))
 
+    def wide_problems(self) -> list[ProblemRow]:
+        """Problems (no notes) wider than a folder or a file: of the case, of a source, of a volume."""
+        statement = """SELECT exhibit, source, volume, path, step, code, detail FROM wide_problem
+            WHERE path = '' AND severity = 'problem' ORDER BY source_id, origin, id"""
+        return list(self._typed(ProblemRow, statement))
+
     def problem_counts(self) -> list[ProblemCount]:
         """How often each problem code occurs, problems before notes, the most frequent first."""
-        statement = """SELECT code, severity, count(*) AS n, min(detail) FROM (
-            SELECT code, severity, detail FROM entry_problem UNION ALL SELECT code, severity, detail FROM wide_problem
-        ) GROUP BY code, severity ORDER BY severity DESC, n DESC, code"""
+        statement = """SELECT step, code, severity, count(*) AS n, min(detail) FROM (
+            SELECT step, code, severity, detail FROM entry_problem
+            UNION ALL SELECT step, code, severity, detail FROM wide_problem
+        ) GROUP BY step, code, severity ORDER BY severity DESC, n DESC, code, step"""
         return list(self._typed(ProblemCount, statement))
 
     def run_times(self) -> RunTimes:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from caid_triage.case.rows import Conservation, ContradictionRow, MatchRow, ProblemCount, SourceRow, TallyRow, VolumeRow
+from caid_triage.case.rows import (
+    Conservation,
+    ContradictionRow,
+    MatchRow,
+    ProblemCount,
+    ProblemRow,
+    SourceRow,
+    TallyRow,
+    VolumeRow,
+)
 from caid_triage.case.view import CaseView
 from caid_triage.model import DecodeState, Kind, MatchKind
 from caid_triage.report.meanings import COVERAGE_WORDS, DECODE_WORDS, STATUS_WORDS, meaning
@@ -56,20 +66,23 @@ class CountTable:
     categories: list[Line]
     lines: list[Line]
     total: Line
+    ignorable: Cell
 
 
 def count_table(tallies: Iterable[TallyRow]) -> CountTable:
     """Gather tallies, which come gravest category first, into the lines of a table."""
     categories: dict[tuple[str, str, str], Line] = {}
     lines: dict[tuple[str, str, str, Kind], Line] = {}
-    total = Line("All categories", "", "")
+    total, ignorable = Line("All categories", "", ""), Cell()
     for row in tallies:
         key = row.category_code, row.category_label, row.scheme
         kind = KIND_WORDS[row.kind]
         categories.setdefault(key, Line(row.category_label, row.scheme, "")).add(row)
         lines.setdefault((*key, row.kind), Line(row.category_label, row.scheme, kind)).add(row)
         total.add(row)
-    return CountTable(list(categories.values()), list(lines.values()), total)
+        if row.severity == 0 and row.place == "all":
+            ignorable.add(row)
+    return CountTable(list(categories.values()), list(lines.values()), total, ignorable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +94,33 @@ class Verdict:
     sentence: str
 
 
-def verdict(exact: Cell, leads: Cell, figures: Conservation, *, any_set: bool) -> Verdict:
-    """Whether known material was found; the words never claim more than was examined."""
+def verdict(exact: CountTable, leads: CountTable, figures: Conservation, *, any_set: bool) -> Verdict:
+    """Whether known material was found; the words never claim more than was examined.
+
+    A category of severity 0 is one that its scheme ranks as not pertinent: such files do not make the answer a yes,
+    and they are named, for the rank may be wrong (some codes have been published both ways round).
+    """
+    lead, ignorable = leads.total.cells["all"], exact.ignorable
+    found = exact.total.cells["all"].files - ignorable.files
     lead_words = (
-        f"{_files(leads.files)} ({_contents(leads.unique)}) only {_looks(leads.files)} like a listed item: "
+        f"{_files(lead.files)} ({_contents(lead.unique)}) only {_looks(lead.files)} like a listed item: "
         "a lead to check by eye, in no count."
     )
-    if exact.files:
-        sentence = f"{_files(exact.files)} ({_contents(exact.unique)}) {_is(exact.files)} identical to a listed item."
-        return Verdict(
-            "found",
-            "Known material found: YES",
-            f"{sentence} {'A further ' + lead_words if leads.files else ''}".strip(),
-        )
+    ignorable_words = (
+        f"{_files(ignorable.files)} {_is(ignorable.files)} identical to an item in a category that its scheme ranks as "
+        "not pertinent."
+    )
+    more = [ignorable_words] * bool(ignorable.files) + [f"A further {lead_words}"] * bool(lead.files)
+    if found:
+        unique = exact.total.cells["all"].unique - ignorable.unique
+        sentence = f"{_files(found)} ({_contents(unique)}) {_is(found)} identical to a listed item."
+        return Verdict("found", "Known material found: YES", " ".join([sentence, *more]))
     if not any_set:
         return Verdict("none", "No hash set was given", "The files were listed and hashed; nothing was compared.")
-    if leads.files:
-        return Verdict("leads", "No identical file found; leads to check", lead_words)
-    return Verdict("none", "Known material found: NO", f"None of the {_files(figures.stored)} stored is listed.")
+    if lead.files:
+        return Verdict("leads", "No identical file found; leads to check", " ".join(more).removeprefix("A further "))
+    nothing = f"{_files(figures.stored)} examined: none is listed{' in any other category' if more else ''}."
+    return Verdict("none", "Known material found: NO", " ".join([*more, nothing]))
 
 
 def _files(count: int) -> str:
@@ -120,25 +142,35 @@ def _looks(count: int) -> str:
 def not_examined(
     figures: Conservation,
     volumes: Sequence[VolumeRow],
+    wide: Sequence[ProblemRow],
     problems: Sequence[ProblemCount],
     decode_states: Mapping[str, int],
 ) -> Iterator[tuple[str, str]]:
-    """What the answer does not cover, gravest first: (headline, explanation)."""
+    """What the answer does not cover, widest first: (headline, explanation). Each gap is named once."""
     if not figures.complete:
         explanation = f"{_files(figures.stored)} stored so far. Run the same scan again: it goes on where it stopped."
         yield "The scan is not complete", explanation
-    for volume in volumes:
-        if volume.status in STATUS_WORDS:
-            name = " ".join(filter(None, (volume.exhibit, volume.source, volume.name)))
-            what = volume.description or "no description"
-            yield f"{name}: {STATUS_WORDS[volume.status]}", f"{size(volume.length)}, {what}"
+    unseen = {(v.exhibit, v.source, v.name): v for v in volumes if v.status in STATUS_WORDS}
+    for place, volume in unseen.items():
+        yield f"{_joined(place)}: {STATUS_WORDS[volume.status]}", f"{size(volume.length)}, {volume.description}"
+    told = Counter[tuple[str, str]]()
+    for problem in wide:
+        told[problem.step, problem.code] += 1
+        where = problem.exhibit, problem.source, problem.volume
+        if where not in unseen:
+            yield f"{_joined(where) or 'The case'}: {problem.code}", problem.detail
     for state in (DecodeState.UNDECODABLE, DecodeState.REFUSED, DecodeState.PARTIAL, DecodeState.NOT_ATTEMPTED):
-        count = decode_states.get(state.value, 0)
-        if count:
+        if count := decode_states.get(state.value, 0):
             yield f"{_files(count)}: {DECODE_WORDS[state][0]}", DECODE_WORDS[state][1]
     for row in problems:
-        if row.severity == "problem":
-            yield f"{number(row.count)} × {row.code}", meaning(row.code) or row.example
+        # What failed to decode has just been told, by what became of it.
+        count = row.count - told[row.step, row.code]
+        if row.severity == "problem" and row.step != "decode" and count:
+            yield f"{number(count)} × {row.code}", meaning(row.code) or row.example
+
+
+def _joined(words: Iterable[str]) -> str:
+    return " ".join(filter(None, words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,10 +263,10 @@ def page(view: CaseView) -> Page:
         tool=f"{header.tool.get('name', 'caid-triage')} {header.tool.get('version', '')}".strip(),
         exhibits=list(dict.fromkeys(source.exhibit for source in sources)),
         by_exhibit=_by_exhibit(view, sources),
-        verdict=verdict(exact.total.cells["all"], leads.total.cells["all"], figures, any_set=bool(notable)),
+        verdict=verdict(exact, leads, figures, any_set=bool(notable)),
         exact=exact,
         leads=leads,
-        not_examined=list(not_examined(figures, volumes, problems, decode_states)),
+        not_examined=list(not_examined(figures, volumes, view.wide_problems(), problems, decode_states)),
         figures=figures,
         matches=matches,
         matches_total=matches_total,

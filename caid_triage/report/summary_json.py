@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TextIO
@@ -42,7 +43,7 @@ def summary(view: CaseView) -> dict[str, Any]:
             "volumes_not_understood": _volumes(view, "not-understood"),
             "encrypted": _volumes(view, "encrypted"),
             "unreadable": _volumes(view, "unreadable"),
-            "problems_by_code": {row.code: row.count for row in view.problem_counts()},
+            "problems_by_code": _problems_by_code(view),
             "decode_states": view.decode_states(),
         },
         "known_good": view.known_good(),
@@ -56,6 +57,13 @@ def _source(source: SourceRow) -> dict[str, Any]:
     facts = asdict(source)
     del facts["id"]
     return facts
+
+
+def _problems_by_code(view: CaseView) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for row in view.problem_counts():
+        counts[row.code] += row.count
+    return dict(sorted(counts.items()))
 
 
 def _volumes(view: CaseView, status: str) -> list[str]:

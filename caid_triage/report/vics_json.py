@@ -47,7 +47,7 @@ def write_vics(view: CaseView, out: TextIO) -> None:
 def region(view: CaseView) -> str:
     """The region of the data model: "US" when every notable hash set has a US scheme, else "UK"."""
     schemes = {str(info.get("scheme") or "") for info in view.hashsets() if info.get("role") == "notable"}
-    return "US" if schemes and all(scheme.lower().startswith("us") for scheme in schemes) else "UK"
+    return "US" if schemes and all("us" in scheme.lower().split("-") for scheme in schemes) else "UK"
 
 
 def _case(view: CaseView, exhibit: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TextIO
@@ -68,7 +69,8 @@ def write_reports(view: CaseView, out: Path, formats: Sequence[str] | None = Non
         raise CaseError(message) from fault
     finally:
         for part in parts:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
     return paths
 
 

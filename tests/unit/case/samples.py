@@ -43,9 +43,7 @@ KNOWN_GOOD = {**NOTABLE, "name": "good-set", "role": "known-good", "scheme": ""}
 
 
 def digests(content: bytes) -> Digests:
-    return Digests(
-        hashlib.md5(content).digest(), hashlib.sha1(content).digest(), hashlib.sha256(content).digest()
-    )
+    return Digests(hashlib.md5(content).digest(), hashlib.sha1(content).digest(), hashlib.sha256(content).digest())
 
 
 def entry(number: int = 0, **changes: Any) -> FileEntry:

@@ -1,0 +1,105 @@
+"""The words of the page: a clear answer that never claims more than was examined."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from unit.case import samples
+from unit.report import exhibits
+
+from caid_triage.case.view import open_case
+from caid_triage.model import Severity
+from caid_triage.report.page import Page, page
+
+
+def page_of(tmp_path: Path, items: list[exhibits.Item], **choices: Any) -> Page:
+    with open_case(exhibits.make_case(tmp_path / "case", items, **choices)) as view:
+        return page(view)
+
+
+@pytest.mark.parametrize(
+    ("met", "word", "headline", "sentence"),
+    [
+        ([(samples.match(),)] * 2, "found", "Known material found: YES",
+         "2 files (2 different contents) are identical to a listed item."),
+        ([(samples.match(samples.UNKNOWN),)], "found", "Known material found: YES",
+         "1 file (1 different content) is identical to a listed item."),
+        ([(samples.match(), samples.near())], "found", "Known material found: YES",
+         "1 file (1 different content) is identical to a listed item."),
+        ([(samples.match(),), (samples.near(),)], "found", "Known material found: YES",
+         "1 file (1 different content) is identical to a listed item. "
+         "A further 1 file (1 different content) only looks like a listed item: a lead to check by eye, in no count."),
+        ([(samples.near(),)], "leads", "No identical file found; leads to check",
+         "1 file (1 different content) only looks like a listed item: a lead to check by eye, in no count."),
+        ([(samples.match(exhibits.IGNORABLE),)], "none", "Known material found: NO",
+         "1 file is identical to an item in a category that its scheme ranks as not pertinent. "
+         "1 file examined: none is listed in any other category."),
+        ([(samples.match(contradicted=True),)], "none", "Known material found: NO",
+         "1 file examined: none is listed."),
+        ([()] * 3, "none", "Known material found: NO", "3 files examined: none is listed."),
+    ],
+)  # fmt: skip
+def test_the_verdict(tmp_path: Path, met: list[Any], word: str, headline: str, sentence: str) -> None:
+    verdict = page_of(tmp_path, [(samples.record(n), matches) for n, matches in enumerate(met)]).verdict
+    assert (verdict.word, verdict.headline, verdict.sentence) == (word, headline, sentence)
+
+
+def test_without_a_hash_set_the_answer_is_not_a_no(tmp_path: Path) -> None:
+    assert page_of(tmp_path, [(samples.record(0), ())], hashsets=()).verdict.headline == "No hash set was given"
+
+
+def test_the_count_tables_add_up_and_never_mix_leads_in(tmp_path: Path) -> None:
+    found = page_of(tmp_path, exhibits.busy_items())
+    hostile = len(exhibits.HOSTILE_NAMES)
+    exact = [
+        (line.label, line.kind, *((line.cells[place].files, line.cells[place].unique) for place in line.cells))
+        for line in found.exact.lines
+    ]
+    # (files, unique) live, deleted, other, all
+    assert exact == [
+        ("Category A", "still", (1 + hostile, 1 + hostile), (1, 1), (0, 0), (2 + hostile, 1 + hostile)),
+        ("Category C", "still", (1, 1), (0, 0), (0, 0), (1, 1)),
+        ("Category C", "moving", (1, 1), (0, 0), (0, 0), (1, 1)),
+        ("code 77 (scheme unknown)", "still", (0, 0), (0, 0), (1, 1), (1, 1)),
+    ]
+    assert (found.exact.total.cells["all"].files, found.exact.total.cells["all"].unique) == (5 + hostile, 4 + hostile)
+    leads = [(line.label, line.cells["live"].files, line.cells["other"].files) for line in found.leads.lines]
+    assert leads == [("Category A", 1, 0), ("Category C", 0, 1)]
+    assert [(e, x.files, near.files) for e, x, near in found.by_exhibit] == [("ABC/1", 5 + hostile, 2), ("ABC/2", 0, 0)]
+
+
+def test_what_was_not_examined_names_each_gap_once(tmp_path: Path) -> None:
+    gaps = page_of(tmp_path, exhibits.busy_items()).not_examined
+    assert [headline for headline, _ in gaps] == [
+        "ABC/1 disk.E01 p2: file system not understood, no file of it was seen",
+        "1 file: picture cannot be decoded",
+        "1 × read-failed",
+    ]
+
+
+def test_a_scan_that_is_not_complete_says_so_first(tmp_path: Path) -> None:
+    found = page_of(tmp_path, [(samples.record(0), ())], finish=False)
+    assert found.not_examined[0][0] == "The scan is not complete"
+    assert found.finished == "not finished"
+
+
+def test_a_note_is_no_gap(tmp_path: Path) -> None:
+    items = [(samples.record(0, found=(samples.problem("x", severity=Severity.NOTE),)), ())]
+    found = page_of(tmp_path, items, unseen=False)
+    assert found.not_examined == []
+    assert [row.code for row, _ in found.problems] == ["x"]
+
+
+@pytest.mark.parametrize(("info", "unconfirmed"), [(samples.NOTABLE, True), (exhibits.CONFIRMED, False)])
+def test_an_unconfirmed_scheme_is_called_so(tmp_path: Path, info: dict[str, object], unconfirmed: bool) -> None:
+    found = page_of(tmp_path, [], hashsets=(info,))
+    assert found.unconfirmed is unconfirmed
+    assert (found.hashsets[0].confirmed == "NOT CONFIRMED") is unconfirmed
+
+
+def test_a_long_list_of_matches_is_cut_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caid_triage.report.page.MATCHES_SHOWN", 3)
+    found = page_of(tmp_path, [(samples.record(n), (samples.match(),)) for n in range(7)])
+    assert (len(found.matches), found.matches_total) == (3, 7)
