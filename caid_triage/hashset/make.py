@@ -1,0 +1,88 @@
+"""A hash set of a unit's own graded pictures: one sub-folder a category code, digests with PDQ and pHash."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from caid_triage.errors import HashSetError
+from caid_triage.hashset.algorithms import EMPTY_CONTENT
+from caid_triage.hashset.build import BuildResult, checked_role, facts_of, save
+from caid_triage.hashset.columns import RecordColumns
+from caid_triage.hashset.rows import Row, printable
+from caid_triage.hashset.schemes import NO_SCHEME, CategoryScheme, load_scheme
+from caid_triage.hashset.write import refuse_other_folder
+from caid_triage.model import Examination, RefusedRow, Role
+
+
+def make_hashset(
+    folder: str | Path,
+    out: str | Path,
+    examine_file: Callable[[Path], Examination],
+    name: str | None = None,
+    scheme: str | Path | CategoryScheme | None = None,
+    role: Role | str = Role.NOTABLE,
+) -> BuildResult:
+    """Hash every file under ``folder`` into the set ``out``; the first sub-folder's name is the category code.
+
+    Files directly in ``folder`` are uncategorised. A file that cannot be decoded keeps its digests; one that
+    cannot be read at all is a refused row. ``examine_file`` is given by the caller: this room decodes nothing.
+    """
+    folder, out, role = Path(folder), Path(out), checked_role(role)
+    if not folder.is_dir():
+        raise HashSetError(f"{printable(folder)}: no such folder of graded pictures.")
+    refuse_other_folder(out)
+    chosen = scheme if isinstance(scheme, CategoryScheme) else load_scheme(NO_SCHEME if scheme is None else scheme)
+    columns, refused, not_hashed = RecordColumns(), list[RefusedRow](), Counter[str]()
+    for number, path in enumerate(_files(folder), 1):
+        examination = examine_file(path)
+        reason = _reason_to_refuse(examination)
+        if reason:
+            refused.append(RefusedRow(printable(path.relative_to(folder)), "byte 0", reason))
+            continue
+        row = _row(examination, _category(path, folder), number)
+        if not row.pdq:
+            not_hashed["files without a perceptual hash (digests kept)"] += 1
+        columns.add(row, 0)
+    if not len(columns):
+        raise HashSetError(f"{printable(folder)}: holds no file that could be hashed. Nothing was written.")
+    chosen_by = "nothing: no scheme was given" if scheme is None else "the builder"
+    facts = facts_of(out, name, role, chosen, chosen_by, columns.codes.texts, [])
+    reasons = Counter(row.reason for row in refused)
+    facts |= {"refused": {"rows": len(refused), "reasons": dict(sorted(reasons.items()))}}
+    facts |= {"ignored": dict(not_hashed)}
+    return save(out, columns.finish(), facts, chosen, refused)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Every regular file below the folder in a fixed order; links are not followed out of it."""
+    for path in sorted(folder.rglob("*"), key=lambda item: item.parts):
+        if path.is_file() and not path.is_symlink():
+            yield path
+
+
+def _category(path: Path, folder: Path) -> str:
+    parts = path.relative_to(folder).parts
+    return printable(parts[0]) if len(parts) > 1 else ""
+
+
+def _reason_to_refuse(examination: Examination) -> str:
+    if examination.digests is None:
+        return examination.problems[0].code if examination.problems else "could not be read"
+    return "the digest of an empty file" if examination.digests.sha256 in EMPTY_CONTENT else ""
+
+
+def _row(examination: Examination, category: str, number: int) -> Row:
+    digests = examination.digests
+    stills = [item for item in examination.hashes if item.frame_time is None]
+    return Row(
+        md5=digests.md5 if digests else None,
+        sha1=digests.sha1 if digests else None,
+        sha256=digests.sha256 if digests else None,
+        pdq=tuple((item.value, item.quality) for item in stills if item.algorithm == "pdq"),
+        phash=tuple(item.value for item in stills if item.algorithm == "phash"),
+        category=category,
+        media_id=str(number),
+        size=examination.bytes_read,
+    )

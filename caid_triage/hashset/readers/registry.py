@@ -1,0 +1,54 @@
+"""The formats a hash set can come in, in the order their content is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from caid_triage.errors import HashSetError
+from caid_triage.hashset.readers.csv_header import CsvReader
+from caid_triage.hashset.readers.hash_lines import HashLinesReader
+from caid_triage.hashset.readers.vics import VicsReader
+from caid_triage.hashset.rows import Row, SourceFile
+from caid_triage.model import RefusedRow
+
+
+class Reader(Protocol):
+    """What a hash-set format is to the builder."""
+
+    name: str
+    title: str
+
+    def detects(self, head: bytes) -> bool:
+        """Whether a file that begins with these bytes (up to 64 KiB) is of this format."""
+
+    def read(self, source: SourceFile) -> Iterator[Row | RefusedRow]:
+        """Every entry of the file in order, a RefusedRow for each that cannot be used.
+
+        HashSetError when the file as a whole cannot be read on: nothing of it is imported.
+        """
+
+
+def readers() -> tuple[Reader, ...]:
+    """All readers; the first whose content test says yes reads a file."""
+    return (VicsReader(), CsvReader(), HashLinesReader())
+
+
+def reader_for(source: SourceFile, format_name: str | None = None) -> Reader:
+    """The reader of a file: the one asked for by name, else the first that recognises the content."""
+    known = readers()
+    accepted = "; ".join(f"{reader.name} ({reader.title})" for reader in known)
+    if format_name is not None:
+        for reader in known:
+            if reader.name == format_name:
+                return reader
+        raise HashSetError(f"format {format_name!r} is not known. Accepted: {accepted}.")
+    for reader in known:
+        if reader.detects(source.head):
+            return reader
+    if not source.head:
+        raise HashSetError(f"{source.name}: the file is empty (0 bytes). Nothing was imported.")
+    raise HashSetError(
+        f"{source.name}: not a hash set: at byte 0 stands neither JSON nor a header nor a hash. "
+        f"Accepted: {accepted}. Nothing was imported."
+    )

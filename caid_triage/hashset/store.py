@@ -1,0 +1,281 @@
+"""Opening a ``NAME.chs`` folder: memory-mapped columns, cheap in every process, shared between them.
+
+Opening checks the manifest, every file's size and every array's header. The full checksums are
+``verify``'s: reading a national set whole would take longer than a scan of a small exhibit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caid_triage.errors import HashSetError, VerificationError
+from caid_triage.hashset.algorithms import DIGEST_BYTES, PERCEPTUAL_BYTES, Bytes, Rows, big_endian_words, checked_rows
+from caid_triage.hashset.columns import SIZE_UNKNOWN, Column
+from caid_triage.hashset.hamming import Distances, near_entries, nearest_per_record
+from caid_triage.hashset.rows import RecordFlag, printable
+from caid_triage.hashset.schemes import CategoryScheme, scheme_from_dict
+from caid_triage.hashset.search import exact_pairs
+from caid_triage.hashset.write import FORMAT_VERSION, MAGIC, MANIFEST, file_sha256, generation_of, seal_of
+from caid_triage.model import Category, Role
+
+_REBUILD = "Build the set again from its source files."
+_REQUIRED = tuple(
+    f"records/{name}.npy"
+    for name in (
+        "category", "size", "flags", "source", "series",
+        "media_id", "media_id_end", "series_text", "series_text_end",
+    )
+)  # fmt: skip
+
+
+class HashSet:
+    """Known material, opened: look up digests with ``exact``, perceptual hashes with ``near``.
+
+    Both answer with record rows; ``records`` has a column for everything a record states.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any], columns: Mapping[str, Column]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.name: str = manifest["name"]
+        self.role = Role(manifest["role"])
+        self.scheme: CategoryScheme = scheme_from_dict(manifest["scheme"], printable(path.name))
+        self.generation: str = manifest["generation"]
+        self.counts: dict[str, int] = dict(manifest["counts"])
+        self.codes: tuple[str, ...] = tuple(manifest["codes"])
+        self.records = Records(columns, self.codes)
+        self._columns = columns
+        self._categories = tuple(self.scheme.category(code) for code in self.codes)
+
+    def __len__(self) -> int:
+        return self.counts["records"]
+
+    def __repr__(self) -> str:
+        return f"<HashSet {self.name!r} generation {self.generation}, {len(self)} records>"
+
+    def exact(self, algorithm: str, digests: Bytes) -> tuple[Rows, Rows]:
+        """Which records have these digests: query rows and record rows, int64, sorted by both.
+
+        ``algorithm`` md5, sha1 or sha256; ``digests`` uint8[n, 16 | 20 | 32]. ValueError for another
+        name, length or type. A set without that algorithm has no pairs.
+        """
+        length = DIGEST_BYTES.get(algorithm)
+        if length is None:
+            raise ValueError(f"exact knows {', '.join(DIGEST_BYTES)}, not {algorithm!r}")
+        words = big_endian_words(checked_rows(digests, length, algorithm))
+        if not self.counts[algorithm]:
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        query_rows, rows = exact_pairs(self._columns[f"{algorithm}/rows.npy"], self._records_of(algorithm), words)
+        return query_rows, self._inside(rows, algorithm)
+
+    def near(self, algorithm: str, hashes: Bytes, radius: int) -> tuple[Rows, Rows, Distances]:
+        """All records within ``radius`` bits: query rows, record rows (int64), distances (uint16), sorted by both.
+
+        ``algorithm`` pdq or phash; ``hashes`` uint8[n, 32 | 8]. A record with several hashes answers
+        once, with the nearest. No guard is applied: flat and low-quality hashes are the matcher's concern.
+        """
+        query_rows, entries, distances = self.near_entries(algorithm, hashes, radius)
+        rows = self.entry_records(algorithm, entries)
+        query_rows, rows, distances, _ = nearest_per_record(query_rows, rows, distances)
+        return query_rows, rows, distances
+
+    def near_entries(self, algorithm: str, hashes: Bytes, radius: int) -> tuple[Rows, Rows, Distances]:
+        """As :meth:`near`, but the second array counts the set's hashes of this kind, not its records."""
+        length = PERCEPTUAL_BYTES.get(algorithm)
+        if length is None:
+            raise ValueError(f"near knows {', '.join(PERCEPTUAL_BYTES)}, not {algorithm!r}")
+        if not 0 <= radius <= 8 * length:
+            raise ValueError(f"radius must be 0 to {8 * length} bits for {algorithm}, not {radius}")
+        queries = big_endian_words(checked_rows(hashes, length, algorithm))
+        return near_entries(self.perceptual_words(algorithm), queries, radius)
+
+    def perceptual_words(self, algorithm: str) -> NDArray[np.uint64]:
+        """The set's perceptual hashes as uint64[words, n]: 4 words of PDQ, 1 of pHash."""
+        if not self.counts[algorithm]:
+            return np.zeros((PERCEPTUAL_BYTES[algorithm] // 8, 0), dtype=np.uint64)
+        if algorithm == "pdq":
+            return np.asarray(self._columns["pdq/words.npy"])
+        return np.asarray(self._columns["phash/values.npy"])[None, :]
+
+    def pdq_quality(self) -> NDArray[np.uint8]:
+        """The quality of each PDQ hash of the set, 0..100; 255 where the source did not state one."""
+        return np.asarray(self._columns.get("pdq/quality.npy", np.zeros(0, dtype=np.uint8)))
+
+    def entry_records(self, algorithm: str, entries: Rows) -> Rows:
+        """The record row of each perceptual hash of the set."""
+        if not self.counts[algorithm]:
+            return np.zeros(0, dtype=np.int64)
+        return self._inside(self._records_of(algorithm)[entries].astype(np.int64), algorithm)
+
+    def categories(self, rows: Rows) -> list[Category]:
+        """The category of each of these records, as far as a report may print it."""
+        return [self._categories[code] for code in self.records.codes_of(rows).tolist()]
+
+    def digests(self, algorithm: str) -> tuple[NDArray[np.uint64], Rows]:
+        """All digests of one kind, sorted, as words uint64[n, w], and the record row of each."""
+        if not self.counts[algorithm]:
+            return np.zeros((0, -(-DIGEST_BYTES[algorithm] // 8)), dtype=np.uint64), np.zeros(0, dtype=np.int64)
+        return np.asarray(self._columns[f"{algorithm}/rows.npy"]), self._records_of(algorithm).astype(np.int64)
+
+    def verify(self) -> None:
+        """Read every byte again; VerificationError names the file whose checksum is not the manifest's."""
+        folder = self.path / self.manifest["folder"]
+        for name, facts in self.manifest["columns"].items():
+            try:
+                checksum = file_sha256(folder / name)
+            except OSError as error:
+                raise VerificationError(f"{self._where(name)} cannot be read: {error.strerror or error}.") from error
+            if checksum != facts["sha256"]:
+                raise VerificationError(f"{self._where(name)} is not what was built (sha256 differs). {_REBUILD}")
+        if generation_of(self.manifest) != self.generation:
+            raise VerificationError(f"{self._where(MANIFEST)} names another generation than its files. {_REBUILD}")
+
+    def _records_of(self, algorithm: str) -> NDArray[np.uint32]:
+        return np.asarray(self._columns[f"{algorithm}/rec.npy"])
+
+    def _inside(self, rows: Rows, algorithm: str) -> Rows:
+        """A record row beyond the last record can only be damage that opening does not look for."""
+        if rows.size and int(rows.max()) >= len(self):
+            raise HashSetError(f"{self._where(f'{algorithm}/rec.npy')} is damaged. Run hashset verify. {_REBUILD}")
+        return rows
+
+    def _where(self, name: str) -> str:
+        return f"{printable(self.path.name)}: {name}"
+
+
+class Records(Mapping[str, Column]):
+    """The columns of a set's records, each an array with one row a record.
+
+    category and media_id: text; size: masked where the source states none; flags: RecordFlag bits;
+    series: text; source: number of the source file in the manifest. Text is made on first use and
+    kept; to look at a few rows of a large set use ``media_ids``, ``codes_of`` and ``series_of``.
+    """
+
+    def __init__(self, columns: Mapping[str, Column], codes: tuple[str, ...]) -> None:
+        self._columns = columns
+        self._codes = np.array(codes or ("",), dtype=np.str_)
+        self._made: dict[str, Column] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("category", "media_id", "size", "flags", "series", "source"))
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, name: str) -> Column:
+        if name in ("flags", "source"):
+            return np.asarray(self._columns[f"records/{name}.npy"])
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def codes_of(self, rows: Rows) -> NDArray[np.uint16]:
+        """The number of the category code of each of these records, in the manifest's list."""
+        return np.asarray(self._columns["records/category.npy"])[rows]
+
+    def media_ids(self, rows: Rows) -> list[str]:
+        """The media id of each of these records, "" where there is none."""
+        return self._texts("media_id", rows)
+
+    def series_of(self, rows: Rows) -> list[str]:
+        """The series of each of these records, "" where there is none."""
+        return self._texts("series_text", np.asarray(self._columns["records/series.npy"])[rows].astype(np.int64))
+
+    def sizes(self, rows: Rows) -> list[int | None]:
+        """The size in bytes that each of these records states, None where it states none."""
+        sizes = np.asarray(self._columns["records/size.npy"])[rows].tolist()
+        return [None if size == SIZE_UNKNOWN else size for size in sizes]
+
+    def flags_of(self, rows: Rows) -> list[RecordFlag]:
+        """The flags of each of these records."""
+        return [RecordFlag(value) for value in np.asarray(self._columns["records/flags.npy"])[rows].tolist()]
+
+    def _make(self, name: str) -> Column:
+        if name == "category":
+            return np.take(self._codes, np.asarray(self._columns["records/category.npy"]))
+        if name == "size":
+            sizes = np.asarray(self._columns["records/size.npy"])
+            return np.ma.MaskedArray(sizes, mask=sizes == SIZE_UNKNOWN)
+        every = np.arange(len(self._columns["records/category.npy"]), dtype=np.int64)
+        if name == "media_id":
+            return np.array(self.media_ids(every), dtype=np.str_)
+        if name == "series":
+            return np.array(self.series_of(every), dtype=np.str_)
+        raise KeyError(name)
+
+    def _texts(self, name: str, rows: Rows) -> list[str]:
+        text = np.asarray(self._columns[f"records/{name}.npy"])
+        ends = np.asarray(self._columns[f"records/{name}_end.npy"])
+        after = ends[rows].tolist()
+        before = np.where(rows > 0, ends[np.maximum(rows, 1) - 1], 0).tolist()
+        return [text[a:b].tobytes().decode("utf-8") for a, b in zip(before, after, strict=True)]
+
+
+def open_hashset(path: str | Path) -> HashSet:
+    """Open a ``NAME.chs`` folder; HashSetError names the file that is missing, damaged or of another version."""
+    path = Path(path)
+    manifest = read_manifest(path)
+    folder = path / manifest["folder"]
+    columns = {name: _open_column(folder, name, facts, path) for name, facts in manifest["columns"].items()}
+    where = printable(path.name)
+    records = manifest["counts"]["records"]
+    for name in _REQUIRED:
+        if name not in columns:
+            raise HashSetError(f"{where}: {name} is not in the manifest. {_REBUILD}")
+        per_record = "series_text" not in name and name != "records/media_id.npy"
+        if per_record and len(columns[name]) != records:
+            raise HashSetError(f"{where}: {name} has {len(columns[name])} rows for {records} records. {_REBUILD}")
+    return HashSet(path, manifest, columns)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The checked manifest of a set; HashSetError if the folder is none, of another version, or changed."""
+    where = printable(path.name)
+    file = path / MANIFEST
+    if not path.exists():
+        raise HashSetError(f"{where}: no such hash set. Make it with: caid-triage hashset build.")
+    if not file.is_file():
+        raise HashSetError(f"{where}: is not a hash set ({MANIFEST} is missing). Give a NAME.chs folder.")
+    try:
+        manifest = json.loads(file.read_bytes())
+    except OSError as error:
+        raise HashSetError(f"{where}: {MANIFEST} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise HashSetError(f"{where}: {MANIFEST} is damaged (not JSON). {_REBUILD}") from error
+    if not isinstance(manifest, dict) or manifest.get("magic") != MAGIC:
+        raise HashSetError(f"{where}: is not a hash set ({MANIFEST} is of another program).")
+    version = manifest.get("format_version")
+    if version != FORMAT_VERSION:
+        raise HashSetError(
+            f"{where}: {MANIFEST} says format version {version}, this tool reads {FORMAT_VERSION}. "
+            "Use the version of the tool that made it, or build the set again from its source files."
+        )
+    if manifest.get("seal") != seal_of(manifest):
+        raise HashSetError(f"{where}: {MANIFEST} was changed after the set was built. {_REBUILD}")
+    return manifest
+
+
+def _open_column(folder: Path, name: str, facts: Mapping[str, Any], path: Path) -> Column:
+    """One column, memory-mapped, after its size and header were checked against the manifest."""
+    file = folder / name
+    where = f"{printable(path.name)}: {name}"
+    try:
+        size = file.stat().st_size
+        if size != facts["bytes"]:
+            raise HashSetError(f"{where} has {size} bytes, {facts['bytes']} were written. {_REBUILD}")
+        column = np.load(file, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise HashSetError(f"{where} is missing. {_REBUILD}") from error
+    except OSError as error:
+        raise HashSetError(f"{where} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise HashSetError(f"{where} is damaged (its header). {_REBUILD}") from error
+    if column.dtype.str != facts["dtype"] or list(column.shape) != facts["shape"]:
+        raise HashSetError(f"{where} is {column.dtype.str}{list(column.shape)}, not what was built. {_REBUILD}")
+    return np.asarray(column)

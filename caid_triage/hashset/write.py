@@ -1,0 +1,198 @@
+"""Writing a set to disk so that at every moment either the old generation or the new one opens.
+
+    NAME.chs/manifest.json        says which folder of columns is the set, and each file's checksum
+    NAME.chs/data-GENERATION/     the columns (.npy), never changed once written
+
+A set is written whole into ``NAME.chs.tmp-PID`` beside, every file fsynced. A new set is then renamed into
+place; over an old one the data folder is moved in and ``manifest.json`` replaced, which is one atomic step
+on every system. Only after that the old columns go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caid_triage.errors import HashSetError
+from caid_triage.hashset.columns import Column
+from caid_triage.hashset.rows import printable
+from caid_triage.version import __version__
+
+MAGIC = "caid-triage hash set"
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+DATA_PREFIX = "data-"
+TEMPORARY = ".tmp-"
+
+
+def write_hashset(out: Path, columns: Mapping[str, Column], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the columns and their manifest to ``out`` and return the manifest.
+
+    ``facts`` are the manifest's fields about the content (name, role, scheme, sources ...). HashSetError if
+    ``out`` is something else than a hash set, or could not be written: what stood there is then unchanged.
+    """
+    refuse_other_folder(out)
+    temporary = out.with_name(f"{out.name}{TEMPORARY}{os.getpid()}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)  # of a killed build that had our process number
+        temporary.mkdir(mode=0o700)
+        manifest = _write_all(temporary, out, columns, facts)
+        _publish(temporary, out, manifest["folder"])
+    except OSError as error:
+        raise HashSetError(
+            f"{printable(out.name)}: could not be written: {error.strerror or error}. "
+            "A set that stood there before is unchanged."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return manifest
+
+
+def leftovers(out: Path) -> tuple[Path, ...]:
+    """Temporary folders of builds of this set that were killed (or still run): they hold hashes too."""
+    if not out.parent.is_dir():
+        return ()
+    return tuple(sorted(item for item in out.parent.iterdir() if item.name.startswith(out.name + TEMPORARY)))
+
+
+def refuse_other_folder(out: Path) -> None:
+    """HashSetError if a file or folder that is not a hash set stands at ``out``: it is never overwritten."""
+    if not out.exists() and not out.is_symlink():
+        return
+    if out.is_symlink() or not out.is_dir() or (any(out.iterdir()) and not is_hashset(out)):
+        raise HashSetError(f"{printable(out.name)}: exists and is not a hash set. Choose another name for the set.")
+
+
+def is_hashset(path: Path) -> bool:
+    """Whether a folder has the manifest of a hash set, of whatever format version."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("magic") == MAGIC
+
+
+def generation_of(manifest: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits that follow from the content alone: the same inputs, the same generation."""
+    content = {
+        "columns": {name: facts["sha256"] for name, facts in manifest["columns"].items()},
+        "codes": manifest["codes"],
+        "role": manifest["role"],
+        "scheme": manifest["scheme"],
+    }
+    return hashlib.sha256(_canonical(content)).hexdigest()[:16]
+
+
+def seal_of(manifest: Mapping[str, Any]) -> str:
+    """The sha256 of everything else in the manifest: shows damage and hand-editing."""
+    return hashlib.sha256(_canonical({key: value for key, value in manifest.items() if key != "seal"})).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _canonical(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+
+
+def _write_all(temporary: Path, out: Path, columns: Mapping[str, Column], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write columns and manifest into the temporary folder, everything on disk before it returns."""
+    folder = temporary / "data"
+    folder.mkdir(mode=0o700)
+    described = {name: _write_column(folder / name, columns[name]) for name in sorted(columns)}
+    manifest: dict[str, Any] = {
+        "magic": MAGIC,
+        "format_version": FORMAT_VERSION,
+        "byte_order": "little",
+        **facts,
+        "columns": described,
+        "tool_version": __version__,
+        "built": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    manifest["generation"] = generation_of(manifest)
+    manifest["folder"] = _free_name(out, DATA_PREFIX + manifest["generation"])
+    manifest["seal"] = seal_of(manifest)
+    for inner in (*(item for item in folder.iterdir() if item.is_dir()), folder):
+        _sync_folder(inner)
+    folder.rename(temporary / manifest["folder"])
+    with _create(temporary / MANIFEST) as file:
+        file.write(json.dumps(manifest, indent=1, ensure_ascii=True).encode("ascii") + b"\n")
+        _sync(file)
+    _sync_folder(temporary)
+    return manifest
+
+
+def _write_column(path: Path, column: Column) -> dict[str, Any]:
+    """Write one .npy file, little-endian, and describe it as the manifest does."""
+    array = np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<"))
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with _create(path) as file:
+        np.save(file, array, allow_pickle=False)
+        _sync(file)
+    return {
+        "dtype": array.dtype.str,
+        "shape": list(array.shape),
+        "bytes": path.stat().st_size,
+        "sha256": file_sha256(path),
+    }
+
+
+def _publish(temporary: Path, out: Path, folder: str) -> None:
+    """Put the finished set into place."""
+    if out.is_dir() and not any(out.iterdir()):
+        out.rmdir()
+    if not out.exists():
+        temporary.rename(out)
+        _sync_folder(out.parent)
+        return
+    (temporary / folder).rename(out / folder)
+    _sync_folder(out)
+    os.replace(temporary / MANIFEST, out / MANIFEST)  # noqa: PTH105  from here on the new generation opens
+    _sync_folder(out)
+    for old in out.iterdir():
+        if old.name.startswith(DATA_PREFIX) and old.name != folder:
+            # On Windows a reader may still hold the old columns; they then go with the next build or purge.
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _free_name(out: Path, name: str) -> str:
+    """The name, or name.2, name.3 ...: an existing data folder of the same content may be damaged."""
+    number, free = 1, name
+    while (out / free).exists():
+        number += 1
+        free = f"{name}.{number}"
+    return free
+
+
+def _create(path: Path) -> Any:
+    """A new file that only its owner can read (where the system has such a thing)."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
+
+
+def _sync(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    """Make renames in a folder durable; Windows has no such call and needs none."""
+    if os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,80 @@
+"""Which records of a scan look like entries of a set, and which hashes are too empty to say so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caid_triage.hashset.algorithms import PERCEPTUAL_BYTES, Bytes, Rows, Words, big_endian_words
+from caid_triage.hashset.columns import QUALITY_UNKNOWN
+from caid_triage.hashset.hamming import Distances, nearest_per_record
+from caid_triage.hashset.store import HashSet
+from caid_triage.model import ScanRecord
+
+_ONES = 0xFFFF_FFFF_FFFF_FFFF
+# imagehash gives these for pictures of one tone: such hashes are near to each other whatever they show.
+FLAT_PHASH = (0, 0x8000_0000_0000_0000, _ONES)
+
+
+@dataclass(frozen=True, slots=True)
+class PerceptualColumn:
+    """The perceptual hashes of one kind in a batch: uint8[n, k], and which record each is of."""
+
+    hashes: Bytes
+    positions: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class NearPairs:
+    """Pairs of a record of the batch and a record of the set, sorted by both, each once with its distance in bits."""
+
+    queries: Rows
+    rows: Rows
+    distances: Distances
+
+
+def perceptual_column(records: Sequence[ScanRecord], algorithm: str, min_quality: int = 0) -> PerceptualColumn:
+    """The usable hashes of one kind of the still pictures in a batch.
+
+    Left out: quality below ``min_quality`` (where there is one) and flat hashes. Hashes with a frame time
+    belong to videos.
+    """
+    found = [
+        (position, item.value)
+        for position, record in enumerate(records)
+        for item in record.examination.hashes
+        if item.algorithm == algorithm
+        and item.frame_time is None
+        and (item.quality is None or item.quality >= min_quality)
+    ]
+    hashes = np.frombuffer(b"".join(value for _, value in found), dtype=np.uint8).reshape(
+        -1, PERCEPTUAL_BYTES[algorithm]
+    )
+    positions = np.array([position for position, _ in found], dtype=np.int64)
+    usable = ~flat(big_endian_words(hashes).T, algorithm)
+    return PerceptualColumn(hashes[usable], positions[usable])
+
+
+def near_pairs(
+    hashset: HashSet, algorithm: str, column: PerceptualColumn, radius: int, min_quality: int = 0
+) -> NearPairs:
+    """All pairs within ``radius`` bits whose entry is usable too: its quality, where known, and not flat."""
+    queries, entries, distances = hashset.near_entries(algorithm, column.hashes, radius)
+    keep = ~flat(hashset.perceptual_words(algorithm)[:, entries], algorithm)
+    if algorithm == "pdq" and entries.size:
+        quality = hashset.pdq_quality()[entries]
+        keep &= (quality == QUALITY_UNKNOWN) | (quality >= min_quality)
+    positions = column.positions[queries[keep]]
+    rows = hashset.entry_records(algorithm, entries[keep])
+    positions, rows, distances, _ = nearest_per_record(positions, rows, distances[keep])
+    return NearPairs(positions, rows, distances)
+
+
+def flat(words: Words, algorithm: str) -> NDArray[np.bool_]:
+    """Which hashes (uint64[w, n]) are those of pictures that show nothing."""
+    if algorithm == "phash":
+        return np.asarray(np.isin(words[0], np.array(FLAT_PHASH, dtype=np.uint64)))
+    return np.asarray((words == 0).all(axis=0) | (words == np.uint64(_ONES)).all(axis=0))

@@ -1,0 +1,75 @@
+"""From the matches of one file to the category that is proposed for it; nothing is dropped, conflicts are named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from caid_triage.model import Category, Match, MatchKind, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What is proposed for one file, for an examiner to confirm.
+
+    ``category`` None and ``match_kind`` None: no notable match that counts. ``conflicts`` are sentences
+    for the report, in a fixed order.
+    """
+
+    category: Category | None = None
+    match_kind: MatchKind | None = None
+    conflicts: tuple[str, ...] = ()
+
+
+def propose(matches: Sequence[Match]) -> Proposal:
+    """The gravest category of the notable matches, exact ones first; a near match only where none is exact.
+
+    Gravest by the scheme's severity. A code that the scheme does not know ranks above every ignorable
+    code (severity 0) and below every graver one, so that it is never hidden by "not pertinent".
+    A contradicted match proposes nothing.
+    """
+    counted = [match for match in matches if match.role is Role.NOTABLE and not match.contradicted]
+    for kind in (MatchKind.EXACT, MatchKind.VIDEO, MatchKind.NEAR):
+        of_kind = [match for match in counted if match.match_kind is kind]
+        if of_kind:
+            strongest = max(of_kind, key=_rank)
+            return Proposal(strongest.category, kind, _conflicts(matches))
+    return Proposal(conflicts=_conflicts(matches))
+
+
+def _rank(match: Match) -> float:
+    """Severity, with "not known" between ignorable (0) and anything graver. The first of equals wins."""
+    return 0.5 if match.category.severity is None else float(match.category.severity)
+
+
+def _conflicts(matches: Sequence[Match]) -> tuple[str, ...]:
+    """What the exact matches of one file say against each other."""
+    exact = [match for match in matches if match.match_kind is MatchKind.EXACT]
+    counted = [match for match in exact if not match.contradicted]
+    notable = [match for match in counted if match.role is Role.NOTABLE]
+    good = [match for match in counted if match.role is Role.KNOWN_GOOD]
+    found = []
+    graded = sorted({(_graded(match), match.hashset) for match in notable})
+    if len({grade for grade, _ in graded}) > 1:
+        found.append("different categories: " + "; ".join(f"{grade} in {hashset}" for grade, hashset in graded))
+    if notable and good:
+        found.append(f"notable in {_sets(notable)} and known-good in {_sets(good)}")
+    contradicted = [match for match in exact if match.contradicted]
+    if contradicted:
+        found.append(
+            f"{_algorithms(contradicted)} agrees in {_sets(contradicted)} but a stronger digest of the same entry does "
+            "not (a collision or a damaged entry): not counted"
+        )
+    return tuple(found)
+
+
+def _graded(match: Match) -> str:
+    return f"{match.category.label} [{match.category.scheme}]"
+
+
+def _sets(matches: Sequence[Match]) -> str:
+    return ", ".join(sorted({match.hashset for match in matches}))
+
+
+def _algorithms(matches: Sequence[Match]) -> str:
+    return ", ".join(sorted({match.algorithm for match in matches}))
