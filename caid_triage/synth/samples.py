@@ -86,8 +86,8 @@ source = "written for this project"
 confirmed_by = "synthetic sample, no unit"
 """
     blocks = [
-        f'\n[[categories]]\ncode = "{code}"\nlabel = "Sample category {letter}"\nlegal_class = "none"\n'
-        f'severity = {severity}\nmeaning = "drawn pictures graded {letter} for the demonstration"\n'
+        f'\n[[categories]]\ncode = "{code}"\nlabel = "Sample category {letter}"\nlegal_class = "none: drawn pictures"\n'
+        f'severity = {severity}\nmeaning = "notable"\n'
         for code, letter, severity in (("1", "A", 3), ("2", "B", 2), ("3", "C", 1))
     ]
     return (head + "".join(blocks)).encode()

@@ -9,7 +9,13 @@ import tomllib
 from hashlib import md5, sha1
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from caid_triage.hashset.build import build_hashset
+from caid_triage.hashset.store import HashSet, open_hashset
 from caid_triage.synth import samples
+from caid_triage.synth.exhibit import DemoTruth, build_demo_exhibit
 from caid_triage.synth.sample_pictures import GRADED, MD5_ONLY, listed_document, picture
 
 COMMITTED = Path(__file__).resolve().parents[3] / "hashsets"
@@ -54,3 +60,36 @@ def test_graded_folder_has_one_sub_folder_a_code(tmp_path: Path) -> None:
     written = samples.write_graded_pictures(tmp_path)
     assert {path.name: path.parent.name for path in written} == GRADED
     assert all(path.read_bytes() == picture(path.name) for path in written)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> tuple[HashSet, HashSet]:
+    """The notable and the known-good sample, imported as a user does."""
+    folder = tmp_path_factory.mktemp("sets")
+    vics, good, scheme = samples.write_sample_hashsets(folder)
+    assert build_hashset([vics], folder / "notable.chs", scheme=scheme).counts["refused"] == 0
+    assert build_hashset([good], folder / "good.chs", role="known-good").counts["refused"] == 0
+    return open_hashset(folder / "notable.chs"), open_hashset(folder / "good.chs")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoTruth:
+    return build_demo_exhibit(tmp_path_factory.mktemp("demo"))
+
+
+def digests(demo: DemoTruth, algorithm: str) -> np.ndarray:
+    return np.array([list(bytes.fromhex(getattr(row, algorithm))) for row in demo.rows], dtype=np.uint8)
+
+
+def test_imported_samples_meet_the_demo_where_its_truth_says(demo: DemoTruth, sets: tuple[HashSet, HashSet]) -> None:
+    notable, good = sets
+    for algorithm, wanted in (("sha1", {"sha1"}), ("md5", {"md5", "sha1"})):
+        queries, records = notable.exact(algorithm, digests(demo, algorithm))
+        met = {int(q): str(notable.records["category"][r]) for q, r in zip(queries, records, strict=True)}
+        assert met == {n: row.category for n, row in enumerate(demo.rows) if row.algorithm in wanted}
+    queries, _ = good.exact("sha256", digests(demo, "sha256"))
+    assert [demo.rows[int(q)].match for q in queries] == ["known-good"] * 3
+
+
+def test_sample_scheme_is_accepted_and_prints_its_labels(sets: tuple[HashSet, HashSet]) -> None:
+    assert [sets[0].scheme.category(code).label for code in "123"] == [f"Sample category {c}" for c in "ABC"]
