@@ -10,17 +10,20 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.source import EvidenceSource, open_source
-from caid_triage.model import FileEntry, Problem, Severity, State
-from caid_triage.synth.exhibit import build_demo_exhibit
+from caid_triage.examine.examine import Examiner
+from caid_triage.examine.limits import Limits
+from caid_triage.model import DecodeState, Examination, FileEntry, Problem, Severity, State
+from caid_triage.synth.exhibit import CUT_AT, build_demo_exhibit
 from caid_triage.synth.lessons import Lesson, build_lesson, lesson_names
 from caid_triage.synth.plan import write_sparse
-from caid_triage.synth.sample_pictures import picture
+from caid_triage.synth.sample_pictures import ALL_PICTURES, NEAR, picture
 
 Read = tuple[FileEntry, str | None]
 """An entry and the SHA-256 of its content; None when it says that it cannot be read."""
@@ -205,3 +208,48 @@ def test_the_demonstration_exhibit_is_read_as_its_truth_says(tmp_path: Path) -> 
     strange = [e.path for e, digest in reads if not is_system_file(e) and digest and (e.volume, e.path) not in true]
     assert strange == []
     assert [p for p in problems if p.severity is Severity.PROBLEM] == []
+
+
+def examined(content: bytes) -> Examination:
+    run = Examiner(Limits()).begin("", len(content))
+    run.update(content)
+    return run.finish()
+
+
+def test_a_cut_picture_that_still_decodes_is_partial_and_says_so() -> None:
+    whole = picture("marble.jpg")
+    assert examined(whole).decode_state is DecodeState.DECODED
+    cut = examined(whole[:CUT_AT])
+    assert cut.decode_state is DecodeState.PARTIAL
+    assert [problem.code for problem in cut.problems] == ["partial-decode"]
+
+
+@pytest.mark.parametrize(("algorithm", "radius"), [("pdq", 31), ("phash", 8)])
+def test_sample_pictures_are_near_only_to_their_altered_copies(algorithm: str, radius: int) -> None:
+    values = {
+        name: int.from_bytes(found.value, "big")
+        for name in ALL_PICTURES
+        for found in examined(picture(name)).hashes
+        if found.algorithm == algorithm
+    }
+    assert set(values) == {name for name in ALL_PICTURES if name != "ball.avi"}
+    near = {
+        frozenset((one, other))
+        for one, other in combinations(values, 2)
+        if (values[one] ^ values[other]).bit_count() <= radius
+    }
+    assert near == {frozenset(pair) for pair in NEAR.items()}
+
+
+@pytest.mark.parametrize("lesson", ["every-file-ntfs"], indirect=True)
+def test_a_type_that_nobody_knows_is_hashed_all_the_same(lesson: Lesson, tmp_path: Path) -> None:
+    with opened(lesson, tmp_path) as source:
+        for entry in [met for met in source.walk() if isinstance(met, FileEntry) and not is_system_file(met)]:
+            found = examined(b"".join(source.chunks(entry)))
+            assert found.digests is not None, entry.path
+            row = next(row for row in lesson.rows if row.path == entry.path)
+            assert (found.digests.md5.hex(), found.digests.sha1.hex(), found.digests.sha256.hex()) == (
+                row.md5,
+                row.sha1,
+                row.sha256,
+            )
