@@ -58,7 +58,8 @@ CASES: dict[str, tuple[str, str, tuple[int, ...]]] = {
 DEBIAN = {f"debian-{kind}": (f"fs.{kind}.xz", "", (2048,)) for kind in ("ntfs", "vfat", "exfat", "ext4")}
 
 _LINE = re.compile(
-    r"^(?P<name>.)/(?P<meta>.)(?P<deleted> \*)? (?P<inode>\d+)(?:-(?P<kind>\d+)-(?P<id>\d+))?(?P<realloc>\(realloc\))?:\t(?P<path>.*)$",
+    r"^(?P<name>.)/(?P<meta>.)(?P<deleted> \*)? (?P<inode>\d+)(?:-(?P<kind>\d+)-(?P<id>\d+))?"
+    r"(?P<realloc>\(realloc\))?:\t(?P<path>.*)$",
     re.DOTALL,
 )
 

@@ -1,0 +1,121 @@
+"""Damaged and cut-off images: no crash, no hang, faults become Problems or EvidenceErrors, every byte still counted."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from caid_triage.errors import EvidenceError, SourceError
+from caid_triage.evidence.source import EvidenceSource, open_source
+from caid_triage.model import FileEntry, Problem, Severity
+from caid_triage.synth.lessons import build_lesson
+
+LESSONS = [
+    "told-apart-ntfs",
+    "fragmented-fat12",
+    "deleted-fat16",
+    "deleted-long-folder-fat16",
+    "long-folder-exfat",
+    "fragmented-ext2",
+    "sparse-ext2",
+]
+
+
+def read_what_can_be(source: EvidenceSource, entry: FileEntry) -> tuple[int, str | None]:
+    """How many bytes came, and the step of the fault that ended them."""
+    length = 0
+    try:
+        for piece in source.chunks(entry):
+            length += len(piece)
+    except EvidenceError as error:
+        return length, error.step
+    return length, None
+
+
+def examine(path: Path, size: int) -> tuple[int, int]:
+    """Walk and read everything; the numbers of entries and of faults. Anything but our own errors fails the test."""
+    try:
+        source = open_source(path, "E", "S")
+    except SourceError:
+        return 0, 1
+    assert sum(source.coverage().values()) == size
+    entries, faults = 0, sum(p.severity is Severity.PROBLEM for p in source.problems())
+    for item in source.walk():
+        if isinstance(item, Problem):
+            faults += 1
+            continue
+        assert item.number == entries
+        assert item.path.startswith("/")
+        assert item.path.isprintable() or " " in item.path
+        entries += 1
+        if item.readable and item.size is not None and item.size < 64 << 20:
+            length, fault = read_what_can_be(source, item)
+            faults += fault is not None
+            assert fault in (None, "read")
+            assert length == item.size or fault
+        elif not item.readable:
+            assert item.problems
+    source.close()
+    return entries, faults
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_random_damage_never_ends_a_scan(name: str, tmp_path: Path) -> None:
+    image = bytes(build_lesson(name).image)
+    path = tmp_path / "disk.img"
+    chance = random.Random(name)
+    seen = set()
+    for round_ in range(12):
+        damaged = bytearray(image)
+        # the first tenth is where boot sectors, tables and records lie
+        reach = len(image) // (10 if round_ % 2 else 1)
+        for _ in range(200):
+            damaged[chance.randrange(512, reach)] = chance.randrange(256)
+        path.write_bytes(damaged)
+        seen.add(examine(path, len(image)))
+    assert any(entries for entries, _ in seen)
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_cut_off_image_says_so(name: str, tmp_path: Path) -> None:
+    image = bytes(build_lesson(name).image)
+    path = tmp_path / "disk.img"
+    for keep in (0.75, 0.3, 0.02):
+        path.write_bytes(image[: int(len(image) * keep)])
+        _, faults = examine(path, int(len(image) * keep))
+        assert faults, keep
+
+
+def test_a_file_whose_end_is_cut_off_yields_what_there_is_and_then_a_short_read(
+    tmp_path: Path, opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    lesson = build_lesson("fragmented-fat16")
+    whole = opened(lesson.image)
+    last = max(
+        (e for e in walked(whole)[0] if e.path == "/whole.jpg" and e.physical_offset is not None),
+        key=lambda e: e.physical_offset,
+    )
+    assert last.size > 8192
+    cut = last.physical_offset + 4096
+    source = opened(bytes(lesson.image[:cut]))
+    entry = next(e for e in source.walk() if isinstance(e, FileEntry) and e.path == last.path)
+    got: list[bytes] = []
+    with pytest.raises(EvidenceError) as caught:
+        got.extend(source.chunks(entry))
+    assert caught.value.step == "read"
+    assert caught.value.code in ("short-read", "read-failed")
+    assert bytes(lesson.image[last.physical_offset : cut]).startswith(b"".join(got))
+    assert got
+    assert "image-truncated" in [problem.code for problem in source.problems()]
+
+
+def test_a_source_that_is_closed_refuses_to_read(opened: Callable[..., Any], walked: Callable[..., Any]) -> None:
+    source = opened(bytes(build_lesson("deleted-fat12").image))
+    entry = next(e for e in walked(source)[0] if e.readable and e.size)
+    source.close()
+    with pytest.raises(EvidenceError):
+        list(source.chunks(entry))
