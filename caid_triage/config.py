@@ -37,11 +37,16 @@ class WorkerLimits:
         return self.decode_seconds + self.decode_seconds_per_mb * size / 1e6
 
 
+def default_workers() -> int:
+    """One worker for each core."""
+    return max(1, os.cpu_count() or 1)
+
+
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
     """How a scan is run. Bits for the radii, PDQ quality 0..100 for the gate."""
 
-    workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
+    workers: int = field(default_factory=default_workers)
     executor: str = "pool"
     profile: str = "standard"
     batch_files: int = 256

@@ -21,11 +21,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.errors import CaidTriageError, EvidenceError
@@ -116,10 +116,8 @@ class WorkerProcess:
             env=environment,
             **options,
         )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self.sink = self._process.stdin
-        self.source = self._process.stdout
+        self.sink = cast(BinaryIO, self._process.stdin)
+        self.source = cast(BinaryIO, self._process.stdout)
         self.tasks = 0
         _widen_pipe(self.sink.fileno())
 
@@ -339,7 +337,7 @@ def _why_no_start() -> str:
     return lines[-1] if lines else "it can be imported; is the memory limit too low?"
 
 
-def examine_in_pool(walked: Iterator[Walked], read: Read, options: ScanOptions) -> Iterator[Result]:
+def examine_in_pool(walked: Iterator[Walked], read: Read, options: ScanOptions) -> Generator[Result, None, None]:
     """Examine entries with ``options.workers`` processes; yields each record as it is done, problems of the walk too.
 
     ``walked`` and ``read`` are called from several threads, one at a time for ``walked``; ``read`` must be safe by

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from caid_triage.errors import EvidenceError
 from caid_triage.examine.examine import Examiner, prepare_decoders
@@ -11,7 +11,7 @@ from caid_triage.model import FileEntry, ScanRecord
 from caid_triage.scan.pool import Read, Result, Walked, not_examined, unreadable
 
 
-def examine_serially(walked: Iterator[Walked], read: Read) -> Iterator[Result]:
+def examine_serially(walked: Iterator[Walked], read: Read) -> Generator[Result, None, None]:
     """Examine one entry after the other; nothing protects this process from a decoder that hangs or dies."""
     examiner = Examiner(Limits())
     prepare_decoders()

@@ -1,0 +1,117 @@
+"""Showing a scan's progress: a live line on a terminal, plain lines when piped, JSON lines for other programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from caid_triage.scan.progress import Progress, Show
+
+PLAIN_SECONDS = 5.0
+JSON_SECONDS = 1.0
+
+
+def human_bytes(size: float) -> str:
+    """Bytes with a decimal unit: 1234567 -> "1.2 MB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def human_seconds(seconds: float | None) -> str:
+    """Seconds as h:mm:ss; "unknown" for None."""
+    if seconds is None:
+        return "unknown"
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def progress_line(progress: Progress) -> str:
+    """One plain line: files, bytes, rate, hits by category, leads, problems, time left. Never a path."""
+    files = f"{progress.files + progress.resumed_files:,}"
+    if progress.total_files is not None:
+        files += f" of {progress.total_files:,}"
+    hits = ", ".join(f"{label} {count:,}" for label, count in sorted(progress.hits.items())) or "none"
+    parts = [
+        f"{progress.stage}: {files} files",
+        human_bytes(progress.bytes),
+        f"{progress.files / progress.seconds():,.0f} files/s, {human_bytes(progress.bytes / progress.seconds())}/s",
+        f"known: {hits}",
+        f"leads: {progress.leads:,}",
+        f"problems: {progress.problems:,}",
+        f"time left: {human_seconds(progress.seconds_left())}",
+    ]
+    return " | ".join(parts)
+
+
+def progress_table(progress: Progress) -> Table:
+    """The same facts, as the live block of a terminal."""
+    table = Table.grid(padding=(0, 2))
+    files = f"{progress.files + progress.resumed_files:,}"
+    if progress.total_files is not None:
+        files += f" of {progress.total_files:,}"
+    table.add_row(progress.stage, f"{files} files", human_bytes(progress.bytes),
+                  f"{progress.files / progress.seconds():,.0f} files/s",
+                  f"{human_bytes(progress.bytes / progress.seconds())}/s",
+                  f"time left {human_seconds(progress.seconds_left())}")  # fmt: skip
+    hits = ", ".join(f"{label}: {count:,}" for label, count in sorted(progress.hits.items())) or "none so far"
+    table.add_row("known", hits)
+    table.add_row("", f"leads (near matches) {progress.leads:,}", f"problems {progress.problems:,}")
+    return table
+
+
+class _Paced:
+    """Calls ``write`` at most every ``seconds``, and at each change of stage."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last = 0.0
+        self._stage = ""
+
+    def due(self, progress: Progress) -> bool:
+        now = time.monotonic()
+        if progress.stage == self._stage and now - self._last < self._seconds:
+            return False
+        self._last, self._stage = now, progress.stage
+        return True
+
+
+def shown_import() -> Callable[[int, int], None]:
+    """A function that says every few seconds how far the import of a hash set is: bytes of the file, records so far."""
+    began = last = time.monotonic()
+
+    def show(size: int, records: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= PLAIN_SECONDS:
+            last = now
+            rate = records / (now - began)
+            click.echo(f"importing {human_bytes(size)}: {records:,} records | {rate:,.0f} records/s", err=True)
+
+    return show
+
+
+@contextmanager
+def shown_progress(*, quiet: bool, as_json: bool) -> Iterator[Show]:
+    """A function that shows progress the way the caller's terminal wants it: JSON on stdout, the rest on stderr."""
+    if as_json:
+        paced = _Paced(JSON_SECONDS)
+        yield lambda progress: click.echo(json.dumps(progress.as_json())) if paced.due(progress) else None
+    elif quiet:
+        yield lambda progress: None
+    elif sys.stderr.isatty():
+        with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
+            yield lambda progress: live.update(progress_table(progress))
+    else:
+        paced = _Paced(PLAIN_SECONDS)
+        yield lambda progress: click.echo(progress_line(progress), err=True) if paced.due(progress) else None

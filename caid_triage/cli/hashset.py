@@ -1,0 +1,172 @@
+"""``caid-triage hashset``: build, inspect, search and remove sets of known material."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from caid_triage.cli.display import shown_import
+from caid_triage.cli.exit_codes import WITH_PROBLEMS, CommandWithExitCodes, GroupWithExitCodes
+from caid_triage.examine.examine import examine_file
+from caid_triage.hashset.build import BuildResult, build_hashset
+from caid_triage.hashset.lookup import lookup as look_up
+from caid_triage.hashset.make import make_hashset
+from caid_triage.hashset.purge import purge_hashset
+from caid_triage.hashset.readers.registry import readers
+from caid_triage.hashset.schemes import CategoryScheme
+from caid_triage.hashset.store import HashSet, open_hashset
+from caid_triage.model import Role
+
+MOST_REFUSED_SHOWN = 20
+
+path_argument = click.argument("path", type=click.Path(path_type=Path), metavar="NAME.chs")
+out_option = click.option(
+    "--out", required=True, type=click.Path(path_type=Path), metavar="NAME.chs", help="Folder to make."
+)
+scheme_option = click.option(
+    "--scheme",
+    default=None,
+    help="Category scheme: a shipped name or a TOML file.  [default: by the region in the file]",
+)
+role_option = click.option(
+    "--role", type=click.Choice([role.value for role in Role]), default=Role.NOTABLE.value, show_default=True
+)
+name_option = click.option("--name", default=None, help="What reports call the set.  [default: the folder's name]")
+
+
+@click.group(cls=GroupWithExitCodes)
+def hashset() -> None:
+    """Build, inspect, search and remove sets of known material."""
+
+
+def _say_result(ctx: click.Context, result: BuildResult, out: Path) -> None:
+    click.echo(f"built {out}")
+    for what, count in sorted(result.counts.items()):
+        click.echo(f"  {what}: {count:,}")
+    _say_scheme(open_hashset(out).scheme)
+    if not result.counts["refused"]:
+        return
+    click.echo(f"refused rows: {result.counts['refused']:,}", err=True)
+    for row in result.refused[:MOST_REFUSED_SHOWN]:
+        click.echo(f"  {row.file}, {row.position}: {row.reason}", err=True)
+    if result.counts["refused"] > MOST_REFUSED_SHOWN:
+        click.echo(f"  ... and {result.counts['refused'] - MOST_REFUSED_SHOWN:,} more", err=True)
+    ctx.exit(WITH_PROBLEMS)
+
+
+def _say_scheme(scheme: CategoryScheme) -> None:
+    if scheme.confirmed_by:
+        click.echo(f"  scheme: {scheme.name}, confirmed by {scheme.confirmed_by}")
+        return
+    click.echo(f"  scheme: {scheme.name}, NOT confirmed: reports print category codes, not labels.")
+    click.echo("  To confirm: check each code with your unit, fill in confirmed_by in a scheme file of your own,")
+    click.echo("  and build again with --scheme FILE.toml (docs/formats/hashsets.md).")
+
+
+@hashset.command()
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SRC...")
+@out_option
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice([reader.name for reader in readers()]),
+    default=None,
+    help="[default: by the file's content]",
+)
+@scheme_option
+@role_option
+@name_option
+@click.pass_context
+def build(
+    ctx: click.Context,
+    sources: tuple[Path, ...],
+    out: Path,
+    format_name: str | None,
+    scheme: str | None,
+    role: str,
+    name: str | None,
+) -> None:
+    """Import hash sets: VICS / Project VIC / CAID JSON, CSV with a header, md5sum and plain hash lists."""
+    result = build_hashset(list(sources), out, scheme=scheme, role=Role(role), name=name, format=format_name,
+                           progress=shown_import())  # fmt: skip
+    _say_result(ctx, result, out)
+
+
+@hashset.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@out_option
+@scheme_option
+@role_option
+@name_option
+@click.pass_context
+def make(ctx: click.Context, folder: Path, out: Path, scheme: str | None, role: str, name: str | None) -> None:
+    """Make a set with perceptual hashes from graded pictures: one sub-folder of DIR for each category code."""
+    _say_result(ctx, make_hashset(folder, out, examine_file, name=name, scheme=scheme, role=Role(role)), out)
+
+
+@hashset.command()
+@path_argument
+@click.option("--json", "as_json", is_flag=True, help="The whole manifest as JSON.")
+def info(path: Path, as_json: bool) -> None:
+    """Say what a set holds and where it came from. No hash is printed."""
+    opened = open_hashset(path)
+    if as_json:
+        click.echo(json.dumps(opened.manifest, indent=2, sort_keys=True))
+        return
+    click.echo(f"name: {opened.name}")
+    click.echo(f"role: {opened.role.value}")
+    click.echo(f"generation: {opened.generation}")
+    for what, count in sorted(opened.counts.items()):
+        click.echo(f"{what}: {count:,}")
+    for source in opened.manifest["sources"]:
+        click.echo(f"source: {source['file']}, {source['size']:,} bytes, sha256 {source['sha256']}")
+    _say_scheme(opened.scheme)
+
+
+@hashset.command()
+@path_argument
+@click.argument("hashes", nargs=-1, required=True, metavar="HASH...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a hash.")
+def lookup(path: Path, hashes: tuple[str, ...], as_json: bool) -> None:
+    """Look up MD5, SHA-1 or SHA-256 hashes.
+
+    One line a hash: the hash, `known` or `unknown`, then code, label, scheme and media id of each record, tabs between.
+    """
+    opened = open_hashset(path)
+    for text in hashes:
+        _say_lookup(opened, text, as_json=as_json)
+
+
+def _say_lookup(opened: HashSet, text: str, *, as_json: bool) -> None:
+    records = look_up(opened, text).records
+    if as_json:
+        found = [
+            {"code": r.category.code, "label": r.category.label, "scheme": r.category.scheme, "media_id": r.media_id}
+            for r in records
+        ]
+        click.echo(json.dumps({"hash": text, "known": bool(records), "records": found}))
+        return
+    columns = [text, "known" if records else "unknown"]
+    for record in records:
+        columns += [record.category.code, record.category.label, record.category.scheme, record.media_id]
+    click.echo("\t".join(columns))
+
+
+@hashset.command(cls=CommandWithExitCodes)
+@path_argument
+def verify(path: Path) -> None:
+    """Check every file of a set against the checksums of its manifest."""
+    opened = open_hashset(path)
+    opened.verify()
+    click.echo(f"{path}: every file is as it was built (generation {opened.generation})")
+
+
+@hashset.command()
+@path_argument
+@click.confirmation_option("--yes", prompt="Delete this hash set for good?", help="Do not ask.")
+def purge(path: Path) -> None:
+    """Delete a set for good, leaving an audit line beside it."""
+    note = purge_hashset(path)
+    click.echo(f"{path} deleted; noted in {note}")

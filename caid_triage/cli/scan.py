@@ -1,0 +1,128 @@
+"""``caid-triage scan``: open, walk, examine, match, store, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from caid_triage.case.view import open_case
+from caid_triage.cli.display import shown_progress
+from caid_triage.cli.exit_codes import CommandWithExitCodes
+from caid_triage.cli.verdict import verdict_lines
+from caid_triage.config import EXECUTORS, PROFILES, ScanOptions, default_workers
+from caid_triage.errors import UsageError
+from caid_triage.model import Severity
+from caid_triage.report.write import write_reports
+from caid_triage.scan.run import ScanOutcome, SourceRequest, run_scan
+
+
+def name_requests(sources: tuple[str, ...], exhibits: tuple[str, ...]) -> list[SourceRequest]:
+    """Give every source an exhibit reference and a name that no other source has.
+
+    Without ``--exhibit`` the exhibit is the file's name without its extension; one reference serves all sources.
+    """
+    if len(exhibits) not in (0, 1, len(sources)):
+        raise UsageError(f"{len(exhibits)} --exhibit for {len(sources)} sources: give one for all, or one for each")
+    requests: list[SourceRequest] = []
+    taken: set[str] = set()
+    for place, given in enumerate(sources):
+        path = Path(given)
+        base = path.name or path.resolve().name or str(path)
+        name, again = base, 2
+        while name in taken:
+            name, again = f"{base} ({again})", again + 1
+        taken.add(name)
+        exhibit = exhibits[min(place, len(exhibits) - 1)] if exhibits else (path.stem or base)
+        requests.append(SourceRequest(path, exhibit, name))
+    return requests
+
+
+def scan_and_report(
+    requests: list[SourceRequest],
+    case_folder: Path,
+    hashsets: tuple[Path, ...],
+    options: ScanOptions,
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> ScanOutcome:
+    """Scan, write the reports, say the verdict; shared with the demo."""
+    with shown_progress(quiet=quiet, as_json=as_json) as show:
+        outcome = run_scan(requests, case_folder, list(hashsets), options, show)
+    with open_case(case_folder) as view:
+        reports = write_reports(view, case_folder / "reports", None)
+        outcome.problems = sum(row.count for row in view.problem_counts() if row.severity == Severity.PROBLEM)
+        lines = verdict_lines(view, outcome)
+    page = next(path for path in reports if path.name == "report.html")
+    if as_json:
+        finished = {
+            "event": "finished",
+            "exit_code": outcome.exit_code,
+            "walked": outcome.walked,
+            "examined": outcome.examined,
+            "stored": outcome.stored,
+            "problems": outcome.problems,
+            "report": str(page),
+        }
+        click.echo(json.dumps(finished))
+    else:
+        for line in lines:
+            click.echo(line)
+        click.echo(f"report: {page}")
+    for sentence in outcome.not_opened:
+        click.echo(f"caid-triage: {sentence}", err=True)
+    return outcome
+
+
+@click.command(cls=CommandWithExitCodes)
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option(
+    "--case", "case_folder", required=True, type=click.Path(path_type=Path), help="Folder of the case; made if new."
+)
+@click.option(
+    "--hashset",
+    "hashsets",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A hash set (NAME.chs); may be repeated.",
+)
+@click.option("--exhibit", "exhibits", multiple=True, help="Exhibit reference, one for all sources or one for each.")
+@click.option("--workers", type=int, default=None, help="Worker processes  [default: one for each core]")
+@click.option(
+    "--executor",
+    type=click.Choice(EXECUTORS),
+    default="pool",
+    show_default=True,
+    help="serial: in this process, for debugging; the same result.",
+)
+@click.option(
+    "--profile", type=click.Choice(PROFILES), default="standard", show_default=True, help="How thorough the scan is."
+)
+@click.option("--quiet", is_flag=True, help="No progress, only the outcome.")
+@click.option("--json-progress", "as_json", is_flag=True, help="Progress and outcome as JSON lines on standard output.")
+@click.pass_context
+def scan(
+    ctx: click.Context,
+    sources: tuple[str, ...],
+    case_folder: Path,
+    hashsets: tuple[Path, ...],
+    exhibits: tuple[str, ...],
+    workers: int | None,
+    executor: str,
+    profile: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Scan SOURCE, match it with hash sets and write the reports.
+
+    SOURCE is a disk image (raw, E01; of a split image the first segment), a block device, or a folder. It is only
+    ever read. Run again on the same case, the scan resumes where it was stopped.
+    """
+    chosen = default_workers() if workers is None else workers
+    options = ScanOptions(workers=chosen, executor=executor, profile=profile)
+    outcome = scan_and_report(
+        name_requests(sources, exhibits), case_folder, hashsets, options, quiet=quiet, as_json=as_json
+    )
+    ctx.exit(outcome.exit_code)

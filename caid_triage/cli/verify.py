@@ -1,0 +1,25 @@
+"""``caid-triage verify``: check a case's audit chain and its reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from caid_triage.case.audit import verify_audit
+from caid_triage.cli.exit_codes import CommandWithExitCodes
+from caid_triage.errors import VerificationError
+from caid_triage.report.manifest import verify_manifest
+
+
+@click.command(cls=CommandWithExitCodes)
+@click.argument("target", type=click.Path(path_type=Path), metavar="CASE")
+def verify(target: Path) -> None:
+    """Check that nothing of a case's audit trail and reports has been changed since they were written."""
+    faults = verify_audit(target)
+    reports = target / "reports"
+    if reports.is_dir():
+        faults += verify_manifest(reports)
+    if faults:
+        raise VerificationError("\n".join([f"{target} does not verify:", *(f"  {fault}" for fault in faults)]))
+    click.echo(f"{target}: the audit chain is whole and every report is as it was written")

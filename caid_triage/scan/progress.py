@@ -1,0 +1,66 @@
+"""How far a scan is: plain counters that the coordinator keeps and a display reads. Never a path or a hash."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Progress:
+    """The counters of a running scan. ``total_files`` and ``total_bytes`` are None until counted.
+
+    ``hits`` counts files by printed category label, exact matches only; ``leads`` counts files with near
+    matches alone. ``resumed_files`` were already in the case. Times are of the monotonic clock, in seconds.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    resumed_files: int = 0
+    total_files: int | None = None
+    total_bytes: int | None = None
+    problems: int = 0
+    leads: int = 0
+    hits: Counter[str] = field(default_factory=Counter)
+    stage: str = "opening"
+    started: float = field(default_factory=time.monotonic)
+
+    def seconds(self) -> float:
+        """Seconds since the scan began."""
+        return max(time.monotonic() - self.started, 1e-9)
+
+    def seconds_left(self) -> float | None:
+        """The estimate of the time left, None while it cannot be made."""
+        if not self.files or self.total_files is None:
+            return None
+        files_left = max(self.total_files - self.resumed_files - self.files, 0)
+        by_files = files_left / self.files
+        if not self.bytes or not self.total_bytes:
+            return by_files * self.seconds()
+        by_bytes = max(self.total_bytes - self.bytes, 0) / self.bytes
+        return (by_files + by_bytes) / 2 * self.seconds()
+
+    def as_json(self) -> dict[str, object]:
+        """The counters for other programs."""
+        left = self.seconds_left()
+        return {
+            "event": "progress",
+            "stage": self.stage,
+            "files": self.files,
+            "bytes": self.bytes,
+            "resumed_files": self.resumed_files,
+            "total_files": self.total_files,
+            "total_bytes": self.total_bytes,
+            "files_per_second": round(self.files / self.seconds(), 1),
+            "bytes_per_second": round(self.bytes / self.seconds()),
+            "hits": dict(sorted(self.hits.items())),
+            "leads": self.leads,
+            "problems": self.problems,
+            "seconds": round(self.seconds(), 1),
+            "seconds_left": None if left is None else round(left),
+        }
+
+
+Show = Callable[[Progress], None]

@@ -1,0 +1,63 @@
+"""Matching as the scan and `caid-triage match` both do it: batches of records against open hash sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from caid_triage.case.matches import RecordedBatch
+from caid_triage.case.rows import MatchChange
+from caid_triage.case.store import CaseWriter
+from caid_triage.config import ScanOptions
+from caid_triage.errors import HashSetError
+from caid_triage.hashset.store import HashSet
+from caid_triage.match.match import MatchOptions, match_records
+
+
+def match_options(options: ScanOptions) -> MatchOptions:
+    """The part of a scan's options that matching depends on."""
+    return MatchOptions(
+        pdq_radius=options.pdq_radius, pdq_min_quality=options.pdq_min_quality, phash_radius=options.phash_radius
+    )
+
+
+def hashset_facts(hashset: HashSet) -> dict[str, object]:
+    """What a case keeps and a report prints of a hash set: never a hash of it."""
+    return {
+        "name": hashset.name,
+        "generation": hashset.generation,
+        "role": hashset.role.value,
+        "scheme": hashset.scheme.name,
+        "scheme_title": hashset.scheme.title,
+        "scheme_confirmed_by": hashset.scheme.confirmed_by,
+        "entries": hashset.counts["records"],
+        "counts": dict(hashset.counts),
+        "sources": hashset.manifest.get("sources", []),
+        "built": hashset.manifest.get("built", ""),
+    }
+
+
+def check_names(hashsets: Sequence[HashSet]) -> None:
+    """Refuse two hash sets of one name: a report could not tell their hits apart."""
+    names = [hashset.name for hashset in hashsets]
+    for name in names:
+        if names.count(name) > 1:
+            raise HashSetError(f"two hash sets are called {name}; build one of them again with another --name")
+
+
+def match_stored(
+    case: CaseWriter,
+    hashsets: Sequence[HashSet],
+    options: ScanOptions,
+    done: Callable[[int], None] = lambda _files: None,
+) -> MatchChange:
+    """Match every record of the case against ``hashsets``; their earlier matches are replaced in one transaction.
+
+    ``done`` is told how many more files have been matched. Returns what is new and what is gone.
+    """
+
+    def batches() -> Iterator[RecordedBatch]:
+        for source_id, records in case.records():
+            yield source_id, records, match_records(records, hashsets, match_options(options))
+            done(len(records))
+
+    return case.replace_matches([hashset_facts(hashset) for hashset in hashsets], batches())

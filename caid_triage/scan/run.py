@@ -1,0 +1,325 @@
+"""Walk, examine, match, store: the whole scan of one or more sources into a case, resumable at any moment.
+
+    EvidenceSource.walk -> executor (pool or serial) -> batches -> match_records -> CaseWriter.write_batch
+
+The conservation law of files is enforced here: walked = examined = stored for every source, or the command ends
+as a bug of ours and says so.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from caid_triage.case.rows import CaseHeader
+from caid_triage.case.schema import holds_case
+from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
+from caid_triage.config import ScanOptions
+from caid_triage.errors import CaidTriageError, CaseError, SourceError, UsageError
+from caid_triage.evidence.source import EvidenceSource, open_source
+from caid_triage.hashset.store import HashSet, open_hashset
+from caid_triage.match.match import match_records
+from caid_triage.match.policy import propose
+from caid_triage.model import FileEntry, Match, MatchKind, Problem, ScanRecord, Severity
+from caid_triage.scan.pool import Skipped, Walked, examine_in_pool
+from caid_triage.scan.progress import Progress, Show
+from caid_triage.scan.rematch import check_names, hashset_facts, match_options, match_stored
+from caid_triage.scan.serial import examine_serially
+from caid_triage.version import __version__
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRequest:
+    """What to open and under which exhibit reference; ``name`` is what reports call the source."""
+
+    path: Path
+    exhibit: str
+    name: str
+
+
+@dataclass(slots=True)
+class ScanOutcome:
+    """What a scan came to. ``not_opened`` are one sentence each; ``problems`` counts those of severity "problem"."""
+
+    walked: int = 0
+    examined: int = 0
+    stored: int = 0
+    problems: int = 0
+    not_opened: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 complete, 3 complete with problems, 4 when a source could not be opened."""
+        if self.not_opened:
+            return SourceError.exit_code
+        return 3 if self.problems else 0
+
+
+class LockedSource:
+    """An EvidenceSource used by several threads: one read of the evidence at a time (pytsk3 handles are not shared)."""
+
+    def __init__(self, source: EvidenceSource) -> None:
+        """Wrap; the source stays the caller's to close."""
+        self._source = source
+        self._lock = threading.Lock()
+
+    def walk(self) -> Iterator[Walked]:
+        """The walk, each step under the lock."""
+        return self._steps(self._source.walk())
+
+    def read(self, entry: FileEntry) -> Iterator[bytes]:
+        """The content of an entry, each chunk under the lock."""
+        return self._steps(self._source.chunks(entry))
+
+    def _steps(self, steps: Iterator[Item]) -> Iterator[Item]:
+        while True:
+            with self._lock:
+                item = next(steps, None)
+            if item is None:
+                return
+            yield item
+
+
+class Scan:
+    """One run of a scan: open hash sets and case, and the counters that a display reads."""
+
+    def __init__(self, case: CaseWriter, hashsets: Sequence[HashSet], options: ScanOptions, show: Show) -> None:
+        """``show`` is called with the progress after every batch and about twice a second."""
+        self.progress = Progress()
+        self._case = case
+        self._hashsets = hashsets
+        self._options = options
+        self._match_options = match_options(options)
+        self._show = show
+
+    def scan_source(self, source: EvidenceSource, outcome: ScanOutcome) -> None:
+        """Scan one source to its end, then check the conservation law of files for it."""
+        case = self._case
+        source_id = case.add_source(source.info, fingerprint(source))
+        case.audit("source-opened", exhibit=source.info.exhibit, kind=source.info.kind, size=source.info.size)
+        self._count(source)
+        self._progress_stage("examining")
+        locked = LockedSource(source)
+        done = case.done(source_id)
+        walked = Tally()
+        items = _walk_new(locked.walk(), done.__contains__, walked)
+        if self._options.executor == "serial":
+            results = examine_serially(items, locked.read)
+        else:
+            results = examine_in_pool(items, locked.read, self._options)
+        examined = 0
+        with closing(results):
+            batch = Batch()
+            for result in results:
+                if isinstance(result, Skipped):
+                    done.holds(result.entry)  # CaseError when the source has changed since
+                    self.progress.resumed_files += 1
+                    examined += 1
+                elif isinstance(result, Problem):
+                    batch.problems.append(result)
+                else:
+                    batch.records.append(result)
+                    examined += 1
+                    self.progress.files += 1
+                    self.progress.bytes += result.examination.bytes_read
+                if batch.is_due(self._options):
+                    self._store(source_id, batch, walked.files)
+                    batch = Batch()
+            self._store(source_id, batch, walked.files)
+        case.set_volumes(source_id, source.volumes(), source.problems(), source.coverage())
+        stored = len(case.done(source_id))
+        if not walked.files == examined == stored:
+            raise CaidTriageError(
+                f"conservation of files is broken for exhibit {source.info.exhibit}: walked {walked.files}, examined "
+                f"{examined}, stored {stored}; this is a bug of caid-triage, the report must not be relied on"
+            )
+        case.finish_source(source_id, walked.files, examined)
+        outcome.walked += walked.files
+        outcome.examined += examined
+        outcome.stored += stored
+        case.audit(
+            "source-finished", exhibit=source.info.exhibit, walked=walked.files, examined=examined, stored=stored
+        )
+
+    def _count(self, source: EvidenceSource) -> None:
+        """Walk once without reading content, so that the time left can be told (microseconds an entry)."""
+        self._progress_stage("counting")
+        files = size = 0
+        for item in source.walk():
+            if isinstance(item, FileEntry):
+                files += 1
+                size += item.size or 0 if item.readable else 0
+                if files % 5000 == 0:
+                    self._show(self.progress)
+        self.progress.total_files = (self.progress.total_files or 0) + files
+        self.progress.total_bytes = (self.progress.total_bytes or 0) + size
+
+    def _progress_stage(self, stage: str) -> None:
+        self.progress.stage = stage
+        self._show(self.progress)
+
+    def _store(self, source_id: int, batch: Batch, walked: int) -> None:
+        records = sorted(batch.records, key=lambda record: record.entry.number)
+        matches = match_records(records, self._hashsets, self._match_options)
+        self._case.write_batch(source_id, records, matches, batch.problems, walked)
+        for record, met in zip(records, matches, strict=True):
+            self.progress.problems += sum(problem.severity is Severity.PROBLEM for problem in record.problems)
+            self._count_hit(met)
+        self.progress.problems += sum(problem.severity is Severity.PROBLEM for problem in batch.problems)
+        self._show(self.progress)
+
+    def _count_hit(self, met: Sequence[Match]) -> None:
+        proposal = propose(met)
+        if proposal.category is None:
+            return
+        if proposal.match_kind is MatchKind.EXACT:
+            self.progress.hits[proposal.category.label] += 1
+        else:
+            self.progress.leads += 1
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many entries the walk has given so far; filled in the executor's threads, one at a time."""
+
+    files: int = 0
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is stored in one transaction: by count of files, or by age so that a slow file delays nothing."""
+
+    records: list[ScanRecord] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    begun: float = field(default_factory=time.monotonic)
+
+    def is_due(self, options: ScanOptions) -> bool:
+        """Whether the batch is to be stored now."""
+        filled = len(self.records) + len(self.problems)
+        return filled >= options.batch_files or time.monotonic() - self.begun >= options.batch_seconds
+
+
+def _walk_new(walk: Iterator[Walked], is_done: Callable[[int], bool], tally: Tally) -> Iterator[Walked]:
+    """The walk with the entries that are stored already marked as such."""
+    for item in walk:
+        if isinstance(item, FileEntry):
+            tally.files += 1
+            yield Skipped(item) if is_done(item.number) else item
+        else:
+            yield item
+
+
+def fingerprint(source: EvidenceSource) -> dict[str, object]:
+    """What tells this source from another of the same name: kind, size and the acquisition hashes it carries."""
+    info = source.info
+    stored = {name: value for name, value in sorted(info.acquisition.items()) if name in {"md5", "sha1", "sha256"}}
+    return {"kind": info.kind, "size": info.size, "segments": list(info.segments), "stored": stored}
+
+
+def refuse_writing_into(source: Path, case_folder: Path) -> None:
+    """Evidence is never written to: a case cannot lie inside a folder that is scanned."""
+    if source.is_dir() and case_folder.resolve().is_relative_to(source.resolve()):
+        raise UsageError(f"the case folder {case_folder} lies inside the source {source}; choose one outside of it")
+
+
+def open_hashsets(paths: Sequence[Path]) -> list[HashSet]:
+    """Open hash sets and refuse two of one name; HashSetError (exit 5) names the one at fault."""
+    hashsets = [open_hashset(path) for path in paths]
+    check_names(hashsets)
+    return hashsets
+
+
+def open_case_for_scan(folder: Path, reference: str, options: ScanOptions) -> CaseWriter:
+    """Make the case, or open it to resume; the options that a result depends on must be those it began with."""
+    if not holds_case(folder):
+        return create_case(folder, CaseHeader(reference=reference, options=options.result_options()))
+    case = open_case_for_writing(folder)
+    if dict(case.header.options) != options.result_options():
+        case.close()
+        raise CaseError(f"the case in {folder} was begun with other options; use those again, or a new case folder")
+    return case
+
+
+def attach_hashsets(case: CaseWriter, hashsets: Sequence[HashSet], options: ScanOptions) -> None:
+    """Make every stored and every coming record of the case meet every hash set of the case."""
+    known = case.hashset_generations()
+    given = {hashset.name: hashset.generation for hashset in hashsets}
+    missing = sorted(set(known) - set(given))
+    if missing:
+        raise CaseError(
+            f"the case in {case.folder} was begun with the hash set {', '.join(missing)}: give it again with "
+            "--hashset, or the files still to come would not be matched against it"
+        )
+    renewed = [hashset for hashset in hashsets if known.get(hashset.name) != hashset.generation]
+    if renewed:
+        match_stored(case, renewed, options)
+    for hashset in renewed:
+        case.audit("hashset-attached", **_audit_facts(hashset))
+
+
+def _audit_facts(hashset: HashSet) -> dict[str, object]:
+    facts = hashset_facts(hashset)
+    return {name: facts[name] for name in ("name", "generation", "role", "scheme", "entries")}
+
+
+def run_scan(
+    requests: Sequence[SourceRequest],
+    case_folder: Path,
+    hashset_paths: Sequence[Path],
+    options: ScanOptions,
+    show: Show = lambda _progress: None,
+) -> ScanOutcome:
+    """Open everything, scan every source, leave a consistent case. Run again on the same case, it resumes.
+
+    A source that cannot be opened does not stop the others: it is recorded, and the outcome's exit code is 4.
+    Raises HashSetError before anything is made, SourceError when no source at all can be opened, CaseError.
+    """
+    outcome = ScanOutcome()
+    for request in requests:
+        refuse_writing_into(request.path, case_folder)
+    with ExitStack() as stack:
+        hashsets = open_hashsets(hashset_paths)
+        sources: list[EvidenceSource] = []
+        not_opened: list[Problem] = []
+        for request in requests:
+            try:
+                source = open_source(request.path, request.exhibit, request.name)
+            except SourceError as error:
+                outcome.not_opened.append(str(error))
+                detail = "the source could not be opened; nothing of it was examined"
+                not_opened.append(
+                    Problem("open", "source-not-opened", detail, exhibit=request.exhibit, source=request.name)
+                )
+            else:
+                sources.append(stack.enter_context(closing(source)))
+        if not sources:
+            raise SourceError("\n".join(outcome.not_opened))
+        case = stack.enter_context(open_case_for_scan(case_folder, requests[0].exhibit, options))
+        run = case.begin_run("scan", datetime.now(UTC))
+        ending = "failed"
+        try:
+            case.audit("scan-began", version=__version__, options=options.result_options(), executor=options.executor,
+                       workers=options.workers, sources=len(requests))  # fmt: skip
+            attach_hashsets(case, hashsets, options)
+            case.add_problems(not_opened)
+            scan = Scan(case, hashsets, options, show)
+            for source in sources:
+                scan.scan_source(source, outcome)
+            scan.progress.stage = "finished"
+            show(scan.progress)
+            ending = "finished"
+        except KeyboardInterrupt:
+            ending = "interrupted"
+            raise
+        finally:
+            case.audit(f"scan-{ending}", walked=outcome.walked, examined=outcome.examined, stored=outcome.stored)
+            case.end_run(run, datetime.now(UTC), ending)
+    return outcome
