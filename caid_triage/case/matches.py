@@ -39,7 +39,7 @@ class MatchTable:
         for record, met in zip(records, matches, strict=True):
             identity = entry_id(source_id, record.entry.number)
             for position, match in enumerate(met):
-                hashset_id, generation = ids.get(match.hashset, (None, None))
+                hashset_id, generation = ids.get(text(match.hashset), (None, None))
                 if hashset_id is None or generation != match.generation:
                     raise CaseError(
                         f"hash set {match.hashset} ({match.generation}) is not the one the case was told of"
@@ -69,7 +69,7 @@ class MatchTable:
     def record(self, info: Mapping[str, object]) -> int:
         """Add or renew a hash set by its name; returns its row id. ``info`` needs name, generation and role."""
         try:
-            key = tuple(str(info[word]) for word in ("name", "generation", "role"))
+            key = tuple(text(str(info[word])) for word in ("name", "generation", "role"))
         except KeyError as missing:
             raise CaseError(f"a hash set cannot be recorded without its {missing}") from missing
         statement = """INSERT INTO hashset (name, generation, role, info) VALUES (?, ?, ?, ?) ON CONFLICT (name)

@@ -182,7 +182,7 @@ def connect_for_reading(folder: Path) -> sqlite3.Connection:
             raise
         # WAL needs a shared-memory file beside the database; read-only media cannot have one, and nobody writes there.
         connection = sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
-    connection.execute("PRAGMA temp_store = MEMORY")
+    # Sorting ten million digests may spill to the system's temporary folder (deleted at once) rather than fill memory.
     return connection
 
 

@@ -139,6 +139,7 @@ class CaseWriter:
         """Leave the case as one file at rest and let others write. May be called twice."""
         try:
             # A case at rest is one file that opens from read-only media too. With a reader on it, it stays in WAL mode.
+            self._connection.execute("PRAGMA busy_timeout = 0")
             self._connection.execute("PRAGMA journal_mode = DELETE")
         except sqlite3.Error:
             pass
@@ -168,9 +169,10 @@ class CaseWriter:
         ``fingerprint`` is what tells one source from another under the same name: size, kind, stored hashes.
         """
         mark = canonical_json(dict(fingerprint))
+        place = text(info.exhibit), text(info.source)
         with self._transaction() as connection:
             known = connection.execute(
-                "SELECT id, fingerprint FROM source WHERE exhibit = ? AND name = ?", (info.exhibit, info.source)
+                "SELECT id, fingerprint FROM source WHERE exhibit = ? AND name = ?", place
             ).fetchone()
             if known is not None:
                 if known[1] != mark:
@@ -181,13 +183,9 @@ class CaseWriter:
                     raise CaseError(message)
                 return int(known[0])
             # An earlier run may have failed to open this source and said so; now it is open.
-            connection.execute(
-                "DELETE FROM wide_problem WHERE source_id = 0 AND exhibit = ? AND source = ?",
-                (text(info.exhibit), text(info.source)),
-            )
+            connection.execute("DELETE FROM wide_problem WHERE source_id = 0 AND exhibit = ? AND source = ?", place)
             columns = (
-                text(info.exhibit),
-                text(info.source),
+                *place,
                 info.kind,
                 whole(info.size),
                 canonical_json(list(info.segments)),
@@ -313,7 +311,7 @@ class CaseWriter:
         """
         name, generation = info.get("name"), info.get("generation")
         with self._transaction() as connection:
-            known = self._matches.generations().get(str(name))
+            known = self._matches.generations().get(text(str(name)))
             if known is None or known[1] != generation:
                 (any_stored,) = connection.execute("SELECT EXISTS (SELECT 1 FROM entry)").fetchone()
                 if any_stored:

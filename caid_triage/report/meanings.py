@@ -51,7 +51,61 @@ COVERAGE_WORDS: Mapping[str, str] = MappingProxyType(
 
 PROBLEMS: Mapping[str, str] = MappingProxyType(
     {
+        "acquisition-errors": (
+            "Parts of the disk could not be read when the image was made; the image holds zeros there."
+        ),
+        "content-not-recoverable": (
+            "The name of a deleted file is left, its content is gone or cannot be told from another file's."
+        ),
+        "content-too-large": "The content is larger than the limit for decoding: compared exactly, not by look.",
+        "decoder-died": "The decoder crashed on this file, twice: compared exactly, not by look.",
+        "decoder-failed": "No decoder could read this picture: compared exactly, not by look.",
+        "decoder-hung": "The decoder did not end in time and was stopped: compared exactly, not by look.",
+        "decoder-out-of-memory": "Decoding needed more memory than allowed: compared exactly, not by look.",
+        "digests-lost": "The file could not be hashed although it was tried three times: it was compared with nothing.",
+        "file-changed": "The file was replaced while the scan ran: the source was in use.",
+        "file-system-damaged": "A file system is damaged: files of it may not have been seen.",
+        "file-system-not-understood": (
+            "The volume carries a file system this version cannot read: no file of it was seen."
+        ),
+        "file-unreadable": "The file could not be opened or read: it was compared with nothing.",
+        "first-frame-only": "The file holds several pictures; only the first was compared by look.",
+        "flat-picture": "The picture is blank or nearly so: it has no look to compare by pHash.",
+        "folder-not-recoverable": (
+            "A deleted folder's list of names is gone: files that were in it are found as orphans, if at all."
+        ),
+        "folder-seen-before": "A folder leads back to one already listed; its files are listed once.",
+        "folder-too-deep": "Folders nested beyond the limit were not followed: files in them were not seen.",
+        "folder-unreadable": "A folder could not be listed: files in it were not seen.",
+        "image-not-checked": "The tables of the E01 image could not be checked: damaged parts may have been read as zeros.",
+        "image-truncated": "The volume or file system is larger than the image: the image is incomplete.",
+        "link-not-followed": "A link to another place; what it points to is examined only where it lies itself.",
+        "metadata-unreadable": (
+            "Records of the file system could not be read: the file they describe was not examined in full."
+        ),
+        "no-decoder": "This version has no decoder for the format: compared exactly, not by look.",
+        "no-file-system": "The volume is of a kind that keeps no files (such as swap); its bytes were not searched.",
+        "no-volume": "The partition table names no partition that could be opened.",
+        "not-readable": "The entry has no content that could be read.",
+        "partial-decode": "The picture is damaged and was decoded in part: a comparison by look may miss.",
+        "partition-table-damaged": "The partition table is damaged: partitions may not have been seen.",
+        "partition-table-ignored": (
+            "A file system covers the whole disk; a partition table in its first sector was not used."
+        ),
+        "read-failed": (
+            "The content could not be read to its end: the file was not hashed and was compared with nothing."
+        ),
+        "scans-cut": "A picture with an excessive number of passes was decoded from the first of them only.",
+        "short-read": "Less content could be read than the file system promises: the file was not hashed as a whole.",
         "source-not-opened": "The source could not be opened; nothing of it was examined.",
+        "source-unreadable": "A part of the source could not be read.",
+        "special-files": "A device, pipe or socket: it has no content of its own.",
+        "too-many-pixels": "The picture claims more pixels than the limit: compared exactly, not by look.",
+        "too-small": "The picture is too small for a PDQ hash: compared exactly.",
+        "video-frames-not-hashed": "Films are compared exactly; their frames are not compared by look in this version.",
+        "volume-empty": "The volume holds nothing but zeros.",
+        "volume-encrypted": "The volume is encrypted: no file of it was seen. It must be unlocked and scanned again.",
+        "volume-unreadable": "The start of the volume could not be read: no file of it was seen.",
     }
 )
 

@@ -25,6 +25,7 @@ from caid_triage.report.text import number, size
 
 MATCHES_SHOWN = 2000
 CONTRADICTIONS_SHOWN = 200
+GAPS_SHOWN = 12
 PLACES = ("live", "deleted", "other")
 KIND_WORDS = {Kind.IMAGE: "still", Kind.VIDEO: "moving", Kind.OTHER: "other file"}
 
@@ -157,8 +158,10 @@ def not_examined(
     for problem in wide:
         told[problem.step, problem.code] += 1
         where = problem.exhibit, problem.source, problem.volume
-        if where not in unseen:
+        if where not in unseen and told.total() <= GAPS_SHOWN:
             yield f"{_joined(where) or 'The case'}: {problem.code}", problem.detail
+    if told.total() > GAPS_SHOWN:
+        yield f"{number(told.total() - GAPS_SHOWN)} more of the whole source or a volume", "problems.csv lists all"
     for state in (DecodeState.UNDECODABLE, DecodeState.REFUSED, DecodeState.PARTIAL, DecodeState.NOT_ATTEMPTED):
         if count := decode_states.get(state.value, 0):
             yield f"{_files(count)}: {DECODE_WORDS[state][0]}", DECODE_WORDS[state][1]

@@ -75,7 +75,8 @@ def write_reports(view: CaseView, out: Path, formats: Sequence[str] | None = Non
 
 
 def _write(path: Path, writer: Writer, view: CaseView) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
+    # A name that UTF-8 cannot hold (a lone surrogate of the operating system's) is escaped: valid in JSON strings too.
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer(view, file)
         file.flush()
         os.fsync(file.fileno())

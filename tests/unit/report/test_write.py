@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from unit.case import samples
 from unit.report import exhibits
 
+from caid_triage.case.rows import CaseHeader
+from caid_triage.case.store import create_case
 from caid_triage.case.view import open_case
 from caid_triage.errors import CaseError, UsageError, VerificationError
 from caid_triage.report import write as write_module
@@ -145,3 +148,22 @@ def test_the_page_loads_nothing_and_runs_nothing(reports: Path) -> None:
     assert not re.search(r"<(script|img|iframe|link|object|embed|svg|form)\b", page)
     assert not re.search(r"\b(src|srcset|style|onerror|onclick)=\"", page)
     assert set(re.findall(r'href="([^"#]*)', page)) == {""}
+
+
+def test_names_that_utf_8_cannot_hold_do_not_stop_a_report(tmp_path: Path) -> None:
+    header = CaseHeader("R\udcff", "O\udcff", "E\udcff", {"source": "\udcff"})
+    odd = {"source": "\udcff.E01", "exhibit": "\udcff", "segments": ("\udcff.E01",), "acquisition": {"note": "\udcff"}}
+    with create_case(tmp_path / "case", header) as case:
+        case.record_hashset({**samples.NOTABLE, "name": "\udcff"})
+        source_id = case.add_source(samples.source(**odd), {"name": "\udcff"})
+        assert case.add_source(samples.source(**odd), {"name": "\udcff"}) == source_id
+        record = samples.record(0, path="/\udcff", volume="\udcff", stream="\udcff")
+        case.write_batch(
+            source_id, [record], [(samples.match(hashset="\udcff"),)], [samples.problem(detail="\udcff")], 1
+        )
+        case.set_volumes(source_id, [samples.volume("\udcff", description="\udcff")], [], {})
+        case.finish_source(source_id, 1, 1)
+    with open_case(tmp_path / "case") as view:
+        write_reports(view, tmp_path / "out")
+    for name in ("summary.json", "vics.json"):
+        json.loads((tmp_path / "out" / name).read_text(encoding="utf-8"))
