@@ -1,0 +1,52 @@
+"""pHash is imagehash's, and blanks are told from pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import pytest
+from PIL import Image
+
+from caid_triage.examine.opencv import decode_with_opencv
+from caid_triage.examine.phash import LEAST_DETAIL, detail, phash, tiny
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (31, 33), (320, 240), (1000, 3)])
+def test_equal_to_imagehash(picture, size: tuple[int, int]) -> None:
+    pixels = picture(*size)
+    assert phash(pixels).hex() == str(imagehash.phash(Image.fromarray(pixels)))
+    assert phash(pixels[:, :, 0]).hex() == str(imagehash.phash(Image.fromarray(pixels[:, :, 0])))
+
+
+def test_reduced_decode_moves_at_most_two_bits(shared: Path) -> None:
+    compared = 0
+    for path in sorted((shared / "photos").glob("*.jpg")):
+        with Image.open(path) as image:
+            side = min(image.size)
+            if side < 1024 or side > 1600:
+                continue
+            expected = str(imagehash.phash(image))
+        grey = decode_with_opencv(path.read_bytes(), grey=True, factor=2)
+        assert grey is not None
+        assert (int(expected, 16) ^ int.from_bytes(phash(grey))).bit_count() <= 2, path.name
+        compared += 1
+    assert compared >= 10
+
+
+def test_detail_tells_blanks_and_ramps_from_pictures(picture) -> None:
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
+    for blank in (np.zeros((50, 50), np.uint8), np.full((50, 60, 3), 201, np.uint8), ramp, ramp.T):
+        assert detail(tiny(blank)) < LEAST_DETAIL
+    page = np.full((1000, 700), 255, dtype=np.uint8)
+    page[100:110, 100:400] = 0
+    for full in (picture(), page):
+        assert detail(tiny(full)) > LEAST_DETAIL
+
+
+def test_no_real_photograph_is_called_blank(shared: Path) -> None:
+    for path in sorted((shared / "photos").glob("*.jpg"))[::2]:
+        grey = decode_with_opencv(path.read_bytes(), grey=True, factor=4)
+        assert grey is not None
+        assert detail(tiny(grey)) > 2 * LEAST_DETAIL, path.name
