@@ -151,8 +151,9 @@ def _pieces(handle: int, entry: FileEntry) -> Iterator[bytes]:
     size = entry.size or 0
     with evidence_faults("read", "file-unreadable", "this file could not be examined"):
         facts = os.fstat(handle)
-    # Windows gives no file number to scandir's path, so only where one is known
-    if not stat.S_ISREG(facts.st_mode) or (entry.inode and facts.st_ino and facts.st_ino != entry.inode):
+    # some network and FUSE mounts give a file another number each time, so that alone is not enough
+    replaced = facts.st_ino != entry.inode and unix_nanoseconds(facts.st_mtime_ns) != entry.times.modified
+    if not stat.S_ISREG(facts.st_mode) or replaced:
         raise EvidenceError("read", "file-changed", "another file has taken this file's place since it was listed")
     offset = 0
     while offset < size:

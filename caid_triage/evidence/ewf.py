@@ -1,4 +1,4 @@
-"""E01 images (Expert Witness, one or many segments) as a disk for pytsk3, through libewf.
+"""E01 images (Expert Witness, one or many segments) as a disk for pytsk3: opened by libewf, read by ewf_chunks.
 
 Format: libyal, "Expert Witness Compression Format": a segment file is a 13-byte header and a chain of
 sections of 76 bytes (type, offset of the next, size, ...), ended by "next" (another file follows) or "done".
@@ -14,7 +14,9 @@ import pyewf
 import pytsk3
 
 from caid_triage.errors import SourceError
+from caid_triage.evidence.ewf_chunks import EwfChunks
 from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
+from caid_triage.model import Problem
 
 SIGNATURES = (b"EVF\x09\x0d\x0a\xff\x00",)
 _FACTS = (
@@ -27,9 +29,9 @@ _MAX_SECTIONS = 1_000_000
 class EwfImage(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
     """The disk inside an E01 set, for pytsk3."""
 
-    def __init__(self, handle: pyewf.handle) -> None:
-        self._handle = handle
-        self._size = int(handle.get_media_size())
+    def __init__(self, reader: EwfChunks | LibewfReader, size: int) -> None:
+        self._reader = reader
+        self._size = size
         super().__init__(url="", type=pytsk3.TSK_IMG_TYPE_EXTERNAL)
 
     def get_size(self) -> int:
@@ -38,6 +40,24 @@ class EwfImage(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
 
     def read(self, offset: int, size: int) -> bytes:
         """The bytes at ``offset``; shorter only at the end of the disk."""
+        return self._reader.read(offset, size)
+
+    def close(self) -> None:
+        """Close every segment."""
+        self._reader.close()
+
+
+class LibewfReader:
+    """The disk as libewf reads it: for sets that our own reader does not understand (SMART's, damaged tables).
+
+    A damaged chunk comes as zeros, without an error.
+    """
+
+    def __init__(self, handle: pyewf.handle) -> None:
+        self._handle = handle
+
+    def read(self, offset: int, size: int) -> bytes:
+        """The bytes at ``offset``."""
         self._handle.seek(offset)
         data: bytes = self._handle.read(size)
         return data
@@ -142,8 +162,8 @@ def _ending(path: Path) -> tuple[str, int]:
     return "it has more sections than an image can have", noted
 
 
-def open_ewf(segments: list[Path]) -> tuple[EwfImage, dict[str, str]]:
-    """The disk, and the acquisition facts stored with it.
+def open_ewf(segments: list[Path]) -> tuple[EwfImage, dict[str, str], list[Problem]]:
+    """The disk, the acquisition facts stored with it, and what is amiss with the set.
 
     Facts are ``md5`` and ``sha1`` in hex where stored, and the header's fields that are filled in.
     Errors: SourceError.
@@ -151,15 +171,32 @@ def open_ewf(segments: list[Path]) -> tuple[EwfImage, dict[str, str]]:
     handle = pyewf.handle()
     try:
         handle.open([str(segment) for segment in segments])
-        image = EwfImage(handle)
-        facts = {}
-        for name in ("MD5", "SHA1"):
-            value = handle.get_hash_value(name)
-            if value:
-                facts[name.lower()] = value.lower()
-        header = handle.get_header_values()
-        facts.update({key: " ".join(header[key].split()) for key in _FACTS if header.get(key, "").strip()})
-        return image, facts
+        size, chunk_size = int(handle.get_media_size()), int(handle.get_chunk_size())
+        facts = _facts(handle)
     except LIBRARY_ERRORS as error:
         message = f"{segments[0]} could not be opened as an E01 image: {plain_reason(error)}. Verify it with ewfverify"
         raise SourceError(message) from error
+    if size <= 0 or chunk_size <= 0:
+        message = f"{segments[0]} is an E01 image that holds no disk. Verify it with ewfverify"
+        raise SourceError(message)
+    try:
+        chunks = EwfChunks(segments, size, chunk_size)
+    except (OSError, ValueError) as error:
+        detail = (
+            f"the E01 image's tables could not be checked ({plain_reason(error)}): "
+            f"it is read through libewf, which gives zeros for damaged parts without saying so"
+        )
+        return EwfImage(LibewfReader(handle), size), facts, [Problem("open", "image-not-checked", detail)]
+    handle.close()
+    return EwfImage(chunks, size), facts, []
+
+
+def _facts(handle: pyewf.handle) -> dict[str, str]:
+    facts = {}
+    for name in ("MD5", "SHA1"):
+        value = handle.get_hash_value(name)
+        if value:
+            facts[name.lower()] = value.lower()
+    header = handle.get_header_values()
+    facts.update({key: " ".join(header[key].split()) for key in _FACTS if header.get(key, "").strip()})
+    return facts

@@ -82,8 +82,7 @@ def _open_device(path: Path, exhibit: str, name: str) -> EvidenceSource:
 
 def _open_ewf(path: Path, exhibit: str, name: str) -> EvidenceSource:
     segments, bad_areas = ewf.find_segments(path)
-    image, facts = ewf.open_ewf(segments)
-    problems = []
+    image, facts, problems = ewf.open_ewf(segments)
     if bad_areas:
         detail = f"{bad_areas} areas of the disk could not be read when it was acquired; the image has zeros there"
         problems.append(Problem("open", "acquisition-errors", detail))

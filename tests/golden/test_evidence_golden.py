@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,6 +30,26 @@ WITHHELD = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every source that a test opens is closed after it."""
+    sources: list[EvidenceSource] = []
+
+    def opening(path: Path, exhibit: str, name: str) -> EvidenceSource:
+        sources.append(open_source(path, exhibit, name))
+        return sources[-1]
+
+    monkeypatch.setitem(globals(), "opened", opening)
+    yield
+    for source in sources:
+        source.close()
+
+
+def opened(path: Path, exhibit: str, name: str) -> EvidenceSource:
+    """Replaced for each test by one that remembers what to close."""
+    raise NotImplementedError
+
+
 def md5_of(source: EvidenceSource, entry: FileEntry) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     length = 0
@@ -42,7 +62,7 @@ def md5_of(source: EvidenceSource, entry: FileEntry) -> str:
 
 
 def walked(path: Path) -> tuple[list[FileEntry], list[Problem], dict[int, str], EvidenceSource]:
-    source = open_source(path, "ABC/1", path.name)
+    source = opened(path, "ABC/1", path.name)
     found = list(source.walk())
     entries = [item for item in found if isinstance(item, FileEntry)]
     assert [entry.number for entry in entries] == list(range(len(entries)))
@@ -167,7 +187,7 @@ def test_dftt_8_pictures_under_wrong_names_deleted_and_in_streams_have_the_publi
 
 
 def test_dftt_1_every_logical_partition_of_the_extended_chain_is_found(golden_image: Callable[[str], Path]) -> None:
-    source = open_source(golden_image("dftt-1"), "ABC/1", "disk")
+    source = opened(golden_image("dftt-1"), "ABC/1", "disk")
     starts = [(volume.name, volume.offset // 512, volume.file_system, volume.status) for volume in source.volumes()]
     sectors = [63, 52416, 104832, 157311, 209727, 262143]
     assert [start[:2] for start in starts] == [(f"p{n}", sector) for n, sector in enumerate(sectors, 1)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,10 @@ from typing import Any
 import pytest
 
 from caid_triage.errors import EvidenceError, SourceError
-from caid_triage.evidence.ewf import segment_name
+from caid_triage.evidence.ewf import find_segments, open_ewf, segment_name
+from caid_triage.evidence.ewf_chunks import EwfChunks
 from caid_triage.evidence.source import open_source
-from caid_triage.model import FileEntry
+from caid_triage.model import FileEntry, Problem
 
 
 @pytest.fixture
@@ -86,3 +89,129 @@ def test_upper_and_lower_case_names_of_segments(two_segments: Path, opened: Call
 )
 def test_names_of_segments(first: str, number: int, name: str) -> None:
     assert segment_name(first, number) == name
+
+
+ALL = ["dfvfs-ext2.E01", "ext2.split.E01", "image-split.E01", "nps-2010-emails.E01", "tsk-imageformat_mmls_1.E01"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_whole_disk_has_the_md5_that_was_stored_when_it_was_acquired(name: str, shared: Path) -> None:
+    segments, bad_areas = find_segments(shared / "images" / name)
+    image, facts, problems = open_ewf(segments)
+    digest = hashlib.md5(usedforsecurity=False)
+    for offset in range(0, image.get_size(), 1 << 20):
+        digest.update(image.read(offset, 1 << 20))
+    image.close()
+    assert (digest.hexdigest(), bad_areas, problems) == (facts["md5"], 0, [])
+
+
+# ---------------------------------------------------------------- a set made here, damaged as one likes
+
+CHUNK = 32768
+
+
+def section(kind: bytes, offset: int, body: bytes, *, last: bool = False) -> bytes:
+    """One section of an E01 segment that begins at ``offset``."""
+    length = 76 + len(body)
+    head = struct.pack("<16sQQ40x", kind, offset if last else offset + length, length)
+    return head + struct.pack("<I", zlib.adler32(head)) + body
+
+
+def make_segment(disk: bytes, *, compressed: bool) -> bytes:
+    """A segment with the tables that EwfChunks reads; not the facts that libewf wants."""
+    data, entries = b"", []
+    for at in range(0, len(disk), CHUNK):
+        chunk = disk[at : at + CHUNK]
+        packed = zlib.compress(chunk) if compressed else chunk + struct.pack("<I", zlib.adler32(chunk))
+        entries.append(76 + len(data) | (0x80000000 if compressed else 0))
+        data += packed
+    out = b"EVF\x09\x0d\x0a\xff\x00\x01\x01\x00\x00\x00"
+    base = len(out)
+    out += section(b"sectors", len(out), data)
+    head = struct.pack("<I4xQ4x", len(entries), base)
+    array = struct.pack(f"<{len(entries)}I", *entries)
+    body = head + struct.pack("<I", zlib.adler32(head)) + array + struct.pack("<I", zlib.adler32(array))
+    for kind in (b"table", b"table2"):
+        out += section(kind, len(out), body)
+    return out + section(b"done", len(out), b"", last=True)
+
+
+@pytest.fixture
+def disk(fat_image: bytes) -> bytes:
+    return fat_image[: 20 * CHUNK + 512]
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_chunks_read_like_the_disk(disk: bytes, tmp_path: Path, compressed: bool) -> None:
+    path = tmp_path / "made.E01"
+    path.write_bytes(make_segment(disk, compressed=compressed))
+    chunks = EwfChunks([path], len(disk), CHUNK)
+    for offset, size in ((0, 512), (CHUNK - 7, 14), (5, 3 * CHUNK), (len(disk) - 100, 5000), (0, len(disk))):
+        assert chunks.read(offset, size) == disk[offset : offset + size]
+    chunks.close()
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_damaged_chunk_is_an_error_and_not_zeros(disk: bytes, tmp_path: Path, compressed: bool) -> None:
+    path = tmp_path / "made.E01"
+    data = bytearray(make_segment(disk, compressed=compressed))
+    data[13 + 76 + 12] ^= 0x01  # in the first chunk
+    path.write_bytes(data)
+    chunks = EwfChunks([path], len(disk), CHUNK)
+    with pytest.raises(OSError, match="chunk 0 of the E01 image"):
+        chunks.read(0, 512)
+    assert chunks.read(CHUNK, 512) == disk[CHUNK : CHUNK + 512]
+    chunks.close()
+
+
+def test_a_damaged_table_is_replaced_by_its_copy_and_two_damaged_ones_are_refused(disk: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "made.E01"
+    good = make_segment(disk, compressed=True)
+    first, second = good.index(b"table\0"), good.index(b"table2\0")
+    data = bytearray(good)
+    data[first + 76 + 24 + 5] ^= 1
+    path.write_bytes(data)
+    chunks = EwfChunks([path], len(disk), CHUNK)
+    assert chunks.read(0, len(disk)) == disk
+    chunks.close()
+    data[second + 76] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="describe 0 chunks"):
+        EwfChunks([path], len(disk), CHUNK)
+
+
+def test_a_damaged_chunk_of_a_real_image_costs_its_file_and_not_the_scan(
+    shared: Path, tmp_path: Path, opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    data = bytearray((shared / "images" / "dfvfs-ext2.E01").read_bytes())
+    data[3587 + 40] ^= 0xFF  # in chunk 16, where /passwords.txt and the files beside it lie
+    path = tmp_path / "damaged.E01"
+    path.write_bytes(data)
+    source = opened(path)
+    entries, problems = walked(source)
+    outcomes = {}
+    for entry in entries:
+        try:
+            outcomes[entry.path] = sum(map(len, source.chunks(entry)))
+        except EvidenceError as error:
+            outcomes[entry.path] = error.code
+    lost = {path for path, outcome in outcomes.items() if outcome == "read-failed"}
+    assert lost or [
+        problem for problem in problems if isinstance(problem, Problem) and problem.code == "folder-unreadable"
+    ]
+    assert all(outcome == "read-failed" or isinstance(outcome, int) for outcome in outcomes.values())
+
+
+def test_a_set_whose_tables_are_both_damaged_is_read_by_libewf_and_says_so(
+    shared: Path, tmp_path: Path, opened: Callable[..., Any]
+) -> None:
+    data = bytearray((shared / "images" / "dfvfs-ext2.E01").read_bytes())
+    at = data.index(b"table\0") + 76 + 24 + 4 * 100
+    data[at] ^= 1
+    at = data.index(b"table2\0") + 76 + 24 + 4 * 100
+    data[at] ^= 1
+    path = tmp_path / "damaged.E01"
+    path.write_bytes(data)
+    source = opened(path)
+    assert [problem.code for problem in source.problems()] == ["image-not-checked"]
+    assert "zeros for damaged parts" in source.problems()[0].detail
