@@ -7,6 +7,7 @@ WAL mode with synchronous=FULL: measured to lose no acknowledged batch to SIGKIL
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -171,7 +172,7 @@ def connect_for_reading(folder: Path) -> sqlite3.Connection:
     path = folder / DATABASE
     if not path.is_file():
         raise CaseError(f"there is no case in {folder} (no {DATABASE}); check the folder's name")
-    address = "file:" + quote(str(path.resolve()), safe="/:\\")
+    address = "file:" + quote(os.fsencode(path.resolve()), safe="/:\\")
     connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()

@@ -28,7 +28,7 @@ def write_html(view: CaseView, out: TextIO) -> None:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(shown=text.shown, number=text.number, size=text.size, iso=text.iso)
+    environment.filters.update(shown=text.shown, brief=text.brief, number=text.number, size=text.size, iso=text.iso)
     style, _, _ = environment.loader.get_source(environment, "report.css") if environment.loader else ("", None, None)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     # The policy allows this one style by its digest and nothing else: no script, no picture, no request.

@@ -77,7 +77,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "folder-seen-before": "A folder leads back to one already listed; its files are listed once.",
         "folder-too-deep": "Folders nested beyond the limit were not followed: files in them were not seen.",
         "folder-unreadable": "A folder could not be listed: files in it were not seen.",
-        "image-not-checked": "The tables of the E01 image could not be checked: damaged parts may have been read as zeros.",
+        "image-not-checked": "The tables of the E01 image could not be checked: damaged parts may read as zeros.",
         "image-truncated": "The volume or file system is larger than the image: the image is incomplete.",
         "link-not-followed": "A link to another place; what it points to is examined only where it lies itself.",
         "metadata-unreadable": (

@@ -120,6 +120,9 @@ def verdict(exact: CountTable, leads: CountTable, figures: Conservation, *, any_
         return Verdict("none", "No hash set was given", "The files were listed and hashed; nothing was compared.")
     if lead.files:
         return Verdict("leads", "No identical file found; leads to check", " ".join(more).removeprefix("A further "))
+    if not figures.complete:
+        so_far = f"{_files(figures.stored)} examined so far; the scan must be run to its end before this is an answer."
+        return Verdict("leads", "Nothing found so far: the scan is not complete", " ".join([*more, so_far]))
     nothing = f"{_files(figures.stored)} examined: none is listed{' in any other category' if more else ''}."
     return Verdict("none", "Known material found: NO", " ".join([*more, nothing]))
 

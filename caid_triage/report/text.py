@@ -8,6 +8,7 @@ from enum import Enum
 
 # Categories of characters that draw nothing or move their neighbours: they could disguise a name on a page.
 INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+LONGEST_PATH = 400
 
 
 def iso(moment: datetime | None) -> str:
@@ -40,6 +41,14 @@ def shown(value: str) -> str:
         f"\\u{{{ord(character):04x}}}" if unicodedata.category(character) in INVISIBLE else character
         for character in value
     )
+
+
+def brief(path: str) -> str:
+    """A path as a page has room for it: of a very long one its beginning and its end. The lists have it whole."""
+    if len(path) <= LONGEST_PATH:
+        return path
+    half = LONGEST_PATH // 2
+    return f"{path[:half]} [... {number(len(path) - 2 * half)} characters, see matches.csv ...] {path[-half:]}"
 
 
 def number(value: int) -> str:

@@ -14,7 +14,7 @@ from unit.case import samples
 from unit.report import exhibits
 
 from caid_triage.case.view import CaseView, open_case
-from caid_triage.report.text import cell, iso, shown, size
+from caid_triage.report.text import brief, cell, iso, shown, size
 from caid_triage.report.write import write_reports
 
 FILES = (
@@ -175,6 +175,13 @@ def test_a_value_without_a_spelling_is_refused() -> None:
 def test_invisible_and_turning_characters_are_shown_as_escapes() -> None:
     assert shown("a\u202eb\u200b\u00ad\n\udcff") == "a\\u{202e}b\\u{200b}\\u{00ad}\\u{000a}\\u{dcff}"
     assert shown("写真 é.jpg") == "写真 é.jpg"
+
+
+def test_a_very_long_path_keeps_its_beginning_and_its_end_on_a_page() -> None:
+    path = "/begin" + "x" * 994 + "/end.jpg"
+    assert len(path) == 1008
+    assert brief(path) == path[:200] + " [... 608 characters, see matches.csv ...] " + path[-200:]
+    assert brief(path[:400]) == path[:400]
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,12 @@ def test_a_scan_that_is_not_complete_says_so_first(tmp_path: Path) -> None:
     found = page_of(tmp_path, [(samples.record(0), ())], finish=False)
     assert found.not_examined[0][0] == "The scan is not complete"
     assert found.finished == "not finished"
+    assert (found.verdict.word, found.verdict.headline) == ("leads", "Nothing found so far: the scan is not complete")
+
+
+def test_what_was_found_before_the_scan_was_complete_is_a_yes(tmp_path: Path) -> None:
+    found = page_of(tmp_path, [(samples.record(0), (samples.match(),))], finish=False)
+    assert found.verdict.headline == "Known material found: YES"
 
 
 def test_a_note_is_no_gap(tmp_path: Path) -> None:
