@@ -160,3 +160,26 @@ def test_every_byte_is_in_exactly_one_kind(
     totals = account_bytes(size, volumes, tables)
     assert sum(totals.values()) == size
     assert all(count >= 0 for count in totals.values())
+
+
+def test_physical_offsets_count_from_the_start_of_the_disk(
+    fat_image: bytes, opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    sectors = len(fat_image) // 512
+    disk = boot_record((0x06, 100, sectors), size=sectors + 100)
+    disk[100 * 512 :] = fat_image
+    source = opened(disk)
+    assert [(v.name, v.offset, v.file_system) for v in source.volumes()] == [("p1", 51200, "FAT16")]
+    entries = [e for e in walked(source)[0] if e.physical_offset is not None]
+    assert entries
+    for entry in entries:
+        head = next(source.chunks(entry))[:512]
+        assert bytes(disk[entry.physical_offset : entry.physical_offset + len(head)]) == head
+    assert source.coverage() == {
+        "file_system": len(fat_image),
+        "not_understood": 0,
+        "encrypted": 0,
+        "unreadable": 0,
+        "unpartitioned": 99 * 512,
+        "partition_table": 512,
+    }

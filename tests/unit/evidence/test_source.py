@@ -263,3 +263,28 @@ def test_a_dd_file_beside_aa_segments_is_not_one_of_them(
 def test_a_missing_file_is_refused_when_its_segments_are_joined(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="could not be opened"):
         open_raw([tmp_path / "absent.dd"])
+
+
+# ---------------------------------------------------------------- block devices
+
+
+def test_a_block_device_is_opened_by_its_size(tmp_path: Path, fat_image: bytes, opened: Callable[..., Any]) -> None:
+    import shutil
+    import subprocess
+
+    if shutil.which("losetup") is None:
+        pytest.skip("no losetup on this system")
+    path = tmp_path / "disk.img"
+    path.write_bytes(fat_image)
+    made = subprocess.run(["losetup", "--find", "--show", "--read-only", str(path)], capture_output=True, check=False)
+    device = made.stdout.decode().strip()
+    if made.returncode or not Path(device).exists():
+        pytest.skip("no loop device can be made here")
+    try:
+        source = opened(Path(device))
+        assert (source.info.kind, source.info.size) == ("device", len(fat_image))
+        assert [volume.file_system for volume in source.volumes()] == ["FAT16"]
+        assert any(getattr(entry, "path", "") == "/here.jpg" for entry in source.walk())
+        source.close()
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=False)
