@@ -16,7 +16,7 @@ from caid_triage.report.manifest import verify_manifest
 @click.argument("target", type=click.Path(path_type=Path), metavar="CASE")
 def verify(target: Path) -> None:
     """Check that nothing of a case's audit trail and reports has been changed since they were written."""
-    faults = verify_audit(target)
+    faults = [f"audit.jsonl: {fault}" for fault in verify_audit(target)]
     reports = target / "reports"
     if reports.is_dir():
         faults += verify_manifest(reports)

@@ -78,8 +78,11 @@ def _bmp(head: bytes, size: int | None) -> Identified | None:
     return Identified(Kind.IMAGE, "image/bmp") if good else None
 
 
-def _icon(head: bytes, _size: int | None) -> Identified | None:
-    """Windows icon or cursor, whose first entry points behind the list of entries."""
+def _icon(head: bytes, size: int | None) -> Identified | None:
+    """Windows icon or cursor, whose first entry points behind the list of entries and into the file.
+
+    The upper-case table of every NTFS and exFAT volume starts like an icon, so the entry must make sense too.
+    """
     if head[:4] not in (b"\x00\x00\x01\x00", b"\x00\x00\x02\x00") or len(head) < 22:
         return None
     (count,) = struct.unpack_from("<H", head, 4)
@@ -87,6 +90,11 @@ def _icon(head: bytes, _size: int | None) -> Identified | None:
     if not 0 < count <= 1024 or offset < 6 + 16 * count or length < 12 or head[9] not in (0, 255):
         return None
     icon = head[2] == 1
+    if size is not None and offset + length > size:
+        return None
+    planes, bits = struct.unpack_from("<HH", head, 10)
+    if icon and (planes > 1 or bits not in (0, 1, 4, 8, 16, 24, 32)):
+        return None
     return Identified(Kind.IMAGE, "image/vnd.microsoft.icon" if icon else "image/x-win-bitmap")
 
 

@@ -241,7 +241,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise HashSetError(f"{where}: no such hash set. Make it with: caid-triage hashset build.")
     if not file.is_file():
-        raise HashSetError(f"{where}: is not a hash set ({MANIFEST} is missing). Give a NAME.chs folder.")
+        raise HashSetError(
+            f"{where}: is not a hash set ({MANIFEST} is missing). "
+            "Give a NAME.chs folder, made by `caid-triage hashset build`."
+        )
     try:
         manifest = json.loads(file.read_bytes())
     except OSError as error:

@@ -222,7 +222,8 @@ def test_a_console_that_is_not_utf8(run, tmp_path) -> None:
     environment = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
     done = run("scan", folder, "--case", tmp_path / "\u65e5\u672c", env=environment)
     assert done.returncode == 0, done.stderr
-    assert "\\u65e5\\u672c" in done.stdout or "\\udce6" in done.stdout
+    assert "report: " in done.stdout
+    assert done.stdout.isascii()
 
 
 def test_a_case_inside_the_exhibit_is_refused(run, tmp_path) -> None:
