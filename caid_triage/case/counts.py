@@ -1,8 +1,9 @@
 """Counting files by category: the one place that decides which category a file counts under.
 
-A file counts once: under its strongest kind of match (exact, then near, then video: leads are never mixed into exact
-counts), and there under the gravest category (severity, highest first; categories the scheme does not know last).
-Known-good and contradicted matches never count.
+A file counts once: under its strongest kind of match (exact, then video, then near: leads are never mixed into exact
+counts), and there under the gravest category. A code the scheme does not know ranks above every ignorable one
+(severity 0) and below every graver one. Known-good and contradicted matches never count. The same rule as
+match/policy.py has for one file, here over all files at once; tests/unit/case holds the two together.
 """
 
 from __future__ import annotations
@@ -14,26 +15,26 @@ from caid_triage.case.rows import CountRow, ExhibitRow, TallyRow
 from caid_triage.case.schema import NUMBER_BITS
 from caid_triage.model import Kind, MatchKind, State
 
-PROPOSED = """
+STRONGEST_KIND_FIRST = "CASE m.match_kind WHEN 'exact' THEN 0 WHEN 'video' THEN 1 ELSE 2 END"
+GRAVEST_FIRST = "coalesce(c.severity, 0.5) DESC, c.code, c.scheme, c.label"
+KINDS_IN_ORDER = "CASE e.kind WHEN 'image' THEN 0 WHEN 'video' THEN 1 ELSE 2 END"
+
+PROPOSED = f"""
 CREATE TEMP TABLE proposed AS
 SELECT entry_id, match_kind, category_id FROM (
     SELECT m.entry_id, m.match_kind, m.category_id, row_number() OVER (
-        PARTITION BY m.entry_id
-        ORDER BY CASE m.match_kind WHEN 'exact' THEN 0 WHEN 'near' THEN 1 ELSE 2 END,
-                 c.severity DESC NULLS LAST, c.code, c.scheme, c.label
+        PARTITION BY m.entry_id ORDER BY {STRONGEST_KIND_FIRST}, {GRAVEST_FIRST}
     ) AS place
     FROM file_match m JOIN category c ON c.id = m.category_id JOIN hashset h ON h.id = m.hashset_id
     WHERE h.role = 'notable' AND m.contradicted = 0
 ) WHERE place = 1
-"""
+"""  # noqa: S608 - constants only
 
 PLACES = "CASE e.state WHEN 'allocated' THEN 'live' WHEN 'deleted' THEN 'deleted' ELSE 'other' END"
 
 # A content without a digest is unique by itself.
 FIGURES = "count(*), count(DISTINCT coalesce(e.sha256, e.id))"
 JOINED = "FROM proposed p JOIN entry e ON e.id = p.entry_id JOIN category c ON c.id = p.category_id"
-GRAVEST_FIRST = "c.severity DESC NULLS LAST, c.code, c.scheme, c.label"
-KINDS_IN_ORDER = "CASE e.kind WHEN 'image' THEN 0 WHEN 'video' THEN 1 ELSE 2 END"
 
 
 def propose_once(connection: sqlite3.Connection) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from caid_triage.case.counts import count_rows, exhibit_rows, tally_rows
+from caid_triage.case.counts import GRAVEST_FIRST, STRONGEST_KIND_FIRST, count_rows, exhibit_rows, tally_rows
 from caid_triage.case.decode import reader
 from caid_triage.case.findings import contradiction_rows, media_rows
 from caid_triage.case.records import stored_records
@@ -57,8 +57,7 @@ SELECT s.exhibit, s.name, e.volume, e.path, e.state, e.kind, e.media_type, e.siz
 FROM file_match m JOIN entry e ON e.id = m.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
     JOIN category c ON c.id = m.category_id JOIN hashset h ON h.id = m.hashset_id
 WHERE h.role = 'notable' AND m.contradicted = ?
-ORDER BY m.entry_id, CASE m.match_kind WHEN 'exact' THEN 0 WHEN 'near' THEN 1 ELSE 2 END,
-    c.severity DESC NULLS LAST, c.code, h.name, m.distance, m.algorithm, m.record_row, m.position
+ORDER BY m.entry_id, {STRONGEST_KIND_FIRST}, {GRAVEST_FIRST}, h.name, m.distance, m.algorithm, m.record_row, m.position
 """  # noqa: S608 - constants only
 
 PROBLEMS = f"""

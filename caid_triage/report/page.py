@@ -250,13 +250,24 @@ class Page:
     finished: str
 
 
+def count_tables(view: CaseView) -> tuple[CountTable, CountTable]:
+    """The counts of the exact matches, and those of the leads."""
+    tallies = view.tallies()
+    exact = count_table(row for row in tallies if row.match_kind is MatchKind.EXACT)
+    return exact, count_table(row for row in tallies if row.match_kind is not MatchKind.EXACT)
+
+
+def verdict_of(view: CaseView) -> Verdict:
+    """The answer of the page alone, for a terminal."""
+    any_set = any(info.get("role") == "notable" for info in view.hashsets())
+    return verdict(*count_tables(view), view.conservation(), any_set=any_set)
+
+
 def page(view: CaseView) -> Page:
     """Read the case once and gather what the page shows."""
     figures, volumes, problems = view.conservation(), view.volumes(), view.problem_counts()
     decode_states, sources, header = view.decode_states(), view.sources(), view.header
-    tallies = view.tallies()
-    exact = count_table(row for row in tallies if row.match_kind is MatchKind.EXACT)
-    leads = count_table(row for row in tallies if row.match_kind is not MatchKind.EXACT)
+    exact, leads = count_tables(view)
     hashsets = [hashset_facts(info) for info in view.hashsets()]
     notable = [facts for facts in hashsets if facts.role == "notable"]
     matches, matches_total = _first(view.matches(), MATCHES_SHOWN)
