@@ -148,7 +148,7 @@ class DirectorySource:
 
 
 def _open_untouched(path: str) -> int:
-    """A file descriptor for reading that does not move the file's access time, where the system lets us ask for that."""
+    """A file descriptor for reading that leaves the access time alone, where the system lets us ask for that."""
     try:
         return os.open(path, _FLAGS | getattr(os, "O_NOATIME", 0))
     except PermissionError:  # only the owner and root may ask (open(2)); a folder on a read-only mount needs no asking

@@ -21,6 +21,7 @@ from caid_triage.evidence.streams import ClusterMap, Stream, file_times, streams
 from caid_triage.model import FileEntry, FileTimes, Problem, Severity, State
 
 _MAX_DEPTH = 2000
+_FIRST_NTFS_FILE = 24
 _UNALLOCATED = int(pytsk3.TSK_FS_NAME_FLAG_UNALLOC)
 _META_ALLOCATED = int(pytsk3.TSK_FS_META_FLAG_ALLOC)
 _META_UNALLOCATED = int(pytsk3.TSK_FS_META_FLAG_UNALLOC)
@@ -93,6 +94,8 @@ class VolumeWalk:
         root = int(self._system.fs.info.root_inum)
         self._folders_seen.add(root)
         pending = [_Folder(root, b"", "", State.ALLOCATED, 0)]
+        if self._is_ntfs:
+            yield from self._streams_of_root(root)
         while pending:
             inside: list[_Folder] = []
             yield from self._folder(pending.pop(), inside)
@@ -100,6 +103,19 @@ class VolumeWalk:
             if not pending:  # orphans last: what was met by its path is none
                 pending, self._orphans = self._orphans, []
         yield from self._summary()
+
+    def _streams_of_root(self, root: int) -> Iterator[FileEntry | Problem]:
+        """The named streams of the root folder itself ("/:name"): no name in any folder leads to them."""
+        try:
+            with evidence_faults("walk", "metadata-unreadable", "the record of the root folder could not be read"):
+                file = self._system.fs.open_meta(root)
+                meta = file.info.meta
+        except EvidenceError as error:
+            yield self._problem(error.code, error.detail, Severity.PROBLEM, "/")
+            return
+        yield from self._streams(
+            _Name(b"/", "/", root, State.ALLOCATED, True, file, meta, None), meta, folder_streams=True
+        )
 
     # ------------------------------------------------------------ folders
 
@@ -289,7 +305,9 @@ class VolumeWalk:
             streams = [stream for stream in streams if stream.name]
         elif not streams:
             detail = "its record names no content"
-            if not (self._is_ntfs and name.path.startswith("/$Extend/")):  # indexes without data: $ObjId, $Quota ...
+            # NTFS keeps records 16 to 23 for itself, and its indexes ($ObjId, $Quota ...) have no data
+            own = self._is_ntfs and (name.inode < _FIRST_NTFS_FILE or name.path.startswith("/$Extend/"))
+            if not own:
                 problem = self._problem("content-not-recoverable", detail, Severity.NOTE, name.path)
                 yield self._entry(name, None, times, (problem,))
             return
