@@ -206,9 +206,11 @@ class CaseView:
             WHERE h.role = 'known-good' AND m.match_kind = 'exact' AND m.contradicted = 0"""
         return int(next(self._rows(statement))[0])
 
-    def decode_states(self) -> dict[str, int]:
-        """How many files came to each decode state."""
-        return dict(self._rows("SELECT decode_state, count(*) FROM entry GROUP BY decode_state ORDER BY decode_state"))
+    def decode_states(self, *, media_only: bool = False) -> dict[str, int]:
+        """How many files came to each decode state; of all files, or of images and videos."""
+        only = "WHERE kind <> 'other'" if media_only else ""
+        statement = f"SELECT decode_state, count(*) FROM entry {only} GROUP BY decode_state ORDER BY decode_state"  # noqa: S608
+        return dict(self._rows(statement))
 
     def kinds(self) -> dict[str, int]:
         """How many files are an image, a video or something else, by their content."""

@@ -32,7 +32,8 @@ DECODE_WORDS: Mapping[DecodeState, tuple[str, str]] = MappingProxyType(
         DecodeState.NOT_MEDIA: ("not media", "Not a picture or a film by its content; compared exactly."),
         DecodeState.NOT_ATTEMPTED: (
             "media not decoded",
-            "Compared exactly where it could be read, not by look.",
+            "Not tried: the content could not be read, or this version does not decode its kind. "
+            "Compared exactly where it could be read.",
         ),
     }
 )
@@ -92,6 +93,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "partition-table-ignored": (
             "A file system covers the whole disk; a partition table in its first sector was not used."
         ),
+        "pseudo-stream": "A part of the file system without content of its own; it was not hashed.",
         "read-failed": (
             "The content could not be read to its end: the file was not hashed and was compared with nothing."
         ),

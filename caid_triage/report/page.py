@@ -190,17 +190,12 @@ class HashSetFacts:
     scheme: str
     confirmed: str
     sources: Sequence[tuple[str, str]]
-    refused: object
+    refused: int
 
 
 def hashset_facts(info: Mapping[str, Any]) -> HashSetFacts:
     """What the case was told of a hash set, with the words for whether its scheme is confirmed."""
-    sources = [
-        (str(source.get("file") or source.get("name") or ""), str(source.get("sha256") or ""))
-        for source in info.get("sources") or []
-        if isinstance(source, Mapping)
-    ]
-    counts = info.get("counts") or {}
+    sources = [source for source in info.get("sources") or [] if isinstance(source, Mapping)]
     title = info.get("scheme_title") or info.get("scheme") or "none"
     by = info.get("scheme_confirmed_by")
     return HashSetFacts(
@@ -210,8 +205,8 @@ def hashset_facts(info: Mapping[str, Any]) -> HashSetFacts:
         entries=info.get("entries"),
         scheme=str(title),
         confirmed=f"confirmed by {by}" if by else "NOT CONFIRMED",
-        sources=sources,
-        refused=counts.get("refused") if isinstance(counts, Mapping) else None,
+        sources=[(str(source.get("file") or ""), str(source.get("sha256") or "")) for source in sources],
+        refused=sum(source.get("refused") or 0 for source in sources),
     )
 
 
@@ -266,7 +261,8 @@ def verdict_of(view: CaseView) -> Verdict:
 def page(view: CaseView) -> Page:
     """Read the case once and gather what the page shows."""
     figures, volumes, problems = view.conservation(), view.volumes(), view.problem_counts()
-    decode_states, sources, header = view.decode_states(), view.sources(), view.header
+    decode_states, media_states = view.decode_states(), view.decode_states(media_only=True)
+    sources, header = view.sources(), view.header
     exact, leads = count_tables(view)
     hashsets = [hashset_facts(info) for info in view.hashsets()]
     notable = [facts for facts in hashsets if facts.role == "notable"]
@@ -283,7 +279,7 @@ def page(view: CaseView) -> Page:
         verdict=verdict(exact, leads, figures, any_set=bool(notable)),
         exact=exact,
         leads=leads,
-        not_examined=list(not_examined(figures, volumes, view.wide_problems(), problems, decode_states)),
+        not_examined=list(not_examined(figures, volumes, view.wide_problems(), problems, media_states)),
         figures=figures,
         matches=matches,
         matches_total=matches_total,

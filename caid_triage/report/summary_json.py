@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -23,7 +24,7 @@ def summary(view: CaseView) -> dict[str, Any]:
     """The content of summary.json as plain values."""
     header, figures, times = view.header, view.conservation(), view.run_times()
     return {
-        "tool": dict(header.tool),
+        "tool": _tool(header.tool),
         "case": {
             "reference": header.reference,
             "operation": header.operation,
@@ -56,7 +57,14 @@ def summary(view: CaseView) -> dict[str, Any]:
 def _source(source: SourceRow) -> dict[str, Any]:
     facts = asdict(source)
     del facts["id"]
+    # Where the image lay is no fact about it, and would make the same scan elsewhere print another summary.
+    facts["segments"] = [re.split(r"[\\/]", segment)[-1] for segment in source.segments]
     return facts
+
+
+def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    first = ("name", "version", "python", "dependencies")
+    return {word: tool[word] for word in first if word in tool} | dict(tool)
 
 
 def _problems_by_code(view: CaseView) -> dict[str, int]:

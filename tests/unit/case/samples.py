@@ -36,8 +36,8 @@ NOTABLE = {
     "role": "notable",
     "scheme": "uk",
     "entries": 12,
-    "sources": [{"file": "unit-set.json", "sha256": "ab" * 32, "model": "2.0/UK"}],
-    "counts": {"records": 12, "refused": 1},
+    "sources": [{"file": "unit-set.json", "sha256": "ab" * 32, "region": "UK", "records": 12, "refused": 1}],
+    "counts": {"records": 12},
 }
 KNOWN_GOOD = {**NOTABLE, "name": "good-set", "role": "known-good", "scheme": ""}
 
@@ -118,7 +118,7 @@ def source(**changes: Any) -> SourceInfo:
         "source": "disk.E01",
         "kind": "ewf",
         "size": 10_000,
-        "segments": ("disk.E01",),
+        "segments": ("/evidence/abc/disk.E01", "D:\\evidence\\disk.E02"),
         "acquisition": {"md5": "00" * 16},
     }
     return SourceInfo(**{**fields, **changes})

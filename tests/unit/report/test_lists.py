@@ -118,6 +118,7 @@ def test_the_summary_has_the_keys_and_figures_of_the_contract(view: CaseView, tm
     assert (summary["walked"], summary["examined"], summary["stored"]) == (total, total, total)
     assert set(summary["tool"]) >= {"name", "version"}
     assert summary["case"]["reference"] == "OP/7"
+    assert summary["case"]["sources"][0]["segments"] == ["disk.E01", "disk.E02"]
     (hashset,) = summary["hashsets"]
     assert (hashset["name"], hashset["source_sha256"], hashset["entries"], hashset["scheme"]) == (
         "unit-set",

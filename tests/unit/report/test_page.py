@@ -10,7 +10,7 @@ from unit.case import samples
 from unit.report import exhibits
 
 from caid_triage.case.view import open_case
-from caid_triage.model import Severity
+from caid_triage.model import DecodeState, Kind, Severity
 from caid_triage.report.page import Page, page
 
 
@@ -109,3 +109,17 @@ def test_a_long_list_of_matches_is_cut_and_counted(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("caid_triage.report.page.MATCHES_SHOWN", 3)
     found = page_of(tmp_path, [(samples.record(n), (samples.match(),)) for n in range(7)])
     assert (len(found.matches), found.matches_total) == (3, 7)
+
+
+def test_a_file_whose_kind_is_not_known_is_not_called_media(tmp_path: Path) -> None:
+    items = [
+        (samples.record(0, kind=Kind.VIDEO, decode_state=DecodeState.NOT_ATTEMPTED), ()),
+        (samples.record(1, kind=Kind.OTHER, decode_state=DecodeState.NOT_ATTEMPTED), ()),
+    ]
+    found = page_of(tmp_path, items, unseen=False)
+    assert [headline for headline, _ in found.not_examined] == ["1 file: media not decoded"]
+
+
+def test_refused_rows_of_a_hash_set_are_summed_over_its_files(tmp_path: Path) -> None:
+    (facts,) = page_of(tmp_path, []).hashsets
+    assert (facts.refused, facts.sources) == (1, [("unit-set.json", "ab" * 32)])
