@@ -97,8 +97,8 @@ class CategoryScheme:
 def shipped_schemes() -> tuple[CategoryScheme, ...]:
     """The schemes that come with this tool, by name. None of them is confirmed: that is a unit's to do."""
     folder = resources.files("caid_triage.hashset") / "schemes"
-    files = sorted((item for item in folder.iterdir() if item.name.endswith(".toml")), key=lambda item: item.name)
-    return tuple(_parse(item.read_bytes(), item.name) for item in files)
+    files = [item for item in folder.iterdir() if item.name.endswith(".toml")]
+    return tuple(sorted((_parse(item.read_bytes(), item.name) for item in files), key=lambda scheme: scheme.name))
 
 
 def load_scheme(name_or_path: str | Path) -> CategoryScheme:

@@ -37,7 +37,7 @@ def write_hashset(out: Path, columns: Mapping[str, Column], facts: Mapping[str, 
     """Write the columns and their manifest to ``out`` and return the manifest.
 
     ``facts`` are the manifest's fields about the content (name, role, scheme, sources ...). HashSetError if
-    ``out`` is something else than a hash set, or could not be written: what stood there is then unchanged.
+    ``out`` is something else than a hash set, or could not be written: a set that stood there is never harmed.
     """
     refuse_other_folder(out)
     temporary = out.with_name(f"{out.name}{TEMPORARY}{os.getpid()}")
@@ -50,7 +50,7 @@ def write_hashset(out: Path, columns: Mapping[str, Column], facts: Mapping[str, 
     except OSError as error:
         raise HashSetError(
             f"{printable(out.name)}: could not be written: {error.strerror or error}. "
-            "A set that stood there before is unchanged."
+            "The set that stood there before was not harmed."
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,109 @@
+"""Asking a set, making one from graded pictures, and deleting one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from caid_triage.errors import HashSetError, UsageError
+from caid_triage.hashset.build import build_hashset
+from caid_triage.hashset.lookup import lookup
+from caid_triage.hashset.make import make_hashset
+from caid_triage.hashset.purge import purge_hashset
+from caid_triage.hashset.rows import RecordFlag
+from caid_triage.hashset.store import open_hashset
+from caid_triage.model import Digests, Examination, PerceptualHash, Problem
+
+MD5 = "0123456789abcdef0123456789ABCDEF"
+SHA1 = "00" + "12" * 19
+
+
+def a_set(tmp_path: Path) -> Path:
+    record = {"MD5": MD5, "SHA1": SHA1, "MediaID": 7, "MediaSize": 9, "VictimIdentified": "true", "Series": "S"}
+    document = {"value": [{**record, "Category": 1}, {**record, "Category": 2, "MediaID": 8, "Series": ""}]}
+    (tmp_path / "in.json").write_text(json.dumps(document))
+    build_hashset([tmp_path / "in.json"], tmp_path / "a.chs")
+    return tmp_path / "a.chs"
+
+
+def test_lookup_gives_every_record_of_a_hash(tmp_path: Path) -> None:
+    hashset = open_hashset(a_set(tmp_path))
+    for text in (MD5, MD5.lower(), SHA1.upper(), f" {SHA1} "):
+        answer = lookup(hashset, text)
+        assert answer.known
+        assert [record.category.label for record in answer.records] == [
+            "code 1 (scheme unknown)",
+            "code 2 (scheme unknown)",
+        ]
+        assert [(record.media_id, record.size, record.series) for record in answer.records] == [
+            ("7", 9, "S"),
+            ("8", 9, ""),
+        ]
+        assert RecordFlag.VICTIM_IDENTIFIED in answer.records[0].flags
+    assert not lookup(hashset, "11" * 32).known
+    for bad in ("", "12", "zz" * 16):
+        with pytest.raises(UsageError, match="hash"):
+            lookup(hashset, bad)
+
+
+def examine(path: Path) -> Examination:
+    content = path.read_bytes()
+    if content == b"unreadable":
+        return Examination(None, 0, problems=(Problem("read", "read-error", "x"),))
+    digests = Digests(*(hashlib.new(name, content).digest() for name in ("md5", "sha1", "sha256")))
+    hashes = (
+        PerceptualHash("pdq", hashlib.sha256(content).digest(), 90),
+        PerceptualHash("phash", hashlib.sha256(content).digest()[:8]),
+    )
+    return Examination(digests, len(content), hashes=() if path.suffix == ".txt" else hashes)
+
+
+def test_a_set_of_graded_pictures(tmp_path: Path) -> None:
+    for name, content in {
+        "1/a.jpg": b"a", "1/deep/b.jpg": b"b", "2/c.txt": b"c", "d.jpg": b"d", "2/bad.jpg": b"unreadable",
+        "2/0.jpg": b"",
+    }.items():  # fmt: skip
+        path = tmp_path / "graded" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    result = make_hashset(tmp_path / "graded", tmp_path / "g.chs", examine, name="ours", scheme="uk")
+    hashset = open_hashset(tmp_path / "g.chs")
+    assert hashset.records["category"].tolist() == ["1", "1", "2", ""]
+    assert (hashset.counts["sha256"], hashset.counts["pdq"], hashset.counts["phash"]) == (4, 3, 3)
+    assert result.reasons == {"read-error": 1, "the digest of an empty file": 1}
+    assert lookup(hashset, hashlib.md5(b"b").hexdigest()).records[0].category.code == "1"
+    with pytest.raises(HashSetError, match="no such folder"):
+        make_hashset(tmp_path / "gone", tmp_path / "h.chs", examine)
+    (tmp_path / "void").mkdir()
+    with pytest.raises(HashSetError, match="holds no file"):
+        make_hashset(tmp_path / "void", tmp_path / "h.chs", examine)
+
+
+def test_purge_deletes_the_set_and_puts_it_on_record(tmp_path: Path) -> None:
+    path = a_set(tmp_path)
+    generation = open_hashset(path).generation
+    (tmp_path / "a.chs.tmp-1").mkdir()
+    audit = purge_hashset(path)
+    lines = [json.loads(line) for line in audit.read_text().splitlines()]
+    assert [line["state"] for line in lines] == ["begun", "done"]
+    assert lines[0]["generation"] == generation
+    assert lines[0]["sources"][0]["file"] == "in.json"
+    assert MD5.lower() not in audit.read_text().lower()
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["a.chs.purged.jsonl", "in.json"]
+
+
+def test_purge_refuses_what_is_not_a_set_or_holds_more(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(HashSetError, match="is not a hash set"):
+        purge_hashset(tmp_path / "photos")
+    path = a_set(tmp_path)
+    (path / "notes.txt").write_text("mine")
+    with pytest.raises(HashSetError, match=r"1 files that are not of the set \(notes\.txt\)"):
+        purge_hashset(path)
+    assert open_hashset(path).counts["records"] == 2
+    (tmp_path / "link.chs").symlink_to(path)
+    with pytest.raises(HashSetError, match="is not a hash set"):
+        purge_hashset(tmp_path / "link.chs")

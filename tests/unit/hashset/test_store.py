@@ -1,0 +1,255 @@
+"""The store: what is opened is what was built, damage is named, and nothing else is overwritten."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from caid_triage.errors import HashSetError, UsageError, VerificationError
+from caid_triage.hashset.build import BuildResult, build_hashset, build_hashset_from_arrays
+from caid_triage.hashset.store import open_hashset
+from caid_triage.hashset.write import leftovers, seal_of
+
+RNG = np.random.default_rng(3)
+
+
+def rows(count: int, length: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return RNG.integers(0, 256, (count, length), dtype=np.uint8)
+
+
+def small(out: Path, seed: int = 1, **options: Any) -> BuildResult:
+    rng = np.random.default_rng(seed)
+    return build_hashset_from_arrays(
+        out,
+        md5=rng.integers(0, 256, (40, 16), dtype=np.uint8),
+        sha1=rng.integers(0, 256, (40, 20), dtype=np.uint8),
+        pdq=rng.integers(0, 256, (40, 32), dtype=np.uint8),
+        category=[str(i % 3) for i in range(40)],
+        **options,
+    )
+
+
+def columns(path: Path) -> list[Path]:
+    return sorted(path.rglob("*.npy"))
+
+
+def test_arrays_come_back_by_row(tmp_path: Path) -> None:
+    md5, sha256, phash = rows(50, 16), rows(50, 32), rows(50, 8)
+    present = np.arange(50) % 2 == 0
+    size = np.ma.MaskedArray(np.arange(50), mask=~present)
+    build_hashset_from_arrays(
+        tmp_path / "a.chs",
+        md5=md5, sha256=sha256, sha256_present=present, phash=phash,
+        category=np.arange(50) % 4, media_id=[f"m{i}" for i in range(50)], size=size,
+        scheme="uk", name="ours",
+    )  # fmt: skip
+    hashset = open_hashset(tmp_path / "a.chs")
+    q, r = hashset.exact("md5", md5[::-1].copy())
+    assert q.tolist() == list(range(50))
+    assert r.tolist() == list(range(49, -1, -1))
+    assert q.dtype == r.dtype == np.int64
+    assert hashset.exact("sha256", sha256)[1].tolist() == list(range(0, 50, 2))
+    assert hashset.exact("sha1", rows(3, 20))[1].tolist() == []
+    q, r, d = hashset.near("phash", phash[:5].copy(), radius=0)
+    assert (r.tolist(), d.dtype) == ([0, 1, 2, 3, 4], np.uint16)
+    assert hashset.records["category"][r].tolist() == ["0", "1", "2", "3", "0"]
+    assert hashset.records["media_id"][r].tolist() == ["m0", "m1", "m2", "m3", "m4"]
+    assert hashset.records["size"][[0, 1]].tolist() == [0, None]
+    assert (hashset.name, hashset.scheme.name, len(hashset)) == ("ours", "uk", 50)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"md5": np.zeros((3, 15), np.uint8)},
+        {"md5": np.zeros((3, 16), np.int64)},
+        {"md5": np.zeros(16, np.uint8)},
+        {"md5": np.zeros((3, 16), np.uint8), "sha1": np.zeros((2, 20), np.uint8)},
+        {"md5": np.zeros((3, 16), np.uint8), "size": np.array([1, 2, -3])},
+        {"md5": np.zeros((3, 16), np.uint8), "category": ["1"]},
+        {"md5": np.zeros((3, 16), np.uint8), "pdq_quality": np.zeros(3, np.uint8)},
+        {"pdq": np.zeros((1, 32), np.uint8), "pdq_quality": np.array([101])},
+        {"md5": np.zeros((3, 16), np.uint8), "sha1_present": np.ones(3, bool)},
+        {},
+    ],
+)
+def test_arrays_that_do_not_fit_are_a_value_error(tmp_path: Path, bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        build_hashset_from_arrays(tmp_path / "a.chs", **bad)
+    assert not (tmp_path / "a.chs").exists()
+
+
+def test_queries_of_wrong_shape_name_or_radius_are_a_value_error(tmp_path: Path) -> None:
+    small(tmp_path / "a.chs")
+    hashset = open_hashset(tmp_path / "a.chs")
+    for call in (
+        lambda: hashset.exact("md5", rows(2, 20)),
+        lambda: hashset.exact("md5", rows(2, 16).astype(np.int32)),
+        lambda: hashset.exact("crc32", rows(2, 16)),
+        lambda: hashset.near("pdq", rows(2, 8), 3),
+        lambda: hashset.near("pdq", rows(2, 32), 257),
+        lambda: hashset.near("phash", rows(2, 8), -1),
+        lambda: hashset.near("md5", rows(2, 16), 0),
+    ):
+        with pytest.raises(ValueError, match=r"."):
+            call()
+    q, r = hashset.exact("md5", np.zeros((0, 16), np.uint8))
+    assert len(q) == len(r) == 0
+
+
+def test_same_inputs_same_generation_other_inputs_another(tmp_path: Path) -> None:
+    first = small(tmp_path / "a.chs", name="a").generation
+    assert small(tmp_path / "b.chs", name="b").generation == first
+    assert len(first) == 16
+    assert small(tmp_path / "c.chs", seed=2).generation != first
+    assert small(tmp_path / "d.chs", role="known-good").generation != first
+    assert small(tmp_path / "e.chs", scheme="uk").generation != first
+
+
+def test_rebuilding_replaces_the_old_generation_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    small(tmp_path / "a.chs")
+    held = open_hashset(tmp_path / "a.chs")
+    new = small(tmp_path / "a.chs", seed=2).generation
+    assert open_hashset(tmp_path / "a.chs").generation == new
+    assert held.records["category"].tolist()[:3] == ["0", "1", "2"]  # a reader keeps what it has mapped
+    assert len(list((tmp_path / "a.chs").iterdir())) == 2
+    assert [item.name for item in tmp_path.iterdir()] == ["a.chs"]
+
+
+def test_rebuilding_the_same_set_repairs_a_damaged_one(tmp_path: Path) -> None:
+    small(tmp_path / "a.chs")
+    columns(tmp_path / "a.chs")[0].unlink()
+    small(tmp_path / "a.chs")
+    open_hashset(tmp_path / "a.chs").verify()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permission bits")
+def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
+    small(tmp_path / "a.chs")
+    for item in [tmp_path / "a.chs", *(tmp_path / "a.chs").rglob("*")]:
+        assert stat.S_IMODE(item.stat().st_mode) == (0o700 if item.is_dir() else 0o600)
+
+
+def test_something_that_is_not_a_set_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_text("x")
+    (tmp_path / "file").write_text("x")
+    for name in ("photos", "file"):
+        with pytest.raises(HashSetError, match="exists and is not a hash set"):
+            small(tmp_path / name)
+    assert (tmp_path / "photos" / "a.jpg").exists()
+    (tmp_path / "empty.chs").mkdir()
+    small(tmp_path / "empty.chs")
+
+
+def test_every_column_short_by_a_byte_or_missing_is_named(tmp_path: Path) -> None:
+    small(tmp_path / "a.chs")
+    for path in columns(tmp_path / "a.chs"):
+        whole = path.read_bytes()
+        name = f"{path.parent.name}/{path.name}"
+        path.write_bytes(whole[:-1])
+        with pytest.raises(HashSetError, match=rf"a\.chs: {name} has {len(whole) - 1} bytes.*Build the set again"):
+            open_hashset(tmp_path / "a.chs")
+        path.unlink()
+        with pytest.raises(HashSetError, match=rf"{name} is missing"):
+            open_hashset(tmp_path / "a.chs")
+        path.write_bytes(whole)
+    open_hashset(tmp_path / "a.chs")
+
+
+def test_a_changed_header_is_refused_and_a_changed_byte_is_found_by_verify(tmp_path: Path) -> None:
+    small(tmp_path / "a.chs")
+    path = next((tmp_path / "a.chs").rglob("md5/rows.npy"))
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"(40, 2)", b"(20, 4)"))
+    with pytest.raises(HashSetError, match=r"md5/rows\.npy is <u8\[20, 4\]"):
+        open_hashset(tmp_path / "a.chs")
+    path.write_bytes(b"\x00" * len(whole))
+    with pytest.raises(HashSetError, match=r"md5/rows\.npy is damaged"):
+        open_hashset(tmp_path / "a.chs")
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(VerificationError, match=r"md5/rows\.npy is not what was built"):
+        open_hashset(tmp_path / "a.chs").verify()
+
+
+def test_a_record_number_beyond_the_set_is_an_error_not_an_answer(tmp_path: Path) -> None:
+    md5 = rows(4, 16)
+    build_hashset_from_arrays(tmp_path / "a.chs", md5=md5)
+    path = next((tmp_path / "a.chs").rglob("md5/rec.npy"))
+    path.write_bytes(path.read_bytes()[:-16] + b"\xff" * 16)
+    with pytest.raises(HashSetError, match=r"md5/rec\.npy is damaged"):
+        open_hashset(tmp_path / "a.chs").exact("md5", md5)
+
+
+def change_manifest(path: Path, *, sealed: bool, **fields: Any) -> None:
+    manifest = json.loads((path / "manifest.json").read_bytes()) | fields
+    if sealed:
+        manifest["seal"] = seal_of(manifest)
+    (path / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_manifests_of_other_versions_and_changed_ones_are_refused(tmp_path: Path) -> None:
+    for number, (fields, sealed, message) in enumerate(
+        [
+            ({"format_version": 2}, False, r"format version 2, this tool reads 1"),
+            ({"role": "known-good"}, False, "was changed after the set was built"),
+            ({"magic": "other"}, True, "of another program"),
+        ]
+    ):
+        path = tmp_path / f"{number}.chs"
+        small(path)
+        change_manifest(path, sealed=sealed, **fields)
+        with pytest.raises(HashSetError, match=message):
+            open_hashset(path)
+    (path / "manifest.json").write_text("{")
+    with pytest.raises(HashSetError, match="is damaged"):
+        open_hashset(path)
+    (path / "manifest.json").unlink()
+    with pytest.raises(HashSetError, match=r"manifest\.json is missing"):
+        open_hashset(path)
+    with pytest.raises(HashSetError, match="no such hash set"):
+        open_hashset(tmp_path / "gone.chs")
+
+
+def test_a_changed_role_with_a_new_seal_is_found_by_verify(tmp_path: Path) -> None:
+    small(tmp_path / "a.chs")
+    change_manifest(tmp_path / "a.chs", sealed=True, role="known-good")
+    with pytest.raises(VerificationError, match="another generation"):
+        open_hashset(tmp_path / "a.chs").verify()
+
+
+def test_the_manifest_tells_where_the_set_comes_from_and_holds_no_hash(tmp_path: Path) -> None:
+    md5 = rows(1, 16).tobytes().hex()
+    (tmp_path / "in.txt").write_text(md5 + "\n")
+    build_hashset([tmp_path / "in.txt"], tmp_path / "a.chs", progress=lambda done, records: None)
+    manifest = open_hashset(tmp_path / "a.chs").manifest
+    assert manifest["sources"][0]["size"] == 33
+    assert len(manifest["sources"][0]["sha256"]) == 64
+    assert md5 not in (tmp_path / "a.chs" / "manifest.json").read_text()
+    with pytest.raises(UsageError, match="role must be"):
+        build_hashset([tmp_path / "in.txt"], tmp_path / "b.chs", role="bad")
+    with pytest.raises(UsageError, match="no file"):
+        build_hashset([], tmp_path / "b.chs")
+
+
+def test_files_of_two_regions_need_a_scheme(tmp_path: Path) -> None:
+    files = []
+    for region in ("UK", "US"):
+        files.append(tmp_path / f"{region}.json")
+        url = f"http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/{region}/$metadata#Media"
+        files[-1].write_text(json.dumps({"@odata.context": url, "value": [{"MD5": rows(1, 16).tobytes().hex()}]}))
+    with pytest.raises(HashSetError, match=r"projectvic-us, uk.*--scheme"):
+        build_hashset(files, tmp_path / "a.chs")
+    assert build_hashset(files, tmp_path / "a.chs", scheme="none").counts["records"] == 2
+
+
+def test_leftovers_of_killed_builds_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.chs.tmp-999999").mkdir()
+    assert small(tmp_path / "a.chs").leftovers == (tmp_path / "a.chs.tmp-999999",)
+    assert leftovers(tmp_path / "b.chs") == ()
