@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from io import BufferedReader
 from pathlib import Path
 
 import pyewf
@@ -16,6 +17,7 @@ import pytsk3
 from caid_triage.errors import SourceError
 from caid_triage.evidence.ewf_chunks import EwfChunks
 from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
+from caid_triage.evidence.image_file import files_beside, is_text
 from caid_triage.model import Problem
 
 SIGNATURES = (b"EVF\x09\x0d\x0a\xff\x00",)
@@ -53,8 +55,9 @@ class LibewfReader:
     A damaged chunk comes as zeros, without an error.
     """
 
-    def __init__(self, handle: pyewf.handle) -> None:
+    def __init__(self, handle: pyewf.handle, files: list[BufferedReader]) -> None:
         self._handle = handle
+        self._files = files
 
     def read(self, offset: int, size: int) -> bytes:
         """The bytes at ``offset``."""
@@ -64,7 +67,13 @@ class LibewfReader:
 
     def close(self) -> None:
         """Close every segment."""
-        self._handle.close()
+        _close(self._handle, self._files)
+
+
+def _close(handle: pyewf.handle, files: list[BufferedReader]) -> None:
+    handle.close()
+    for file in files:
+        file.close()
 
 
 def find_segments(path: Path) -> tuple[list[Path], int]:
@@ -129,7 +138,7 @@ def segment_name(first: str, number: int) -> str:
 def _sibling_segments(path: Path) -> dict[str, Path]:
     stem = re.escape(path.name.rpartition(".")[0].lower())
     pattern = re.compile(rf"{stem}\.[a-z][0-9a-z]{{2}}", re.DOTALL)
-    return {file.name.lower(): file for file in sorted(path.parent.iterdir()) if pattern.fullmatch(file.name.lower())}
+    return {file.name.lower(): file for file in files_beside(path) if pattern.fullmatch(file.name.lower())}
 
 
 def _ending(path: Path) -> tuple[str, int]:
@@ -169,11 +178,18 @@ def open_ewf(segments: list[Path]) -> tuple[EwfImage, dict[str, str], list[Probl
     Errors: SourceError.
     """
     handle = pyewf.handle()
+    files: list[BufferedReader] = []
     try:
-        handle.open([str(segment) for segment in segments])
+        if all(is_text(segment) for segment in segments):
+            handle.open([str(segment) for segment in segments])
+        else:
+            files = [segment.open("rb") for segment in segments]
+            handle.open_file_objects(files)
         size, chunk_size = int(handle.get_media_size()), int(handle.get_chunk_size())
         facts = _facts(handle)
     except LIBRARY_ERRORS as error:
+        for file in files:
+            file.close()
         message = f"{segments[0]} could not be opened as an E01 image: {plain_reason(error)}. Verify it with ewfverify"
         raise SourceError(message) from error
     if size <= 0 or chunk_size <= 0:
@@ -186,8 +202,8 @@ def open_ewf(segments: list[Path]) -> tuple[EwfImage, dict[str, str], list[Probl
             f"the E01 image's tables could not be checked ({plain_reason(error)}): "
             f"it is read through libewf, which gives zeros for damaged parts without saying so"
         )
-        return EwfImage(LibewfReader(handle), size), facts, [Problem("open", "image-not-checked", detail)]
-    handle.close()
+        return EwfImage(LibewfReader(handle, files), size), facts, [Problem("open", "image-not-checked", detail)]
+    _close(handle, files)
     return EwfImage(chunks, size), facts, []
 
 

@@ -79,11 +79,20 @@ def find_segments(path: Path) -> list[Path]:
 
 def _siblings(path: Path, pattern: re.Pattern[str], stem: str, group: str) -> dict[str, Path]:
     found = {}
-    for sibling in path.parent.iterdir():
+    for sibling in files_beside(path):
         match = pattern.match(sibling.name)
         if match and match["stem"] == stem and sibling.is_file():
             found[match[group]] = sibling
     return found
+
+
+def files_beside(path: Path) -> list[Path]:
+    """Everything in the folder of a file, sorted: where its further segments are. Errors: SourceError."""
+    try:
+        return sorted(path.parent.iterdir())
+    except OSError as error:
+        message = f"the folder of {path} could not be searched for further segments: {plain_reason(error)}"
+        raise SourceError(message) from error
 
 
 def _numbered_segments(path: Path, stem: str, number: int) -> list[Path]:
@@ -136,18 +145,27 @@ def open_raw(segments: Sequence[Path]) -> pytsk3.Img_Info:
     """
     expected = sum(byte_size(segment) for segment in segments)
     try:
-        url = str(segments[0])
-        url.encode("utf-8")  # a name that is not text cannot be handed to the library
-        image = pytsk3.Img_Info(url, pytsk3.TSK_IMG_TYPE_RAW_SING if len(segments) == 1 else pytsk3.TSK_IMG_TYPE_RAW)
-        if image.get_size() == expected:
-            return image
-    except (UnicodeEncodeError, *LIBRARY_ERRORS):
+        if is_text(segments[0]):
+            kind = pytsk3.TSK_IMG_TYPE_RAW_SING if len(segments) == 1 else pytsk3.TSK_IMG_TYPE_RAW
+            image = pytsk3.Img_Info(str(segments[0]), kind)
+            if image.get_size() == expected:
+                return image
+    except LIBRARY_ERRORS:
         pass  # our own reader gives the plain reason if that cannot open it either
     try:
         return SplitImage(segments)
     except OSError as error:
         message = f"{segments[0]} could not be opened: {plain_reason(error)}"
         raise SourceError(message) from error
+
+
+def is_text(path: Path) -> bool:
+    """Whether a path can be handed to a library that takes UTF-8 only."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def byte_size(path: Path) -> int:

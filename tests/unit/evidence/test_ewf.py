@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import struct
 import zlib
@@ -89,6 +90,19 @@ def test_upper_and_lower_case_names_of_segments(two_segments: Path, opened: Call
 )
 def test_names_of_segments(first: str, number: int, name: str) -> None:
     assert segment_name(first, number) == name
+
+
+def test_segments_whose_name_is_not_text_are_read(two_segments: Path, opened: Callable[..., Any]) -> None:
+    folder = two_segments.parent
+    try:
+        for number in (1, 2):
+            (folder / f"ext2.split.E0{number}").rename(folder / os.fsdecode(b"caf\xe9.E0%d" % number))
+    except OSError:
+        pytest.skip("this file system takes text only")
+    source = opened(folder / os.fsdecode(b"caf\xe9.E01"))
+    assert len(source.info.segments) == 2
+    assert [volume.file_system for volume in source.volumes()] == ["ext2"]
+    assert any(isinstance(item, FileEntry) for item in source.walk())
 
 
 ALL = ["dfvfs-ext2.E01", "ext2.split.E01", "image-split.E01", "nps-2010-emails.E01", "tsk-imageformat_mmls_1.E01"]
