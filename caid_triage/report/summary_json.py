@@ -89,4 +89,6 @@ def hashset_facts(info: Mapping[str, Any]) -> dict[str, Any]:
         "entries": info.get("entries"),
         "scheme": info.get("scheme"),
     }
-    return {**first, **{word: value for word, value in info.items() if word not in first}}
+    # When a set was built is in the set itself; here it would tell two builds of the same files apart (generation does
+    # not), and the summary of the same material would differ.
+    return {**first, **{word: value for word, value in info.items() if word not in first and word != "built"}}

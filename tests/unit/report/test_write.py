@@ -45,7 +45,10 @@ def test_all_reports_are_written_and_nothing_else(reports: Path) -> None:
 def test_the_same_material_gives_the_same_bytes_in_another_place_and_other_batches(
     reports: Path, tmp_path: Path
 ) -> None:
-    folder = exhibits.make_case(tmp_path / "elsewhere" / "other name", exhibits.busy_items(), batch=3)
+    built_later = {**samples.NOTABLE, "built": "2027-01-01T00:00:00Z"}
+    folder = exhibits.make_case(
+        tmp_path / "elsewhere" / "other name", exhibits.busy_items(), batch=3, hashsets=(built_later,)
+    )
     with open_case(folder) as view:
         write_reports(view, tmp_path / "out")
     assert contents(tmp_path / "out") == contents(reports)
