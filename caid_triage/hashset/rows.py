@@ -37,7 +37,12 @@ class RecordFlag(IntFlag):
     HAS_SHA256 = 1024
 
 
-HAS_DIGEST = {"md5": RecordFlag.HAS_MD5, "sha1": RecordFlag.HAS_SHA1, "sha256": RecordFlag.HAS_SHA256}
+# Plain numbers: IntFlag's own "|" costs more than reading the rest of a record.
+HAS_DIGEST = {
+    "md5": int(RecordFlag.HAS_MD5),
+    "sha1": int(RecordFlag.HAS_SHA1),
+    "sha256": int(RecordFlag.HAS_SHA256),
+}
 
 
 @dataclass(slots=True)

@@ -32,12 +32,12 @@ _REGION = re.compile(r"/2\.\d+\.xml/([A-Za-z0-9_-]{1,40})/")
 _TAIL_BYTES = 65_536
 _HASHES = {"md5": "md5", "md5hash": "md5", "sha1": "sha1", "sha1hash": "sha1", "sha256": "sha256", "pdq": "pdq"}
 _FLAGS = {
-    "victimidentified": RecordFlag.VICTIM_IDENTIFIED,
-    "offenderidentified": RecordFlag.OFFENDER_IDENTIFIED,
-    "isdistributed": RecordFlag.DISTRIBUTED,
-    "issuspected": RecordFlag.SUSPECTED,
-    "isprecategorized": RecordFlag.PRECATEGORISED,
-    "selfgenerated": RecordFlag.SELF_GENERATED,
+    "victimidentified": int(RecordFlag.VICTIM_IDENTIFIED),
+    "offenderidentified": int(RecordFlag.OFFENDER_IDENTIFIED),
+    "isdistributed": int(RecordFlag.DISTRIBUTED),
+    "issuspected": int(RecordFlag.SUSPECTED),
+    "isprecategorized": int(RecordFlag.PRECATEGORISED),
+    "selfgenerated": int(RecordFlag.SELF_GENERATED),
 }
 _OTHERS = {"category", "mediaid", "mediasize", "photodna", "series", "alternativehashes", "mediafiles"}
 _ALTERNATIVES = {"md5", "sha1", "sha256", "pdq", "phash", "photodna"}

@@ -87,3 +87,9 @@ def test_a_wrong_scheme_file_is_refused_and_the_fault_named(tmp_path: Path, text
 def test_an_unknown_name_lists_the_shipped_ones() -> None:
     with pytest.raises(HashSetError, match="nist-caid, none, projectvic-us"):
         load_scheme("atlantis")
+
+
+def test_the_scheme_in_the_documentation_loads(tmp_path: Path) -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "formats" / "hashsets.md"
+    example = page.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
+    assert load_scheme(write(tmp_path, example)).category("1").label == "Category A"
