@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import ijson
@@ -40,7 +41,15 @@ def locate_fault(path: Path, head: bytes, failing_piece: int, known_keys: frozen
             return pieces.offset, str(error)
         except (*PARSE_ERRORS, StopIteration):
             return start, _phrase(near_end, known_keys)
+        finally:
+            abandon(parser)
     return start, "the file ends in the middle of the data" + _after_key(near_end, known_keys)
+
+
+def abandon(parser: ijson.sendable_list) -> None:
+    """Close a parser in the middle of a text on purpose: left to the garbage collector it complains on stderr."""
+    with suppress(*PARSE_ERRORS, StopIteration, RuntimeError):
+        parser.close()
 
 
 def _feed_bytes(parser: ijson.sendable_list, events: ijson.sendable_list, piece: bytes) -> tuple[int, int]:
@@ -50,11 +59,11 @@ def _feed_bytes(parser: ijson.sendable_list, events: ijson.sendable_list, piece:
         try:
             parser.send(piece[position : position + 1])
         except (*PARSE_ERRORS, StopIteration):
-            # A text in the wrong place is only refused at its closing quote: go back to its opening one.
+            # A word or text is often refused only at its end: go back to where it begins.
+            good = position if events else good
             rest = piece[good:position]
             token = good + len(rest) - len(rest.lstrip(_BETWEEN))
-            is_text = piece[position : position + 1] == b'"' and piece[token : token + 1] == b'"'
-            return (token if is_text else position), position
+            return token, position
         if events:
             good = position + 1
             events.clear()

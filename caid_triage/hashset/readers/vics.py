@@ -22,7 +22,7 @@ from caid_triage.hashset.readers.fields import (
     quality_of,
     set_hash,
 )
-from caid_triage.hashset.readers.json_fault import PARSE_ERRORS, locate_fault
+from caid_triage.hashset.readers.json_fault import PARSE_ERRORS, abandon, locate_fault
 from caid_triage.hashset.readers.json_pieces import HostileJsonError, Pieces
 from caid_triage.hashset.rows import RecordFlag, Row, SourceFile, encoding_of, head_text
 from caid_triage.model import RefusedRow
@@ -109,6 +109,7 @@ def _values(source: SourceFile, pieces: Pieces, *, is_case: bool) -> Iterator[tu
             else:
                 parser.close()
         except (*PARSE_ERRORS, StopIteration, RuntimeError) as error:
+            abandon(parser)
             raise _broken(source, pieces, failing_piece, records, error) from None
         since.append(piece)
         if found:
@@ -176,6 +177,8 @@ def _is_case(source: SourceFile) -> bool:
             events.clear()
     except (*PARSE_ERRORS, StopIteration):
         pass  # reading proper meets the same fault and reports it
+    finally:
+        abandon(parser)
     return source.model_url.endswith("#Cases")
 
 

@@ -250,7 +250,7 @@ def faults() -> list[tuple[str, int]]:
         (whole + "x", len(whole)),
         ("{", 1),
         ('{"value": [,]}', 11),
-        ('{"value": [{"MD5": tru}]}', 22),
+        ('{"value": [{"MD5": tru}]}', 19),
     ]
 
 
