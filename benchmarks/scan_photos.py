@@ -21,7 +21,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-PLAIN = '''
+PLAIN = """
 import hashlib, pathlib, sys
 from concurrent.futures import ProcessPoolExecutor
 import imagehash
@@ -41,7 +41,7 @@ if __name__ == "__main__":
     with ProcessPoolExecutor(2) as pool:
         rows = list(pool.map(one, files, chunksize=4))
     print(len(rows))
-'''
+"""
 
 
 def encode(task: tuple[Path, Path, int]) -> None:
@@ -99,7 +99,8 @@ def main() -> None:
         for _ in range(options.rounds):
             times["plain script"].append(timed([sys.executable, str(script), str(folder)]))
             case = scratch / "case"
-            scan = [sys.executable, "-m", "caid_triage", "scan", str(folder), "--case", str(case), "--workers", "2", "--quiet"]
+            scan = [sys.executable, "-m", "caid_triage", "scan", str(folder), "--case", str(case)]
+            scan += ["--workers", "2", "--quiet"]
             times["caid-triage scan"].append(timed(scan))
             shutil.rmtree(case)
     medians = {name: statistics.median(values) for name, values in times.items()}

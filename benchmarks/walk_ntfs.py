@@ -1,6 +1,6 @@
 """The walk of an NTFS image of 10,000 files with records, in CPU time an entry, beside the walk of `fls -r`.
 
-    python benchmarks/walk_ntfs.py --files 10000 --rounds 5
+python benchmarks/walk_ntfs.py --files 10000 --rounds 5
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from caid_triage.synth.plan import PlannedFile
 def make_image(path: Path, files: int) -> None:
     """An NTFS volume of small files in folders of 200; every 50th is deleted."""
     plan = [
-        PlannedFile(f"/folder {n // 200:03}/picture {n:05}.jpg", b"%d" % n * 40, deleted=n % 50 == 49) for n in range(files)
+        PlannedFile(f"/folder {n // 200:03}/picture {n:05}.jpg", b"%d" % n * 40, deleted=n % 50 == 49)
+        for n in range(files)
     ]
     path.write_bytes(build_ntfs(plan, size=max(64 << 20, files * 8192)))
 

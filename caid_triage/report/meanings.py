@@ -65,6 +65,9 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "decoder-out-of-memory": "Decoding needed more memory than allowed: compared exactly, not by look.",
         "digests-lost": "The file could not be hashed although it was tried three times: it was compared with nothing.",
         "file-changed": "The file was replaced while the scan ran: the source was in use.",
+        "file-encrypted": (
+            "Encrypted by its file system (EFS): the encrypted bytes were hashed, the content was not seen."
+        ),
         "file-system-damaged": "A file system is damaged: files of it may not have been seen.",
         "file-system-not-understood": (
             "The volume carries a file system this version cannot read: no file of it was seen."
@@ -78,6 +81,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "folder-seen-before": "A folder leads back to one already listed; its files are listed once.",
         "folder-too-deep": "Folders nested beyond the limit were not followed: files in them were not seen.",
         "folder-unreadable": "A folder could not be listed: files in it were not seen.",
+        "former-name": "An earlier name of a file that still exists under another; the file is listed there.",
         "image-not-checked": "The tables of the E01 image could not be checked: damaged parts may read as zeros.",
         "image-truncated": "The volume or file system is larger than the image: the image is incomplete.",
         "link-not-followed": "A link to another place; what it points to is examined only where it lies itself.",
@@ -87,7 +91,11 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "no-decoder": "This version has no decoder for the format: compared exactly, not by look.",
         "no-file-system": "The volume is of a kind that keeps no files (such as swap); its bytes were not searched.",
         "no-volume": "The partition table names no partition that could be opened.",
+        "not-a-name": "Free places of a folder that only look like a deleted name; counted, not listed as files.",
         "not-readable": "The entry has no content that could be read.",
+        "overwritten": (
+            "A deleted file whose place, or a part of it, belongs to another file now: its content is gone."
+        ),
         "partial-decode": "The picture is damaged and was decoded in part: a comparison by look may miss.",
         "partition-table-damaged": "The partition table is damaged: partitions may not have been seen.",
         "partition-table-ignored": (
@@ -97,6 +105,9 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "read-failed": (
             "The content could not be read to its end: the file was not hashed and was compared with nothing."
         ),
+        "reallocated": (
+            "A deleted name whose record belongs to another file now: that file's content is never taken for it."
+        ),
         "scans-cut": "A picture with an excessive number of passes was decoded from the first of them only.",
         "short-read": "Less content could be read than the file system promises: the file was not hashed as a whole.",
         "source-not-opened": "The source could not be opened; nothing of it was examined.",
@@ -104,6 +115,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "special-files": "A device, pipe or socket: it has no content of its own.",
         "too-many-pixels": "The picture claims more pixels than the limit: compared exactly, not by look.",
         "too-small": "The picture is too small for a PDQ hash: compared exactly.",
+        "undecodable": "No decoder can open this picture: compared exactly, not by look.",
         "video-frames-not-hashed": "Films are compared exactly; their frames are not compared by look in this version.",
         "volume-empty": "The volume holds nothing but zeros.",
         "volume-encrypted": "The volume is encrypted: no file of it was seen. It must be unlocked and scanned again.",

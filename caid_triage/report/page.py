@@ -95,11 +95,21 @@ class Verdict:
     sentence: str
 
 
-def verdict(exact: CountTable, leads: CountTable, figures: Conservation, *, any_set: bool) -> Verdict:
+def verdict(
+    exact: CountTable,
+    leads: CountTable,
+    figures: Conservation,
+    *,
+    any_set: bool,
+    unconfirmed: bool = False,
+    contradicted: int = 0,
+) -> Verdict:
     """Whether known material was found; the words never claim more than was examined.
 
     A category of severity 0 is one that its scheme ranks as not pertinent: such files do not make the answer a yes,
-    and they are named, for the rank may be wrong (some codes have been published both ways round).
+    and they are named, for the rank may be wrong (some codes have been published both ways round). From a scheme that
+    nobody has confirmed they do not make it a no either. Nor does a file whose weaker digest is listed while a stronger
+    one is not: the file may have been made so, or the entry may be wrong.
     """
     lead, ignorable = leads.total.cells["all"], exact.ignorable
     found = exact.total.cells["all"].files - ignorable.files
@@ -111,13 +121,20 @@ def verdict(exact: CountTable, leads: CountTable, figures: Conservation, *, any_
         f"{_files(ignorable.files)} {_is(ignorable.files)} identical to an item in a category that its scheme ranks as "
         "not pertinent."
     )
+    contradicted_words = f"{_files(contradicted)} with contradicting digests: see Contradictions."
     more = [ignorable_words] * bool(ignorable.files) + [f"A further {lead_words}"] * bool(lead.files)
+    more += [contradicted_words] * bool(contradicted)
     if found:
         unique = exact.total.cells["all"].unique - ignorable.unique
         sentence = f"{_files(found)} ({_contents(unique)}) {_is(found)} identical to a listed item."
         return Verdict("found", "Known material found: YES", " ".join([sentence, *more]))
     if not any_set:
         return Verdict("none", "No hash set was given", "The files were listed and hashed; nothing was compared.")
+    if ignorable.files and unconfirmed:
+        headline = "Listed files found; what their category means is not confirmed"
+        return Verdict("leads", headline, " ".join([*more, "Confirm the category scheme before this is an answer."]))
+    if contradicted:
+        return Verdict("leads", "No identical file found; contradictions to check", " ".join(more))
     if lead.files:
         return Verdict("leads", "No identical file found; leads to check", " ".join(more).removeprefix("A further "))
     if not figures.complete:
@@ -254,8 +271,24 @@ def count_tables(view: CaseView) -> tuple[CountTable, CountTable]:
 
 def verdict_of(view: CaseView) -> Verdict:
     """The answer of the page alone, for a terminal."""
-    any_set = any(info.get("role") == "notable" for info in view.hashsets())
-    return verdict(*count_tables(view), view.conservation(), any_set=any_set)
+    return _verdict(view, *count_tables(view), list(map(hashset_facts, view.hashsets())))
+
+
+def _verdict(view: CaseView, exact: CountTable, leads: CountTable, hashsets: Sequence[HashSetFacts]) -> Verdict:
+    notable = [facts for facts in hashsets if facts.role == "notable"]
+    return verdict(
+        exact,
+        leads,
+        view.conservation(),
+        any_set=bool(notable),
+        unconfirmed=_unconfirmed(hashsets),
+        contradicted=len({(row.exhibit, row.source, row.volume, row.path) for row in view.contradicted_matches()}),
+    )
+
+
+def _unconfirmed(hashsets: Iterable[HashSetFacts]) -> bool:
+    """Whether there is a set of known material whose categories nobody has confirmed."""
+    return any(facts.role == "notable" and facts.confirmed == "NOT CONFIRMED" for facts in hashsets)
 
 
 def page(view: CaseView) -> Page:
@@ -265,7 +298,6 @@ def page(view: CaseView) -> Page:
     sources, header = view.sources(), view.header
     exact, leads = count_tables(view)
     hashsets = [hashset_facts(info) for info in view.hashsets()]
-    notable = [facts for facts in hashsets if facts.role == "notable"]
     matches, matches_total = _first(view.matches(), MATCHES_SHOWN)
     contradictions, contradictions_total = _first(view.contradictions(), CONTRADICTIONS_SHOWN)
     times = view.run_times()
@@ -276,7 +308,7 @@ def page(view: CaseView) -> Page:
         tool=f"{header.tool.get('name', 'caid-triage')} {header.tool.get('version', '')}".strip(),
         exhibits=list(dict.fromkeys(source.exhibit for source in sources)),
         by_exhibit=_by_exhibit(view, sources),
-        verdict=verdict(exact, leads, figures, any_set=bool(notable)),
+        verdict=_verdict(view, exact, leads, hashsets),
         exact=exact,
         leads=leads,
         not_examined=list(not_examined(figures, volumes, view.wide_problems(), problems, media_states)),
@@ -285,7 +317,7 @@ def page(view: CaseView) -> Page:
         matches_total=matches_total,
         matches_shown=MATCHES_SHOWN,
         hashsets=hashsets,
-        unconfirmed=any(facts.confirmed == "NOT CONFIRMED" for facts in notable),
+        unconfirmed=_unconfirmed(hashsets),
         sources=sources,
         volumes=volumes,
         coverage=[(kind, count, COVERAGE_WORDS.get(kind, "")) for kind, count in view.coverage().items()],

@@ -221,7 +221,8 @@ def fingerprint(source: EvidenceSource) -> dict[str, object]:
     """What tells this source from another of the same name: kind, size and the acquisition hashes it carries."""
     info = source.info
     stored = {name: value for name, value in sorted(info.acquisition.items()) if name in {"md5", "sha1", "sha256"}}
-    return {"kind": info.kind, "size": info.size, "segments": list(info.segments), "stored": stored}
+    names = [Path(segment).name for segment in info.segments]
+    return {"kind": info.kind, "size": info.size, "segments": names, "stored": stored}
 
 
 def refuse_writing_into(source: Path, case_folder: Path) -> None:

@@ -33,7 +33,7 @@ def test_the_main_job(run, small, tmp_path) -> None:
     before = hashlib.sha256(small.image.read_bytes()).hexdigest(), small.image.stat()
     done = run("scan", small.image, "--case", case, "--hashset", small.hashset, "--exhibit", "ABC/1", "--workers", 2)
     assert done.returncode == 0, done.stderr
-    assert "known material found: YES" in done.stdout
+    assert "Known material found: YES" in done.stdout
     reports = case / "reports"
     assert str(reports / "report.html") in done.stdout
     found = rows(reports / "matches.csv")

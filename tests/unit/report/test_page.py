@@ -33,17 +33,31 @@ def page_of(tmp_path: Path, items: list[exhibits.Item], **choices: Any) -> Page:
          "A further 1 file (1 different content) only looks like a listed item: a lead to check by eye, in no count."),
         ([(samples.near(),)], "leads", "No identical file found; leads to check",
          "1 file (1 different content) only looks like a listed item: a lead to check by eye, in no count."),
-        ([(samples.match(exhibits.IGNORABLE),)], "none", "Known material found: NO",
-         "1 file is identical to an item in a category that its scheme ranks as not pertinent. "
-         "1 file examined: none is listed in any other category."),
-        ([(samples.match(contradicted=True),)], "none", "Known material found: NO",
-         "1 file examined: none is listed."),
+        ([(samples.match(contradicted=True),)], "leads", "No identical file found; contradictions to check",
+         "1 file with contradicting digests: see Contradictions."),
         ([()] * 3, "none", "Known material found: NO", "3 files examined: none is listed."),
     ],
 )  # fmt: skip
 def test_the_verdict(tmp_path: Path, met: list[Any], word: str, headline: str, sentence: str) -> None:
     verdict = page_of(tmp_path, [(samples.record(n), matches) for n, matches in enumerate(met)]).verdict
     assert (verdict.word, verdict.headline, verdict.sentence) == (word, headline, sentence)
+
+
+@pytest.mark.parametrize(
+    ("info", "headline", "more"),
+    [
+        (exhibits.CONFIRMED, "Known material found: NO", "1 file examined: none is listed in any other category."),
+        (samples.NOTABLE, "Listed files found; what their category means is not confirmed",
+         "Confirm the category scheme before this is an answer."),
+    ],
+)  # fmt: skip
+def test_a_not_pertinent_category_counts_as_such_only_when_confirmed(
+    tmp_path: Path, info: dict[str, object], headline: str, more: str
+) -> None:
+    items = [(samples.record(0), (samples.match(exhibits.IGNORABLE),))]
+    found = page_of(tmp_path, items, hashsets=(info,)).verdict
+    words = "1 file is identical to an item in a category that its scheme ranks as not pertinent."
+    assert (found.headline, found.sentence) == (headline, f"{words} {more}")
 
 
 def test_without_a_hash_set_the_answer_is_not_a_no(tmp_path: Path) -> None:

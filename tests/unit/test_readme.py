@@ -1,0 +1,269 @@
+"""The README tells the truth: each row of its tables is tried, each command it names exists."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from PIL import Image, features
+from support.cli import picture
+
+from caid_triage.cli.main import program
+from caid_triage.errors import SourceError
+from caid_triage.evidence.source import open_source
+from caid_triage.examine.examine import Examiner
+from caid_triage.model import Examination, FileEntry, Kind, Problem
+from caid_triage.synth.exfat import build_exfat
+from caid_triage.synth.ext import build_ext2
+from caid_triage.synth.fat import build_fat
+from caid_triage.synth.iso9660 import build_iso
+from caid_triage.synth.mbr import Partition, build_mbr
+from caid_triage.synth.ntfs import build_ntfs
+from caid_triage.synth.plan import PlannedFile
+
+PROJECT = Path(__file__).resolve().parents[2]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+MIB = 1 << 20
+
+
+def table(first_header: str) -> dict[str, list[str]]:
+    """The rows of the README's table with that first header, by first cell."""
+    lines = README.split(f"| {first_header} |", 1)[1].splitlines()[2:]
+    rows: dict[str, list[str]] = {}
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        rows[cells[0]] = cells[1:]
+    return rows
+
+
+CONTAINERS = table("container")
+FILE_SYSTEMS = table("partition table or file system")
+CONTENTS = table("content")
+PLAN = [PlannedFile("/live.txt", b"live" * 999), PlannedFile("/gone.txt", b"gone" * 999, deleted=True)]
+
+
+def walked(path: Path) -> tuple[dict[str, FileEntry], list[Problem]]:
+    source = open_source(path, "E", "s")
+    try:
+        items = list(source.walk())
+        problems = [*source.problems(), *(item for item in items if isinstance(item, Problem))]
+        return {item.path.lower(): item for item in items if isinstance(item, FileEntry)}, problems
+    finally:
+        source.close()
+
+
+def image_of(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+READ_FILE_SYSTEMS: dict[str, Callable[[], bytes]] = {
+    "NTFS": lambda: bytes(build_ntfs(PLAN, size=8 * MIB)),
+    "FAT12": lambda: bytes(build_fat(PLAN, size=2 * MIB, bits=12)),
+    "FAT16": lambda: bytes(build_fat(PLAN, size=16 * MIB, bits=16)),
+    "FAT32": lambda: bytes(build_fat(PLAN, size=40 * MIB, bits=32, cluster=512)),
+    "exFAT": lambda: bytes(build_exfat(PLAN, size=8 * MIB)),
+    "ext2": lambda: bytes(build_ext2(PLAN, size=4 * MIB)),
+    "ISO 9660": lambda: bytes(build_iso([PlannedFile("/LIVE.TXT", b"live" * 999)])),
+}
+
+
+@pytest.mark.parametrize("name", READ_FILE_SYSTEMS)
+def test_a_file_system_that_the_table_says_is_read(name: str, tmp_path: Path) -> None:
+    cells = next(cells for row, cells in FILE_SYSTEMS.items() if name in re.split(", ", row))
+    assert cells[:2] == ["yes", "yes"]
+    entries, _ = walked(image_of(tmp_path / "x.dd", READ_FILE_SYSTEMS[name]()))
+    assert entries["/live.txt"].size == 3996
+    gone = next((entry for path, entry in entries.items() if path.endswith("one.txt")), None)
+    if cells[2] == "yes":
+        assert gone is not None
+        assert gone.readable
+        assert gone.state in ("deleted", "orphan")
+    if cells[2] == "no":
+        assert gone is None
+
+
+def test_hfs_plus_is_read(shared: Path) -> None:
+    assert FILE_SYSTEMS["HFS+"][:2] == ["yes", "yes"]
+    entries, problems = walked(shared / "images" / "dfvfs-hfsplus.raw")
+    assert len(entries) > 3
+    assert {problem.severity for problem in problems} <= {"note"}
+
+
+def marked(offset: int, magic: bytes) -> bytes:
+    content = bytearray(4 * MIB)
+    content[offset : offset + len(magic)] = magic
+    return bytes(content)
+
+
+NOT_READ = {
+    "APFS": marked(32, b"NXSB"),
+    "Btrfs": marked(0x10040, b"_BHRfS_M"),
+    "XFS": marked(0, b"XFSB" + struct.pack(">IQ", 4096, 1024)),
+    "ReFS": marked(3, b"ReFS\0\0\0\0\0FSRS"),
+    "F2FS": marked(1024, struct.pack("<I", 0xF2F52010)),
+    "BitLocker": marked(0, b"\xeb\x58\x90-FVE-FS-"),
+    "LUKS": marked(0, b"LUKS\xba\xbe\x00\x01"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_READ)
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_a_file_system_that_is_not_read_is_named(name: str, partitioned: bool, tmp_path: Path) -> None:
+    row, cells = next((row, cells) for row, cells in FILE_SYSTEMS.items() if name in re.split(", ", row))
+    assert cells[0] == "no"
+    content = NOT_READ[name]
+    image = build_mbr([Partition(0x83, content)]) if partitioned else content
+    entries, problems = walked(image_of(tmp_path / "x.dd", bytes(image)))
+    assert not entries
+    code = "volume-encrypted" if "encrypted" in cells[3] else "file-system-not-understood"
+    assert [problem.code for problem in problems] == [code], row
+    assert name.lower() in problems[0].detail.lower()
+
+
+NOT_OPENED = {
+    "Ex01": b"EVF2\r\n\x81\0",
+    "L01": b"LVF\t\r\n\xff\0",
+    "AD1": b"ADSEGMENTEDFILE\0",
+    "AFF4": b"PK\x03\x04" + bytes(26) + b"container.description",
+    "QCOW2": b"QFI\xfb\0\0\0\x03",
+    "VMDK": b"KDMV\x01\0\0\0",
+    "VHDX": b"vhdxfile",
+}
+
+
+@pytest.mark.parametrize("name", NOT_OPENED)
+def test_a_container_that_is_not_read_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    cells = next(cells for row, cells in CONTAINERS.items() if name in re.split(", ", row))
+    assert cells[0] == "no"
+    suffix = ".aff4" if name == "AFF4" else ".img"
+    path = image_of(tmp_path / f"x{suffix}", NOT_OPENED[name] + bytes(MIB))
+    with pytest.raises(SourceError, match=name):
+        open_source(path, "E", "s")
+
+
+def test_vhd_and_dmg_are_refused_by_their_last_bytes(tmp_path: Path) -> None:
+    for name, footer in {"VHD": b"conectix".ljust(512, b"\0"), "DMG": b"koly".ljust(512, b"\0")}.items():
+        with pytest.raises(SourceError, match=name):
+            open_source(image_of(tmp_path / f"{name}.img", bytes(MIB) + footer), "E", "s")
+
+
+def test_the_containers_that_are_read(tmp_path: Path, shared: Path) -> None:
+    content = bytes(build_fat(PLAN, size=2 * MIB, bits=12))
+    assert CONTAINERS["raw image"][0] == CONTAINERS["split raw (.001, .000)"][0] == CONTAINERS["folder"][0] == "yes"
+    for first in ("001", "000"):
+        folder = tmp_path / first
+        folder.mkdir()
+        for number in range(3):
+            part = content[number * 700_000 : (number + 1) * 700_000]
+            (folder / f"disk.{int(first) + number:03}").write_bytes(part)
+        entries, _ = walked(folder / f"disk.{first}")
+        assert "/live.txt" in entries
+    assert CONTAINERS["E01"][0] == "yes"
+    shutil.copy(shared / "images" / "ext2.split.E01", tmp_path)
+    shutil.copy(shared / "images" / "ext2.split.E02", tmp_path)
+    entries, _ = walked(tmp_path / "ext2.split.E01")
+    assert entries
+
+
+def examined(content: bytes) -> Examination:
+    run = Examiner().begin(size=len(content))
+    run.update(content)
+    return run.finish()
+
+
+SAVED = {"WebP": "WEBP", "PNM": "PPM", "JPEG 2000": "JPEG2000"} | {n: n for n in ("JPEG", "PNG", "GIF", "BMP", "TIFF")}
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_picture_that_the_table_says_is_hashed(name: str) -> None:
+    row = next(row for row in CONTENTS if name in re.split(", ", row))
+    assert CONTENTS[row][1].startswith("yes")
+    if name == "JPEG 2000" and not features.check("jpg_2000"):
+        pytest.skip("this build of Pillow writes no JPEG 2000")
+    with Image.open(io.BytesIO(picture("coast.jpg"))) as drawing:
+        out = io.BytesIO()
+        drawing.save(out, SAVED[name])
+    found = examined(out.getvalue())
+    assert found.kind is Kind.IMAGE
+    assert {item.algorithm for item in found.hashes} == {"pdq", "phash"}
+    assert not found.problems
+
+
+NOT_HASHED = {
+    "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500),
+    "JPEG XL": b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(500),
+    "camera RAW": b"FUJIFILMCCD-RAW 0201" + bytes(500),
+}
+
+
+@pytest.mark.parametrize("name", NOT_HASHED)
+def test_a_picture_that_is_not_hashed_is_a_problem(name: str) -> None:
+    row = next(row for row in CONTENTS if name in re.split(", ", row))
+    assert CONTENTS[row] == ["yes", "no: listed as a problem"]
+    found = examined(NOT_HASHED[name])
+    assert found.kind is Kind.IMAGE
+    assert found.digests is not None
+    assert not found.hashes
+    assert [problem.severity for problem in found.problems] == ["problem"]
+
+
+def test_a_video_is_a_note() -> None:
+    assert CONTENTS["video"][1].startswith("no: frames are not hashed")
+    found = examined(picture("ball.avi"))
+    assert found.kind is Kind.VIDEO
+    assert found.digests is not None
+    assert [(problem.code, problem.severity) for problem in found.problems] == [("video-frames-not-hashed", "note")]
+
+
+def named_commands() -> list[list[str]]:
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL) + re.findall(r"`(caid-triage [^`]+)`", README)
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("caid-triage ")]
+
+
+@pytest.mark.parametrize("words", named_commands(), ids=" ".join)
+def test_a_command_that_the_readme_names_exists(words: list[str]) -> None:
+    command: click.Command = program
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        assert words[0] in command.commands, words[0]
+        command = command.commands[words.pop(0)]
+    options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    assert {word for word in words if word.startswith("--")} <= options
+
+
+def test_make_targets_and_links_exist() -> None:
+    makefile = (PROJECT / "Makefile").read_text()
+    for target in set(re.findall(r"\bmake (demo|test|check|bench|lock)\b", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+    for link in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (PROJECT / link).exists(), link
+
+
+def test_the_block_device_row(tmp_path: Path) -> None:
+    assert CONTAINERS["block device"][0] == "yes"
+    image = image_of(tmp_path / "x.dd", bytes(build_fat(PLAN, size=2 * MIB, bits=12)))
+    try:
+        command = ["losetup", "--find", "--show", "-r", str(image)]
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("losetup is not installed")
+    if made.returncode:
+        pytest.skip("this machine does not let this user set up a loop device")
+    device = Path(made.stdout.strip())
+    try:
+        entries, problems = walked(device)
+        assert "/live.txt" in entries
+        assert not problems
+    finally:
+        subprocess.run(["losetup", "-d", str(device)], check=True)
