@@ -44,11 +44,15 @@ def prepare_decoders() -> None:
 
 
 def examine_file(path: Path, limits: Limits | None = None) -> Examination:
-    """Return the examination of a file of the unit's own, e.g. a graded picture; raises OSError if unreadable."""
-    run = Examiner(limits).begin(path.name, path.stat().st_size)
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            run.update(chunk)
+    """Return the examination of a file of the unit's own, e.g. a graded picture; without digests if unreadable."""
+    try:
+        run = Examiner(limits).begin(path.name, path.stat().st_size)
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                run.update(chunk)
+    except OSError as error:
+        text = f"the file could not be read: {error.strerror or error}"
+        return Examination(None, 0, problems=(Problem("read", "file-unreadable", text),))
     return run.finish()
 
 

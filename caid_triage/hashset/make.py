@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from caid_triage.errors import HashSetError
 from caid_triage.hashset.algorithms import EMPTY_CONTENT
@@ -35,6 +38,7 @@ def make_hashset(
     refuse_other_folder(out)
     chosen = scheme if isinstance(scheme, CategoryScheme) else load_scheme(NO_SCHEME if scheme is None else scheme)
     columns, refused, not_hashed = RecordColumns(), list[RefusedRow](), Counter[str]()
+    listing, total = sha256(), 0
     for number, path in enumerate(_files(folder), 1):
         examination = examine_file(path)
         reason = _reason_to_refuse(examination)
@@ -42,13 +46,20 @@ def make_hashset(
             refused.append(RefusedRow(printable(path.relative_to(folder)), "byte 0", reason))
             continue
         row = _row(examination, _category(path, folder), number)
+        listed = os.fsencode(path.relative_to(folder).as_posix())
+        listing.update((row.sha256 or b"").hex().encode() + b"  " + listed + b"\n")
+        total += row.size or 0
         if not row.pdq:
             not_hashed["files without a perceptual hash (digests kept)"] += 1
         columns.add(row, 0)
     if not len(columns):
         raise HashSetError(f"{printable(folder)}: holds no file that could be hashed. Nothing was written.")
     chosen_by = "nothing: no scheme was given" if scheme is None else "the builder"
-    facts = facts_of(out, name, role, chosen, chosen_by, columns.codes.texts, [])
+    # The folder's provenance: the SHA-256 of what `sha256sum` would list of it, in order of the names.
+    source: dict[str, Any] = {"file": printable(folder.name), "size": total, "sha256": listing.hexdigest()}
+    source |= {"format": "graded folder", "model_url": "", "region": ""}
+    source |= {"records": len(columns), "refused": len(refused)}
+    facts = facts_of(out, name, role, chosen, chosen_by, columns.codes.texts, [source])
     reasons = Counter(row.reason for row in refused)
     facts |= {"refused": {"rows": len(refused), "reasons": dict(sorted(reasons.items()))}}
     facts |= {"ignored": dict(not_hashed)}

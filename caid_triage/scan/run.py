@@ -104,7 +104,8 @@ class Scan:
         """Scan one source to its end, then check the conservation law of files for it."""
         case = self._case
         source_id = case.add_source(source.info, fingerprint(source))
-        case.audit("source-opened", exhibit=source.info.exhibit, kind=source.info.kind, size=source.info.size)
+        info = source.info
+        case.audit("source-opened", exhibit=info.exhibit, source=info.source, **fingerprint(source))
         self._count(source)
         self._progress_stage("examining")
         locked = LockedSource(source)

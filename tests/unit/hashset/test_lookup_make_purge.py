@@ -107,3 +107,36 @@ def test_purge_refuses_what_is_not_a_set_or_holds_more(tmp_path: Path) -> None:
     (tmp_path / "link.chs").symlink_to(path)
     with pytest.raises(HashSetError, match="is not a hash set"):
         purge_hashset(tmp_path / "link.chs")
+
+
+def test_the_source_of_a_made_set_is_the_listing_of_its_folder(tmp_path: Path) -> None:
+    from caid_triage.examine.examine import examine_file
+
+    for name, content in {"1/b.txt": b"bee", "1/a.txt": b"ay", "2/c.txt": b"sea"}.items():
+        (tmp_path / "graded" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "graded" / name).write_bytes(content)
+    made = make_hashset(tmp_path / "graded", tmp_path / "made.chs", examine_file)
+    lines = "".join(
+        f"{hashlib.sha256(content).hexdigest()}  {name}\n"
+        for name, content in (("1/a.txt", b"ay"), ("1/b.txt", b"bee"), ("2/c.txt", b"sea"))
+    )
+    (source,) = made.sources
+    assert (source["file"], source["size"], source["records"]) == ("graded", 8, 3)
+    assert source["sha256"] == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_a_graded_file_that_is_gone_is_a_refused_row(tmp_path: Path) -> None:
+    from caid_triage.examine.examine import examine_file
+
+    (tmp_path / "graded").mkdir()
+    (tmp_path / "graded" / "a.txt").write_bytes(b"ay")
+    (tmp_path / "graded" / "b.txt").write_bytes(b"bee")
+
+    def examine(path: Path) -> Examination:
+        if path.name == "b.txt":
+            path.unlink()
+        return examine_file(path)
+
+    made = make_hashset(tmp_path / "graded", tmp_path / "made.chs", examine)
+    assert made.counts["records"] == 1
+    assert [row.reason for row in made.refused] == ["file-unreadable"]
