@@ -239,14 +239,16 @@ def _judged(result: Decoded, header: Header) -> Decoded:
 
 
 def _too_many(width: int | None, height: int | None, limits: Limits) -> bool:
-    """Return whether a picture of that size is over the limit."""
-    return bool(width and height and width * height > limits.max_pixels)
+    """Return whether a picture of that size is over a limit."""
+    if not (width and height):
+        return False
+    return width * height > limits.max_pixels or max(width, height) > limits.max_side
 
 
 def _refused(header: Header) -> Decoded:
     """Return that a picture is too large to be decoded."""
     size = f"{header.width} x {header.height} pixels" if header.width else "more pixels"
-    detail = f"the header claims {size}, more than the limit; the picture was not decoded"
+    detail = f"the header claims {size}, more than is allowed; the picture was not decoded"
     problems = (problem("too-many-pixels", detail),)
     return Decoded(DecodeState.REFUSED, header.width, header.height, problems=problems)
 

@@ -10,6 +10,7 @@ class Limits:
     """The bounds of examining one file; what exceeds one keeps its digests and gets a Problem.
 
     ``max_pixels``: a header that claims more is not decoded (a 40-byte file can claim gigabytes).
+    ``max_side``: no picture for eyes is longer in pixels (a fuzzed header made one 6,356,992 wide).
     ``max_scans``: a progressive JPEG is cut after that many (real ones have up to 23; 5,000 hang
     every decoder). ``max_content_bytes``: a picture file above it is not held in memory.
     ``min_reduced_side``: a large JPEG is decoded at 1/2, 1/4 or 1/8 as long as its shorter side
@@ -17,6 +18,7 @@ class Limits:
     """
 
     max_pixels: int = 100_000_000
+    max_side: int = 100_000
     max_scans: int = 64
     max_content_bytes: int = 512 * 1024 * 1024
     min_reduced_side: int = 512

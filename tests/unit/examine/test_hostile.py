@@ -164,6 +164,11 @@ def test_bombs_by_header_are_refused_with_their_size(examined: Examined, data: b
     assert found.digests is not None
 
 
+def test_a_picture_of_one_endless_line_is_refused(examined: Examined) -> None:
+    found = examined(claimed_bmp(6_356_992, 12))
+    assert (found.decode_state, found.width) == (DecodeState.REFUSED, 6_356_992)
+
+
 def test_the_webp_bomb_has_forty_bytes() -> None:
     assert len(claimed_webp(16_383, 16_383)) <= 48
 
