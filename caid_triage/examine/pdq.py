@@ -33,11 +33,11 @@ Pixels = NDArray[np.uint8]
 Float64 = NDArray[np.float64]
 
 # How far the reference's float32 sums stray from exact arithmetic. In photographs, noise and other
-# pictures without repetition of 5 to 5,000 pixels a side the most seen is 0.008 in a coefficient and
-# 0.008 in a pixel of the 64x64 grid: more than twice that is kept clear of. In stripes, tiles and
-# flat areas the roundings repeat and add up (0.045 seen), so drawn pictures go to the oracle at once.
+# pictures without repeated neighbours of 5 to 5,000 pixels a side the most seen is 0.008 in a
+# coefficient and 0.015 in a pixel of the 64x64 grid: more than twice that is kept clear of. In stripes
+# and flat areas the roundings repeat and add up (0.045 seen), so drawn pictures go to the oracle at once.
 COEFFICIENT_DOUBT = 0.02
-GRID_DOUBT = 0.02
+GRID_DOUBT = 0.05
 DRAWN = 0.25
 LINES_LOOKED_AT = 64
 LONGEST_KEPT = 20_000
