@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from caid_triage.errors import EvidenceError, SourceError
@@ -22,6 +23,7 @@ _FLAGS = (
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_CLOEXEC", 0)
 )
+_ROOT_FLAGS = _FLAGS & ~getattr(os, "O_NOFOLLOW", 0)  # the folder that was asked for may be named by a link
 
 
 class DirectorySource:
@@ -32,7 +34,7 @@ class DirectorySource:
         self._root = os.path.abspath(root)  # noqa: PTH100 - resolve() would follow links
         self._files = 0
         try:
-            with os.scandir(self._root):
+            with _listed(self._root, _ROOT_FLAGS):
                 pass
         except OSError as error:
             message = f"{root} could not be opened: {plain_reason(error)}. Check your permission to read this folder"
@@ -71,7 +73,7 @@ class DirectorySource:
         found: list[tuple[bytes, bytes]] = []
         problems: list[Problem] = []
         try:
-            with os.scandir(self._absolute(below)) as listing:
+            with _listed(self._absolute(below), _FLAGS if below else _ROOT_FLAGS) as listing:
                 for item in listing:
                     path = below + b"/" + os.fsencode(item.name)
                     if item.is_symlink() or item.is_junction() if hasattr(item, "is_junction") else item.is_symlink():
@@ -147,12 +149,27 @@ class DirectorySource:
         """Nothing stays open between reads."""
 
 
-def _open_untouched(path: str) -> int:
+def _open_untouched(path: str, flags: int = _FLAGS) -> int:
     """A file descriptor for reading that leaves the access time alone, where the system lets us ask for that."""
     try:
-        return os.open(path, _FLAGS | getattr(os, "O_NOATIME", 0))
+        return os.open(path, flags | getattr(os, "O_NOATIME", 0))
     except PermissionError:  # only the owner and root may ask (open(2)); a folder on a read-only mount needs no asking
-        return os.open(path, _FLAGS)
+        return os.open(path, flags)
+
+
+@contextmanager
+def _listed(path: str, flags: int = _FLAGS) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """What lies directly in a folder; its access time is left alone as a file's is."""
+    if os.scandir not in os.supports_fd:
+        with os.scandir(path) as listing:
+            yield listing
+        return
+    handle = _open_untouched(path, flags)
+    try:
+        with os.scandir(handle) as listing:
+            yield listing
+    finally:
+        os.close(handle)
 
 
 def _pieces(handle: int, entry: FileEntry) -> Iterator[bytes]:

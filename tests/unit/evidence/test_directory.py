@@ -187,3 +187,19 @@ def test_a_folder_is_opened_by_a_relative_path_too(
     source = open_source(Path("exhibit"), "E", "S")
     monkeypatch.chdir("/")
     assert len(walked(source)[0]) == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOATIME"), reason="this system cannot read without an access time")
+def test_access_times_of_files_and_folders_stay(
+    folder: Path, tmp_path: Path, opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    everything = [folder, *sorted(folder.rglob("*"))]
+    for path in everything:  # a read would move an access time older than the change
+        os.utime(path, ns=(1_500_000_000_000_000_000, 1_600_000_000_000_000_000))
+    before = [(path.stat().st_atime_ns, path.stat().st_mtime_ns) for path in everything]
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    for root in (folder, tmp_path / "link"):
+        source = opened(root)
+        for entry in walked(source)[0]:
+            list(source.chunks(entry))
+    assert [(path.stat().st_atime_ns, path.stat().st_mtime_ns) for path in everything] == before
