@@ -13,6 +13,7 @@ import json
 import struct
 from collections.abc import Iterable
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from caid_triage.model import DecodeState, Digests, Examination, Kind, PerceptualHash, Problem, Severity
@@ -20,6 +21,8 @@ from caid_triage.model import DecodeState, Digests, Examination, Kind, Perceptua
 HEADER = struct.Struct("<cI")
 MAX_CHUNK = 4 << 20
 MAX_REPLY = 1 << 20
+MOST_SECONDS = 1e9
+HASH_BYTES = MappingProxyType({"pdq": 32, "phash": 8})
 
 TASK, CHUNK, END, ABORT = b"T", b"C", b"E", b"A"
 READY, DIGESTS, EXAMINED, FAILED = b"r", b"d", b"x", b"f"
@@ -68,7 +71,7 @@ def from_json(payload: bytes) -> dict[str, Any]:
     """The JSON object of a payload, or ProtocolError."""
     try:
         value = json.loads(payload)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError("a payload is not JSON") from error
     if not isinstance(value, dict):
         raise ProtocolError("a payload is not a JSON object")
@@ -83,6 +86,15 @@ def digests_to_plain(digests: Digests) -> dict[str, str]:
 def digests_from_plain(value: dict[str, Any]) -> Digests:
     """Digests from hex texts, lengths checked."""
     return Digests(md5=_hex(value, "md5", (16,)), sha1=_hex(value, "sha1", (20,)), sha256=_hex(value, "sha256", (32,)))
+
+
+def early_from_plain(value: dict[str, Any]) -> tuple[Digests, Kind, str, int]:
+    """What a worker says before it decodes (digests, kind, media type, bytes read), checked likewise."""
+    try:
+        kind = Kind(value["kind"])
+        return digests_from_plain(value), kind, _word(value["media_type"], 100), _bytes_read(value["bytes_read"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise ProtocolError("early digests with a missing or wrong field") from error
 
 
 def examination_to_plain(found: Examination) -> dict[str, Any]:
@@ -105,9 +117,9 @@ def examination_from_plain(value: dict[str, Any], digests: Digests | None) -> Ex
     try:
         return Examination(
             digests=digests,
-            bytes_read=_integer(value["bytes_read"], 0, 1 << 62),
+            bytes_read=_bytes_read(value["bytes_read"]),
             kind=Kind(value["kind"]),
-            media_type=_text(value["media_type"], 100),
+            media_type=_word(value["media_type"], 100),
             decode_state=DecodeState(value["decode_state"]),
             width=_optional_integer(value["width"]),
             height=_optional_integer(value["height"]),
@@ -123,16 +135,18 @@ def _perceptual_hashes(rows: Any) -> Iterable[PerceptualHash]:
     if not isinstance(rows, list) or len(rows) > 10_000:
         raise ProtocolError("hashes are not a short list")
     for algorithm, value, quality, frame_time in rows:
-        yield PerceptualHash(
-            _text(algorithm, 40), bytes.fromhex(value), _optional_integer(quality), _optional_number(frame_time)
-        )
+        content = bytes.fromhex(value)
+        if len(content) != HASH_BYTES.get(algorithm, len(content)):
+            raise ProtocolError("a perceptual hash of the wrong length")
+        stated = None if quality is None else _integer(quality, 0, 100)
+        yield PerceptualHash(_word(algorithm, 40), content, stated, _optional_number(frame_time))
 
 
 def _problems(rows: Any) -> Iterable[Problem]:
     if not isinstance(rows, list) or len(rows) > 1_000:
         raise ProtocolError("problems are not a short list")
     for step, code, detail, severity in rows:
-        yield Problem(_text(step, 40), _text(code, 80), _text(detail, 2_000), Severity(severity))
+        yield Problem(_word(step, 40), _word(code, 80), _text(detail, 2_000), Severity(severity))
 
 
 def _hex(value: dict[str, Any], name: str, lengths: tuple[int, ...]) -> bytes:
@@ -151,10 +165,22 @@ def _text(value: Any, longest: int) -> str:
     return value
 
 
+def _word(value: Any, longest: int) -> str:
+    """A text of our own choosing: what else is in it was put there by something else."""
+    text = _text(value, longest)
+    if not (text.isascii() and text.isprintable()):
+        raise ProtocolError("a word with characters that do not belong there")
+    return text
+
+
 def _integer(value: Any, lowest: int, highest: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
         raise ProtocolError("a number is out of range")
     return value
+
+
+def _bytes_read(value: Any) -> int:
+    return _integer(value, 0, 1 << 62)
 
 
 def _optional_integer(value: Any) -> int | None:
@@ -166,4 +192,6 @@ def _optional_number(value: Any) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ProtocolError("a number field is no number")
+    if not 0 <= value <= MOST_SECONDS:  # false for NaN too
+        raise ProtocolError("a number is out of range")
     return float(value)

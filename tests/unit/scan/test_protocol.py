@@ -12,32 +12,36 @@ from caid_triage.model import DecodeState, Digests, Examination, Kind, Perceptua
 from caid_triage.scan import protocol
 
 DIGESTS = Digests(bytes(16), bytes(range(20)), bytes(range(32)))
+words = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
 numbers = st.none() | st.integers(0, 1 << 40)
 examinations = st.builds(
     Examination,
     digests=st.just(DIGESTS),
     bytes_read=st.integers(0, 1 << 50),
     kind=st.sampled_from(Kind),
-    media_type=st.text(max_size=100),
+    media_type=words,
     decode_state=st.sampled_from(DecodeState),
     width=numbers,
     height=numbers,
     duration_s=st.none() | st.floats(0, 1e9, allow_nan=False),
     hashes=st.lists(
-        st.builds(
-            PerceptualHash,
-            algorithm=st.sampled_from(["pdq", "phash", "x-plugin"]),
-            value=st.binary(max_size=64),
-            quality=st.none() | st.integers(0, 100),
-            frame_time=st.none() | st.floats(0, 1e6, allow_nan=False),
+        st.one_of(
+            st.builds(
+                PerceptualHash,
+                algorithm=st.just(algorithm),
+                value=st.binary(min_size=least, max_size=most),
+                quality=st.none() | st.integers(0, 100),
+                frame_time=st.none() | st.floats(0, 1e6, allow_nan=False),
+            )
+            for algorithm, least, most in (("pdq", 32, 32), ("phash", 8, 8), ("x-plugin", 0, 64))
         ),
         max_size=4,
     ).map(tuple),
     problems=st.lists(
         st.builds(
             Problem,
-            step=st.text(max_size=40),
-            code=st.text(max_size=80),
+            step=words,
+            code=words,
             detail=st.text(max_size=200),
             severity=st.sampled_from(Severity),
         ),
@@ -91,13 +95,22 @@ GOOD = protocol.examination_to_plain(Examination(DIGESTS, 5))
         ("bytes_read", "5"),
         ("kind", "spreadsheet"),
         ("media_type", "x" * 101),
+        ("media_type", "image/png\n"),
+        ("media_type", "\ud800"),
         ("decode_state", None),
         ("width", -3),
         ("width", 1.5),
         ("duration_s", "long"),
+        ("duration_s", 10**400),
+        ("duration_s", float("nan")),
+        ("duration_s", -1.0),
         ("hashes", {"pdq": "00"}),
         ("hashes", [["pdq", "zz", 1, None]]),
         ("hashes", [["pdq", "00"]]),
+        ("hashes", [["pdq", "00" * 31, 50, None]]),
+        ("hashes", [["phash", "00" * 32, None, None]]),
+        ("hashes", [["pdq", "00" * 32, 101, None]]),
+        ("hashes", [["pdq\n", "00", 1, None]]),
         ("problems", [["a", "b", "c", "disaster"]]),
         ("problems", 7),
     ],
@@ -114,10 +127,27 @@ def test_a_missing_field_is_refused(field: str) -> None:
         protocol.examination_from_plain(plain, DIGESTS)
 
 
-@pytest.mark.parametrize("payload", [b"", b"[1]", b"\xff", b"{", b"nul"])
+@pytest.mark.parametrize("payload", [b"", b"[1]", b"\xff", b"{", b"nul", b'{"a":' + b"[" * 200_000])
 def test_a_payload_that_is_no_object_is_refused(payload: bytes) -> None:
     with pytest.raises(protocol.ProtocolError):
         protocol.from_json(payload)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("bytes_read", float("inf")),
+        ("bytes_read", "7"),
+        ("media_type", "x" * 101),
+        ("kind", "spreadsheet"),
+        ("md5", ""),
+    ],
+)
+def test_early_digests_with_a_wrong_field_are_refused(field: str, value: object) -> None:
+    good = protocol.digests_to_plain(DIGESTS) | {"kind": "image", "media_type": "image/png", "bytes_read": 7}
+    assert protocol.early_from_plain(dict(good)) == (DIGESTS, Kind.IMAGE, "image/png", 7)
+    with pytest.raises(protocol.ProtocolError):
+        protocol.early_from_plain(good | {field: value})
 
 
 @pytest.mark.parametrize("value", ["00", "zz" * 16, None, 5])
