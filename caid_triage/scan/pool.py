@@ -14,65 +14,23 @@ worker whose deadline has passed, which ends the blocking call on every operatin
 
 from __future__ import annotations
 
-import os
 import queue
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.errors import CaidTriageError, EvidenceError
-from caid_triage.model import DecodeState, Digests, Examination, FileEntry, Kind, Problem, ScanRecord
+from caid_triage.model import Examination, FileEntry, Kind, ScanRecord
 from caid_triage.scan import protocol
-from caid_triage.scan.worker_name import MEMORY_VARIABLE, WORKER_MODULE
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """An entry that is stored in the case already: it passes by unexamined."""
-
-    entry: FileEntry
-
-
-Read = Callable[[FileEntry], Iterator[bytes]]
-Walked = FileEntry | Problem | Skipped
-Result = ScanRecord | Problem | Skipped
+from caid_triage.scan.results import Early, Read, Result, Walked, given_up, not_examined, unreadable
+from caid_triage.scan.worker_process import WorkerProcess, why_no_start
 
 MOST_STARTS = 3
 WATCH_SECONDS = 0.05
-
-
-def not_examined(entry: FileEntry) -> ScanRecord:
-    """The record of an entry that no content can belong to; the entry's own problems say why."""
-    return ScanRecord(entry, Examination(None, bytes_read=0, media_type="", decode_state=DecodeState.NOT_ATTEMPTED))
-
-
-def unreadable(entry: FileEntry, error: EvidenceError, bytes_read: int) -> ScanRecord:
-    """The record of an entry whose content could not be read to its end: no digest of a part is kept as one of all."""
-    problem = Problem(error.step, error.code, error.detail)
-    return ScanRecord(
-        entry,
-        Examination(
-            None, bytes_read=bytes_read, media_type="", decode_state=DecodeState.NOT_ATTEMPTED, problems=(problem,)
-        ),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Early:
-    """What a worker says before it decodes."""
-
-    digests: Digests
-    kind: Kind
-    media_type: str
-    bytes_read: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,70 +46,6 @@ class Attempt:
 
 class ScanStopped(Exception):  # noqa: N818 - an order, not an error
     """The scan is being stopped: a slot must not start another worker."""
-
-
-class WorkerProcess:
-    """One worker and its private pipe."""
-
-    def __init__(self, limits: WorkerLimits) -> None:
-        """Start it; :meth:`await_ready` before the first task."""
-        environment = os.environ | {
-            MEMORY_VARIABLE: str(limits.memory_bytes),
-            # One thread a worker: the pool is the parallelism, and sums do not depend on the machine's cores.
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-            "MKL_NUM_THREADS": "1",
-        }
-        options: dict[str, Any] = (
-            {"creationflags": 0x08000000}  # CREATE_NO_WINDOW
-            if sys.platform == "win32"
-            else {"start_new_session": True}
-        )
-        # -P: the current folder, which may be a suspect's, is never searched for modules.
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-P", "-m", WORKER_MODULE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            **options,
-        )
-        self.sink = cast(BinaryIO, self._process.stdin)
-        self.source = cast(BinaryIO, self._process.stdout)
-        self.tasks = 0
-        _widen_pipe(self.sink.fileno())
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
-
-    def kill(self) -> None:
-        """End the worker and whatever it started, at once."""
-        if sys.platform != "win32":
-            try:
-                os.killpg(self._process.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                self._process.kill()
-        else:
-            self._process.kill()
-
-    def close(self) -> None:
-        """Kill, reap and close the pipe."""
-        self.kill()
-        self._process.wait()
-        for stream in (self.sink, self.source):
-            with suppress(OSError):  # what was still buffered for a dead worker
-                stream.close()
-
-
-def _widen_pipe(descriptor: int) -> None:
-    """Let a pipe hold a whole chunk, so that feeding a worker is one switch and not sixteen (Linux only)."""
-    if sys.platform == "linux":
-        import fcntl  # noqa: PLC0415 - POSIX only
-
-        with suppress(OSError):  # over the user's limit for pipes: slower, not wrong
-            fcntl.fcntl(descriptor, 1031, 1 << 20)  # F_SETPIPE_SZ
 
 
 class Slot:
@@ -213,7 +107,7 @@ class Slot:
             if kind != protocol.READY:
                 self.retire()
         if self._worker is None:
-            raise CaidTriageError(f"a worker process did not start in {MOST_STARTS} tries: {_why_no_start()}")
+            raise CaidTriageError(f"a worker process did not start in {MOST_STARTS} tries: {why_no_start()}")
         return self._worker
 
     def retire(self) -> None:
@@ -241,7 +135,7 @@ class Slot:
             return unreadable(entry, attempt.read_error, attempt.bytes_sent)
         if attempt.found is not None:
             return ScanRecord(entry, attempt.found)
-        return ScanRecord(entry, _given_up(attempt.early, fault or attempt.fault))
+        return ScanRecord(entry, given_up(attempt.early, fault or attempt.fault))
 
     def _attempt(self, entry: FileEntry, mode: protocol.Mode) -> Attempt:
         worker = self._ready_worker()
@@ -305,36 +199,6 @@ def _early(value: dict[str, Any]) -> Early:
         )
     except (KeyError, ValueError, TypeError) as error:
         raise protocol.ProtocolError("early digests with a missing or wrong field") from error
-
-
-def _given_up(early: Early | None, fault: str) -> Examination:
-    """What stands in the record of a file whose worker died twice or hung."""
-    if early is None:
-        lost = Problem("hash", "digests-lost", "the worker process ended three times on this file before its digests")
-        return Examination(None, 0, media_type="", decode_state=DecodeState.NOT_ATTEMPTED, problems=(lost,))
-    what = "hung and was killed at its deadline" if fault == "hung" else "ended the worker process twice"
-    problem = Problem("decode", f"decoder-{fault}", f"the decoder {what}; digests are kept, no perceptual hash")
-    return Examination(
-        early.digests,
-        early.bytes_read,
-        kind=early.kind,
-        media_type=early.media_type,
-        decode_state=DecodeState.UNDECODABLE,
-        problems=(problem,),
-    )
-
-
-def _why_no_start() -> str:
-    """The last line that a worker says when it is started by hand."""
-    finished = subprocess.run(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-P", "-c", f"import {WORKER_MODULE}"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    lines = finished.stderr.strip().splitlines()
-    return lines[-1] if lines else "it can be imported; is the memory limit too low?"
 
 
 def examine_in_pool(walked: Iterator[Walked], read: Read, options: ScanOptions) -> Generator[Result, None, None]:

@@ -27,9 +27,10 @@ from caid_triage.hashset.store import HashSet, open_hashset
 from caid_triage.match.match import match_records
 from caid_triage.match.policy import propose
 from caid_triage.model import FileEntry, Match, MatchKind, Problem, ScanRecord, Severity
-from caid_triage.scan.pool import Skipped, Walked, examine_in_pool
+from caid_triage.scan.pool import examine_in_pool
 from caid_triage.scan.progress import Progress, Show
 from caid_triage.scan.rematch import check_names, hashset_facts, match_options, match_stored
+from caid_triage.scan.results import Skipped, Walked
 from caid_triage.scan.serial import examine_serially
 from caid_triage.version import __version__
 

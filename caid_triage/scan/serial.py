@@ -8,7 +8,7 @@ from caid_triage.errors import EvidenceError
 from caid_triage.examine.examine import Examiner, prepare_decoders
 from caid_triage.examine.limits import Limits
 from caid_triage.model import FileEntry, ScanRecord
-from caid_triage.scan.pool import Read, Result, Walked, not_examined, unreadable
+from caid_triage.scan.results import Read, Result, Walked, not_examined, unreadable
 
 
 def examine_serially(walked: Iterator[Walked], read: Read) -> Generator[Result, None, None]:

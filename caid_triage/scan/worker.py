@@ -1,7 +1,7 @@
-"""The worker process: reads frames of file content, examines them, answers (``python -m caid_triage.scan.worker``).
+"""The worker process: reads frames of file content, examines them, answers.
 
-It is given bytes, never a path of evidence, a hash set or the case. It may be killed at any moment: the
-coordinator then marks one file (scan/pool.py).
+Run as ``python -m caid_triage.scan.worker BYTES`` with its cap on memory. It is given bytes, never a path of evidence,
+a hash set or the case. It may be killed at any moment: the coordinator then marks one file (scan/pool.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from caid_triage.examine.limits import Limits
 from caid_triage.model import Digests
 from caid_triage.scan import protocol
 from caid_triage.scan.confine import die_with_parent, limit_memory
-from caid_triage.scan.worker_name import MEMORY_VARIABLE
 
 
 def private_streams() -> tuple[BinaryIO, BinaryIO]:
@@ -78,7 +77,7 @@ def main() -> int:
     """Confine the process, then serve."""
     source, sink = private_streams()
     die_with_parent()
-    limit_memory(int(os.environ.get(MEMORY_VARIABLE, "0")))
+    limit_memory(int(sys.argv[1]))
     try:
         serve(source, sink)
     except BrokenPipeError:

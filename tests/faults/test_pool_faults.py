@@ -18,8 +18,9 @@ import pytest
 from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.errors import CaidTriageError, EvidenceError
 from caid_triage.model import DecodeState, FileEntry, Problem, ScanRecord, State
-from caid_triage.scan import pool
+from caid_triage.scan import worker_process
 from caid_triage.scan.pool import examine_in_pool
+from caid_triage.scan.results import Read
 from caid_triage.scan.serial import examine_serially
 
 QUICK = ScanOptions(workers=2, limits=WorkerLimits(decode_seconds=4, decode_seconds_per_mb=0))
@@ -32,7 +33,7 @@ def entries(contents: list[bytes]) -> list[FileEntry]:
     ]
 
 
-def reader(contents: list[bytes]) -> pool.Read:
+def reader(contents: list[bytes]) -> Read:
     def read(entry: FileEntry) -> Iterator[bytes]:
         content = contents[entry.number]
         for start in range(0, len(content), 1 << 20):
@@ -52,7 +53,7 @@ def examined(contents: list[bytes], options: ScanOptions = QUICK) -> dict[int, S
 
 @pytest.fixture
 def _hostile_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "WORKER_MODULE", "hostile_worker")
+    monkeypatch.setattr(worker_process, "WORKER_MODULE", "hostile_worker")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
 
 
@@ -188,7 +189,7 @@ def test_an_error_of_ours_in_a_thread_stops_the_scan() -> None:
 
 
 def test_a_worker_that_cannot_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "WORKER_MODULE", "caid_triage.no_such_room")
+    monkeypatch.setattr(worker_process, "WORKER_MODULE", "caid_triage.no_such_room")
     with pytest.raises(CaidTriageError, match=r"did not start in 3 tries.*no_such_room"):
         list(examine_in_pool(iter(entries([b"a"])), reader([b"a"]), QUICK))
 

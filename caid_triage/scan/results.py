@@ -1,0 +1,65 @@
+"""What comes out of an executor: records, problems of the walk, entries that were stored before; and the record of a
+file that could not be examined as it should be, said the same way by every executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from caid_triage.errors import EvidenceError
+from caid_triage.model import DecodeState, Digests, Examination, FileEntry, Kind, Problem, ScanRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An entry that is stored in the case already: it passes by unexamined."""
+
+    entry: FileEntry
+
+
+Read = Callable[[FileEntry], Iterator[bytes]]
+Walked = FileEntry | Problem | Skipped
+Result = ScanRecord | Problem | Skipped
+
+
+def not_examined(entry: FileEntry) -> ScanRecord:
+    """The record of an entry that no content can belong to; the entry's own problems say why."""
+    return ScanRecord(entry, Examination(None, bytes_read=0, media_type="", decode_state=DecodeState.NOT_ATTEMPTED))
+
+
+def unreadable(entry: FileEntry, error: EvidenceError, bytes_read: int) -> ScanRecord:
+    """The record of an entry whose content could not be read to its end: no digest of a part is kept as one of all."""
+    problem = Problem(error.step, error.code, error.detail)
+    return ScanRecord(
+        entry,
+        Examination(
+            None, bytes_read=bytes_read, media_type="", decode_state=DecodeState.NOT_ATTEMPTED, problems=(problem,)
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """What a worker says before it decodes."""
+
+    digests: Digests
+    kind: Kind
+    media_type: str
+    bytes_read: int
+
+
+def given_up(early: Early | None, fault: str) -> Examination:
+    """What stands in the record of a file whose worker died twice or hung."""
+    if early is None:
+        lost = Problem("hash", "digests-lost", "the worker process ended three times on this file before its digests")
+        return Examination(None, 0, media_type="", decode_state=DecodeState.NOT_ATTEMPTED, problems=(lost,))
+    what = "hung and was killed at its deadline" if fault == "hung" else "ended the worker process twice"
+    problem = Problem("decode", f"decoder-{fault}", f"the decoder {what}; digests are kept, no perceptual hash")
+    return Examination(
+        early.digests,
+        early.bytes_read,
+        kind=early.kind,
+        media_type=early.media_type,
+        decode_state=DecodeState.UNDECODABLE,
+        problems=(problem,),
+    )
