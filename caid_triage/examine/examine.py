@@ -190,7 +190,7 @@ def _hashes(decoded: Decoded) -> tuple[tuple[PerceptualHash, ...], tuple[Problem
         full = decoded.reduced and decoded.height and decoded.width
         value, quality = pdq_reduced(pixels, decoded.height or 0, decoded.width or 0) if full else pdq(pixels)
         hashes.append(PerceptualHash("pdq", value, quality))
-    small = tiny(pixels if decoded.grey is None else decoded.grey)
+    small = tiny(pixels if decoded.grey is None else decoded.grey, reduced=decoded.reduced)
     if detail(small) < LEAST_DETAIL:
         text = "the picture is blank or nearly so: a pHash would meet that of every other blank"
         notes.append(Problem("hash", "flat-picture", text, Severity.NOTE))

@@ -28,6 +28,7 @@ from caid_triage.examine.pdq_naive import (
     pdq_naive,
     sample_points,
 )
+from caid_triage.examine.phash import checked_pixels
 
 Pixels = NDArray[np.uint8]
 Float64 = NDArray[np.float64]
@@ -47,8 +48,10 @@ LUMA = np.array([0.299, 0.587, 0.114])
 def pdq(pixels: Pixels) -> tuple[bytes, int]:
     """Return the PDQ hash (32 bytes) and quality (0..100) of a picture, equal to the reference.
 
-    ``pixels`` is uint8[h,w] luma or uint8[h,w,3] RGB. A side below 5 pixels gives zeros and 0.
+    ``pixels`` is uint8[h,w] luma or uint8[h,w,3] RGB; ValueError for anything else. A side below
+    5 pixels gives zeros and 0, as the reference does.
     """
+    pixels = checked_pixels(pixels)
     height, width = pixels.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
         return bytes(32), 0

@@ -13,6 +13,7 @@ from PIL import Image
 Pixels = NDArray[np.uint8]
 
 SIDE = 32  # imagehash: hash_size 8 x highfreq_factor 4
+REDUCING_GAP = 3.0  # Pillow: "3.0 or greater: very close to fair resampling"
 # Rounding the 32x32 picture to whole grey levels alone moves a coefficient by 0.3 and gives
 # a blank a detail of 0.2: below half a grey level the bits say more of rounding than of the picture.
 LEAST_DETAIL = 0.5
@@ -21,14 +22,29 @@ LEAST_DETAIL = 0.5
 def phash(pixels: Pixels) -> bytes:
     """Return the pHash (8 bytes) of a picture: ``imagehash.phash`` of the same pixels.
 
-    ``pixels`` is uint8[h,w] grey or uint8[h,w,3] RGB.
+    ``pixels`` is uint8[h,w] grey or uint8[h,w,3] RGB; ValueError for anything else.
     """
-    return phash_of_tiny(tiny(pixels))
+    return phash_of_tiny(tiny(checked_pixels(pixels)))
 
 
-def tiny(pixels: Pixels) -> Image.Image:
-    """Return the 32x32 grey picture that pHash is taken of, made as imagehash makes it."""
-    return Image.fromarray(pixels).convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+def checked_pixels(pixels: Pixels) -> Pixels:
+    """Return the pixels if they are a picture that can be hashed; ValueError says what they are instead."""
+    array = np.asarray(pixels)
+    right_shape = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+    if array.dtype != np.uint8 or not right_shape or not array.size:
+        given = f"{array.dtype}[{', '.join(map(str, array.shape))}]"
+        raise ValueError(f"pixels must be uint8[h, w] or uint8[h, w, 3] and not empty, not {given}")
+    return array
+
+
+def tiny(pixels: Pixels, *, reduced: bool = False) -> Image.Image:
+    """Return the 32x32 grey picture that pHash is taken of, made as imagehash makes it.
+
+    Of a picture that its decoder has ``reduced`` already, neighbours are averaged first: as near to the whole
+    picture's answer (a bit or two, tested) in a fifth of the time.
+    """
+    image = Image.fromarray(pixels).convert("L")
+    return image.resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP if reduced else None)
 
 
 def phash_of_tiny(small: Image.Image) -> bytes:

@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 
 from caid_triage.examine import pdq as module
+from caid_triage.examine.limits import Limits
 from caid_triage.examine.opencv import decode_with_opencv
 from caid_triage.examine.pdq import pdq, pdq_reduced
 from caid_triage.examine.pdq_naive import pdq_naive
+
+LEAST = Limits().min_reduced_side
 
 
 def reference(pixels: np.ndarray) -> tuple[bytes, int]:
@@ -98,25 +101,25 @@ def test_published_hashes(shared: Path) -> None:
 
 
 def test_reduced_decode_stays_within_a_few_bits_of_the_full_one(shared: Path) -> None:
-    """All of the large real photographs: 98 of 100 within 2 bits, none above 8; quality at most 3 off."""
+    """All of the large real photographs: 98 of 100 within 4 bits, none above 8; quality at most 3 off."""
     deviations = []
     for path in real_jpegs(shared):
         data = path.read_bytes()
         full = decode_with_opencv(data)
-        if full is None or min(full.shape[:2]) < 1024:
+        if full is None or min(full.shape[:2]) < 2 * LEAST:
             continue
         height, width = full.shape[:2]
         expected = pdq(full)
         for factor in (2, 4, 8):
-            if min(height, width) // factor >= 512:
+            if min(height, width) // factor >= LEAST:
                 grey = decode_with_opencv(data, grey=True, factor=factor)
                 assert grey is not None
                 found = pdq_reduced(grey, height, width)
                 deviations.append(distance(found[0], expected[0]))
                 assert abs(found[1] - expected[1]) <= 3
-    assert len(deviations) >= 40
+    assert len(deviations) >= 60
     assert max(deviations) <= 8
-    assert np.mean(np.array(deviations) <= 2) >= 0.98
+    assert np.mean(np.array(deviations) <= 4) >= 0.98
 
 
 def test_freak_sides_are_quick_and_not_kept() -> None:
