@@ -11,12 +11,13 @@ from caid_triage.cli.display import shown_import
 from caid_triage.cli.exit_codes import WITH_PROBLEMS, CommandWithExitCodes, GroupWithExitCodes
 from caid_triage.examine.examine import examine_file
 from caid_triage.hashset.build import BuildResult, build_hashset
+from caid_triage.hashset.lookup import Lookup
 from caid_triage.hashset.lookup import lookup as look_up
 from caid_triage.hashset.make import make_hashset
 from caid_triage.hashset.purge import purge_hashset
 from caid_triage.hashset.readers.registry import readers
 from caid_triage.hashset.schemes import CategoryScheme
-from caid_triage.hashset.store import HashSet, open_hashset
+from caid_triage.hashset.store import open_hashset
 from caid_triage.model import Role
 
 MOST_REFUSED_SHOWN = 20
@@ -135,12 +136,16 @@ def lookup(path: Path, hashes: tuple[str, ...], as_json: bool) -> None:
     One line a hash: the hash, `known` or `unknown`, then code, label, scheme and media id of each record, tabs between.
     """
     opened = open_hashset(path)
-    for text in hashes:
-        _say_lookup(opened, text, as_json=as_json)
+    answers = [look_up(opened, text) for text in hashes]  # all before the first line: a wrong one answers for none
+    for text, answer in zip(hashes, answers, strict=True):
+        _say_lookup(text, answer, as_json=as_json)
+    for algorithm in sorted({answer.algorithm for answer in answers}):
+        if not opened.counts[algorithm]:
+            click.echo(f"caid-triage: {path} holds no {algorithm} at all: `unknown` says nothing there", err=True)
 
 
-def _say_lookup(opened: HashSet, text: str, *, as_json: bool) -> None:
-    records = look_up(opened, text).records
+def _say_lookup(text: str, answer: Lookup, *, as_json: bool) -> None:
+    records = answer.records
     if as_json:
         found = [
             {"code": r.category.code, "label": r.category.label, "scheme": r.category.scheme, "media_id": r.media_id}

@@ -31,6 +31,9 @@ class Program(GroupWithExitCodes):
         except CaidTriageError as error:
             click.echo(f"caid-triage: {error}", err=True)
             ctx.exit(error.exit_code)
+        except click.Abort:
+            click.echo("caid-triage: not confirmed, nothing was done", err=True)
+            ctx.exit(INTERRUPTED)
         except KeyboardInterrupt:
             click.echo(
                 "caid-triage: interrupted; the case is consistent, run the same command again to resume", err=True

@@ -6,6 +6,7 @@ with its sources in docs/formats/hashsets.md.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -114,10 +115,14 @@ def _values(source: SourceFile, pieces: Pieces, *, is_case: bool) -> Iterator[tu
         since.append(piece)
         if found:
             pieces.record_done()
-            start = begin + pieces.length_in_file(_before_record(b"".join(since), array))
+            text = b"".join(since)
+            before = _before_record(text, array)
+            start = begin + pieces.length_in_file(before)
+            lengths = _lengths_of_values(text[len(before) :], pieces) if len(found) > 1 else iter(())
             for value in found:
                 records += 1
                 yield value, start
+                start += next(lengths, 0)
             found.clear()
             begin = pieces.offset
             since.clear()
@@ -144,6 +149,21 @@ def _before_record(text: bytes, array: str) -> bytes:
         return text[: len(text) - len(after_comma)]
     opening = re.search(rb'"%s"\s*:\s*\[\s*' % array.encode(), text)
     return text[: opening.end()] if opening else text[: len(text) - len(after_comma)]
+
+
+def _lengths_of_values(text: bytes, pieces: Pieces) -> Iterator[int]:
+    """How far it is in the file from each value to the next: entries that are no record end without a brace."""
+    rest = text.decode("utf-8", "replace")
+    place = 0
+    while place < len(rest):
+        begin = place
+        try:
+            _, place = json.JSONDecoder().raw_decode(rest, place)
+        except (ValueError, RecursionError):
+            return  # where this one begins is the best that can be said of those behind it
+        while place < len(rest) and rest[place] in " \t\r\n,":
+            place += 1
+        yield pieces.length_in_file(rest[begin:place].encode("utf-8"))
 
 
 def _model_url(source: SourceFile) -> str:
