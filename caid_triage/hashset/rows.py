@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntFlag
 from pathlib import Path
@@ -76,15 +76,21 @@ class SourceFile:
     """A hash-set file while it is read: its bytes in one pass, hashed as they go, and what was found out.
 
     ``model_url`` and ``region`` are the data model a VICS file names; ``ignored`` counts fields that
-    were left out without refusing their row.
+    were left out without refusing their row. ``salvage``: keep what is whole in a broken file; ``lost`` are then
+    the byte ranges (from, up to) that hold nothing whole. ``columns``: the field for a column title that the
+    reader would not know. ``warnings`` are sentences the builder passes on.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, salvage: bool = False, columns: Mapping[str, str] | None = None) -> None:
         self.path = path
         self.name = printable(path.name)
         self.model_url = ""
         self.region = ""
         self.ignored: Counter[str] = Counter()
+        self.salvage = salvage
+        self.columns: Mapping[str, str] = columns or {}
+        self.lost: list[tuple[int, int]] = []
+        self.warnings: list[str] = []
         self.size = 0
         self._sha256 = hashlib.sha256()
         try:
@@ -97,9 +103,9 @@ class SourceFile:
             ) from error
         self.stream = io.BufferedReader(_Hashed(self._file, self), 1 << 20)
 
-    def blocks(self) -> Iterator[bytes]:
-        """The file's bytes from its beginning, in pieces of 64 KiB."""
-        while block := self.stream.read(65_536):
+    def blocks(self, length: int = HEAD_BYTES) -> Iterator[bytes]:
+        """The file's bytes from its beginning, in pieces of 64 KiB or as long as asked for."""
+        while block := self.stream.read(length):
             yield block
 
     def text(self) -> io.TextIOWrapper:

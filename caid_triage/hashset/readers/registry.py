@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from caid_triage.errors import HashSetError
+from caid_triage.hashset.batch import RowBatch, batch_of
 from caid_triage.hashset.readers.csv_header import CsvReader
 from caid_triage.hashset.readers.hash_lines import HashLinesReader
 from caid_triage.hashset.readers.vics import VicsReader
 from caid_triage.hashset.rows import Row, SourceFile
 from caid_triage.model import RefusedRow
+
+
+_BATCH_ROWS = 4_096
 
 
 class Reader(Protocol):
@@ -27,6 +31,32 @@ class Reader(Protocol):
 
         HashSetError when the file as a whole cannot be read on: nothing of it is imported.
         """
+
+
+@runtime_checkable
+class BatchReader(Protocol):
+    """A reader that makes whole batches itself, faster than one Row at a time."""
+
+    def read_batches(self, source: SourceFile) -> Iterator[RowBatch | RefusedRow]:
+        """What ``read`` gives, in batches of some thousand entries."""
+
+
+def read_batches(reader: Reader, source: SourceFile) -> Iterator[RowBatch | RefusedRow]:
+    """Everything a reader finds in a file, as batches, whether it makes them itself or not."""
+    if isinstance(reader, BatchReader):
+        yield from reader.read_batches(source)
+        return
+    rows: list[Row] = []
+    for item in reader.read(source):
+        if isinstance(item, RefusedRow):
+            yield item
+            continue
+        rows.append(item)
+        if len(rows) == _BATCH_ROWS:
+            yield batch_of(rows)
+            rows.clear()
+    if rows:
+        yield batch_of(rows)
 
 
 def readers() -> tuple[Reader, ...]:
