@@ -19,7 +19,7 @@ from caid_triage.examine.digests import Digesting
 from caid_triage.examine.identify import HEAD_BYTES, Identified, identify
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.opencv import opencv
-from caid_triage.examine.pdq import pdq, pdq_reduced
+from caid_triage.examine.pdq import pdq_reduced_turned, pdq_turned
 from caid_triage.examine.pdq_naive import SMALLEST_SIDE
 from caid_triage.examine.phash import LEAST_DETAIL, detail, phash_of_tiny, tiny
 from caid_triage.model import (
@@ -182,18 +182,23 @@ def _hashes(decoded: Decoded) -> tuple[tuple[PerceptualHash, ...], tuple[Problem
     if pixels is None:
         return (), ()
     hashes: list[PerceptualHash] = []
+    turned: tuple[PerceptualHash, ...] = ()
     notes: list[Problem] = []
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         text = f"a side is shorter than {SMALLEST_SIDE} pixels: there is no PDQ"
         notes.append(Problem("hash", "too-small", text, Severity.NOTE))
     else:
         full = decoded.reduced and decoded.height and decoded.width
-        value, quality = pdq_reduced(pixels, decoded.height or 0, decoded.width or 0) if full else pdq(pixels)
-        hashes.append(PerceptualHash("pdq", value, quality))
+        turns, quality = (
+            pdq_reduced_turned(pixels, decoded.height or 0, decoded.width or 0) if full else pdq_turned(pixels)
+        )
+        hashes.append(PerceptualHash("pdq", turns[0], quality))
+        if quality:  # a picture that shows nothing shows it any way up
+            turned = (PerceptualHash("pdq-turned", b"".join(turns[1:]), quality),)
     small = tiny(pixels if decoded.grey is None else decoded.grey, reduced=decoded.reduced)
     if detail(small) < LEAST_DETAIL:
         text = "the picture is blank or nearly so: a pHash would meet that of every other blank"
         notes.append(Problem("hash", "flat-picture", text, Severity.NOTE))
     else:
         hashes.append(PerceptualHash("phash", phash_of_tiny(small)))
-    return tuple(hashes), tuple(notes)
+    return (*hashes, *turned), tuple(notes)

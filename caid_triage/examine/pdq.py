@@ -26,7 +26,9 @@ from caid_triage.examine.pdq_naive import (
     box_window,
     dct_matrix,
     pdq_naive,
+    pdq_turned_naive,
     sample_points,
+    turned,
 )
 from caid_triage.examine.phash import checked_pixels
 
@@ -43,6 +45,13 @@ DRAWN = 0.25
 LINES_LOOKED_AT = 64
 LONGEST_KEPT = 20_000
 LUMA = np.array([0.299, 0.587, 0.114])
+_EVERY_OTHER = np.where(np.arange(16) % 2, 1.0, -1.0)
+_SIGNS = (
+    np.ones((16, 16)),
+    np.broadcast_to(_EVERY_OTHER, (16, 16)),
+    np.broadcast_to(_EVERY_OTHER[:, None], (16, 16)),
+    np.outer(_EVERY_OTHER, _EVERY_OTHER),
+)
 
 
 def pdq(pixels: Pixels) -> tuple[bytes, int]:
@@ -52,18 +61,39 @@ def pdq(pixels: Pixels) -> tuple[bytes, int]:
     5 pixels gives zeros and 0, as the reference does.
     """
     pixels = checked_pixels(pixels)
+    found = _transformed(pixels)
+    if found is None or _doubtful(found[0]):
+        return pdq_naive(pixels)
+    return bits(found[0]), found[1]
+
+
+def pdq_turned(pixels: Pixels) -> tuple[tuple[bytes, ...], int]:
+    """Return the PDQ hashes of a picture turned in the eight ways of ``TURNS``, upright first, and its quality.
+
+    Equal to the reference (``pdqhash.compute_dihedral``) on the same pixels; the first is :func:`pdq`'s.
+    """
+    pixels = checked_pixels(pixels)
+    found = _transformed(pixels)
+    # A transpose keeps the set of coefficients and so its median: four sets of signs are to be looked at.
+    if found is None or any(_doubtful(found[0] * signs) for signs in _SIGNS):
+        return pdq_turned_naive(pixels)
+    return turned(found[0]), found[1]
+
+
+def _transformed(pixels: Pixels) -> tuple[Float64, int] | None:
+    """Return the coefficients and the quality; None where only the oracle can tell."""
     height, width = pixels.shape[:2]
-    if min(height, width) < SMALLEST_SIDE:
-        return bytes(32), 0
-    if _drawn(pixels):
-        return pdq_naive(pixels)
+    if min(height, width) < SMALLEST_SIDE or _drawn(pixels):
+        return None
     grid = _sampled(pixels, _bands(height, height), _bands(width, width))
-    coefficients = _transform(grid)
-    lower, upper = np.partition(coefficients.ravel(), (127, 128))[[127, 128]]
     quality = _certain_quality(grid)
-    if upper - lower <= 2 * COEFFICIENT_DOUBT or quality is None:
-        return pdq_naive(pixels)
-    return bits(coefficients), quality
+    return None if quality is None else (_transform(grid), quality)
+
+
+def _doubtful(coefficients: Float64) -> bool:
+    """Return whether the reference's rounding could order the two coefficients at the median otherwise."""
+    lower, upper = np.partition(coefficients.ravel(), (127, 128))[[127, 128]]
+    return bool(upper - lower <= 2 * COEFFICIENT_DOUBT)
 
 
 def pdq_reduced(grey: Pixels, original_height: int, original_width: int) -> tuple[bytes, int]:
@@ -74,10 +104,16 @@ def pdq_reduced(grey: Pixels, original_height: int, original_width: int) -> tupl
     it stands would move PDQ's sampling grid by part of a pixel and turn 4 to 28 bits. Within a few
     bits of the reference on the full picture (tested), not equal to it.
     """
+    hashes, quality = pdq_reduced_turned(grey, original_height, original_width)
+    return hashes[0], quality
+
+
+def pdq_reduced_turned(grey: Pixels, original_height: int, original_width: int) -> tuple[tuple[bytes, ...], int]:
+    """Return :func:`pdq_reduced` for the picture turned in the eight ways of ``TURNS``, upright first."""
     height, width = grey.shape
     grid = _sampled(grey, _bands(height, original_height), _bands(width, original_width))
     # Rounded so that sums taken in another order on another processor cannot turn a tie.
-    return bits(np.round(_transform(grid), 6)), _quality_between(np.round(grid, 6), 0.0)[0]
+    return turned(np.round(_transform(grid), 6)), _quality_between(np.round(grid, 6), 0.0)[0]
 
 
 def _drawn(pixels: Pixels) -> bool:

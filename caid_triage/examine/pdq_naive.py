@@ -26,16 +26,30 @@ PASSES = 2
 BLOCK_PIXELS = 1 << 16
 TILE = 128
 
+# (transposed, then upside down, then left for right), in the order of the reference's dihedral hashes:
+# as it is; turned by 90, 180 and 270 degrees counter-clockwise; flipped upside down; mirrored; transposed
+# about the main diagonal and about the other one.
+TURNS = (
+    (False, False, False), (True, True, False), (False, True, True), (True, False, True),
+    (False, True, False), (False, False, True), (True, False, False), (True, True, True),
+)  # fmt: skip
+
 
 def pdq_naive(pixels: Pixels) -> tuple[bytes, int]:
     """Return the PDQ hash (32 bytes) and quality (0..100) of a picture, the reference's way.
 
     ``pixels`` is uint8[h,w] luma or uint8[h,w,3] RGB. A side below 5 pixels gives zeros and 0.
     """
+    hashes, quality = pdq_turned_naive(pixels)
+    return hashes[0], quality
+
+
+def pdq_turned_naive(pixels: Pixels) -> tuple[tuple[bytes, ...], int]:
+    """Return the eight hashes of :func:`turned` and the quality, as ``pdqhash.compute_dihedral`` gives them."""
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
-        return bytes(32), 0
+        return (bytes(32),) * len(TURNS), 0
     grid = _grid(_luma(pixels))
-    return bits(_transform(grid)), _quality(grid)
+    return turned(_transform(grid)), _quality(grid)
 
 
 def box_window(length: int) -> int:
@@ -62,6 +76,21 @@ def bits(coefficients: NDArray[np.floating]) -> bytes:
     flat = coefficients.ravel()
     above = flat > np.partition(flat, 127)[127]
     return np.packbits(above[::-1]).tobytes()
+
+
+def turned(coefficients: NDArray[np.floating]) -> tuple[bytes, ...]:
+    """Return the hashes that the picture would have turned in the eight ways of TURNS, upright first.
+
+    Mirroring a picture negates every other coefficient of its DCT, transposing it transposes them: nothing
+    but the 16x16 coefficients is needed. The reference does the same (dihedral hashes).
+    """
+    signs = np.where(np.arange(16) % 2, 1, -1).astype(coefficients.dtype)
+    found = []
+    for transposed, down, across in TURNS:
+        turn = coefficients.T if transposed else coefficients
+        turn = turn * signs[:, None] if down else turn
+        found.append(bits(turn * signs if across else turn))
+    return tuple(found)
 
 
 def _luma(pixels: Pixels) -> Float32:

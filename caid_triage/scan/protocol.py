@@ -22,7 +22,7 @@ HEADER = struct.Struct("<cI")
 MAX_CHUNK = 4 << 20
 MAX_REPLY = 1 << 20
 MOST_SECONDS = 1e9
-HASH_BYTES = MappingProxyType({"pdq": 32, "phash": 8})
+HASH_BYTES = MappingProxyType({"pdq": 32, "phash": 8, "pdq-turned": 7 * 32, "photodna": 144})
 
 TASK, CHUNK, END, ABORT = b"T", b"C", b"E", b"A"
 READY, DIGESTS, EXAMINED, FAILED = b"r", b"d", b"x", b"f"

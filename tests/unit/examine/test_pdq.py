@@ -13,8 +13,8 @@ from PIL import Image
 from caid_triage.examine import pdq as module
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.opencv import decode_with_opencv
-from caid_triage.examine.pdq import pdq, pdq_reduced
-from caid_triage.examine.pdq_naive import pdq_naive
+from caid_triage.examine.pdq import pdq, pdq_reduced, pdq_reduced_turned, pdq_turned
+from caid_triage.examine.pdq_naive import TURNS, pdq_naive, pdq_turned_naive
 
 LEAST = Limits().min_reduced_side
 
@@ -24,6 +24,13 @@ def reference(pixels: np.ndarray) -> tuple[bytes, int]:
         pixels = np.stack([pixels] * 3, axis=-1)
     vector, quality = pdqhash.compute(np.ascontiguousarray(pixels))
     return np.packbits(vector).tobytes(), quality
+
+
+def reference_turned(pixels: np.ndarray) -> tuple[tuple[bytes, ...], int]:
+    if pixels.ndim == 2:
+        pixels = np.stack([pixels] * 3, axis=-1)
+    vectors, quality = pdqhash.compute_dihedral(np.ascontiguousarray(pixels))
+    return tuple(np.packbits(vector).tobytes() for vector in vectors), quality
 
 
 def distance(one: bytes, other: bytes) -> int:
@@ -128,3 +135,46 @@ def test_freak_sides_are_quick_and_not_kept() -> None:
     long[:, ::1000] = 200
     assert pdq(long) == reference(long)
     assert module._kept_bands.cache_info().currsize <= before + 1
+
+
+@pytest.mark.parametrize("size", [(5, 5), (64, 64), (65, 64), (128, 129), (301, 200), (771, 1030)])
+def test_the_turned_hashes_are_the_references_dihedral_ones(picture, size: tuple[int, int]) -> None:
+    pixels = picture(*size)
+    assert pdq_turned(pixels) == pdq_turned_naive(pixels) == reference_turned(pixels)
+    grey = np.ascontiguousarray(pixels[:, :, 1])
+    assert pdq_turned(grey) == reference_turned(grey)
+    assert pdq_turned(pixels)[0][0] == pdq(pixels)[0]
+
+
+def test_real_pictures_turned_give_the_references_bits(shared: Path) -> None:
+    count = 0
+    for path in real_jpegs(shared)[::4]:
+        with Image.open(path) as image:
+            if image.width * image.height > 3_000_000:
+                continue
+            pixels = np.asarray(image.convert("RGB"))
+        assert pdq_turned(pixels) == reference_turned(pixels), path.name
+        count += 1
+    assert count >= 10
+
+
+def test_a_turned_hash_is_near_that_of_the_turned_picture(picture) -> None:
+    """The meaning of each of TURNS, against numpy's own turning of the pixels."""
+    pixels = picture(300, 400)
+    ways = [
+        pixels, np.rot90(pixels), np.rot90(pixels, 2), np.rot90(pixels, 3),
+        pixels[::-1], pixels[:, ::-1], pixels.swapaxes(0, 1), np.rot90(pixels, 2).swapaxes(0, 1),
+    ]  # fmt: skip
+    hashes, _ = pdq_turned(pixels)
+    for place, way in enumerate(ways):
+        value, _ = pdq(np.ascontiguousarray(way))
+        distances = [distance(value, other) for other in hashes]
+        assert min(distances) == distances[place] <= 31
+    assert len(ways) == len(TURNS)
+
+
+def test_the_reduced_hash_is_the_first_of_its_turned_ones(picture) -> None:
+    grey = picture(400, 500)[:, :, 0]
+    hashes, quality = pdq_reduced_turned(grey, 800, 1000)
+    assert (hashes[0], quality) == pdq_reduced(grey, 800, 1000)
+    assert len(set(hashes)) == len(TURNS)
