@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.errors import HashSetError, UsageError
-from caid_triage.hashset.algorithms import EMPTY_CONTENT, Bytes
+from caid_triage.hashset.algorithms import Bytes
 from caid_triage.hashset.arrays import columns_of_arrays
-from caid_triage.hashset.columns import Columns, RecordColumns, count_columns
-from caid_triage.hashset.readers.registry import reader_for
-from caid_triage.hashset.rows import Row, SourceFile, printable
+from caid_triage.hashset.batch import RowBatch
+from caid_triage.hashset.columns import Columns, RecordColumns
+from caid_triage.hashset.readers.registry import read_batches, reader_for
+from caid_triage.hashset.rows import SourceFile, printable
 from caid_triage.hashset.schemes import NO_SCHEME, CategoryScheme, load_scheme, scheme_for_url
 from caid_triage.hashset.write import leftovers, refuse_other_folder, write_hashset
 from caid_triage.model import RefusedRow, Role
 
 KEPT_REFUSALS = 1_000
-_PROGRESS_ROWS = 4_096
 
 Progress = Callable[[int, int], None]
 
@@ -83,18 +84,20 @@ def build_hashset(
     out, role = Path(out), checked_role(role)
     refuse_other_folder(out)
     chosen = scheme if scheme is None or isinstance(scheme, CategoryScheme) else load_scheme(scheme)
-    columns, refusals, ignored = RecordColumns(), _Refusals(), Counter[str]()
-    sources: list[dict[str, Any]] = []
-    for path in paths:
-        sources.append(_import(Path(path), columns, refusals, ignored, role, format, progress, len(sources)))
-    if chosen is None:
-        chosen, chosen_by = _scheme_by_region(sources)
-    else:
-        chosen_by = "the builder"
-    facts = facts_of(out, name, role, chosen, chosen_by, columns.codes.texts, sources)
-    facts |= {"refused": {"rows": refusals.reasons.total(), "reasons": dict(sorted(refusals.reasons.items()))}}
-    facts |= {"ignored": dict(sorted(ignored.items()))}
-    return save(out, columns.finish(), facts, chosen, refusals.kept)
+    # Rows that do not fit in memory wait on the disk that the set itself will need.
+    with closing(RecordColumns(out.parent)) as columns:
+        refusals, ignored = _Refusals(), Counter[str]()
+        sources: list[dict[str, Any]] = []
+        for path in paths:
+            sources.append(_import(Path(path), columns, refusals, ignored, role, format, progress, len(sources)))
+        if chosen is None:
+            chosen, chosen_by = _scheme_by_region(sources)
+        else:
+            chosen_by = "the builder"
+        facts = facts_of(out, name, role, chosen, chosen_by, columns.codes.texts, sources)
+        facts |= {"refused": {"rows": refusals.reasons.total(), "reasons": dict(sorted(refusals.reasons.items()))}}
+        facts |= {"ignored": dict(sorted(ignored.items()))}
+        return save(out, columns.finish(), facts, chosen, refusals.kept)
 
 
 def build_hashset_from_arrays(
@@ -127,6 +130,7 @@ def build_hashset_from_arrays(
     without a hash of some kind is said by that kind's ``_present`` mask, bool[n]; without a mask all have it.
     ``pdq_quality`` uint8[n], 0..100. ``category`` one code for all or one each (absent: uncategorised).
     ``size`` bytes, a masked array where some are not known. ValueError if lengths, types or masks do not fit.
+    Memory-mapped arrays are read block by block: a set larger than memory can be built.
     """
     out, role = Path(out), checked_role(role)
     chosen = scheme if isinstance(scheme, CategoryScheme) else load_scheme(NO_SCHEME if scheme is None else scheme)
@@ -150,7 +154,7 @@ def save(
     out: Path, columns: Columns, facts: dict[str, Any], scheme: CategoryScheme, refused: Sequence[RefusedRow] = ()
 ) -> BuildResult:
     """Write the columns of a set and say what was written."""
-    counts = count_columns(columns)
+    counts = columns.counts
     manifest = write_hashset(out, columns, {**facts, "counts": counts})
     return BuildResult(
         path=out,
@@ -171,7 +175,7 @@ def checked_role(role: Role | str) -> Role:
     try:
         return Role(role)
     except ValueError:
-        raise UsageError(f"role must be notable or known-good, not {role!r}") from None
+        raise UsageError(f"role must be {', '.join(Role)}, not {role!r}") from None
 
 
 def set_name(out: Path, name: str | None) -> str:
@@ -218,15 +222,16 @@ def _import(
     used = refused = 0
     try:
         reader = reader_for(source, format_name)
-        for item in reader.read(source):
-            row = _refuse_empty_content(item, source.name) if role is Role.NOTABLE else item
-            if isinstance(row, RefusedRow):
-                refusals.add(row)
+        for item in read_batches(reader, source):
+            if isinstance(item, RefusedRow):
+                refusals.add(item)
                 refused += 1
-            else:
-                columns.add(row, number)
-                used += 1
-            if progress is not None and (used + refused) % _PROGRESS_ROWS == 0:
+                continue
+            batch = _without_empty_content(item, source.name, refusals) if role is Role.NOTABLE else item
+            refused += item.count - batch.count
+            columns.add_batch(batch, number)
+            used += batch.count
+            if progress is not None:
                 progress(source.size, used)
         checksum = source.finish()
     finally:
@@ -246,11 +251,12 @@ def _import(
     }
 
 
-def _refuse_empty_content(item: Row | RefusedRow, file: str) -> Row | RefusedRow:
+def _without_empty_content(batch: RowBatch, file: str, refusals: _Refusals) -> RowBatch:
     """The digest of no bytes says nothing about a file, and would flag every empty file of an exhibit."""
-    if isinstance(item, Row) and EMPTY_CONTENT.intersection((item.md5, item.sha1, item.sha256)):
-        return RefusedRow(file, item.position, "the digest of an empty file")
-    return item
+    empty = batch.empty_content()
+    for index in np.flatnonzero(empty).tolist():
+        refusals.add(RefusedRow(file, batch.position(index), "the digest of an empty file"))
+    return batch.kept(~empty)
 
 
 def _nothing_usable(name: str, refused: int, refusals: _Refusals) -> str:

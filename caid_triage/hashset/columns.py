@@ -2,44 +2,70 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.errors import HashSetError
-from caid_triage.hashset.algorithms import DIGEST_BYTES, PHOTODNA_BYTES, Bytes, big_endian_words
+from caid_triage.hashset.algorithms import DIGEST_BYTES, PERCEPTUAL_BYTES, PHOTODNA_BYTES
+from caid_triage.hashset.batch import HashColumn, RowBatch
+from caid_triage.hashset.column_files import ColumnWriter
+from caid_triage.hashset.hash_columns import QUALITY_UNKNOWN, HashBlock, hash_part
 from caid_triage.hashset.rows import HAS_DIGEST, Row
-from caid_triage.hashset.search import sorted_order
+from caid_triage.hashset.spool import Spool
+
+__all__ = ["QUALITY_UNKNOWN", "SIZE_UNKNOWN", "Column", "Columns", "Part", "RecordColumns", "TextColumn"]
 
 Column = NDArray[Any]
-Columns = dict[str, Column]
-QUALITY_UNKNOWN = 255
+Part = Callable[[ColumnWriter], None]
 SIZE_UNKNOWN = -1
+HASH_BYTES = {**DIGEST_BYTES, **PERCEPTUAL_BYTES, "photodna": PHOTODNA_BYTES}
 _MAX_RECORDS = 2**32 - 1
 _MAX_CODES = 2**16
+# How many records are kept in memory before they go to disk: some ten megabytes.
+_SPILL_RECORDS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What is to be written: each part writes some columns. ``counts``: records and hashes by kind."""
+
+    parts: tuple[Part, ...]
+    counts: dict[str, int]
 
 
 class TextColumn:
     """Texts one after another in UTF-8, and where each ends."""
 
-    def __init__(self) -> None:
-        self._text = bytearray()
-        self._ends = array("Q")
+    def __init__(self, folder: Path | None = None) -> None:
+        self._text, self._ends, self._end = Spool("bytes", 1, folder), Spool("Q", 1, folder), 0
+        self.spools = (self._text, self._ends)
 
     def append(self, text: str) -> None:
         """Add one text."""
-        self._text += text.encode("utf-8", "replace")
-        self._ends.append(len(self._text))
+        encoded = text.encode("utf-8", "replace")
+        self._text.pending += encoded
+        self._end += len(encoded)
+        self._ends.pending.append(self._end)
 
-    def columns(self, name: str) -> Columns:
-        """The two columns ``name``.npy (uint8) and ``name``_end.npy (uint64)."""
-        return {
-            f"{name}.npy": np.frombuffer(bytes(self._text), dtype=np.uint8),
-            f"{name}_end.npy": np.array(self._ends, dtype=np.uint64),
-        }
+    def extend(self, text: bytes, ends: NDArray[np.uint64]) -> None:
+        """Add many texts that stand end to end."""
+        self._text.pending += text
+        self._ends.pending.frombytes((ends + np.uint64(self._end)).tobytes())
+        self._end += len(text)
+
+    def part(self, name: str) -> Part:
+        """Writes the two columns ``name``.npy (uint8) and ``name``_end.npy (uint64)."""
+
+        def write(writer: ColumnWriter) -> None:
+            column_part(f"{name}.npy", np.uint8, self._text.blocks)(writer)
+            column_part(f"{name}_end.npy", np.uint64, self._ends.blocks)(writer)
+
+        return write
 
 
 class TextCodes:
@@ -58,141 +84,187 @@ class TextCodes:
         return list(self._number)
 
 
-class RecordColumns:
-    """Takes Rows one by one; ``finish`` gives the sorted columns of the store. Record i is the i-th Row."""
+class _HashSpool:
+    """Hashes of one kind, the record of each, and its quality where the kind has one."""
 
-    def __init__(self) -> None:
+    def __init__(self, length: int, folder: Path | None) -> None:
+        self.hashes = Spool("bytes", length, folder)
+        self.records = Spool("I", 1, folder)
+        self.quality = Spool("B", 1, folder)
+        self.spools = (self.hashes, self.records, self.quality)
+
+    def add(self, value: bytes, record: int, quality: int | None = None) -> None:
+        self.hashes.pending += value
+        self.records.pending.append(record)
+        self.quality.pending.append(QUALITY_UNKNOWN if quality is None else quality)
+
+    def extend(self, column: HashColumn, first: int) -> None:
+        """Add the hashes of a batch whose entries are records from ``first`` on."""
+        self.hashes.pending += column.values.tobytes()
+        self.records.pending.frombytes((column.rows + np.uint32(first)).astype(np.uint32).tobytes())
+        unknown = np.full(len(column.values), QUALITY_UNKNOWN, dtype=np.uint8)
+        self.quality.pending.frombytes((unknown if column.quality is None else column.quality).tobytes())
+
+    def blocks(self) -> Iterator[HashBlock]:
+        """The blocks of the three spools, cut alike."""
+        records, quality = _Rest(self.records.blocks()), _Rest(self.quality.blocks())
+        for hashes in self.hashes.blocks():
+            yield HashBlock(hashes, records.take(len(hashes)), quality.take(len(hashes)))
+
+
+class _Rest:
+    """Values that come in blocks of one size and are taken in another."""
+
+    def __init__(self, blocks: Iterator[Column]) -> None:
+        self._blocks, self._left = blocks, np.zeros(0, dtype=np.uint8)
+
+    def take(self, count: int) -> Column:
+        parts = [self._left[:0]]
+        while count > len(self._left):
+            parts.append(self._left)
+            count -= len(self._left)
+            self._left = next(self._blocks)
+        parts.append(self._left[:count])
+        self._left = self._left[count:]
+        return np.concatenate([part for part in parts if len(part)] or parts[-1:])
+
+
+class RecordColumns:
+    """Takes Rows one by one; ``finish`` gives the columns of the store. Record i is the i-th Row.
+
+    With a folder the rows wait on its disk, in nameless files, so that memory does not grow with the set;
+    call ``close`` when the set is written. Without one they wait in memory.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
         self.codes = TextCodes()
         self._series = TextCodes()
         self._series.number("")
-        self._digests = {name: (bytearray(), array("I")) for name in DIGEST_BYTES}
-        self._pdq, self._pdq_rec, self._pdq_quality = bytearray(), array("I"), array("B")
-        self._phash, self._phash_rec = bytearray(), array("I")
-        self._photodna, self._photodna_rec = bytearray(), array("I")
-        self._category, self._source, self._flags = array("H"), array("H"), array("H")
-        self._series_number, self._size = array("I"), array("q")
-        self._media_id = TextColumn()
+        self._hashes = {name: _HashSpool(length, folder) for name, length in HASH_BYTES.items()}
+        self._digests = [(name, self._hashes[name], HAS_DIGEST[name]) for name in DIGEST_BYTES]
+        self._category, self._source, self._flags = (Spool("H", 1, folder) for _ in range(3))
+        self._series_number, self._size = Spool("I", 1, folder), Spool("q", 1, folder)
+        self._media_id = TextColumn(folder)
+        self._records = self._in_memory = 0
+        self._spools = [spool for kind in self._hashes.values() for spool in kind.spools]
+        self._spools += [self._category, self._source, self._flags, self._series_number, self._size]
+        self._spools += self._media_id.spools
 
     def __len__(self) -> int:
-        return len(self._category)
+        return self._records
 
     def add(self, row: Row, source: int) -> None:
         """Add one entry; ``source`` is the number of the file it comes from."""
-        record = len(self)
-        if record >= _MAX_RECORDS:
-            raise HashSetError(f"more than {_MAX_RECORDS} entries: split the set. Nothing was imported.")
+        record = self._records
+        self._refuse_too_many(1)
         flags = row.flags
-        for name, (packed, records) in self._digests.items():
+        for name, spool, bit in self._digests:
             digest = getattr(row, name)
             if digest is not None:
-                packed.extend(digest)
-                records.append(record)
-                flags |= HAS_DIGEST[name]
+                spool.add(digest, record)
+                flags |= bit
         for pdq, quality in row.pdq:
-            self._pdq += pdq
-            self._pdq_rec.append(record)
-            self._pdq_quality.append(QUALITY_UNKNOWN if quality is None else quality)
+            self._hashes["pdq"].add(pdq, record, quality)
         for phash in row.phash:
-            self._phash += phash
-            self._phash_rec.append(record)
+            self._hashes["phash"].add(phash, record)
         if row.photodna is not None:
-            self._photodna += row.photodna
-            self._photodna_rec.append(record)
-        code = self.codes.number(row.category)
+            self._hashes["photodna"].add(row.photodna, record)
+        self._category.pending.append(self._code(row.category))
+        self._source.pending.append(source)
+        self._flags.pending.append(flags)
+        self._series_number.pending.append(self._series.number(row.series))
+        self._size.pending.append(SIZE_UNKNOWN if row.size is None else row.size)
+        self._media_id.append(row.media_id)
+        self._added(1)
+
+    def add_batch(self, batch: RowBatch, source: int) -> None:
+        """Add many entries at once; the same as adding their Rows one by one."""
+        self._refuse_too_many(batch.count)
+        for name, column in batch.hashes.items():
+            self._hashes[name].extend(column, self._records)
+        codes = np.array([self._code(text) for text in batch.category_texts], dtype=np.uint16)
+        series = np.array([self._series.number(text) for text in batch.series_texts], dtype=np.uint32)
+        self._category.pending.frombytes(codes[batch.category].tobytes())
+        self._series_number.pending.frombytes(series[batch.series].tobytes())
+        self._source.pending.frombytes(np.full(batch.count, source, dtype=np.uint16).tobytes())
+        self._flags.pending.frombytes(batch.flags.astype(np.uint16).tobytes())
+        self._size.pending.frombytes(batch.size.astype(np.int64).tobytes())
+        self._media_id.extend(batch.media_id, batch.media_id_ends)
+        self._added(batch.count)
+
+    def _refuse_too_many(self, more: int) -> None:
+        if self._records + more > _MAX_RECORDS:
+            raise HashSetError(f"more than {_MAX_RECORDS} entries: split the set. Nothing was imported.")
+
+    def _code(self, text: str) -> int:
+        code = self.codes.number(text)
         if code >= _MAX_CODES:
             raise HashSetError(f"more than {_MAX_CODES} different category codes. Nothing was imported.")
-        self._category.append(code)
-        self._source.append(source)
-        self._flags.append(flags)
-        self._series_number.append(self._series.number(row.series))
-        self._size.append(SIZE_UNKNOWN if row.size is None else row.size)
-        self._media_id.append(row.media_id)
+        return code
+
+    def _added(self, count: int) -> None:
+        self._records += count
+        self._in_memory += count
+        if self._in_memory >= _SPILL_RECORDS:
+            self._in_memory = 0
+            for one in self._spools:
+                one.spill()
 
     def finish(self) -> Columns:
-        """The columns by their file names inside the set."""
+        """What is to be written: the columns, by their file names inside the set."""
         series = TextColumn()
         for text in self._series.texts:
             series.append(text)
-        columns = record_columns(
-            category=np.array(self._category, dtype=np.uint16),
-            media_id=self._media_id,
-            size=np.array(self._size, dtype=np.int64),
-            flags=np.array(self._flags, dtype=np.uint16),
-            source=np.array(self._source, dtype=np.uint16),
-            series=np.array(self._series_number, dtype=np.uint32),
+        parts = record_parts(
+            category=self._category.blocks,
+            size=self._size.blocks,
+            flags=self._flags.blocks,
+            source=self._source.blocks,
+            series=self._series_number.blocks,
+            media_id=self._media_id.part("records/media_id"),
             series_texts=series,
         )
-        for name, (packed, records) in self._digests.items():
-            columns |= digest_columns(name, _packed(packed, DIGEST_BYTES[name]), _numbers(records))
-        columns |= pdq_columns(
-            _packed(self._pdq, 32), _numbers(self._pdq_rec), np.array(self._pdq_quality, dtype=np.uint8)
-        )
-        columns |= phash_columns(_packed(self._phash, 8), _numbers(self._phash_rec))
-        columns |= photodna_columns(_packed(self._photodna, PHOTODNA_BYTES), _numbers(self._photodna_rec))
-        return columns
+        counts = {"records": self._records} | {name: len(kind.records) for name, kind in self._hashes.items()}
+        parts += [hash_part(name, kind.blocks, counts[name]) for name, kind in self._hashes.items() if counts[name]]
+        return Columns(tuple(parts), counts)
+
+    def close(self) -> None:
+        """Give back the disk space in which rows waited."""
+        for spool in self._spools:
+            spool.close()
 
 
-def record_columns(
+Blocks = Callable[[], Iterable[Column]]
+
+
+def column_part(name: str, dtype: Any, blocks: Blocks) -> Part:
+    """Writes one column, block after block."""
+
+    def write(writer: ColumnWriter) -> None:
+        with writer.create(name, dtype) as file:
+            for block in blocks():
+                file.append(block)
+
+    return write
+
+
+def record_parts(
     *,
-    category: NDArray[np.uint16],
-    media_id: TextColumn,
-    size: NDArray[np.int64],
-    flags: NDArray[np.uint16],
-    source: NDArray[np.uint16],
-    series: NDArray[np.uint32],
+    category: Blocks,
+    size: Blocks,
+    flags: Blocks,
+    source: Blocks,
+    series: Blocks,
+    media_id: Part,
     series_texts: TextColumn,
-) -> Columns:
+) -> list[Part]:
     """The columns with one row a record, and the two text tables."""
-    return {
-        "records/category.npy": category,
-        "records/size.npy": size,
-        "records/flags.npy": flags,
-        "records/source.npy": source,
-        "records/series.npy": series,
-        **media_id.columns("records/media_id"),
-        **series_texts.columns("records/series_text"),
-    }
-
-
-def digest_columns(name: str, digests: Bytes, records: NDArray[np.uint32]) -> Columns:
-    """Sorted digests as words, and the record of each; nothing if there are none."""
-    if not len(digests):
-        return {}
-    words = big_endian_words(digests)
-    order = sorted_order(words)
-    return {f"{name}/rows.npy": words[order], f"{name}/rec.npy": records[order]}
-
-
-def pdq_columns(hashes: Bytes, records: NDArray[np.uint32], quality: NDArray[np.uint8]) -> Columns:
-    """PDQ as four arrays of words (the search reads two of them for most pairs); nothing if there are none."""
-    if not len(hashes):
-        return {}
-    words = np.ascontiguousarray(big_endian_words(hashes).T)
-    return {"pdq/words.npy": words, "pdq/rec.npy": records, "pdq/quality.npy": quality}
-
-
-def phash_columns(hashes: Bytes, records: NDArray[np.uint32]) -> Columns:
-    """pHash as one array of words; nothing if there are none."""
-    if not len(hashes):
-        return {}
-    return {"phash/values.npy": big_endian_words(hashes)[:, 0].copy(), "phash/rec.npy": records}
-
-
-def photodna_columns(hashes: Bytes, records: NDArray[np.uint32]) -> Columns:
-    """PhotoDNA bytes as they came; nothing if there are none."""
-    return {"photodna/vec.npy": hashes, "photodna/rec.npy": records} if len(hashes) else {}
-
-
-def count_columns(columns: Columns) -> dict[str, int]:
-    """How many records there are and how many hashes of each kind."""
-    kinds = {name: f"{name}/rec.npy" for name in (*DIGEST_BYTES, "pdq", "phash", "photodna")}
-    counts = {"records": len(columns["records/category.npy"])}
-    return counts | {name: len(columns[file]) if file in columns else 0 for name, file in kinds.items()}
-
-
-def _packed(packed: bytearray, length: int) -> Bytes:
-    return np.frombuffer(bytes(packed), dtype=np.uint8).reshape(-1, length)
-
-
-def _numbers(values: Iterable[int]) -> NDArray[np.uint32]:
-    return np.array(values, dtype=np.uint32)
+    return [
+        column_part("records/category.npy", np.uint16, category),
+        column_part("records/size.npy", np.int64, size),
+        column_part("records/flags.npy", np.uint16, flags),
+        column_part("records/source.npy", np.uint16, source),
+        column_part("records/series.npy", np.uint32, series),
+        media_id,
+        series_texts.part("records/series_text"),
+    ]

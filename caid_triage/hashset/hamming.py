@@ -1,49 +1,173 @@
-"""Which perceptual hashes lie within a number of bits of the queries: all of them, by blocked brute force.
+"""Which perceptual hashes lie within a number of bits of the queries: all of them.
 
-Two of PDQ's four words decide nearly every pair (of random pairs one in 5e8 has 31 bits or fewer in
-128), so the other two are only looked at for the few that pass. One word would let 45% through.
+Small sets by blocked brute force: two of PDQ's four words decide nearly every pair (of random pairs one in
+5e8 has 31 bits or fewer in 128), so the other two are only looked at for the few that pass. One word would
+let 45% through. Large sets by multi-index hashing (mih.py), which finds the same pairs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from caid_triage.errors import HashSetError
 from caid_triage.hashset.algorithms import Rows, Words
+from caid_triage.hashset.kernels import Kernel, compiled, have_compiled
+from caid_triage.hashset.mih import MihIndex, WordColumns, chunk_values, expected_work, masks, probes
 
 _QUERY_BLOCK = 8
 _ENTRY_BLOCK = 16_384  # 8 x 16384 words are 1 MiB: stays in the cache of one core
+_PROBES = 1 << 21  # looked up at once
+_CANDIDATES = 1 << 18  # compared at once
+_JOIN_QUERIES = 2_048  # from so many on, sorting what they look up costs less than it saves
+
+# Rough nanoseconds on one core, to choose between ways that find the same: a compared pair of brute force, a
+# table slot and a compared candidate of multi-index hashing.
+_PAIR_NS, _SLOT_NS, _CANDIDATE_NS = 3.0, 25.0, 60.0
+_COMPILE_NS = 2e9  # what loading the compiled path costs once in a process
 
 Distances = NDArray[np.uint16]
+Pairs = tuple[Rows, Rows, Distances]
 
 
-def near_entries(words: Words, queries: Words, radius: int) -> tuple[Rows, Rows, Distances]:
+def near_hashes(words: WordColumns, index: MihIndex | None, queries: Words, radius: int) -> Pairs:
+    """As :func:`near_entries`, by whatever way is fastest. ``index`` is of the same ``words``, or None."""
+    if index is None:
+        return near_entries(words, queries, radius)
+    slots, candidates = expected_work(index.bits, radius, index.entries)
+    indexed = slots * _SLOT_NS + candidates * _CANDIDATE_NS
+    if indexed >= index.entries * _PAIR_NS:
+        return near_entries(words, queries, radius)
+    worth_it = have_compiled() and indexed * len(queries) > _COMPILE_NS
+    kernels = compiled() if worth_it else None
+    return near_indexed(words, index, queries, radius, kernels[len(words)] if kernels else None)
+
+
+def near_entries(words: WordColumns, queries: Words, radius: int) -> Pairs:
     """All (query row, entry row, distance in bits) with distance <= radius, sorted by query then entry.
 
-    ``words`` uint64[w, n] (structure of arrays), ``queries`` uint64[m, w].
+    ``words`` w columns uint64[n] (structure of arrays), ``queries`` uint64[m, w].
     """
-    parts: list[tuple[Rows, Rows, Distances]] = []
-    words = np.asarray(words)
+    parts: list[Pairs] = []
+    columns = [np.asarray(word) for word in words]
     for query in range(0, len(queries), _QUERY_BLOCK):
         block = [
-            _near_block(words[:, entry : entry + _ENTRY_BLOCK], queries[query : query + _QUERY_BLOCK], radius, entry)
-            for entry in range(0, words.shape[1], _ENTRY_BLOCK)
+            _near_block([w[e : e + _ENTRY_BLOCK] for w in columns], queries[query : query + _QUERY_BLOCK], radius, e)
+            for e in range(0, len(columns[0]), _ENTRY_BLOCK)
         ]
-        q = np.concatenate([np.zeros(0, dtype=np.int64), *(part[0] for part in block)])
-        e = np.concatenate([np.zeros(0, dtype=np.int64), *(part[1] for part in block)])
-        d = np.concatenate([np.zeros(0, dtype=np.uint16), *(part[2] for part in block)])
+        q, e, d = _joined(block)
         order = np.argsort(q, kind="stable")  # entries already ascend within a query
         parts.append((q[order] + query, e[order], d[order]))
-    return (
-        np.concatenate([np.zeros(0, dtype=np.int64), *(part[0] for part in parts)]),
-        np.concatenate([np.zeros(0, dtype=np.int64), *(part[1] for part in parts)]),
-        np.concatenate([np.zeros(0, dtype=np.uint16), *(part[2] for part in parts)]),
-    )
+    return _joined(parts)
 
 
-def _near_block(words: Words, queries: Words, radius: int, offset: int) -> tuple[Rows, Rows, Distances]:
+def near_indexed(words: WordColumns, index: MihIndex, queries: Words, radius: int, kernel: Kernel | None) -> Pairs:
+    """The pairs of :func:`near_entries` by multi-index hashing, compiled if a kernel is given."""
+    parts: list[Pairs] = []
+    query_columns = [np.ascontiguousarray(queries[:, word]) for word in range(queries.shape[1])]
+    queries = np.ascontiguousarray(queries)
+    for probe in probes(index.bits, radius):
+        start, ids, values = index.tables(probe.number)
+        wanted = chunk_values(query_columns, probe.offset, probe.bits)
+        for keys, owners in _probe_blocks(wanted, masks(probe.bits, probe.flips)):
+            if kernel is not None:
+                columns = tuple(words) if len(words) > 1 else values
+                parts.append(_by_kernel(kernel, (keys, owners, start, ids, columns, queries, radius)))
+            else:
+                parts += _looked_up(words, values, (start, ids), (keys, owners), query_columns, radius)
+    q, e, d = _joined(parts)
+    # A pair that is near in several chunks was found several times.
+    _, first = np.unique(q * index.entries + e, return_index=True)
+    return q[first], e[first], d[first]
+
+
+def _by_kernel(kernel: Kernel, arguments: tuple[Any, ...]) -> Pairs:
+    """What a kernel finds; called again with more room where it finds more than expected."""
+    room = 4096
+    while True:
+        q, e, d = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.uint16)
+        found = int(kernel(*arguments, q, e, d))
+        if found < 0:
+            raise HashSetError("an index of the hash set is damaged. Run hashset verify; build the set again.")
+        if found <= room:
+            return q[:found].copy(), e[:found].copy(), d[:found].copy()
+        room = found
+
+
+def _probe_blocks(wanted: Rows, flips: NDArray[np.int64]) -> Iterator[tuple[Rows, Rows]]:
+    """(slot, query) of everything to look up for the queries' values of one chunk."""
+    step = max(_PROBES // len(flips), 1)
+    for begin in range(0, len(wanted), step):
+        block = wanted[begin : begin + step]
+        if len(block) < _JOIN_QUERIES:
+            yield (block[:, None] ^ flips).ravel(), np.repeat(np.arange(begin, begin + len(block)), len(flips))
+        else:
+            # Bucket join: what several queries look up is fetched once and stays in the cache.
+            packed = ((block[:, None] ^ flips) << 32) | np.arange(begin, begin + len(block), dtype=np.int64)[:, None]
+            packed = packed.ravel()
+            packed.sort()
+            yield packed >> 32, packed & 0xFFFF_FFFF
+
+
+def _looked_up(
+    words: WordColumns,
+    values: NDArray[np.uint64],
+    tables: tuple[NDArray[np.uint32], NDArray[np.uint32]],
+    wanted: tuple[Rows, Rows],
+    queries: WordColumns,
+    radius: int,
+) -> Iterator[Pairs]:
+    """The pairs behind some slots of one chunk's table, a bounded number of candidates at a time."""
+    (start, ids), (keys, owners) = tables, wanted
+    low = start.take(keys).astype(np.int64)
+    counts = start.take(keys + 1) - low
+    used = np.flatnonzero(counts)
+    low, counts, owners = low[used], counts[used], owners[used]
+    ends = np.cumsum(counts)
+    base = low - (ends - counts)  # place in ids = base + number of the candidate
+    total = int(ends[-1]) if len(ends) else 0
+    for begin in range(0, total, _CANDIDATES):
+        stop = min(begin + _CANDIDATES, total)
+        first, last = np.searchsorted(ends, [begin, stop - 1], side="right").tolist()
+        part = slice(first, last + 1)
+        inside = np.minimum(ends[part], stop) - np.maximum(ends[part] - counts[part], begin)
+        place = np.repeat(base[part], inside)
+        place += np.arange(begin, stop, dtype=np.int64)
+        query = np.repeat(owners[part], inside)
+        yield _compared(words, values, ids, place, query, queries, radius)
+
+
+def _compared(
+    words: WordColumns,
+    values: NDArray[np.uint64],
+    ids: NDArray[np.uint32],
+    place: Rows,
+    query: Rows,
+    queries: WordColumns,
+    radius: int,
+) -> Pairs:
+    """The candidates at these places of ``ids`` that are within the radius of these queries."""
+    if len(words) == 1:
+        bits = np.bitwise_count(values.take(place) ^ queries[0].take(query))
+        near = np.flatnonzero(bits <= radius)
+        return query[near], ids.take(place[near]).astype(np.int64), bits[near].astype(np.uint16)
+    entry = ids.take(place)
+    head = np.bitwise_count(words[0].take(entry) ^ queries[0].take(query))
+    head += np.bitwise_count(words[1].take(entry) ^ queries[1].take(query))  # at most 128: fits uint8
+    near = np.flatnonzero(head <= min(radius, 255))
+    query, entry, distance = query[near], entry[near], head[near].astype(np.uint16)
+    for word in range(2, len(words)):
+        distance += np.bitwise_count(words[word].take(entry) ^ queries[word].take(query))
+    keep = distance <= radius
+    return query[keep], entry[keep].astype(np.int64), distance[keep]
+
+
+def _near_block(words: WordColumns, queries: Words, radius: int, offset: int) -> Pairs:
     """The pairs of one block of queries with one block of entries; ``offset`` is the first entry's row."""
-    width, count = words.shape
+    width, count = len(words), len(words[0])
     head = np.bitwise_count(queries[:, 0, None] ^ words[0][None, :])
     if width > 1:
         head += np.bitwise_count(queries[:, 1, None] ^ words[1][None, :])  # at most 128: fits uint8
@@ -55,6 +179,14 @@ def _near_block(words: Words, queries: Words, radius: int, offset: int) -> tuple
         distance += np.bitwise_count(queries[q, word] ^ words[word][e])
     keep = distance <= radius
     return q[keep], e[keep] + offset, distance[keep]
+
+
+def _joined(parts: list[Any]) -> Pairs:
+    return (
+        np.concatenate([np.zeros(0, dtype=np.int64), *(part[0] for part in parts)]),
+        np.concatenate([np.zeros(0, dtype=np.int64), *(part[1] for part in parts)]),
+        np.concatenate([np.zeros(0, dtype=np.uint16), *(part[2] for part in parts)]),
+    )
 
 
 def nearest_per_record(

@@ -1,18 +1,38 @@
 """Which rows of a sorted table of digests equal the queries: every one of them, however many tie.
 
-The table is bisected word by word. After the first word the rows of one query are a range in which
-the second word is sorted, and so on: a set in which a million entries share their first 64 bits
-(by accident, truncation or malice) costs the same few steps as any other.
+Most queries are answered by the prefix table and the fingerprints (see prefix.py): thousands at a time,
+those that are decided leave the batch. Where many entries begin alike (by accident, truncation or malice)
+the rows are bisected word by word instead, which costs the same few steps whatever the data.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.hashset.algorithms import Rows, Words
+from caid_triage.hashset.prefix import Fingerprints, PrefixTable, fingerprints
+
+# The working arrays of so many queries stay in the cache of one core.
+_CHUNK = 8_192
+# With about one entry a slot, more than this many begin alike in crafted or truncated sets only.
+_SCAN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class DigestIndex:
+    """Digests of one kind, sorted: ``rows`` uint64[n, w], ``records`` uint32[n] (ascending among equal digests).
+
+    ``table`` uint32[2**bits + 1] and ``fp32`` uint32[n] are prefix.py's.
+    """
+
+    rows: Words
+    records: NDArray[np.uint32]
+    table: NDArray[np.uint32]
+    fp32: Fingerprints
 
 
 def sorted_order(words: Words) -> Rows:
@@ -20,34 +40,92 @@ def sorted_order(words: Words) -> Rows:
     return np.lexsort(words.T[::-1]).astype(np.int64)
 
 
-def exact_pairs(table: Words, records: NDArray[np.uint32], queries: Words) -> tuple[Rows, Rows]:
-    """All (query row, record row) with equal digests, sorted by both.
+def digest_index(words: Words) -> DigestIndex:
+    """The index of digests uint64[n, w] in memory; digest i is of record i."""
+    order = sorted_order(words)
+    rows, table = words[order], PrefixTable(len(words))
+    slots = np.concatenate([*table.add(rows), *table.finish()])
+    return DigestIndex(rows, order.astype(np.uint32), slots, fingerprints(rows[:, 0]))
 
-    ``table`` uint64[n, w] sorted, ``records`` uint32[n] the record of each row (ascending among equal
-    digests), ``queries`` uint64[m, w]. O(m * w * log n) whatever the data, plus the pairs themselves.
+
+def exact_pairs(index: DigestIndex, queries: Words) -> tuple[Rows, Rows]:
+    """All (query row, record row) with equal digests, sorted by both. ``queries`` uint64[m, w]."""
+    parts = [_exact_chunk(index, queries[start : start + _CHUNK]) for start in range(0, len(queries), _CHUNK)]
+    starts = range(0, len(queries), _CHUNK)
+    query_rows = [part[0] + start for part, start in zip(parts, starts, strict=True)]
+    empty = np.zeros(0, dtype=np.int64)
+    return np.concatenate([empty, *query_rows]), np.concatenate([empty, *(part[1] for part in parts)])
+
+
+def _exact_chunk(index: DigestIndex, queries: Words) -> tuple[Rows, Rows]:
+    """The pairs of one chunk of queries."""
+    first_words = np.ascontiguousarray(queries[:, 0])
+    slots = len(index.table) - 1
+    slot = (first_words >> np.uint64(65 - slots.bit_length())).view(np.int64)
+    # Clipped, so that a damaged table can only miss: what a set holds is verify's to say.
+    low = index.table.take(slot, mode="clip")
+    slot += 1
+    after = np.minimum(index.table.take(slot, mode="clip"), np.uint32(len(index.rows)))
+    at, crowded = _candidates(index, first_words, low, after)
+    query, row = at
+    wanted = queries[query]
+    equal = (index.rows[row] == wanted).all(axis=1)
+    query, row = query[equal], row[equal]
+    if crowded.size:
+        more_query, more_row = _crowded(index.rows, queries[crowded], low[crowded], after[crowded])
+        query, row = np.concatenate([query, crowded[more_query]]), np.concatenate([row, more_row])
+    order = np.lexsort((row, query))
+    return query[order], index.records[row[order]].astype(np.int64)
+
+
+def _candidates(
+    index: DigestIndex, first_words: NDArray[np.uint64], low: NDArray[np.uint32], after: NDArray[np.uint32]
+) -> tuple[tuple[Rows, Rows], Rows]:
+    """(query, row) pairs whose fingerprints agree, and the queries whose slot is too crowded to be scanned."""
+    # A slot of a damaged table may end before it begins: then after - low wraps round and is "crowded".
+    crowded = np.flatnonzero(after - low > _SCAN)
+    alive = np.flatnonzero(after > low)
+    if crowded.size:
+        alive = alive[~np.isin(alive, crowded, assume_unique=True)]
+    row, last = low[alive].astype(np.int64), after[alive].astype(np.int64)
+    wanted = fingerprints(first_words[alive])
+    queries, rows = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    while alive.size:
+        hit = np.flatnonzero(index.fp32.take(row, mode="clip") == wanted)
+        if hit.size:
+            queries.append(alive[hit])
+            rows.append(row[hit])
+        row += 1
+        left = np.flatnonzero(row < last)
+        alive, row, last, wanted = alive[left], row[left], last[left], wanted[left]
+    return (np.concatenate(queries), np.concatenate(rows)), crowded
+
+
+def _crowded(table: Words, queries: Words, low: NDArray[np.uint32], after: NDArray[np.uint32]) -> tuple[Rows, Rows]:
+    """(query, row) of all equal digests inside each query's own range of rows."""
+    first, last = row_ranges(table, queries, low.astype(np.int64), after.astype(np.int64))
+    counts = last - first
+    query = np.repeat(np.arange(len(queries), dtype=np.int64), counts)
+    within = np.arange(len(query), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+    return query, np.repeat(first, counts) + within
+
+
+def row_ranges(table: Words, queries: Words, low: Rows, after: Rows) -> tuple[Rows, Rows]:
+    """For each query the half-open range of rows between ``low`` and ``after`` that equal it.
+
+    Where none does the range is empty and stands where the query would. After the first word the rows
+    of one query are a range in which the second word is sorted, and so on.
     """
-    first, after = _ranges(table, queries)
-    counts = after - first
-    query_rows = np.repeat(np.arange(len(queries), dtype=np.int64), counts)
-    starts = np.cumsum(counts) - counts
-    within = np.arange(len(query_rows), dtype=np.int64) - np.repeat(starts, counts)
-    return query_rows, records[np.repeat(first, counts) + within].astype(np.int64)
-
-
-def _ranges(table: Words, queries: Words) -> tuple[Rows, Rows]:
-    """For each query the half-open range of table rows that equal it (empty where none does)."""
-    table = np.asarray(table)
-    first = np.zeros(len(queries), dtype=np.int64)
-    after = np.full(len(queries), len(table), dtype=np.int64)
+    first, last = low.copy(), np.maximum(after, low)
     for word in range(table.shape[1]):
-        alive = np.flatnonzero(first < after)
+        alive = np.flatnonzero(first < last)
         if not alive.size:
             break
         column, wanted = table[:, word], queries[alive, word]
-        low, high = first[alive], after[alive]
-        first[alive] = _bisect(column, wanted, low, high, after_equal=False)
-        after[alive] = _bisect(column, wanted, first[alive], high, after_equal=True)
-    return first, after
+        start, stop = first[alive], last[alive]
+        first[alive] = _bisect(column, wanted, start, stop, after_equal=False)
+        last[alive] = _bisect(column, wanted, first[alive], stop, after_equal=True)
+    return first, last
 
 
 def _bisect(column: NDArray[Any], wanted: Words, low: Rows, high: Rows, *, after_equal: bool) -> Rows:

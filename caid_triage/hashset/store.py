@@ -15,13 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.errors import HashSetError, VerificationError
-from caid_triage.hashset.algorithms import DIGEST_BYTES, PERCEPTUAL_BYTES, Bytes, Rows, big_endian_words, checked_rows
+from caid_triage.hashset.algorithms import (
+    DIGEST_BYTES,
+    PERCEPTUAL_BYTES,
+    PHOTODNA_BYTES,
+    Bytes,
+    Rows,
+    Words,
+    big_endian_words,
+    checked_rows,
+)
+from caid_triage.hashset.column_files import file_sha256
 from caid_triage.hashset.columns import SIZE_UNKNOWN, Column
-from caid_triage.hashset.hamming import Distances, near_entries, nearest_per_record
+from caid_triage.hashset.hamming import Distances, near_hashes, nearest_per_record
+from caid_triage.hashset.mih import MihIndex, chunk_bits
+from caid_triage.hashset.photodna import MOST, SquaredDistances, near_vectors
 from caid_triage.hashset.rows import RecordFlag, printable
 from caid_triage.hashset.schemes import CategoryScheme, scheme_from_dict
-from caid_triage.hashset.search import exact_pairs
-from caid_triage.hashset.write import FORMAT_VERSION, MAGIC, MANIFEST, file_sha256, generation_of, seal_of
+from caid_triage.hashset.search import DigestIndex, exact_pairs
+from caid_triage.hashset.write import FORMAT_VERSION, MAGIC, MANIFEST, generation_of, seal_of
 from caid_triage.model import Category, Role
 
 _REBUILD = "Build the set again from its source files."
@@ -71,7 +83,9 @@ class HashSet:
         words = big_endian_words(checked_rows(digests, length, algorithm))
         if not self.counts[algorithm]:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-        query_rows, rows = exact_pairs(self._columns[f"{algorithm}/rows.npy"], self._records_of(algorithm), words)
+        names = ("rows", "rec", "table", "fp32")
+        index = DigestIndex(*(np.asarray(self._columns[f"{algorithm}/{name}.npy"]) for name in names))
+        query_rows, rows = exact_pairs(index, words)
         return query_rows, self._inside(rows, algorithm)
 
     def near(self, algorithm: str, hashes: Bytes, radius: int) -> tuple[Rows, Rows, Distances]:
@@ -80,28 +94,54 @@ class HashSet:
         ``algorithm`` pdq or phash; ``hashes`` uint8[n, 32 | 8]. A record with several hashes answers
         once, with the nearest. No guard is applied: flat and low-quality hashes are the matcher's concern.
         """
-        query_rows, entries, distances = self.near_entries(algorithm, hashes, radius)
+        query_rows, unique, distances = self.near_unique(algorithm, hashes, radius)
+        entries, source = self.entries_of(algorithm, unique)
         rows = self.entry_records(algorithm, entries)
-        query_rows, rows, distances, _ = nearest_per_record(query_rows, rows, distances)
+        query_rows, rows, distances, _ = nearest_per_record(query_rows[source], rows, distances[source])
         return query_rows, rows, distances
 
-    def near_entries(self, algorithm: str, hashes: Bytes, radius: int) -> tuple[Rows, Rows, Distances]:
-        """As :meth:`near`, but the second array counts the set's hashes of this kind, not its records."""
+    def near_photodna(self, vectors: Bytes, threshold: int) -> tuple[Rows, Rows, SquaredDistances]:
+        """All records whose PhotoDNA vector is within ``threshold`` (squared L2) of these: query rows, record rows,
+        squared distances (uint32), sorted by both.
+
+        ``vectors`` uint8[n, 144], as a licensed plug-in computes them. A set without such vectors has no pairs.
+        """
+        if not 0 <= threshold <= MOST:
+            raise ValueError(f"threshold must be 0 to {MOST} (squared L2), not {threshold}")
+        queries = checked_rows(vectors, PHOTODNA_BYTES, "photodna")
+        if not self.counts["photodna"]:
+            nothing = np.zeros(0, dtype=np.int64)
+            return nothing, nothing, np.zeros(0, dtype=np.uint32)
+        stored, lengths = self._columns["photodna/vec.npy"], self._columns["photodna/norm.npy"]
+        query_rows, entries, distances = near_vectors(stored, lengths, queries, threshold)
+        return query_rows, self.entry_records("photodna", entries), distances
+
+    def near_unique(self, algorithm: str, hashes: Bytes, radius: int) -> tuple[Rows, Rows, Distances]:
+        """As :meth:`near`, but the second array counts the set's different hashes of this kind, not its records."""
         length = PERCEPTUAL_BYTES.get(algorithm)
         if length is None:
             raise ValueError(f"near knows {', '.join(PERCEPTUAL_BYTES)}, not {algorithm!r}")
         if not 0 <= radius <= 8 * length:
             raise ValueError(f"radius must be 0 to {8 * length} bits for {algorithm}, not {radius}")
         queries = big_endian_words(checked_rows(hashes, length, algorithm))
-        return near_entries(self.perceptual_words(algorithm), queries, radius)
+        return near_hashes(self._perceptual(algorithm), self._mih(algorithm), queries, radius)
 
-    def perceptual_words(self, algorithm: str) -> NDArray[np.uint64]:
-        """The set's perceptual hashes as uint64[words, n]: 4 words of PDQ, 1 of pHash."""
+    def unique_words(self, algorithm: str, unique: Rows) -> Words:
+        """These different perceptual hashes of the set as uint64[words, n]: 4 words of PDQ, 1 of pHash."""
+        return np.stack([word[unique] for word in self._perceptual(algorithm)])
+
+    def entries_of(self, algorithm: str, unique: Rows) -> tuple[Rows, Rows]:
+        """The set's hashes, one a record, behind different hashes; and which of ``unique`` each is from."""
         if not self.counts[algorithm]:
-            return np.zeros((PERCEPTUAL_BYTES[algorithm] // 8, 0), dtype=np.uint64)
-        if algorithm == "pdq":
-            return np.asarray(self._columns["pdq/words.npy"])
-        return np.asarray(self._columns["phash/values.npy"])[None, :]
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        start = np.asarray(self._columns[f"{algorithm}/start.npy"])
+        first = start[unique].astype(np.int64)
+        counts = start[unique + 1].astype(np.int64) - first
+        if counts.size and int(counts.min()) < 1:
+            raise HashSetError(f"{self._where(f'{algorithm}/start.npy')} is damaged. Run hashset verify. {_REBUILD}")
+        source = np.repeat(np.arange(len(unique), dtype=np.int64), counts)
+        within = np.arange(len(source), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+        return first[source] + within, source
 
     def pdq_quality(self) -> NDArray[np.uint8]:
         """The quality of each PDQ hash of the set, 0..100; 255 where the source did not state one."""
@@ -111,7 +151,10 @@ class HashSet:
         """The record row of each perceptual hash of the set."""
         if not self.counts[algorithm]:
             return np.zeros(0, dtype=np.int64)
-        return self._inside(self._records_of(algorithm)[entries].astype(np.int64), algorithm)
+        records = self._records_of(algorithm)
+        if entries.size and int(entries.max()) >= len(records):
+            raise HashSetError(f"{self._where(f'{algorithm}/start.npy')} is damaged. Run hashset verify. {_REBUILD}")
+        return self._inside(records[entries].astype(np.int64), algorithm)
 
     def categories(self, rows: Rows) -> list[Category]:
         """The category of each of these records, as far as a report may print it."""
@@ -135,6 +178,23 @@ class HashSet:
                 raise VerificationError(f"{self._where(name)} is not what was built (sha256 differs). {_REBUILD}")
         if generation_of(self.manifest) != self.generation:
             raise VerificationError(f"{self._where(MANIFEST)} names another generation than its files. {_REBUILD}")
+
+    def _perceptual(self, algorithm: str) -> tuple[NDArray[np.uint64], ...]:
+        """The different perceptual hashes of one kind, sorted, one array a word."""
+        count = PERCEPTUAL_BYTES[algorithm] // 8
+        if not self.counts[algorithm]:
+            return (np.zeros(0, dtype=np.uint64),) * count
+        return tuple(np.asarray(self._columns[f"{algorithm}/word{number}.npy"]) for number in range(count))
+
+    def _mih(self, algorithm: str) -> MihIndex | None:
+        """The multi-index hashing tables of one kind; a small set has none."""
+        start = self._columns.get(f"{algorithm}/mih_start.npy")
+        if start is None:
+            return None
+        ids = np.asarray(self._columns[f"{algorithm}/mih_ids.npy"])
+        bits = chunk_bits(algorithm, len(ids) // len(self._columns[f"{algorithm}/word0.npy"]))
+        values = self._columns.get(f"{algorithm}/mih_values.npy")
+        return MihIndex(bits, np.asarray(start), ids, None if values is None else np.asarray(values))
 
     def _records_of(self, algorithm: str) -> NDArray[np.uint32]:
         return np.asarray(self._columns[f"{algorithm}/rec.npy"])

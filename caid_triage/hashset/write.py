@@ -19,21 +19,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from caid_triage.errors import HashSetError
-from caid_triage.hashset.columns import Column
+from caid_triage.hashset.column_files import ColumnWriter, create_private, sync
+from caid_triage.hashset.columns import Columns
 from caid_triage.hashset.rows import printable
 from caid_triage.version import __version__
 
 MAGIC = "caid-triage hash set"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 DATA_PREFIX = "data-"
 TEMPORARY = ".tmp-"
 
 
-def write_hashset(out: Path, columns: Mapping[str, Column], facts: Mapping[str, Any]) -> dict[str, Any]:
+def write_hashset(out: Path, columns: Columns, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Write the columns and their manifest to ``out`` and return the manifest.
 
     ``facts`` are the manifest's fields about the content (name, role, scheme, sources ...). HashSetError if
@@ -97,27 +96,23 @@ def seal_of(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(_canonical({key: value for key, value in manifest.items() if key != "seal"})).hexdigest()
 
 
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _canonical(data: Mapping[str, Any]) -> bytes:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
 
 
-def _write_all(temporary: Path, out: Path, columns: Mapping[str, Column], facts: Mapping[str, Any]) -> dict[str, Any]:
+def _write_all(temporary: Path, out: Path, columns: Columns, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Write columns and manifest into the temporary folder, everything on disk before it returns."""
     folder = temporary / "data"
     folder.mkdir(mode=0o700)
-    described = {name: _write_column(folder / name, columns[name]) for name in sorted(columns)}
+    writer = ColumnWriter(folder)
+    for part in columns.parts:
+        part(writer)
     manifest: dict[str, Any] = {
         "magic": MAGIC,
         "format_version": FORMAT_VERSION,
         "byte_order": "little",
         **facts,
-        "columns": described,
+        "columns": dict(sorted(writer.described.items())),
         "tool_version": __version__,
         "built": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
@@ -127,26 +122,11 @@ def _write_all(temporary: Path, out: Path, columns: Mapping[str, Column], facts:
     for inner in (*(item for item in folder.iterdir() if item.is_dir()), folder):
         _sync_folder(inner)
     folder.rename(temporary / manifest["folder"])
-    with _create(temporary / MANIFEST) as file:
+    with create_private(temporary / MANIFEST) as file:
         file.write(json.dumps(manifest, indent=1, ensure_ascii=True).encode("ascii") + b"\n")
-        _sync(file)
+        sync(file)
     _sync_folder(temporary)
     return manifest
-
-
-def _write_column(path: Path, column: Column) -> dict[str, Any]:
-    """Write one .npy file, little-endian, and describe it as the manifest does."""
-    array = np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<"))
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    with _create(path) as file:
-        np.save(file, array, allow_pickle=False)
-        _sync(file)
-    return {
-        "dtype": array.dtype.str,
-        "shape": list(array.shape),
-        "bytes": path.stat().st_size,
-        "sha256": file_sha256(path),
-    }
 
 
 def _publish(temporary: Path, out: Path, folder: str) -> None:
@@ -174,17 +154,6 @@ def _free_name(out: Path, name: str) -> str:
         number += 1
         free = f"{name}.{number}"
     return free
-
-
-def _create(path: Path) -> Any:
-    """A new file that only its owner can read (where the system has such a thing)."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    return os.fdopen(os.open(path, flags, 0o600), "wb")
-
-
-def _sync(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _sync_folder(path: Path) -> None:

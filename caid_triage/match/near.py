@@ -62,14 +62,16 @@ def near_pairs(
     hashset: HashSet, algorithm: str, column: PerceptualColumn, radius: int, min_quality: int = 0
 ) -> NearPairs:
     """All pairs within ``radius`` bits whose entry is usable too: its quality, where known, and not flat."""
-    queries, entries, distances = hashset.near_entries(algorithm, column.hashes, radius)
-    keep = ~flat(hashset.perceptual_words(algorithm)[:, entries], algorithm)
+    queries, unique, distances = hashset.near_unique(algorithm, column.hashes, radius)
+    showing = ~flat(hashset.unique_words(algorithm, unique), algorithm)
+    queries, unique, distances = queries[showing], unique[showing], distances[showing]
+    entries, source = hashset.entries_of(algorithm, unique)
     if algorithm == "pdq" and entries.size:
         quality = hashset.pdq_quality()[entries]
-        keep &= (quality == QUALITY_UNKNOWN) | (quality >= min_quality)
-    positions = column.positions[queries[keep]]
-    rows = hashset.entry_records(algorithm, entries[keep])
-    positions, rows, distances, _ = nearest_per_record(positions, rows, distances[keep])
+        keep = (quality == QUALITY_UNKNOWN) | (quality >= min_quality)
+        entries, source = entries[keep], source[keep]
+    rows = hashset.entry_records(algorithm, entries)
+    positions, rows, distances, _ = nearest_per_record(column.positions[queries[source]], rows, distances[source])
     return NearPairs(positions, rows, distances)
 
 

@@ -12,13 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caid_triage.hashset.algorithms import DIGEST_BYTES, PERCEPTUAL_BYTES, big_endian_words, bytes_of_words
-from caid_triage.hashset.build import build_hashset_from_arrays
+from caid_triage.hashset.build import build_hashset_from_arrays, facts_of, save
 from caid_triage.hashset.columns import RecordColumns
-from caid_triage.hashset.hamming import near_entries, nearest_per_record
+from caid_triage.hashset.hamming import near_entries
 from caid_triage.hashset.rows import Row
-from caid_triage.hashset.search import exact_pairs, sorted_order
+from caid_triage.hashset.schemes import load_scheme
+from caid_triage.hashset.search import digest_index, exact_pairs, sorted_order
 from caid_triage.hashset.store import open_hashset
 from caid_triage.match import naive
+from caid_triage.model import Role
 
 Array = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -61,9 +63,8 @@ def test_exact_is_the_oracle(algorithm: str, data: st.DataObject) -> None:
     wanted = data.draw(
         st.lists(st.one_of(digests(length), st.sampled_from(entries or [b"\x00" * length])), max_size=20)
     )
-    words = big_endian_words(stacked(entries, length))
-    order = sorted_order(words)
-    q, r = exact_pairs(words[order], order.astype(np.uint32), big_endian_words(stacked(wanted, length)))
+    index = digest_index(big_endian_words(stacked(entries, length)))
+    q, r = exact_pairs(index, big_endian_words(stacked(wanted, length)))
     assert list(zip(q.tolist(), r.tolist(), strict=True)) == naive.exact(entries, wanted)
 
 
@@ -123,7 +124,7 @@ def _width(name: str) -> int:
     return {**DIGEST_BYTES, **PERCEPTUAL_BYTES}[name]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(similar(32), max_size=3), min_size=1, max_size=12), similar(32), st.integers(0, 256))
 def test_a_record_with_several_hashes_answers_once_with_its_nearest(
     hashes: list[list[bytes]], wanted: bytes, radius: int
@@ -131,12 +132,14 @@ def test_a_record_with_several_hashes_answers_once_with_its_nearest(
     columns = RecordColumns()
     for values in hashes:
         columns.add(Row(pdq=tuple((value, None) for value in values)), 0)
-    built = columns.finish()
-    words = built.get("pdq/words.npy", np.zeros((4, 0), dtype=np.uint64))
-    records = built.get("pdq/rec.npy", np.zeros(0, dtype=np.uint32))
-    q, e, d = near_entries(words, big_endian_words(stacked([wanted], 32)), radius)
-    q, r, d, _ = nearest_per_record(q, records[e].astype(np.int64), d)
-    assert list(zip(q.tolist(), r.tolist(), d.tolist(), strict=True)) == naive.near(hashes, [wanted], radius)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "x.chs"
+        facts = facts_of(out, None, Role.NOTABLE, load_scheme("none"), "a test", columns.codes.texts, [])
+        save(out, columns.finish(), facts, load_scheme("none"))
+        hashset = open_hashset(out)
+        q, r, d = hashset.near("pdq", stacked([wanted], 32), radius)
+        assert list(zip(q.tolist(), r.tolist(), d.tolist(), strict=True)) == naive.near(hashes, [wanted], radius)
+        del hashset
 
 
 @given(st.integers(1, 40), st.data())
@@ -181,7 +184,6 @@ def test_a_million_equal_prefixes_are_right_and_fast() -> None:
     entries = np.zeros((count, 16), dtype=np.uint8)
     entries[:, 8:] = np.random.default_rng(6).permutation(count).astype(">u8").view(np.uint8).reshape(count, 8)
     words = big_endian_words(entries)
-    order = sorted_order(words)
     queries = np.concatenate([words[:5000], words[:5000] + np.array([0, count], dtype=np.uint64)])
-    q, r = exact_pairs(words[order], order.astype(np.uint32), queries)
+    q, r = exact_pairs(digest_index(words), queries)
     assert q.tolist() == r.tolist() == list(range(5000))

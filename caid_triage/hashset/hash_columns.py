@@ -1,0 +1,113 @@
+"""How the hashes of one kind become columns: sorted, equal perceptual hashes once, with what finds them fast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caid_triage.hashset.algorithms import DIGEST_BYTES, PERCEPTUAL_BYTES, Bytes, Words, big_endian_words
+from caid_triage.hashset.column_files import ColumnWriter
+from caid_triage.hashset.external_sort import sorted_blocks
+from caid_triage.hashset.mih import write_index
+from caid_triage.hashset.photodna import squared_lengths
+from caid_triage.hashset.prefix import PrefixTable, fingerprints
+
+QUALITY_UNKNOWN = 255
+
+
+@dataclass(frozen=True, slots=True)
+class HashBlock:
+    """Some hashes uint8[n, length], the record of each, and its quality (255: not stated)."""
+
+    hashes: Bytes
+    records: NDArray[np.uint32]
+    quality: NDArray[np.uint8]
+
+
+HashBlocks = Callable[[], Iterable[HashBlock]]
+
+
+def hash_part(kind: str, blocks: HashBlocks, count: int) -> Callable[[ColumnWriter], None]:
+    """Writes the columns of ``count`` hashes of one kind."""
+
+    def write(writer: ColumnWriter) -> None:
+        if kind in DIGEST_BYTES:
+            _write_digests(writer, kind, blocks, count)
+        elif kind in PERCEPTUAL_BYTES:
+            _write_perceptual(writer, kind, blocks)
+        else:
+            _write_vectors(writer, kind, blocks)
+
+    return write
+
+
+def _sorted(writer: ColumnWriter, blocks: HashBlocks, width: int) -> Iterator[Words]:
+    """The hashes as words, sorted, with a last word that holds the record and, in its last 8 bits, the quality."""
+
+    def rows() -> Iterator[Words]:
+        for block in blocks():
+            table = np.empty((len(block.hashes), width + 1), dtype=np.uint64)
+            table[:, :width] = big_endian_words(block.hashes)
+            table[:, width] = (block.records.astype(np.uint64) << np.uint64(8)) | block.quality
+            yield table
+
+    return sorted_blocks(rows(), width + 1, writer.scratch)
+
+
+def _write_digests(writer: ColumnWriter, kind: str, blocks: HashBlocks, count: int) -> None:
+    width = -(-DIGEST_BYTES[kind] // 8)
+    with ExitStack() as stack:
+        rows = stack.enter_context(writer.create(f"{kind}/rows.npy", np.uint64, width))
+        records = stack.enter_context(writer.create(f"{kind}/rec.npy", np.uint32))
+        fp32 = stack.enter_context(writer.create(f"{kind}/fp32.npy", np.uint32))
+        table = stack.enter_context(writer.create(f"{kind}/table.npy", np.uint32))
+        prefix_table = PrefixTable(count)
+        for block in _sorted(writer, blocks, width):
+            rows.append(block[:, :width])
+            records.append(block[:, width] >> np.uint64(8))
+            fp32.append(fingerprints(block[:, 0]))
+            for slots in prefix_table.add(block):
+                table.append(slots)
+        for slots in prefix_table.finish():
+            table.append(slots)
+
+
+def _write_perceptual(writer: ColumnWriter, kind: str, blocks: HashBlocks) -> None:
+    """Each different hash once, in order; ``start`` says where its records (and qualities) begin."""
+    width = PERCEPTUAL_BYTES[kind] // 8
+    with ExitStack() as stack:
+        words = [stack.enter_context(writer.create(f"{kind}/word{number}.npy", np.uint64)) for number in range(width)]
+        start = stack.enter_context(writer.create(f"{kind}/start.npy", np.uint32))
+        records = stack.enter_context(writer.create(f"{kind}/rec.npy", np.uint32))
+        quality = stack.enter_context(writer.create(f"{kind}/quality.npy", np.uint8)) if kind == "pdq" else None
+        written, last = 0, np.zeros((0, width), dtype=np.uint64)
+        for block in _sorted(writer, blocks, width):
+            hashes = block[:, :width]
+            new = np.ones(len(block), dtype=np.bool_)
+            new[1:] = (hashes[1:] != hashes[:-1]).any(axis=1)
+            new[0] = not len(last) or bool((hashes[0] != last[0]).any())
+            for number, word in enumerate(words):
+                word.append(hashes[new, number])
+            start.append(np.flatnonzero(new) + written)
+            records.append(block[:, width] >> np.uint64(8))
+            if quality is not None:
+                quality.append(block[:, width] & np.uint64(0xFF))
+            written, last = written + len(block), hashes[-1:].copy()
+        start.append(np.array([written]))
+    write_index(writer, kind, [writer.open(f"{kind}/word{number}.npy") for number in range(width)])
+
+
+def _write_vectors(writer: ColumnWriter, kind: str, blocks: HashBlocks) -> None:
+    """PhotoDNA bytes as they came, and the squared length of each."""
+    with ExitStack() as stack:
+        vectors = stack.enter_context(writer.create(f"{kind}/vec.npy", np.uint8, 144))
+        records = stack.enter_context(writer.create(f"{kind}/rec.npy", np.uint32))
+        norms = stack.enter_context(writer.create(f"{kind}/norm.npy", np.uint32))
+        for block in blocks():
+            vectors.append(block.hashes)
+            records.append(block.records)
+            norms.append(squared_lengths(block.hashes))

@@ -1,0 +1,166 @@
+"""Multi-index hashing: which hashes lie within a radius, without looking at most of them, and missing none.
+
+A hash is cut into m chunks; for each chunk a table lists the hashes by the chunk's value. If two hashes
+differ in at most r = a*m + rem bits, then one of the first rem + 1 chunks differs in at most ``a`` bits, or
+one of the others in at most ``a - 1``: else the sum would be greater than r. So it is enough to look up
+every value that near to the query's chunks (Norouzi, Punjani, Fleet 2012, with the remainder used).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caid_triage.hashset.column_files import ColumnWriter
+
+# Below this blocked brute force is as fast.
+LEAST_ENTRIES = 32_768
+_FULL = {"pdq": 256, "phash": 64}
+# (up to so many hashes, chunks): a chunk's values should be about as many as the hashes.
+_CHUNKS = {
+    "pdq": ((1_500_000, 16), (5_000_000, 13), (40_000_000, 12), (1 << 32, 11)),
+    "phash": ((2_000_000, 4), (1 << 32, 3)),
+}
+
+WordColumns = Sequence[NDArray[np.uint64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Look up every value within ``flips`` bits of chunk ``number``, which is ``bits`` bits after ``offset``."""
+
+    number: int
+    offset: int
+    bits: int
+    flips: int
+
+
+@dataclass(frozen=True, slots=True)
+class MihIndex:
+    """The tables of all chunks, one after another.
+
+    ``start`` uint32: for each chunk 2**bits + 1 places in its own part of ``ids`` uint32[m * n]; ``values``
+    uint64[m * n] are the hashes themselves in the same order (64-bit hashes only).
+    """
+
+    bits: tuple[int, ...]
+    start: NDArray[np.uint32]
+    ids: NDArray[np.uint32]
+    values: NDArray[np.uint64] | None
+
+    @property
+    def entries(self) -> int:
+        """How many hashes there are."""
+        return len(self.ids) // len(self.bits)
+
+    def tables(self, number: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint64]]:
+        """start, ids and values (empty where there are none) of one chunk."""
+        first = sum((1 << bits) + 1 for bits in self.bits[:number])
+        start = self.start[first : first + (1 << self.bits[number]) + 1]
+        part = slice(number * self.entries, (number + 1) * self.entries)
+        values = np.zeros(0, dtype=np.uint64) if self.values is None else self.values[part]
+        return start, self.ids[part], values
+
+
+def chunk_bits(kind: str, chunks: int) -> tuple[int, ...]:
+    """How many bits each chunk has: as equal as can be, the wider ones last."""
+    whole, more = divmod(_FULL[kind], chunks)
+    return (whole,) * (chunks - more) + (whole + 1,) * more
+
+
+def chunks_for(kind: str, entries: int) -> int:
+    """How many chunks a set of this size is given."""
+    return next(chunks for most, chunks in _CHUNKS[kind] if entries <= most)
+
+
+def probes(bits: Sequence[int], radius: int) -> list[Probe]:
+    """What has to be looked up to miss nothing within ``radius``; the narrow chunks get the more flips."""
+    flips, remainder = divmod(radius, len(bits))
+    found, offset = [], 0
+    for number, width in enumerate(bits):
+        allowed = min(flips if number <= remainder else flips - 1, width)
+        if allowed >= 0:
+            found.append(Probe(number, offset, width, allowed))
+        offset += width
+    return found
+
+
+def expected_work(bits: Sequence[int], radius: int, entries: int) -> tuple[float, float]:
+    """Table slots looked up and hashes compared, for one query against hashes without pattern."""
+    slots = candidates = 0.0
+    for probe in probes(bits, radius):
+        values = sum(comb(probe.bits, flips) for flips in range(probe.flips + 1))
+        slots += values
+        candidates += entries * values / (1 << probe.bits)
+    return slots, candidates
+
+
+@lru_cache(maxsize=64)
+def masks(bits: int, flips: int) -> NDArray[np.int64]:
+    """Every pattern of at most ``flips`` set bits among ``bits``."""
+    found = [
+        sum(1 << place for place in places) for count in range(flips + 1) for places in combinations(range(bits), count)
+    ]
+    array = np.array(found, dtype=np.int64)
+    array.flags.writeable = False
+    return array
+
+
+def chunk_values(words: WordColumns, offset: int, bits: int) -> NDArray[np.int64]:
+    """The ``bits`` bits after ``offset`` of each hash; a chunk may reach over two words."""
+    word, begin = divmod(offset, 64)
+    over = begin + bits - 64
+    if over <= 0:
+        value = words[word] >> np.uint64(-over)
+    else:
+        value = (words[word] << np.uint64(over)) | (words[word + 1] >> np.uint64(64 - over))
+    return (value & np.uint64((1 << bits) - 1)).astype(np.int64)
+
+
+def write_index(writer: ColumnWriter, kind: str, words: WordColumns, least: int = LEAST_ENTRIES) -> None:
+    """Write the tables of ``words`` (different hashes, w columns); a small set gets none."""
+    entries = len(words[0])
+    if entries < least:
+        return
+    bits = chunk_bits(kind, chunks_for(kind, entries))
+    with (
+        writer.create(f"{kind}/mih_start.npy", np.uint32) as start,
+        writer.create(f"{kind}/mih_ids.npy", np.uint32) as ids,
+    ):
+        for begins, members in _tables(words, bits):
+            start.append(begins)
+            ids.append(members)
+    if len(words) == 1:
+        members = writer.open(f"{kind}/mih_ids.npy")
+        with writer.create(f"{kind}/mih_values.npy", np.uint64) as values:
+            for number in range(len(bits)):
+                values.append(words[0].take(members[number * entries : (number + 1) * entries]))
+
+
+def index_of(kind: str, words: WordColumns, chunks: int) -> MihIndex:
+    """The index of hashes in memory."""
+    bits = chunk_bits(kind, chunks)
+    tables = list(_tables(words, bits))
+    ids = np.concatenate([members for _, members in tables])
+    values = words[0].take(ids) if len(words) == 1 else None
+    return MihIndex(bits, np.concatenate([begins for begins, _ in tables]), ids, values)
+
+
+def _tables(words: WordColumns, bits: Sequence[int]) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32]]]:
+    """(start, ids) of each chunk; the ids of one value ascend."""
+    offset = 0
+    for width in bits:
+        keys = chunk_values(words, offset, width)
+        begins = np.zeros((1 << width) + 1, dtype=np.uint32)
+        np.cumsum(np.bincount(keys, minlength=1 << width), out=begins[1:])
+        keys <<= 32
+        keys |= np.arange(len(keys), dtype=np.int64)
+        keys.sort()
+        yield begins, keys.astype(np.uint32)
+        offset += width
