@@ -41,10 +41,15 @@ class MatchKind(StrEnum):
 
 
 class Role(StrEnum):
-    """What membership of a hash set means."""
+    """What membership of a hash set means.
+
+    ``NOT_THIS`` holds pictures that were taken for listed ones by look and are not: like known-good ones they
+    propose nothing, and what looks more like them than like a listed item is not proposed either.
+    """
 
     NOTABLE = "notable"
     KNOWN_GOOD = "known-good"
+    NOT_THIS = "not-this"
 
 
 class Severity(StrEnum):
@@ -174,8 +179,9 @@ class Digests:
 class PerceptualHash:
     """A hash of what a picture looks like.
 
-    ``algorithm`` is "pdq" (32 bytes, ``quality`` 0..100) or "phash" (8 bytes, quality None), or a
-    plug-in's name. ``frame_time`` is seconds into a video, None for a still.
+    ``algorithm`` is "pdq" (32 bytes, ``quality`` 0..100), "pdq-turned" (its hashes in the seven other
+    orientations, 7 x 32 bytes), "phash" (8 bytes, quality None), or a plug-in's name. ``frame_time`` is
+    seconds into a video, None for a still.
     """
 
     algorithm: str
@@ -249,9 +255,11 @@ class Match:
     """One record met one entry of one hash set.
 
     ``algorithm`` is the strongest that agrees (sha256, sha1, md5) or the perceptual one;
-    ``distance`` and ``threshold`` are bits, 0 and 0 for exact. ``contradicted`` says that a
+    ``distance`` and ``threshold`` are bits (squared L2 for PhotoDNA), 0 and 0 for exact. ``contradicted`` says that a
     weaker digest agrees while a stronger one of the same entry does not (an MD5 collision or a
-    corrupt row): such a match is shown, never counted.
+    corrupt row): such a match is shown, never counted. ``listed_size`` is the entry's size in bytes where it is not the
+    file's, else None. Of a near match ``quality`` is that of the file's hash (0..100, None where the algorithm has
+    none) and ``orientation`` how the file's picture must be turned to look like the item ("" : as it is).
     """
 
     match_kind: MatchKind
@@ -265,6 +273,28 @@ class Match:
     media_id: str
     record_row: int
     contradicted: bool = False
+    orientation: str = ""
+    quality: int | None = None
+    listed_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Near matches of one record with one set that are counted and not listed, and why.
+
+    ``reason`` is "flood" (the hash is near so many entries that it says nothing; the ``kept`` nearest are listed)
+    or "not-this" (nearer to an entry of the negative set ``by``). ``count`` of them, the nearest at ``nearest``.
+    """
+
+    reason: str
+    algorithm: str
+    hashset: str
+    generation: str
+    count: int
+    nearest: int
+    threshold: int
+    kept: int = 0
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,26 +11,35 @@ from numpy.typing import NDArray
 from caid_triage.hashset.algorithms import Rows
 from caid_triage.hashset.store import HashSet
 from caid_triage.match.exact import STRENGTH, ExactPairs, digest_columns, exact_pairs
-from caid_triage.match.near import PerceptualColumn, near_pairs, perceptual_column
-from caid_triage.model import Match, MatchKind, Role, ScanRecord
+from caid_triage.match.guards import FAR, flooded, nearer_to_negative, nearest_by_record
+from caid_triage.match.looks import NO_QUALITY, ORIENTATIONS, Candidates, Looks, candidates, looks_of
+from caid_triage.match.options import MatchOptions
+from caid_triage.model import Match, MatchKind, Role, ScanRecord, Withheld
 
-
-@dataclass(frozen=True, slots=True)
-class MatchOptions:
-    """How near is near: distances in bits, and the least PDQ quality (0..100) that may match at all.
-
-    31 of 256 bits is what PDQ's authors recommend; 8 of 64 keeps chance matches rare up to some ten million
-    entries (at 10 they flood).
-    """
-
-    pdq_radius: int = 31
-    pdq_min_quality: int = 50
-    phash_radius: int = 8
-    near: bool = True
-
+__all__ = ["BatchMatches", "MatchOptions", "match_batch", "match_records"]
 
 # (record of the batch, is near, set, distance, record row): the order of the matches; unique for each
 _Place = tuple[int, bool, int, int, int]
+# A pair is named by the first of these that is within its distance.
+NEAR_ALGORITHMS = ("pdq", "phash", "photodna")
+NEGATIVE = (Role.KNOWN_GOOD, Role.NOT_THIS)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchMatches:
+    """The matches of a batch and what was withheld of it, one tuple a record each, in the order of the records."""
+
+    matches: list[tuple[Match, ...]]
+    withheld: list[tuple[Withheld, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """What looking for near matches of one batch needs to know: its hashes, and what looks like something harmless."""
+
+    looks: dict[str, Looks]
+    negative: dict[str, NDArray[np.int64]]
+    by: dict[str, list[str]]
 
 
 def match_records(
@@ -39,81 +48,166 @@ def match_records(
     """The matches of each record, in the order of ``records``: exact before near, then set, distance, set row.
 
     One Match for each pair of a record and a set's record. Exact: named by the strongest digest that
-    agrees. Near: only in notable sets, only where the pair is not exact already; PDQ if within its
-    radius, else pHash. A record whose SHA-1 or SHA-256 is known-good gets no near matches; its exact
-    ones stay, and an MD5 alone excludes nothing. A set given twice counts once.
+    agrees. Near: only in notable sets, only where the pair is not exact already; PDQ (in any of eight
+    orientations) if within its radius, else pHash, else PhotoDNA. A record whose SHA-1 or SHA-256 is in a negative
+    set (known-good, not-this) gets no near matches; its exact ones stay, and an MD5 alone excludes nothing. A near
+    match farther than the nearest entry of a negative set is withheld, and so are those of a hash that is near too
+    many entries (:func:`match_batch` counts both). A set given twice counts once.
     """
+    return match_batch(records, hashsets, options).matches
+
+
+def match_batch(
+    records: Sequence[ScanRecord], hashsets: Sequence[HashSet], options: MatchOptions | None = None
+) -> BatchMatches:
+    """As :func:`match_records`, with the near matches that were withheld, by set and algorithm."""
     options = options or MatchOptions()
     sets = list({hashset.generation: hashset for hashset in hashsets}.values())
     digests, positions = digest_columns(records)
     exact = [_at_positions(exact_pairs(hashset, digests), positions) for hashset in sets]
     found: dict[_Place, Match] = {}
+    withheld: list[list[Withheld]] = [[] for _ in records]
     for number, (hashset, pairs) in enumerate(zip(sets, exact, strict=True)):
-        found |= _exact_matches(hashset, number, pairs)
+        found |= _exact_matches(hashset, number, pairs, records)
     if options.near:
-        excluded = _known_good(len(records), sets, exact)
-        columns = {
-            "pdq": perceptual_column(records, "pdq", options.pdq_min_quality),
-            "phash": perceptual_column(records, "phash"),
-        }
+        near = _look(records, ~_excluded(len(records), sets, exact), sets, options)
         for number, (hashset, pairs) in enumerate(zip(sets, exact, strict=True)):
             if hashset.role is Role.NOTABLE:
-                found |= _near_matches(hashset, number, pairs, columns, excluded, options)
+                found |= _near_matches(hashset, number, pairs, near, options, withheld)
     results: list[list[Match]] = [[] for _ in records]
     for place in sorted(found):
         results[place[0]].append(found[place])
-    return [tuple(matches) for matches in results]
+    return BatchMatches([tuple(matches) for matches in results], [tuple(items) for items in withheld])
 
 
 def _at_positions(pairs: ExactPairs, positions: Rows) -> ExactPairs:
     return ExactPairs(positions[pairs.queries], pairs.rows, pairs.strength, pairs.contradicted)
 
 
-def _known_good(count: int, sets: Sequence[HashSet], exact: Sequence[ExactPairs]) -> NDArray[np.bool_]:
-    """Which records a known-good set vouches for by SHA-1 or SHA-256."""
+def _excluded(count: int, sets: Sequence[HashSet], exact: Sequence[ExactPairs]) -> NDArray[np.bool_]:
+    """Which records a negative set holds by SHA-1 or SHA-256: what they are is known, whatever they look like."""
     excluded = np.zeros(count, dtype=np.bool_)
     for hashset, pairs in zip(sets, exact, strict=True):
-        if hashset.role is Role.KNOWN_GOOD:
+        if hashset.role in NEGATIVE:
             strong = (pairs.strength < STRENGTH.index("md5")) & ~pairs.contradicted
             excluded[pairs.queries[strong]] = True
     return excluded
 
 
-def _exact_matches(hashset: HashSet, number: int, pairs: ExactPairs) -> dict[_Place, Match]:
+def _look(
+    records: Sequence[ScanRecord], wanted: NDArray[np.bool_], sets: Sequence[HashSet], options: MatchOptions
+) -> _Near:
+    """The hashes of the wanted records, and how near each comes to a negative set."""
+    searched = {
+        name: [hashset for hashset in sets if hashset.counts.get(name, 0)]
+        for name in NEAR_ALGORITHMS
+        if any(hashset.role is Role.NOTABLE and hashset.counts.get(name, 0) for hashset in sets)
+    }
+    looks = {name: looks_of(records, name, _min_quality(name, options), wanted) for name in searched}
+    negative = {name: np.full(len(records), FAR, dtype=np.int64) for name in searched}
+    by = {name: [""] * len(records) for name in searched}
+    for name, having in searched.items():
+        for hashset in having:
+            if hashset.role in NEGATIVE:
+                near = candidates(hashset, looks[name], options.radius(hashset, name), _min_quality(name, options))
+                nearest = nearest_by_record(near, len(records))
+                for position in np.flatnonzero(nearest < negative[name]).tolist():
+                    by[name][position] = hashset.name
+                negative[name] = np.minimum(negative[name], nearest)
+    return _Near(looks, negative, by)
+
+
+def _min_quality(algorithm: str, options: MatchOptions) -> int:
+    return options.pdq_min_quality if algorithm == "pdq" else 0
+
+
+def _exact_matches(
+    hashset: HashSet, number: int, pairs: ExactPairs, records: Sequence[ScanRecord]
+) -> dict[_Place, Match]:
     """The exact pairs with one set as Matches; only what matched is ever turned into objects."""
     algorithms = [STRENGTH[strength] for strength in pairs.strength.tolist()]
     matches = _matches(hashset, MatchKind.EXACT, algorithms, [0] * len(algorithms), 0, pairs.rows)
-    columns = zip(pairs.queries.tolist(), pairs.rows.tolist(), pairs.contradicted.tolist(), matches, strict=True)
-    return {
-        (position, False, number, 0, row): replace(match, contradicted=True) if contradicted else match
-        for position, row, contradicted, match in columns
-    }
+    listed = hashset.records.sizes(pairs.rows)
+    columns = zip(
+        pairs.queries.tolist(), pairs.rows.tolist(), pairs.contradicted.tolist(), listed, matches, strict=True
+    )
+    found = {}
+    for position, row, contradicted, size, match in columns:
+        differs = size is not None and size != records[position].examination.bytes_read
+        if contradicted or differs:
+            match = replace(match, contradicted=contradicted, listed_size=size if differs else None)  # noqa: PLW2901
+        found[position, False, number, 0, row] = match
+    return found
 
 
 def _near_matches(
     hashset: HashSet,
     number: int,
     exact: ExactPairs,
-    columns: dict[str, PerceptualColumn],
-    excluded: NDArray[np.bool_],
+    near: _Near,
     options: MatchOptions,
+    withheld: list[list[Withheld]],
 ) -> dict[_Place, Match]:
-    """The near pairs with one set that are not exact already as Matches, PDQ before pHash."""
+    """The near pairs with one set that are not exact already as Matches; what the guards withhold is noted.
+
+    A pair that a guard withholds by one algorithm does not come back by the next.
+    """
     taken = _keys(exact.queries, exact.rows, len(hashset))
     found: dict[_Place, Match] = {}
-    for algorithm, radius, quality in (
-        ("pdq", options.pdq_radius, options.pdq_min_quality),
-        ("phash", options.phash_radius, 0),
-    ):
-        near = near_pairs(hashset, algorithm, columns[algorithm], radius, quality)
-        keys = _keys(near.queries, near.rows, len(hashset))
-        keep = ~excluded[near.queries] & ~np.isin(keys, taken)
-        taken = np.concatenate([taken, keys[keep]])
-        positions, rows, distances = near.queries[keep].tolist(), near.rows[keep], near.distances[keep].tolist()
-        matches = _matches(hashset, MatchKind.NEAR, [algorithm] * len(rows), distances, radius, rows)
-        for position, row, match in zip(positions, rows.tolist(), matches, strict=True):
-            found[position, True, number, match.distance, row] = match
+    for algorithm, looks in near.looks.items():
+        radius = options.radius(hashset, algorithm)
+        pairs = candidates(hashset, looks, radius, _min_quality(algorithm, options))
+        pairs = pairs.where(~np.isin(_keys(pairs.positions, pairs.rows, len(hashset)), taken))
+        taken = np.concatenate([taken, _keys(pairs.positions, pairs.rows, len(hashset))])
+        not_this = nearer_to_negative(pairs, near.negative[algorithm])
+        _note(withheld, hashset, "not-this", algorithm, radius, pairs.where(not_this), near.by[algorithm])
+        pairs = pairs.where(~not_this)
+        flood = flooded(pairs, options.flood_limit, options.flood_kept)
+        _note(withheld, hashset, "flood", algorithm, radius, pairs.where(flood), kept=options.flood_kept)
+        pairs = pairs.where(~flood)
+        matches = _matches(
+            hashset, MatchKind.NEAR, [algorithm] * len(pairs), pairs.distances.tolist(), radius, pairs.rows
+        )
+        columns = zip(
+            pairs.positions.tolist(), pairs.rows.tolist(), pairs.turns.tolist(), pairs.quality.tolist(), matches,
+            strict=True,
+        )  # fmt: skip
+        for position, row, turn, quality, match in columns:
+            found[position, True, number, match.distance, row] = replace(
+                match, orientation=ORIENTATIONS[turn], quality=None if quality == NO_QUALITY else quality
+            )
     return found
+
+
+def _note(
+    withheld: list[list[Withheld]],
+    hashset: HashSet,
+    reason: str,
+    algorithm: str,
+    radius: int,
+    pairs: Candidates,
+    by: Sequence[str] | None = None,
+    kept: int = 0,
+) -> None:
+    """Count what a guard withheld, one note a record."""
+    positions, starts, counts = np.unique(pairs.positions, return_index=True, return_counts=True)
+    if not len(positions):
+        return
+    nearest = np.minimum.reduceat(pairs.distances, starts)
+    for position, count, distance in zip(positions.tolist(), counts.tolist(), nearest.tolist(), strict=True):
+        withheld[position].append(
+            Withheld(
+                reason=reason,
+                algorithm=algorithm,
+                hashset=hashset.name,
+                generation=hashset.generation,
+                count=count,
+                nearest=distance,
+                threshold=radius,
+                kept=kept,
+                by=by[position] if by else "",
+            )
+        )
 
 
 def _keys(positions: Rows, rows: Rows, records: int) -> Rows:
