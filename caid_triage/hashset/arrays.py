@@ -12,7 +12,6 @@ from caid_triage.hashset.algorithms import Bytes, checked_rows
 from caid_triage.hashset.column_files import ColumnWriter
 from caid_triage.hashset.columns import (
     HASH_BYTES,
-    SIZE_UNKNOWN,
     Blocks,
     Columns,
     Part,
@@ -20,7 +19,8 @@ from caid_triage.hashset.columns import (
     column_part,
     record_parts,
 )
-from caid_triage.hashset.hash_columns import QUALITY_UNKNOWN, HashBlock, hash_part
+from caid_triage.hashset.hash_columns import HashBlock, hash_part
+from caid_triage.hashset.manifest import QUALITY_UNKNOWN, SIZE_UNKNOWN
 from caid_triage.hashset.rows import HAS_DIGEST
 
 Mask = NDArray[np.bool_]

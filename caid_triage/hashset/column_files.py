@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import IO, Any
@@ -10,6 +9,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from caid_triage.hashset.manifest import file_sha256
 from caid_triage.hashset.spool import nameless_file
 
 
@@ -79,12 +79,6 @@ class ColumnFile:
         sync(self._file)
         facts = {"dtype": self._dtype.str, "shape": [self._rows, *self._inner], "bytes": self._path.stat().st_size}
         self._describe(self._path, {**facts, "sha256": file_sha256(self._path)})
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def create_private(path: Path) -> Any:

@@ -14,7 +14,8 @@ from caid_triage.errors import HashSetError
 from caid_triage.hashset.algorithms import DIGEST_BYTES, PERCEPTUAL_BYTES, PHOTODNA_BYTES
 from caid_triage.hashset.batch import HashColumn, RowBatch
 from caid_triage.hashset.column_files import ColumnWriter
-from caid_triage.hashset.hash_columns import QUALITY_UNKNOWN, HashBlock, hash_part
+from caid_triage.hashset.hash_columns import HashBlock, hash_part
+from caid_triage.hashset.manifest import QUALITY_UNKNOWN, SIZE_UNKNOWN
 from caid_triage.hashset.rows import HAS_DIGEST, Row
 from caid_triage.hashset.spool import Spool
 
@@ -22,7 +23,6 @@ __all__ = ["QUALITY_UNKNOWN", "SIZE_UNKNOWN", "Column", "Columns", "Part", "Reco
 
 Column = NDArray[Any]
 Part = Callable[[ColumnWriter], None]
-SIZE_UNKNOWN = -1
 HASH_BYTES = {**DIGEST_BYTES, **PERCEPTUAL_BYTES, "photodna": PHOTODNA_BYTES}
 _MAX_RECORDS = 2**32 - 1
 _MAX_CODES = 2**16

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from caid_triage.hashset.algorithms import DIGEST_BYTES, PERCEPTUAL_BYTES, Bytes, Words, big_endian_words
 from caid_triage.hashset.column_files import ColumnWriter
 from caid_triage.hashset.external_sort import sorted_blocks
-from caid_triage.hashset.mih import write_index
+from caid_triage.hashset.mih import LEAST_ENTRIES, WordColumns, chunk_bits, chunks_for, index_tables
 from caid_triage.hashset.photodna import squared_lengths
 from caid_triage.hashset.prefix import PrefixTable, fingerprints
-
-QUALITY_UNKNOWN = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ def _write_perceptual(writer: ColumnWriter, kind: str, blocks: HashBlocks) -> No
                 quality.append(block[:, width] & np.uint64(0xFF))
             written, last = written + len(block), hashes[-1:].copy()
         start.append(np.array([written]))
-    write_index(writer, kind, [writer.open(f"{kind}/word{number}.npy") for number in range(width)])
+    _write_index(writer, kind, [writer.open(f"{kind}/word{number}.npy") for number in range(width)])
 
 
 def _write_vectors(writer: ColumnWriter, kind: str, blocks: HashBlocks) -> None:
@@ -111,3 +109,23 @@ def _write_vectors(writer: ColumnWriter, kind: str, blocks: HashBlocks) -> None:
             vectors.append(block.hashes)
             records.append(block.records)
             norms.append(squared_lengths(block.hashes))
+
+
+def _write_index(writer: ColumnWriter, kind: str, words: WordColumns, least: int = LEAST_ENTRIES) -> None:
+    """Write the tables of ``words`` (different hashes, w columns); a small set gets none."""
+    entries = len(words[0])
+    if entries < least:
+        return
+    bits = chunk_bits(kind, chunks_for(kind, entries))
+    with (
+        writer.create(f"{kind}/mih_start.npy", np.uint32) as start,
+        writer.create(f"{kind}/mih_ids.npy", np.uint32) as ids,
+    ):
+        for begins, members in index_tables(words, bits):
+            start.append(begins)
+            ids.append(members)
+    if len(words) == 1:
+        members = writer.open(f"{kind}/mih_ids.npy")
+        with writer.create(f"{kind}/mih_values.npy", np.uint64) as values:
+            for number in range(len(bits)):
+                values.append(words[0].take(members[number * entries : (number + 1) * entries]))

@@ -17,8 +17,6 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from caid_triage.hashset.column_files import ColumnWriter
-
 # Below this blocked brute force is as fast.
 LEAST_ENTRIES = 32_768
 _FULL = {"pdq": 256, "phash": 64}
@@ -123,36 +121,16 @@ def chunk_values(words: WordColumns, offset: int, bits: int) -> NDArray[np.int64
     return (value & np.uint64((1 << bits) - 1)).astype(np.int64)
 
 
-def write_index(writer: ColumnWriter, kind: str, words: WordColumns, least: int = LEAST_ENTRIES) -> None:
-    """Write the tables of ``words`` (different hashes, w columns); a small set gets none."""
-    entries = len(words[0])
-    if entries < least:
-        return
-    bits = chunk_bits(kind, chunks_for(kind, entries))
-    with (
-        writer.create(f"{kind}/mih_start.npy", np.uint32) as start,
-        writer.create(f"{kind}/mih_ids.npy", np.uint32) as ids,
-    ):
-        for begins, members in _tables(words, bits):
-            start.append(begins)
-            ids.append(members)
-    if len(words) == 1:
-        members = writer.open(f"{kind}/mih_ids.npy")
-        with writer.create(f"{kind}/mih_values.npy", np.uint64) as values:
-            for number in range(len(bits)):
-                values.append(words[0].take(members[number * entries : (number + 1) * entries]))
-
-
 def index_of(kind: str, words: WordColumns, chunks: int) -> MihIndex:
     """The index of hashes in memory."""
     bits = chunk_bits(kind, chunks)
-    tables = list(_tables(words, bits))
+    tables = list(index_tables(words, bits))
     ids = np.concatenate([members for _, members in tables])
     values = words[0].take(ids) if len(words) == 1 else None
     return MihIndex(bits, np.concatenate([begins for begins, _ in tables]), ids, values)
 
 
-def _tables(words: WordColumns, bits: Sequence[int]) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32]]]:
+def index_tables(words: WordColumns, bits: Sequence[int]) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32]]]:
     """(start, ids) of each chunk; the ids of one value ascend."""
     offset = 0
     for width in bits:

@@ -25,17 +25,24 @@ from caid_triage.hashset.algorithms import (
     big_endian_words,
     checked_rows,
 )
-from caid_triage.hashset.column_files import file_sha256
-from caid_triage.hashset.columns import SIZE_UNKNOWN, Column
 from caid_triage.hashset.hamming import Distances, near_hashes, nearest_per_record
+from caid_triage.hashset.manifest import (
+    FORMAT_VERSION,
+    MAGIC,
+    MANIFEST,
+    SIZE_UNKNOWN,
+    file_sha256,
+    generation_of,
+    seal_of,
+)
 from caid_triage.hashset.mih import MihIndex, chunk_bits
 from caid_triage.hashset.photodna import MOST, SquaredDistances, near_vectors
 from caid_triage.hashset.rows import RecordFlag, printable
 from caid_triage.hashset.schemes import CategoryScheme, scheme_from_dict
 from caid_triage.hashset.search import DigestIndex, exact_pairs
-from caid_triage.hashset.write import FORMAT_VERSION, MAGIC, MANIFEST, generation_of, seal_of
 from caid_triage.model import Category, Role
 
+Column = NDArray[Any]
 _REBUILD = "Build the set again from its source files."
 _REQUIRED = tuple(
     f"records/{name}.npy"

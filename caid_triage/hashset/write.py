@@ -10,7 +10,6 @@ on every system. Only after that the old columns go.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,12 +21,24 @@ from typing import Any
 from caid_triage.errors import HashSetError
 from caid_triage.hashset.column_files import ColumnWriter, create_private, sync
 from caid_triage.hashset.columns import Columns
+from caid_triage.hashset.manifest import FORMAT_VERSION, MAGIC, MANIFEST, generation_of, seal_of
 from caid_triage.hashset.rows import printable
 from caid_triage.version import __version__
 
-MAGIC = "caid-triage hash set"
-FORMAT_VERSION = 2
-MANIFEST = "manifest.json"
+__all__ = [
+    "DATA_PREFIX",
+    "FORMAT_VERSION",
+    "MAGIC",
+    "MANIFEST",
+    "TEMPORARY",
+    "generation_of",
+    "is_hashset",
+    "leftovers",
+    "refuse_other_folder",
+    "seal_of",
+    "write_hashset",
+]
+
 DATA_PREFIX = "data-"
 TEMPORARY = ".tmp-"
 
@@ -78,26 +89,6 @@ def is_hashset(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(manifest, dict) and manifest.get("magic") == MAGIC
-
-
-def generation_of(manifest: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits that follow from the content alone: the same inputs, the same generation."""
-    content = {
-        "columns": {name: facts["sha256"] for name, facts in manifest["columns"].items()},
-        "codes": manifest["codes"],
-        "role": manifest["role"],
-        "scheme": manifest["scheme"],
-    }
-    return hashlib.sha256(_canonical(content)).hexdigest()[:16]
-
-
-def seal_of(manifest: Mapping[str, Any]) -> str:
-    """The sha256 of everything else in the manifest: shows damage and hand-editing."""
-    return hashlib.sha256(_canonical({key: value for key, value in manifest.items() if key != "seal"})).hexdigest()
-
-
-def _canonical(data: Mapping[str, Any]) -> bytes:
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
 
 
 def _write_all(temporary: Path, out: Path, columns: Columns, facts: Mapping[str, Any]) -> dict[str, Any]:

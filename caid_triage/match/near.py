@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.hashset.algorithms import PERCEPTUAL_BYTES, Bytes, Rows, Words, big_endian_words
-from caid_triage.hashset.columns import QUALITY_UNKNOWN
 from caid_triage.hashset.hamming import Distances, nearest_per_record
+from caid_triage.hashset.manifest import QUALITY_UNKNOWN
 from caid_triage.hashset.store import HashSet
 from caid_triage.model import ScanRecord
 
