@@ -13,7 +13,6 @@ from caid_triage.hashset.readers.vics import VicsReader
 from caid_triage.hashset.rows import Row, SourceFile
 from caid_triage.model import RefusedRow
 
-
 _BATCH_ROWS = 4_096
 
 

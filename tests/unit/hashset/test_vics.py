@@ -279,7 +279,7 @@ def test_broken_utf16_names_the_byte_in_the_file(tmp_path: Path) -> None:
         ('{"a": 1}', "root has no list"),
         ('{"value": []}', "root has no list"),
         ('{"value": [{"MD5": ' + "9" * 5000 + "}]}", "a run of more than 2000 digits, at byte 19 "),
-        ('{"value": [' + '{"a":[' * 50_000, "nested more than 2000 levels"),
+        ('{"value": [' + '{"a":[' * 50_000, "nested more than 200 levels deep, at byte 11 "),
         ('{"value": [{"x": 1e999999999999999999999}]}', "not valid JSON"),
     ],
 )
