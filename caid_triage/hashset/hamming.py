@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from caid_triage.errors import HashSetError
 from caid_triage.hashset.algorithms import Rows, Words
 from caid_triage.hashset.kernels import Kernel, compiled, have_compiled
-from caid_triage.hashset.mih import MihIndex, WordColumns, chunk_values, expected_work, masks, probes
+from caid_triage.hashset.mih import MihIndex, WordColumns, expected_work
 
 _QUERY_BLOCK = 8
 _ENTRY_BLOCK = 16_384  # 8 x 16384 words are 1 MiB: stays in the cache of one core
-_PROBES = 1 << 21  # looked up at once
+_PROBES = 1 << 22  # looked up at once
 _CANDIDATES = 1 << 18  # compared at once
 _JOIN_QUERIES = 2_048  # from so many on, sorting what they look up costs less than it saves
 
@@ -67,17 +67,16 @@ def near_entries(words: WordColumns, queries: Words, radius: int) -> Pairs:
 def near_indexed(words: WordColumns, index: MihIndex, queries: Words, radius: int, kernel: Kernel | None) -> Pairs:
     """The pairs of :func:`near_entries` by multi-index hashing, compiled if a kernel is given."""
     parts: list[Pairs] = []
-    query_columns = [np.ascontiguousarray(queries[:, word]) for word in range(queries.shape[1])]
     queries = np.ascontiguousarray(queries)
-    for probe in probes(index.bits, radius):
-        start, ids, values = index.tables(probe.number)
-        wanted = chunk_values(query_columns, probe.offset, probe.bits)
-        for keys, owners in _probe_blocks(wanted, masks(probe.bits, probe.flips)):
-            if kernel is not None:
-                columns = tuple(words) if len(words) > 1 else values
-                parts.append(_by_kernel(kernel, (keys, owners, start, ids, columns, queries, radius)))
-            else:
-                parts += _looked_up(words, values, (start, ids), (keys, owners), query_columns, radius)
+    columns = [np.ascontiguousarray(queries[:, word]) for word in range(queries.shape[1])]
+    step = max(int(_PROBES // max(expected_work(index.bits, radius, 0)[0], 1)), 1)
+    for begin in range(0, len(queries), step):
+        slots, owners = _looked_up(index.slots(queries[begin : begin + step], radius), begin)
+        if kernel is not None:
+            hashes = tuple(words) if index.values is None else index.values
+            parts.append(_by_kernel(kernel, (slots, owners, index.start, index.ids, hashes, queries, radius)))
+        else:
+            parts += _by_numpy(words, index, slots, owners, columns, radius)
     q, e, d = _joined(parts)
     # A pair that is near in several chunks was found several times.
     _, first = np.unique(q * index.entries + e, return_index=True)
@@ -97,34 +96,24 @@ def _by_kernel(kernel: Kernel, arguments: tuple[Any, ...]) -> Pairs:
         room = found
 
 
-def _probe_blocks(wanted: Rows, flips: NDArray[np.int64]) -> Iterator[tuple[Rows, Rows]]:
-    """(slot, query) of everything to look up for the queries' values of one chunk."""
-    step = max(_PROBES // len(flips), 1)
-    for begin in range(0, len(wanted), step):
-        block = wanted[begin : begin + step]
-        if len(block) < _JOIN_QUERIES:
-            yield (block[:, None] ^ flips).ravel(), np.repeat(np.arange(begin, begin + len(block)), len(flips))
-        else:
-            # Bucket join: what several queries look up is fetched once and stays in the cache.
-            packed = ((block[:, None] ^ flips) << 32) | np.arange(begin, begin + len(block), dtype=np.int64)[:, None]
-            packed = packed.ravel()
-            packed.sort()
-            yield packed >> 32, packed & 0xFFFF_FFFF
+def _looked_up(slots: Rows, first: int) -> tuple[Rows, Rows]:
+    """(slot, query) of everything to look up; ``slots`` is [query, slot], the queries count from ``first``."""
+    owners = np.arange(first, first + len(slots), dtype=np.int64)
+    if len(slots) < _JOIN_QUERIES:
+        return slots.ravel(), np.repeat(owners, slots.shape[1])
+    # Bucket join: what several queries look up is fetched once and stays in the cache.
+    packed = ((slots << 32) | owners[:, None]).ravel()
+    packed.sort()
+    return packed >> 32, packed & 0xFFFF_FFFF
 
 
-def _looked_up(
-    words: WordColumns,
-    values: NDArray[np.uint64],
-    tables: tuple[NDArray[np.uint32], NDArray[np.uint32]],
-    wanted: tuple[Rows, Rows],
-    queries: WordColumns,
-    radius: int,
+def _by_numpy(
+    words: WordColumns, index: MihIndex, slots: Rows, owners: Rows, queries: WordColumns, radius: int
 ) -> Iterator[Pairs]:
-    """The pairs behind some slots of one chunk's table, a bounded number of candidates at a time."""
-    (start, ids), (keys, owners) = tables, wanted
-    low = start.take(keys).astype(np.int64)
-    counts = start.take(keys + 1) - low
-    used = np.flatnonzero(counts)
+    """The pairs behind some slots, a bounded number of candidates at a time."""
+    low = index.start.take(slots).astype(np.int64)
+    counts = index.start.take(slots + 1).astype(np.int64) - low
+    used = np.flatnonzero(counts > 0)
     low, counts, owners = low[used], counts[used], owners[used]
     ends = np.cumsum(counts)
     base = low - (ends - counts)  # place in ids = base + number of the candidate
@@ -136,22 +125,16 @@ def _looked_up(
         inside = np.minimum(ends[part], stop) - np.maximum(ends[part] - counts[part], begin)
         place = np.repeat(base[part], inside)
         place += np.arange(begin, stop, dtype=np.int64)
-        query = np.repeat(owners[part], inside)
-        yield _compared(words, values, ids, place, query, queries, radius)
+        yield _compared(words, index, place, np.repeat(owners[part], inside), queries, radius)
 
 
 def _compared(
-    words: WordColumns,
-    values: NDArray[np.uint64],
-    ids: NDArray[np.uint32],
-    place: Rows,
-    query: Rows,
-    queries: WordColumns,
-    radius: int,
+    words: WordColumns, index: MihIndex, place: Rows, query: Rows, queries: WordColumns, radius: int
 ) -> Pairs:
     """The candidates at these places of ``ids`` that are within the radius of these queries."""
-    if len(words) == 1:
-        bits = np.bitwise_count(values.take(place) ^ queries[0].take(query))
+    ids = index.ids
+    if index.values is not None:
+        bits = np.bitwise_count(index.values.take(place) ^ queries[0].take(query))
         near = np.flatnonzero(bits <= radius)
         return query[near], ids.take(place[near]).astype(np.int64), bits[near].astype(np.uint16)
     entry = ids.take(place)

@@ -117,10 +117,10 @@ def _write_index(writer: ColumnWriter, kind: str, words: WordColumns, least: int
     if entries < least:
         return
     bits = chunk_bits(kind, chunks_for(kind, entries))
-    with (
-        writer.create(f"{kind}/mih_start.npy", np.uint32) as start,
-        writer.create(f"{kind}/mih_ids.npy", np.uint32) as ids,
-    ):
+    places = np.uint32 if entries * len(bits) < 1 << 32 else np.uint64
+    with ExitStack() as stack:
+        start = stack.enter_context(writer.create(f"{kind}/mih_start.npy", places))
+        ids = stack.enter_context(writer.create(f"{kind}/mih_ids.npy", np.uint32))
         for begins, members in index_tables(words, bits):
             start.append(begins)
             ids.append(members)

@@ -16,6 +16,7 @@ import numpy as np
 # (keys, owners, start, ids, columns, queries, radius, and room for query, entry, distance) -> how many pairs there
 # are, also those for which there was no room; -1 where the tables are damaged
 Kernel = Callable[..., Any]
+_AHEAD = 64
 
 
 def have_compiled() -> bool:
@@ -28,7 +29,8 @@ def compiled() -> dict[int, Kernel] | None:
     """The kernels by words a hash (4: PDQ, 1: pHash), compiled on first use; None without numba."""
     if not have_compiled():
         return None
-    numba, extending, types = (import_module(name) for name in ("numba", "numba.extending", "numba.core.types"))
+    names = ("numba", "numba.extending", "numba.core.types", "numba.core.cgutils", "llvmlite.ir")
+    numba, extending, types, cgutils, ir = (import_module(name) for name in names)
 
     @extending.intrinsic  # type: ignore[untyped-decorator]
     def bit_count(_: Any, value: Any) -> Any:
@@ -36,6 +38,20 @@ def compiled() -> dict[int, Kernel] | None:
             return builder.ctpop(arguments[0])
 
         return types.uint64(types.uint64), generate
+
+    @extending.intrinsic  # type: ignore[untyped-decorator]
+    def prefetch(_: Any, table: Any, place: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            kind, number = signature.args[0], ir.IntType(32)
+            array = context.make_array(kind)(context, builder, arguments[0])
+            address = cgutils.get_item_pointer(context, builder, kind, array, [arguments[1]], wraparound=False)
+            address = builder.bitcast(address, ir.IntType(8).as_pointer())
+            returns = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
+            function = cgutils.get_or_insert_function(builder.module, returns, "llvm.prefetch.p0")
+            builder.call(function, [address, number(0), number(3), number(1)])
+            return context.get_dummy_value()
+
+        return types.void(table, place), generate
 
     compile_now = numba.njit(nogil=True)
 
@@ -46,16 +62,32 @@ def compiled() -> dict[int, Kernel] | None:
         keys: Any, owners: Any, start: Any, ids: Any, columns: Any, queries: Any, radius: Any, q: Any, e: Any, d: Any
     ) -> Any:
         w0, w1, w2, w3 = columns
-        found, limit = 0, np.uint64(radius)
-        for probe in range(len(keys)):
-            key, owner = keys[probe], owners[probe]
-            a, b, x, y = queries[owner, 0], queries[owner, 1], queries[owner, 2], queries[owner, 3]
-            if start[key + 1] > len(ids):
-                return -1
-            for at in range(start[key], start[key + 1]):
-                entry = ids[at]
-                if entry >= len(w0):
+        found, limit, count, size = 0, np.uint64(radius), len(keys), len(ids)
+        # What a probe needs is asked for in three steps ahead of it (slot, ids, hashes): memory answers meanwhile.
+        for ahead in range(count + 3 * _AHEAD):
+            if ahead < count:
+                prefetch(start, keys[ahead])
+            if _AHEAD <= ahead < count + _AHEAD:
+                first = np.int64(start[keys[ahead - _AHEAD]])
+                if first < size:
+                    prefetch(ids, first)
+            if 2 * _AHEAD <= ahead < count + 2 * _AHEAD:
+                key = keys[ahead - 2 * _AHEAD]
+                first, stop = np.int64(start[key]), np.int64(start[key + 1])
+                if stop > size:
                     return -1
+                for at in range(first, stop):
+                    entry = np.int64(ids[at])
+                    if entry >= len(w0):
+                        return -1
+                    prefetch(w0, entry)
+                    prefetch(w1, entry)
+            if ahead < 3 * _AHEAD:
+                continue
+            key, owner = keys[ahead - 3 * _AHEAD], owners[ahead - 3 * _AHEAD]
+            a, b, x, y = queries[owner, 0], queries[owner, 1], queries[owner, 2], queries[owner, 3]
+            for at in range(np.int64(start[key]), np.int64(start[key + 1])):
+                entry = ids[at]
                 distance = bit_count(w0[entry] ^ a) + bit_count(w1[entry] ^ b)
                 if distance <= limit:
                     distance += bit_count(w2[entry] ^ x) + bit_count(w3[entry] ^ y)
@@ -73,9 +105,10 @@ def compiled() -> dict[int, Kernel] | None:
         for probe in range(len(keys)):
             key, owner = keys[probe], owners[probe]
             value = queries[owner, 0]
-            if start[key + 1] > min(len(values), len(ids)):
+            first, stop = np.int64(start[key]), np.int64(start[key + 1])
+            if stop > min(len(values), len(ids)):
                 return -1
-            for at in range(start[key], start[key + 1]):
+            for at in range(first, stop):
                 distance = bit_count(values[at] ^ value)
                 if distance <= limit:
                     if found < len(q):

@@ -13,16 +13,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 from math import comb
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from caid_triage.hashset.algorithms import Words
 
 # Below this blocked brute force is as fast.
 LEAST_ENTRIES = 32_768
 _FULL = {"pdq": 256, "phash": 64}
 # (up to so many hashes, chunks): a chunk's values should be about as many as the hashes.
 _CHUNKS = {
-    "pdq": ((1_500_000, 16), (5_000_000, 13), (40_000_000, 12), (1 << 32, 11)),
+    "pdq": ((1_500_000, 16), (5_000_000, 13), (8_000_000, 12), (1 << 32, 11)),
     "phash": ((2_000_000, 4), (1 << 32, 3)),
 }
 
@@ -41,14 +44,15 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class MihIndex:
-    """The tables of all chunks, one after another.
+    """The tables of all chunks, one after another, ``bits`` long each.
 
-    ``start`` uint32: for each chunk 2**bits + 1 places in its own part of ``ids`` uint32[m * n]; ``values``
+    Slot ``sum of 2**bits of the chunks before + value`` of ``start`` (uint32, uint64 where that is too small) is where
+    the hashes with that value begin in ``ids`` uint32[m * n]; they end where the next slot's begin. ``values``
     uint64[m * n] are the hashes themselves in the same order (64-bit hashes only).
     """
 
     bits: tuple[int, ...]
-    start: NDArray[np.uint32]
+    start: NDArray[np.unsignedinteger[Any]]
     ids: NDArray[np.uint32]
     values: NDArray[np.uint64] | None
 
@@ -57,13 +61,44 @@ class MihIndex:
         """How many hashes there are."""
         return len(self.ids) // len(self.bits)
 
-    def tables(self, number: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint64]]:
-        """start, ids and values (empty where there are none) of one chunk."""
-        first = sum((1 << bits) + 1 for bits in self.bits[:number])
-        start = self.start[first : first + (1 << self.bits[number]) + 1]
-        part = slice(number * self.entries, (number + 1) * self.entries)
-        values = np.zeros(0, dtype=np.uint64) if self.values is None else self.values[part]
-        return start, self.ids[part], values
+    def slots(self, queries: Words, radius: int) -> NDArray[np.int64]:
+        """The slots [query, slot] that hold every hash within ``radius`` bits of queries uint64[m, w]."""
+        plan = _plan(self.bits, radius)
+        over = (queries[:, plan.next_word] >> np.uint64(1)) >> (np.uint64(63) - plan.begin)
+        values = ((queries[:, plan.word] << plan.begin) | over) >> plan.rest
+        slots: NDArray[np.int64] = (values.view(np.int64).take(plan.probe, axis=1) ^ plan.masks) + plan.first
+        return slots
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """All slots to look up, as arrays: where each probe's chunk stands in a query, and each slot's probe and mask."""
+
+    word: NDArray[np.int64]
+    next_word: NDArray[np.int64]
+    begin: NDArray[np.uint64]
+    rest: NDArray[np.uint64]
+    probe: NDArray[np.int64]
+    masks: NDArray[np.int64]
+    first: NDArray[np.int64]
+
+
+@lru_cache(maxsize=8)
+def _plan(bits: tuple[int, ...], radius: int) -> _Plan:
+    found = probes(bits, radius)
+    every = [masks(probe.bits, probe.flips) for probe in found]
+    word = np.array([probe.offset // 64 for probe in found], dtype=np.int64)
+    firsts = [sum(1 << width for width in bits[: probe.number]) for probe in found]
+    sizes = [len(some) for some in every]
+    return _Plan(
+        word=word,
+        next_word=np.minimum(word + 1, sum(bits) // 64 - 1),
+        begin=np.array([probe.offset % 64 for probe in found], dtype=np.uint64),
+        rest=np.array([64 - probe.bits for probe in found], dtype=np.uint64),
+        probe=np.repeat(np.arange(len(found)), sizes),
+        masks=np.concatenate(every),
+        first=np.repeat(firsts, sizes),
+    )
 
 
 def chunk_bits(kind: str, chunks: int) -> tuple[int, ...]:
@@ -130,15 +165,18 @@ def index_of(kind: str, words: WordColumns, chunks: int) -> MihIndex:
     return MihIndex(bits, np.concatenate([begins for begins, _ in tables]), ids, values)
 
 
-def index_tables(words: WordColumns, bits: Sequence[int]) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32]]]:
-    """(start, ids) of each chunk; the ids of one value ascend."""
-    offset = 0
-    for width in bits:
+def index_tables(
+    words: WordColumns, bits: Sequence[int]
+) -> Iterator[tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.uint32]]]:
+    """(start, ids) of each chunk, to be put end to end; the ids of one value ascend. The last start has the end too."""
+    entries, offset = len(words[0]), 0
+    number: type[np.unsignedinteger[Any]] = np.uint32 if entries * len(bits) < 1 << 32 else np.uint64
+    for chunk, width in enumerate(bits):
         keys = chunk_values(words, offset, width)
-        begins = np.zeros((1 << width) + 1, dtype=np.uint32)
-        np.cumsum(np.bincount(keys, minlength=1 << width), out=begins[1:])
+        ends = np.cumsum(np.bincount(keys, minlength=1 << width)) + chunk * entries
+        begins = np.concatenate([[chunk * entries], ends if chunk == len(bits) - 1 else ends[:-1]])
         keys <<= 32
-        keys |= np.arange(len(keys), dtype=np.int64)
+        keys |= np.arange(entries, dtype=np.int64)
         keys.sort()
-        yield begins, keys.astype(np.uint32)
+        yield begins.astype(number), keys.astype(np.uint32)
         offset += width

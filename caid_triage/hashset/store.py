@@ -131,11 +131,11 @@ class HashSet:
         if not 0 <= radius <= 8 * length:
             raise ValueError(f"radius must be 0 to {8 * length} bits for {algorithm}, not {radius}")
         queries = big_endian_words(checked_rows(hashes, length, algorithm))
-        return near_hashes(self._perceptual(algorithm), self._mih(algorithm), queries, radius)
+        return near_hashes(self.perceptual_words(algorithm), self.near_index(algorithm), queries, radius)
 
     def unique_words(self, algorithm: str, unique: Rows) -> Words:
         """These different perceptual hashes of the set as uint64[words, n]: 4 words of PDQ, 1 of pHash."""
-        return np.stack([word[unique] for word in self._perceptual(algorithm)])
+        return np.stack([word[unique] for word in self.perceptual_words(algorithm)])
 
     def entries_of(self, algorithm: str, unique: Rows) -> tuple[Rows, Rows]:
         """The set's hashes, one a record, behind different hashes; and which of ``unique`` each is from."""
@@ -186,14 +186,14 @@ class HashSet:
         if generation_of(self.manifest) != self.generation:
             raise VerificationError(f"{self._where(MANIFEST)} names another generation than its files. {_REBUILD}")
 
-    def _perceptual(self, algorithm: str) -> tuple[NDArray[np.uint64], ...]:
+    def perceptual_words(self, algorithm: str) -> tuple[NDArray[np.uint64], ...]:
         """The different perceptual hashes of one kind, sorted, one array a word."""
         count = PERCEPTUAL_BYTES[algorithm] // 8
         if not self.counts[algorithm]:
             return (np.zeros(0, dtype=np.uint64),) * count
         return tuple(np.asarray(self._columns[f"{algorithm}/word{number}.npy"]) for number in range(count))
 
-    def _mih(self, algorithm: str) -> MihIndex | None:
+    def near_index(self, algorithm: str) -> MihIndex | None:
         """The multi-index hashing tables of one kind; a small set has none."""
         start = self._columns.get(f"{algorithm}/mih_start.npy")
         if start is None:

@@ -56,6 +56,17 @@ def distance(a: bytes, b: bytes) -> int:
     return sum((x ^ y).bit_count() for x, y in zip(a, b, strict=True))
 
 
+def near_photodna(entries: Sequence[bytes], queries: Sequence[bytes], threshold: int) -> list[tuple[int, int, int]]:
+    """All (query, entry, squared distance) within ``threshold``, sorted."""
+    pairs = [(q, r, squared_distance(a, b)) for q, a in enumerate(queries) for r, b in enumerate(entries)]
+    return [pair for pair in pairs if pair[2] <= threshold]
+
+
+def squared_distance(a: bytes, b: bytes) -> int:
+    """The sum of the squared differences of the bytes."""
+    return sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
+
+
 def match(
     records: Sequence[ScanRecord],
     sets: Sequence[NaiveSet],
