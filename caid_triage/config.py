@@ -44,7 +44,10 @@ def default_workers() -> int:
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
-    """How a scan is run. Bits for the radii, PDQ quality 0..100 for the gate."""
+    """How a scan is run. Bits for the radii, PDQ quality 0..100 for the gate.
+
+    ``set_radii`` are distances for single hash sets: (name, algorithm, distance).
+    """
 
     workers: int = field(default_factory=default_workers)
     executor: str = "pool"
@@ -54,6 +57,7 @@ class ScanOptions:
     pdq_radius: int = 31
     pdq_min_quality: int = 50
     phash_radius: int = 8
+    set_radii: tuple[tuple[str, str, int], ...] = ()
     limits: WorkerLimits = WorkerLimits()
 
     def __post_init__(self) -> None:
@@ -65,9 +69,11 @@ class ScanOptions:
         if self.profile not in PROFILES:
             raise UsageError(f"--profile must be one of {', '.join(PROFILES)}, not {self.profile!r}")
 
-    def result_options(self) -> dict[str, str | int | float]:
+    def result_options(self) -> dict[str, object]:
         """The options that a result depends on, as JSON-able values."""
+        own = {"set_radii": [list(item) for item in sorted(self.set_radii)]} if self.set_radii else {}
         return {
+            **own,
             "profile": self.profile,
             "pdq_radius": self.pdq_radius,
             "pdq_min_quality": self.pdq_min_quality,

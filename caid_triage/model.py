@@ -249,6 +249,15 @@ class Category:
     scheme: str
     severity: int | None = None
 
+    def contradicts(self, other: Category) -> bool:
+        """Whether one file cannot be both: two codes of one scheme, or ignorable in one scheme and not in the other.
+
+        Codes of different schemes cannot be compared otherwise.
+        """
+        if self.scheme == other.scheme:
+            return self.code != other.code
+        return (self.severity == 0) != (other.severity == 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Match:

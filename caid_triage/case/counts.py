@@ -19,8 +19,7 @@ STRONGEST_KIND_FIRST = "CASE m.match_kind WHEN 'exact' THEN 0 WHEN 'video' THEN 
 GRAVEST_FIRST = "coalesce(c.severity, 0.5) DESC, c.code, c.scheme, c.label"
 KINDS_IN_ORDER = "CASE e.kind WHEN 'image' THEN 0 WHEN 'video' THEN 1 ELSE 2 END"
 
-PROPOSED = f"""
-CREATE TEMP TABLE proposed AS
+PROPOSALS = f"""
 SELECT entry_id, match_kind, category_id FROM (
     SELECT m.entry_id, m.match_kind, m.category_id, row_number() OVER (
         PARTITION BY m.entry_id ORDER BY {STRONGEST_KIND_FIRST}, {GRAVEST_FIRST}
@@ -29,6 +28,7 @@ SELECT entry_id, match_kind, category_id FROM (
     WHERE h.role = 'notable' AND m.contradicted = 0
 ) WHERE place = 1
 """  # noqa: S608 - constants only
+PROPOSED = f"CREATE TEMP TABLE proposed AS {PROPOSALS}"
 
 PLACES = "CASE e.state WHEN 'allocated' THEN 'live' WHEN 'deleted' THEN 'deleted' ELSE 'other' END"
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from caid_triage.case.encode import Row, moment, whole_back
-from caid_triage.model import Kind, MatchKind, State
+from caid_triage.model import Category, Decision, Kind, MatchKind, State
 
 T = TypeVar("T")
 
@@ -16,6 +16,15 @@ T = TypeVar("T")
 def parent_path(path: str) -> str:
     """The display path of the folder that holds the file ("/" for the root)."""
     return path.rpartition("/")[0] or "/"
+
+
+def decision(stored: str | None) -> Decision | None:
+    """An examiner's grade from its JSON form."""
+    if stored is None:
+        return None
+    examiner, decided, code, label, scheme, severity, note = json.loads(stored)
+    when = moment(decided)
+    return None if when is None else Decision(examiner, when, Category(code, label, scheme, severity), note)
 
 
 def codes(joined: str | None) -> tuple[str, ...]:
@@ -44,6 +53,7 @@ BY_FIELD: Mapping[str, Callable[[Any], Any]] = {
     "acquisition": json.loads,
     "coverage": json.loads,
     "complete": bool,
+    "decision": decision,
 }
 
 

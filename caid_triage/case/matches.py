@@ -7,20 +7,24 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
 from caid_triage.case.audit import canonical_json
-from caid_triage.case.encode import Row, entry_id, text
+from caid_triage.case.encode import Row, entry_id, microseconds, text, whole
+from caid_triage.case.regrade import Regrade
 from caid_triage.case.rows import MatchChange
 from caid_triage.errors import CaseError
-from caid_triage.model import Category, Match, ScanRecord
+from caid_triage.model import Category, Decision, Match, ScanRecord, Withheld
 
 INSERT_MATCH = """INSERT INTO file_match (entry_id, hashset_id, position, match_kind, algorithm, distance, threshold,
     category_id, media_id, record_row, contradicted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
-# What a match says, apart from the hash set's generation: compared before and after to tell what is new.
-OUTCOMES = """SELECT DISTINCT m.entry_id, m.hashset_id, m.match_kind, c.code, c.scheme
-    FROM file_match m JOIN category c ON c.id = m.category_id
-    WHERE m.contradicted = 0 AND m.hashset_id IN (SELECT value FROM json_each(?))"""
+INSERT_DETAIL = "INSERT INTO match_detail VALUES (?, ?, ?, ?, ?, ?)"
+INSERT_WITHHELD = "INSERT INTO withheld VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+TABLES = ("file_match", "match_detail", "withheld")
 
-RecordedBatch = tuple[int, Sequence[ScanRecord], Sequence[tuple[Match, ...]]]
+# Source id, records, their matches, and what was withheld of each record (may be left out).
+RecordedBatch = (
+    tuple[int, Sequence[ScanRecord], Sequence[tuple[Match, ...]]]
+    | tuple[int, Sequence[ScanRecord], Sequence[tuple[Match, ...]], Sequence[tuple[Withheld, ...]]]
+)
 
 
 class MatchTable:
@@ -30,20 +34,24 @@ class MatchTable:
         self._connection = connection
         self._categories: dict[Category, int] = {}
 
-    def add(self, source_id: int, records: Sequence[ScanRecord], matches: Sequence[tuple[Match, ...]]) -> None:
-        """Store the matches of a batch: ``matches[i]`` are those of ``records[i]``."""
-        if len(records) != len(matches):
+    def add(
+        self,
+        source_id: int,
+        records: Sequence[ScanRecord],
+        matches: Sequence[tuple[Match, ...]],
+        withheld: Sequence[tuple[Withheld, ...]] = (),
+    ) -> None:
+        """Store the matches of a batch: ``matches[i]`` are those of ``records[i]``, and so is ``withheld[i]``."""
+        if len(records) != len(matches) or len(withheld) not in (0, len(records)):
             raise CaseError(f"{len(records)} records came with the matches of {len(matches)}; nothing was stored")
         ids = self.generations()
         rows: list[Row] = []
-        for record, met in zip(records, matches, strict=True):
+        details: list[Row] = []
+        held: list[Row] = []
+        for place, (record, met) in enumerate(zip(records, matches, strict=True)):
             identity = entry_id(source_id, record.entry.number)
             for position, match in enumerate(met):
-                hashset_id, generation = ids.get(text(match.hashset), (None, None))
-                if hashset_id is None or generation != match.generation:
-                    raise CaseError(
-                        f"hash set {match.hashset} ({match.generation}) is not the one the case was told of"
-                    )
+                hashset_id = self._hashset_id(ids, match)
                 rows.append(
                     (
                         identity,
@@ -59,12 +67,56 @@ class MatchTable:
                         int(match.contradicted),
                     )
                 )
+                detail = (match.orientation, match.quality, whole(match.listed_size))
+                if detail != ("", None, None):
+                    details.append((identity, hashset_id, position, *detail))
+            for position, item in enumerate(withheld[place] if withheld else ()):
+                held.append(
+                    (
+                        identity,
+                        self._hashset_id(ids, item),
+                        position,
+                        item.reason,
+                        item.algorithm,
+                        item.count,
+                        item.nearest,
+                        item.threshold,
+                        item.kept,
+                        text(item.by),
+                    )
+                )
         self._connection.executemany(INSERT_MATCH, rows)
+        self._connection.executemany(INSERT_DETAIL, details)
+        self._connection.executemany(INSERT_WITHHELD, held)
+
+    def _hashset_id(self, ids: Mapping[str, tuple[int, str]], met: Match | Withheld) -> int:
+        hashset_id, generation = ids.get(text(met.hashset), (None, None))
+        if hashset_id is None or generation != met.generation:
+            raise CaseError(f"hash set {met.hashset} ({met.generation}) is not the one the case was told of")
+        return hashset_id
+
+    def decide(self, sha256: bytes, decision: Decision) -> None:
+        """Add an examiner's grade of a content."""
+        columns = (
+            sha256,
+            text(decision.examiner),
+            microseconds(decision.decided),
+            self._category_id(decision.category),
+            text(decision.note),
+        )
+        self._connection.execute(
+            "INSERT INTO decision (sha256, examiner, decided, category_id, note) VALUES (?, ?, ?, ?, ?)", columns
+        )
 
     def generations(self) -> dict[str, tuple[int, str]]:
         """Row id and generation of each hash set the case was told of, by name."""
         rows = self._connection.execute("SELECT name, id, generation FROM hashset ORDER BY id")
         return {name: (identity, generation) for name, identity, generation in rows}
+
+    def infos(self) -> dict[str, dict[str, object]]:
+        """What the case was told of each hash set, by name."""
+        rows = self._connection.execute("SELECT name, info FROM hashset ORDER BY id")
+        return {name: json.loads(info) for name, info in rows}
 
     def record(self, info: Mapping[str, object]) -> int:
         """Add or renew a hash set by its name; returns its row id. ``info`` needs name, generation and role."""
@@ -78,17 +130,17 @@ class MatchTable:
         return int(rows[0][0])
 
     def replace(self, hashsets: Sequence[Mapping[str, object]], batches: Iterable[RecordedBatch]) -> MatchChange:
-        """Put these matches in place of all earlier ones with hash sets of the same names; count the change."""
+        """Put these matches in place of all earlier ones with hash sets of the same names; keep what changed."""
+        regrade = Regrade(self._connection, hashsets)
         ids = json.dumps([self.record(info) for info in hashsets])
-        run = self._connection.execute
-        run("DROP TABLE IF EXISTS temp.earlier")
-        run(f"CREATE TEMP TABLE earlier AS {OUTCOMES}", (ids,))
-        run("DELETE FROM file_match WHERE hashset_id IN (SELECT value FROM json_each(?))", (ids,))
-        for source_id, records, matches in batches:
-            self.add(source_id, records, matches)
-        (new,) = run(f"SELECT count(*) FROM ({OUTCOMES} EXCEPT SELECT * FROM earlier)", (ids,)).fetchone()  # noqa: S608
-        (gone,) = run(f"SELECT count(*) FROM (SELECT * FROM earlier EXCEPT {OUTCOMES})", (ids,)).fetchone()  # noqa: S608
-        return MatchChange(new, gone)
+        for table in TABLES:
+            self._connection.execute(
+                f"DELETE FROM {table} WHERE hashset_id IN (SELECT value FROM json_each(?))",  # noqa: S608
+                (ids,),
+            )
+        for source_id, records, matches, *withheld in batches:
+            self.add(source_id, records, matches, *withheld)
+        return regrade.finish()
 
     def forget_categories(self) -> None:
         """Forget row ids learnt in a transaction that was rolled back."""

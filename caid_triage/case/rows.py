@@ -89,6 +89,8 @@ class MatchRow:
     physical_offset: int | None
     parent_path: str
     decision: Decision | None
+    orientation: str = ""
+    quality: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +193,10 @@ class Conservation:
 class ContradictionRow:
     """Two facts about one file that cannot both be plain truth. ``kind`` is
 
-    "digest" (a weaker digest agrees, a stronger one does not), "category" (exact matches in several categories),
-    "known-good" (listed both as notable and as known-good) or "md5-collision" (one MD5, several SHA-256 in the case).
+    "digest" (a weaker digest agrees, a stronger one does not), "size" (the digest agrees, the listed size does not),
+    "category" (one set lists it in several categories), "sets" (sets disagree), "examiner" (a set and an examiner
+    do), "known-good" or "not-this" (listed both as notable and as that) or "md5-collision" (one MD5, several SHA-256
+    in the case).
     """
 
     kind: str
@@ -213,10 +217,77 @@ class RunTimes:
 
 @dataclass(frozen=True, slots=True)
 class MatchChange:
-    """What matching a stored case again changed: (file, hash set, kind of match, category) met anew and no longer."""
+    """What matching a stored case again changed, counted by file and hash set: met anew, no longer, met otherwise.
+
+    ``files_...`` count files by what is proposed for them over all sets: newly something, no longer anything,
+    another category or kind of match. ``regrade`` is the number of the delta (0: there was nothing to match yet).
+    """
 
     new: int
     gone: int
+    changed: int = 0
+    files_new: int = 0
+    files_gone: int = 0
+    files_changed: int = 0
+    regrade: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RegradeRow:
+    """One time that the stored records were matched again: with which generations, and what that changed.
+
+    ``hashsets`` are {name, before, after}: generations, "" before for a set the case had not met.
+    """
+
+    regrade: int
+    hashsets: tuple[Mapping[str, str], ...]
+    new: int
+    gone: int
+    changed: int
+    files_new: int
+    files_gone: int
+    files_changed: int
+    known_good_before: int
+    known_good_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRow:
+    """One file and one hash set of which a re-grading says something else than before: a row of delta.csv.
+
+    ``change`` is new, gone or changed; ``before`` and ``after`` list the kinds of match and categories, and
+    ``proposed_...`` what is proposed for the file over all sets ("" where nothing is).
+    """
+
+    regrade: int
+    change: str
+    exhibit: str
+    source: str
+    volume: str
+    path: str
+    state: State
+    kind: Kind
+    media_type: str
+    size: int | None
+    md5: bytes | None
+    sha1: bytes | None
+    sha256: bytes | None
+    hashset: str
+    before: str
+    after: str
+    proposed_before: str
+    proposed_after: str
+
+
+@dataclass(frozen=True, slots=True)
+class WithheldRow:
+    """How many near matches a guard withheld, over all files, of one set by one algorithm."""
+
+    hashset: str
+    algorithm: str
+    reason: str
+    files: int
+    matches: int
 
 
 @dataclass(frozen=True, slots=True)

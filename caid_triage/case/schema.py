@@ -18,7 +18,7 @@ from caid_triage.errors import CaseError
 
 DATABASE = "case.db"
 APPLICATION_ID = 0x43414944  # "CAID"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # An entry's id is its source's id and its walk number in one integer: rows lie in report order on disk.
 NUMBER_BITS = 40
@@ -85,6 +85,38 @@ CREATE TABLE file_match (
 ) WITHOUT ROWID;
 """
 
+# What schema 2 added. A case of schema 1 gets these tables when it is next written to; for reading they are empty.
+TABLES_OF_2 = """
+-- What only some matches have: how a picture must be turned, the quality of its hash, a size that is not the file's.
+CREATE TABLE match_detail (
+    entry_id INTEGER NOT NULL, hashset_id INTEGER NOT NULL, position INTEGER NOT NULL, orientation TEXT NOT NULL,
+    quality INTEGER, listed_size, PRIMARY KEY (entry_id, hashset_id, position)
+) WITHOUT ROWID;
+CREATE TABLE withheld (
+    entry_id INTEGER NOT NULL, hashset_id INTEGER NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL,
+    algorithm TEXT NOT NULL, matches INTEGER NOT NULL, nearest INTEGER NOT NULL, threshold INTEGER NOT NULL,
+    kept INTEGER NOT NULL, by_set TEXT NOT NULL, PRIMARY KEY (entry_id, hashset_id, position)
+) WITHOUT ROWID;
+-- Grades of examiners, of a content, the last one counts.
+CREATE TABLE decision (
+    id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL, examiner TEXT NOT NULL, decided INTEGER NOT NULL,
+    category_id INTEGER NOT NULL, note TEXT NOT NULL
+);
+CREATE INDEX decision_content ON decision (sha256);
+-- Each time stored records were matched again, and what that changed, one row for a file and a hash set.
+CREATE TABLE regrade (
+    id INTEGER PRIMARY KEY, hashsets TEXT NOT NULL,
+    new INTEGER NOT NULL, gone INTEGER NOT NULL, changed INTEGER NOT NULL,
+    files_new INTEGER NOT NULL, files_gone INTEGER NOT NULL, files_changed INTEGER NOT NULL,
+    known_good_before INTEGER NOT NULL, known_good_after INTEGER NOT NULL
+);
+CREATE TABLE regrade_row (
+    regrade_id INTEGER NOT NULL, entry_id INTEGER NOT NULL, hashset TEXT NOT NULL, change TEXT NOT NULL,
+    before TEXT NOT NULL, after TEXT NOT NULL, proposed_before TEXT NOT NULL, proposed_after TEXT NOT NULL,
+    PRIMARY KEY (regrade_id, entry_id, hashset)
+) WITHOUT ROWID;
+"""
+
 
 @contextmanager
 def storage_faults(folder: Path) -> Iterator[None]:
@@ -130,7 +162,7 @@ def os_sentence(fault: OSError, folder: Path) -> str:
 
 def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> None:
     """Make the tables, store the header's columns and mark the file as ours, all or nothing."""
-    connection.executescript(f"BEGIN IMMEDIATE; {TABLES}")
+    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {TABLES_OF_2}")
     connection.execute("INSERT INTO audit_head VALUES (1, 0, NULL)")
     connection.execute("INSERT INTO header VALUES (1, ?, ?, ?, ?, ?)", header)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -154,6 +186,22 @@ def check_schema(connection: sqlite3.Connection, folder: Path) -> None:
         raise CaseError(f"the case in {folder} has schema {version}, which no version of caid-triage has written")
 
 
+def bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Give a case of an earlier schema what it lacks, all or nothing. Nothing that is stored changes."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version < SCHEMA_VERSION:
+        connection.executescript(f"BEGIN IMMEDIATE; {TABLES_OF_2} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
+
+
+def read_as_up_to_date(connection: sqlite3.Connection) -> None:
+    """Let a case of an earlier schema be read without changing it: what it lacks is empty, in this connection alone."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version < SCHEMA_VERSION:
+        connection.executescript(
+            TABLES_OF_2.replace("CREATE TABLE ", "CREATE TEMP TABLE ").replace("CREATE INDEX ", "CREATE INDEX temp.")
+        )
+
+
 def connect_for_writing(path: Path) -> sqlite3.Connection:
     """Open the database for the one writer; transactions are begun and ended by hand."""
     return sqlite3.connect(path, isolation_level=None, timeout=5.0)
@@ -164,7 +212,6 @@ def make_durable(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA temp_store = MEMORY")
 
 
 def connect_for_reading(folder: Path) -> sqlite3.Connection:

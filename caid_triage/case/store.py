@@ -34,6 +34,7 @@ from caid_triage.case.records import DoneEntries, stored_records
 from caid_triage.case.rows import CaseHeader, MatchChange
 from caid_triage.case.schema import (
     DATABASE,
+    bring_up_to_date,
     check_schema,
     connect_for_writing,
     create_tables,
@@ -43,7 +44,7 @@ from caid_triage.case.schema import (
 )
 from caid_triage.case.view import read_header
 from caid_triage.errors import CaseError
-from caid_triage.model import Match, Problem, ScanRecord, SourceInfo, Volume
+from caid_triage.model import Decision, Match, Problem, ScanRecord, SourceInfo, Volume, Withheld
 from caid_triage.version import __version__
 
 # What a creation that died half way may leave behind, none of it a case.
@@ -108,6 +109,7 @@ def open_case_for_writing(folder: Path) -> CaseWriter:
         with storage_faults(folder):
             connection = connect_for_writing(folder / DATABASE)
             check_schema(connection, folder)
+            bring_up_to_date(connection)
         return CaseWriter(folder, lock, connection)
     except BaseException:
         lock.release()
@@ -268,10 +270,12 @@ class CaseWriter:
         matches: Sequence[tuple[Match, ...]],
         problems: Sequence[Problem],
         walked: int,
+        withheld: Sequence[tuple[Withheld, ...]] = (),
     ) -> None:
         """Store a batch whole or not at all. ``problems`` are those met on the walk, in its order.
 
-        ``matches[i]`` belong to ``records[i]``; ``walked`` is how many entries the walk has given so far.
+        ``matches[i]`` and ``withheld[i]`` belong to ``records[i]`` (``withheld`` may be empty for all of them);
+        ``walked`` is how many entries the walk has given so far.
         """
         entries: list[Row] = []
         hashes: list[Row] = []
@@ -285,7 +289,7 @@ class CaseWriter:
             connection.executemany(INSERT_ENTRY, entries)
             connection.executemany("INSERT INTO perceptual_hash VALUES (?, ?, ?, ?, ?, ?)", hashes)
             connection.executemany("INSERT INTO entry_problem VALUES (?, ?, ?, ?, ?, ?)", faults)
-            self._matches.add(source_id, records, matches)
+            self._matches.add(source_id, records, matches, withheld)
             self._add_wide_problems(source_id, "walk", problems)
             connection.execute(
                 "UPDATE source SET walked = max(walked, ?), examined = examined + ?, stored = stored + ? WHERE id = ?",
@@ -303,6 +307,11 @@ class CaseWriter:
         """Name and generation of the hash sets that the stored records were matched against."""
         with storage_faults(self.folder):
             return {name: generation for name, (_, generation) in self._matches.generations().items()}
+
+    def hashset_distances(self) -> dict[str, object]:
+        """Name of each hash set and the near-match distances that the stored records were matched with."""
+        with storage_faults(self.folder):
+            return {name: info.get("distances") for name, info in self._matches.infos().items()}
 
     def record_hashset(self, info: Mapping[str, object]) -> None:
         """Tell the case of a hash set before matching against it. ``info``: name, generation, role, scheme, sources ...
@@ -332,11 +341,20 @@ class CaseWriter:
     ) -> MatchChange:
         """Put new matches in place of all earlier ones with hash sets of the same names, in one transaction.
 
-        ``batches`` gives (source id, records, their matches) and may read from :meth:`records` as it goes. Returns how
-        many (file, hash set, kind, category) are new and how many are gone.
+        ``batches`` gives (source id, records, their matches[, what was withheld]) and may read from :meth:`records`
+        as it goes. Returns what changed, by file and hash set; the rows are kept for the delta report.
         """
         with self._transaction():
             return self._matches.replace(hashsets, batches)
+
+    # -- grades of examiners -------------------------------------------------------------------------------------------
+
+    def decide(self, sha256: bytes, decision: Decision) -> None:
+        """Keep an examiner's grade of a content, after any earlier one; CaseError if no stored file has it."""
+        with self._transaction() as connection:
+            if not connection.execute("SELECT 1 FROM entry WHERE sha256 = ? LIMIT 1", (sha256,)).fetchone():
+                raise CaseError(f"no file of the case in {self.folder} has that content; nothing was graded")
+            self._matches.decide(sha256, decision)
 
     # -- the record of what was done ----------------------------------------------------------------------------------
 

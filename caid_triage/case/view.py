@@ -21,18 +21,21 @@ from caid_triage.case.rows import (
     Conservation,
     ContradictionRow,
     CountRow,
+    DeltaRow,
     ExhibitRow,
     FileRow,
     MatchRow,
     MediaFileRow,
     ProblemCount,
     ProblemRow,
+    RegradeRow,
     RunTimes,
     SourceRow,
     TallyRow,
     VolumeRow,
+    WithheldRow,
 )
-from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, storage_faults
+from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, read_as_up_to_date, storage_faults
 from caid_triage.model import ScanRecord
 
 T = TypeVar("T")
@@ -53,12 +56,28 @@ FROM entry e JOIN source s ON s.id = e.id >> {NUMBER_BITS} ORDER BY e.id
 MATCHES = f"""
 SELECT s.exhibit, s.name, e.volume, e.path, e.state, e.kind, e.media_type, e.size, e.md5, e.sha1, e.sha256,
     m.match_kind, m.algorithm, m.distance, m.threshold, c.code, c.label, c.scheme, h.name, m.media_id,
-    e.created, e.modified, e.accessed, e.changed, e.physical_offset, e.path, NULL
-FROM file_match m JOIN entry e ON e.id = m.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
+    e.created, e.modified, e.accessed, e.changed, e.physical_offset, e.path,
+    (SELECT json_array(d.examiner, d.decided, g.code, g.label, g.scheme, g.severity, d.note)
+        FROM decision d JOIN category g ON g.id = d.category_id WHERE d.sha256 = e.sha256 ORDER BY d.id DESC LIMIT 1),
+    coalesce(x.orientation, ''), x.quality
+FROM file_match m LEFT JOIN match_detail x
+        ON x.entry_id = m.entry_id AND x.hashset_id = m.hashset_id AND x.position = m.position
+    JOIN entry e ON e.id = m.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
     JOIN category c ON c.id = m.category_id JOIN hashset h ON h.id = m.hashset_id
 WHERE h.role = 'notable' AND m.contradicted = ?
 ORDER BY m.entry_id, {STRONGEST_KIND_FIRST}, {GRAVEST_FIRST}, h.name, m.distance, m.algorithm, m.record_row, m.position
 """  # noqa: S608 - constants only
+
+# What the guards of matching withheld, one note a file and set: never one row a withheld match.
+WITHHELD = """SELECT w.entry_id, w.hashset_id * 1000 + w.position AS position, 'match' AS step,
+    'near-' || w.reason AS code,
+    CASE w.reason WHEN 'flood' THEN 'looks like ' || (w.matches + w.kept) || ' entries of ' || h.name || ' by ' ||
+        w.algorithm || ' (distance up to ' || w.threshold || '): too many to mean anything; the nearest ' || w.kept ||
+        ' are listed, ' || w.matches || ' are not'
+    ELSE w.matches || ' look-alikes in ' || h.name || ' by ' || w.algorithm || ' (nearest ' || w.nearest || ' of ' ||
+        w.threshold || ') are not proposed: the picture is nearer to an entry of ' || w.by_set END AS detail,
+    'note' AS severity
+FROM withheld w JOIN hashset h ON h.id = w.hashset_id"""
 
 PROBLEMS = f"""
 SELECT exhibit, source, volume, path, step, code, detail FROM (
@@ -66,10 +85,19 @@ SELECT exhibit, source, volume, path, step, code, detail FROM (
         s.id AS place, 2 AS breadth, q.entry_id AS number, q.position
     FROM entry_problem q JOIN entry e ON e.id = q.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
     UNION ALL
+    SELECT s.exhibit, s.name, e.volume, e.path, w.step, w.code, w.detail, s.id, 2, w.entry_id, 1000000 + w.position
+    FROM ({WITHHELD}) w JOIN entry e ON e.id = w.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
+    UNION ALL
     SELECT exhibit, source, volume, path, step, code, detail,
         source_id, CASE origin WHEN 'source' THEN 0 ELSE 1 END, id, 0 FROM wide_problem
 ) ORDER BY place, breadth, number, position
 """  # noqa: S608 - constants only
+
+
+DELTA = f"""SELECT r.regrade_id, r.change, s.exhibit, s.name, e.volume, e.path, e.state, e.kind, e.media_type, e.size,
+    e.md5, e.sha1, e.sha256, r.hashset, r.before, r.after, r.proposed_before, r.proposed_after
+FROM regrade_row r JOIN entry e ON e.id = r.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
+ORDER BY r.regrade_id, r.entry_id, r.hashset"""  # noqa: S608 - constants only
 
 
 def open_case(folder: Path | str) -> CaseView:
@@ -79,6 +107,7 @@ def open_case(folder: Path | str) -> CaseView:
         connection = connect_for_reading(folder)
         try:
             check_schema(connection, folder)
+            read_as_up_to_date(connection)
             # One moment of the case for all that is read, also while a scan goes on.
             connection.execute("BEGIN")
             return CaseView(folder, connection)
@@ -206,6 +235,31 @@ class CaseView:
             WHERE h.role = 'known-good' AND m.match_kind = 'exact' AND m.contradicted = 0"""
         return int(next(self._rows(statement))[0])
 
+    def perceptual_hashes(self, least_pdq_quality: int) -> dict[str, int]:
+        """How many hashes of each kind near matching looks up: all orientations of a PDQ, those good enough only."""
+        statement = """SELECT CASE algorithm WHEN 'pdq-turned' THEN 'pdq' ELSE algorithm END AS name,
+            sum(CASE algorithm WHEN 'pdq-turned' THEN length(value) / 32 ELSE 1 END)
+            FROM perceptual_hash WHERE frame_time IS NULL AND (quality IS NULL OR quality >= ?)
+            GROUP BY name ORDER BY name"""
+        return dict(self._rows(statement, least_pdq_quality))
+
+    def withheld(self) -> list[WithheldRow]:
+        """How many near matches the guards of matching withheld, by set, algorithm and reason."""
+        statement = """SELECT h.name, w.algorithm, w.reason, count(DISTINCT w.entry_id), sum(w.matches)
+            FROM withheld w JOIN hashset h ON h.id = w.hashset_id
+            GROUP BY h.id, w.algorithm, w.reason ORDER BY h.id, w.algorithm, w.reason"""
+        return list(self._typed(WithheldRow, statement))
+
+    def regrades(self) -> list[RegradeRow]:
+        """Each time the stored records were matched again, oldest first."""
+        # Not by field names: "changed" is a time elsewhere.
+        rows = self._rows("SELECT id, hashsets, * FROM regrade ORDER BY id")
+        return [RegradeRow(number, tuple(json.loads(hashsets)), *counts) for number, hashsets, _, _, *counts in rows]
+
+    def delta(self) -> Iterator[DeltaRow]:
+        """What each re-grading changed, by file and hash set, in file order."""
+        return self._typed(DeltaRow, DELTA)
+
     def decode_states(self, *, media_only: bool = False) -> dict[str, int]:
         """How many files came to each decode state; of all files, or of images and videos."""
         only = "WHERE kind <> 'other'" if media_only else ""
@@ -228,10 +282,11 @@ class CaseView:
 
     def problem_counts(self) -> list[ProblemCount]:
         """How often each problem code occurs, problems before notes, the most frequent first."""
-        statement = """SELECT step, code, severity, count(*) AS n, min(detail) FROM (
+        statement = f"""SELECT step, code, severity, count(*) AS n, min(detail) FROM (
             SELECT step, code, severity, detail FROM entry_problem
             UNION ALL SELECT step, code, severity, detail FROM wide_problem
-        ) GROUP BY step, code, severity ORDER BY severity DESC, n DESC, code, step"""
+            UNION ALL SELECT step, code, severity, detail FROM ({WITHHELD})
+        ) GROUP BY step, code, severity ORDER BY severity DESC, n DESC, code, step"""  # noqa: S608
         return list(self._typed(ProblemCount, statement))
 
     def run_times(self) -> RunTimes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,6 +19,7 @@ from caid_triage.hashset.purge import purge_hashset
 from caid_triage.hashset.readers.registry import readers
 from caid_triage.hashset.schemes import CategoryScheme
 from caid_triage.hashset.store import open_hashset
+from caid_triage.match.options import set_radius
 from caid_triage.model import Role
 
 MOST_REFUSED_SHOWN = 20
@@ -57,13 +59,26 @@ def _say_result(ctx: click.Context, result: BuildResult, out: Path) -> None:
     ctx.exit(WITH_PROBLEMS)
 
 
+def _say_completeness(manifest: dict[str, Any]) -> None:
+    """Whether anything of the source files is known to be missing from the set."""
+    parts = manifest.get("completeness") or {}
+    missing = [str(name) for name in parts.get("missing", [])] if isinstance(parts, dict) else []
+    refused = manifest.get("refused", {}).get("rows", 0)
+    if missing:
+        click.echo(f"completeness: INCOMPLETE, parts missing: {', '.join(missing)}")
+    elif refused:
+        click.echo(f"completeness: {refused:,} rows of the source files could not be used and are not in the set")
+    else:
+        click.echo(f"completeness: every row of {len(manifest['sources']):,} source files is in the set")
+
+
 def _say_scheme(scheme: CategoryScheme) -> None:
     if scheme.confirmed_by:
         click.echo(f"  scheme: {scheme.name}, confirmed by {scheme.confirmed_by}")
         return
     click.echo(f"  scheme: {scheme.name}, NOT confirmed: reports print category codes, not labels.")
-    click.echo("  To confirm: check each code with your unit, fill in confirmed_by in a scheme file of your own,")
-    click.echo("  and build again with --scheme FILE.toml (docs/formats/hashsets.md).")
+    click.echo("  To confirm: `caid-triage schemes export NAME FILE.toml`, check each code with your unit, fill in its")
+    click.echo("  confirmed_by, and build again with --scheme FILE.toml (docs/formats/hashsets.md).")
 
 
 @hashset.command()
@@ -101,10 +116,30 @@ def build(
 @scheme_option
 @role_option
 @name_option
+@click.option(
+    "--distance",
+    "distances",
+    multiple=True,
+    metavar="ALG=BITS",
+    help="Near-match distance of this set, e.g. pdq=20 or phash=4.  [default: that of the scan]",
+)
 @click.pass_context
-def make(ctx: click.Context, folder: Path, out: Path, scheme: str | None, role: str, name: str | None) -> None:
-    """Make a set with perceptual hashes from graded pictures: one sub-folder of DIR for each category code."""
-    _say_result(ctx, make_hashset(folder, out, examine_file, name=name, scheme=scheme, role=Role(role)), out)
+def make(
+    ctx: click.Context,
+    folder: Path,
+    out: Path,
+    scheme: str | None,
+    role: str,
+    name: str | None,
+    distances: tuple[str, ...],
+) -> None:
+    """Make a set with perceptual hashes from graded pictures: one sub-folder of DIR for each category code.
+
+    With --role not-this it holds pictures that look like listed ones and are not: they are never proposed again.
+    """
+    radius = {algorithm: bits for _, algorithm, bits in (set_radius(f"set:{text}") for text in distances)}
+    result = make_hashset(folder, out, examine_file, name=name, scheme=scheme, role=Role(role), radius=radius)
+    _say_result(ctx, result, out)
 
 
 @hashset.command()
@@ -123,6 +158,9 @@ def info(path: Path, as_json: bool) -> None:
         click.echo(f"{what}: {count:,}")
     for source in opened.manifest["sources"]:
         click.echo(f"source: {source['file']}, {source['size']:,} bytes, sha256 {source['sha256']}")
+    _say_completeness(opened.manifest)
+    for algorithm, distance in sorted(opened.manifest.get("radius", {}).items()):
+        click.echo(f"its own {algorithm} distance: {distance}")
     _say_scheme(opened.scheme)
 
 

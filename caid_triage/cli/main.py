@@ -16,6 +16,7 @@ from caid_triage.cli.hashset import hashset
 from caid_triage.cli.match import match
 from caid_triage.cli.report import report
 from caid_triage.cli.scan import scan
+from caid_triage.cli.schemes import schemes
 from caid_triage.cli.verify import verify
 from caid_triage.errors import CaidTriageError
 from caid_triage.version import __version__
@@ -54,7 +55,7 @@ def program() -> None:
     """
 
 
-for command in (demo, scan, match, report, hashset, verify):
+for command in (demo, scan, match, report, hashset, schemes, verify):
     program.add_command(command)
 
 

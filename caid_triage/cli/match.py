@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from caid_triage.case.rows import MatchChange
 from caid_triage.case.store import open_case_for_writing
-from caid_triage.case.view import open_case
+from caid_triage.case.view import CaseView, open_case
 from caid_triage.cli.exit_codes import CommandWithExitCodes
-from caid_triage.config import ScanOptions
+from caid_triage.match.options import set_radius
 from caid_triage.report.write import write_reports
-from caid_triage.scan.rematch import hashset_facts, match_stored
+from caid_triage.scan.rematch import check_radii, hashset_facts, match_stored, stored_options
 from caid_triage.scan.run import open_hashsets
+
+CHANGES_SHOWN = 20
+
+distance_option = click.option(
+    "--distance",
+    "distances",
+    multiple=True,
+    metavar="NAME:ALG=N",
+    help="Near-match distance for one set, e.g. caid:pdq=20; may be repeated.",
+)
 
 
 @click.command(cls=CommandWithExitCodes)
@@ -26,24 +39,70 @@ from caid_triage.scan.run import open_hashsets
     type=click.Path(path_type=Path),
     help="A hash set (NAME.chs); may be repeated.",
 )
-def match(case_folder: Path, hashsets: tuple[Path, ...]) -> None:
-    """Match a stored case against hash sets without scanning again, and say what is new.
+@distance_option
+@click.option("--json", "as_json", is_flag=True, help="What changed as one JSON object.")
+def match(case_folder: Path, hashsets: tuple[Path, ...], distances: tuple[str, ...], as_json: bool) -> None:
+    """Match a stored case against hash sets without scanning again, and say what is new, gone and changed.
 
-    A set of the same name replaces its earlier generation in this case. The reports are written again.
+    A set of the same name replaces its earlier generation in this case. The reports are written again, with delta.csv
+    and delta.json. Stopped at any moment, the case is as before or matched whole: run it again.
     """
     opened = open_hashsets(list(hashsets))
-    options = ScanOptions()
+    radii = tuple(map(set_radius, distances))
+    check_radii(radii, opened)
     with open_case_for_writing(case_folder) as case:
+        kept = stored_options(case)
+        options = replace(kept, set_radii=(*radii, *kept.set_radii))
         run = case.begin_run("match", datetime.now(UTC))
-        change = match_stored(case, opened, options)
-        for hashset in opened:
-            facts = hashset_facts(hashset)
-            case.audit(
-                "rematched", name=facts["name"], generation=facts["generation"], new=change.new, gone=change.gone
-            )
-        case.end_run(run, datetime.now(UTC), "finished")
+        ending = "failed"
+        try:
+            change = match_stored(case, opened, options)
+            for hashset in opened:
+                facts = hashset_facts(hashset, options)
+                case.audit(
+                    "rematched",
+                    name=facts["name"],
+                    generation=facts["generation"],
+                    distances=facts["distances"],
+                    **asdict(change),
+                )
+            ending = "finished"
+        except KeyboardInterrupt:
+            ending = "interrupted"
+            raise
+        finally:
+            case.end_run(run, datetime.now(UTC), ending)
     with open_case(case_folder) as view:
         paths = write_reports(view, case_folder / "reports", None)
+        page = next(path for path in paths if path.name == "report.html")
+        if as_json:
+            click.echo(json.dumps({**asdict(change), "hashsets": _generations(view, change), "report": str(page)}))
+        else:
+            _say(view, change)
+            click.echo(f"report: {page}")
+
+
+def _say(view: CaseView, change: MatchChange) -> None:
+    for hashset in _generations(view, change):
+        click.echo(f"hash set {hashset['name']}: generation {hashset['before'] or 'none'} -> {hashset['after']}")
     click.echo(f"new matches: {change.new:,}")
     click.echo(f"matches gone: {change.gone:,}")
-    click.echo(f"report: {next(path for path in paths if path.name == 'report.html')}")
+    click.echo(f"matches changed: {change.changed:,}")
+    click.echo(
+        f"files: {change.files_new:,} newly listed, {change.files_gone:,} no longer, {change.files_changed:,} otherwise"
+    )
+    shown = 0
+    for row in view.delta():
+        if row.regrade == change.regrade and shown < CHANGES_SHOWN:
+            click.echo(
+                f"  {row.change}: {row.exhibit} {row.volume} {row.path}: {row.before or '-'} -> {row.after or '-'}"
+            )
+            shown += 1
+    total = change.new + change.gone + change.changed
+    if total > shown:
+        click.echo(f"  ... and {total - shown:,} more: see delta.csv")
+
+
+def _generations(view: CaseView, change: MatchChange) -> list[dict[str, str]]:
+    """Which generation of each set was before and is now."""
+    return [dict(item) for row in view.regrades() if row.regrade == change.regrade for item in row.hashsets]

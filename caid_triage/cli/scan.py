@@ -10,9 +10,11 @@ import click
 from caid_triage.case.view import open_case
 from caid_triage.cli.display import shown_progress
 from caid_triage.cli.exit_codes import CommandWithExitCodes
+from caid_triage.cli.match import distance_option
 from caid_triage.cli.verdict import verdict_lines
 from caid_triage.config import EXECUTORS, PROFILES, ScanOptions, default_workers
 from caid_triage.errors import UsageError
+from caid_triage.match.options import set_radius
 from caid_triage.model import Severity
 from caid_triage.report.write import write_reports
 from caid_triage.scan.run import ScanOutcome, SourceRequest, run_scan
@@ -88,6 +90,7 @@ def scan_and_report(
     type=click.Path(path_type=Path),
     help="A hash set (NAME.chs); may be repeated.",
 )
+@distance_option
 @click.option("--exhibit", "exhibits", multiple=True, help="Exhibit reference, one for all sources or one for each.")
 @click.option("--workers", type=int, default=None, help="Worker processes  [default: one for each core]")
 @click.option(
@@ -108,6 +111,7 @@ def scan(
     sources: tuple[str, ...],
     case_folder: Path,
     hashsets: tuple[Path, ...],
+    distances: tuple[str, ...],
     exhibits: tuple[str, ...],
     workers: int | None,
     executor: str,
@@ -121,7 +125,9 @@ def scan(
     ever read. Run again on the same case, the scan resumes where it was stopped.
     """
     chosen = default_workers() if workers is None else workers
-    options = ScanOptions(workers=chosen, executor=executor, profile=profile)
+    options = ScanOptions(
+        workers=chosen, executor=executor, profile=profile, set_radii=tuple(map(set_radius, distances))
+    )
     outcome = scan_and_report(
         name_requests(sources, exhibits), case_folder, hashsets, options, quiet=quiet, as_json=as_json
     )

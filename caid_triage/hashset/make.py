@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,13 @@ def make_hashset(
     name: str | None = None,
     scheme: str | Path | CategoryScheme | None = None,
     role: Role | str = Role.NOTABLE,
+    radius: Mapping[str, int] | None = None,
 ) -> BuildResult:
     """Hash every file under ``folder`` into the set ``out``; the first sub-folder's name is the category code.
 
     Files directly in ``folder`` are uncategorised. A file that cannot be decoded keeps its digests; one that
     cannot be read at all is a refused row. ``examine_file`` is given by the caller: this room decodes nothing.
+    ``radius`` are near-match distances of the set's own, {"pdq": 20}.
     """
     folder, out, role = Path(folder), Path(out), checked_role(role)
     if not folder.is_dir():
@@ -63,6 +65,8 @@ def make_hashset(
     reasons = Counter(row.reason for row in refused)
     facts |= {"refused": {"rows": len(refused), "reasons": dict(sorted(reasons.items()))}}
     facts |= {"ignored": dict(not_hashed)}
+    if radius:
+        facts |= {"radius": dict(sorted(radius.items()))}
     return save(out, columns.finish(), facts, chosen, refused)
 
 

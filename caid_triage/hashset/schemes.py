@@ -7,6 +7,7 @@ scheme still decides which of two matches is proposed first, only not what it is
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -120,6 +121,32 @@ def load_scheme(name_or_path: str | Path) -> CategoryScheme:
     except OSError as error:
         raise HashSetError(f"scheme {printable(path)}: cannot be read: {error.strerror or error}.") from error
     return _parse(content, printable(path))
+
+
+def export_scheme(name: str, out: Path) -> CategoryScheme:
+    """Copy a shipped scheme, with its remarks, to a file of the unit's own, named after the file; return the copy.
+
+    HashSetError if there is no such scheme, the file exists already or cannot be written. Never confirmed by copying.
+    """
+    folder = resources.files("caid_triage.hashset") / "schemes"
+    shipped = {scheme.name for scheme in shipped_schemes()}
+    if name not in shipped:
+        raise HashSetError(f"no shipped scheme is called {name!r}. There are: {', '.join(sorted(shipped))}.")
+    files = [item for item in folder.iterdir() if item.name.endswith(".toml")]
+    text = next(item.read_text("utf-8") for item in files if _parse(item.read_bytes(), item.name).name == name)
+    own = printable(out.stem).replace("\\", "").replace('"', "") or "our-unit"
+    if own in shipped:
+        own += "-own"
+    text = re.sub(r'^name = ".*"$', lambda _: f'name = "{own}"', text, count=1, flags=re.MULTILINE)
+    text = re.sub(r"^regions = .*$", "regions = []", text, count=1, flags=re.MULTILINE)
+    try:
+        with out.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError:
+        raise HashSetError(f"{printable(out)}: exists already and is not overwritten. Choose another name.") from None
+    except OSError as error:
+        raise HashSetError(f"{printable(out)}: could not be written: {error.strerror or error}.") from error
+    return load_scheme(out)
 
 
 def scheme_for_url(model_url: str) -> CategoryScheme | None:

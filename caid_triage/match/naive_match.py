@@ -48,10 +48,10 @@ def match(
     outcome = NaiveOutcome()
     for number, record in enumerate(records):
         exact = {
-            (s, row): found
+            (s, row): agreed
             for s, known in enumerate(sets)
             for row, entry in enumerate(known.entries)
-            if (found := _agreement(record, entry)) is not None
+            if (agreed := _agreement(record, entry)) is not None
         }
         for (s, row), (algorithm, contradicted) in exact.items():
             outcome.matches.add((number, s, row, "exact", algorithm, 0, 0, contradicted))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from caid_triage.model import Category, Match, MatchKind, Role
 
@@ -47,13 +48,17 @@ def _conflicts(matches: Sequence[Match]) -> tuple[str, ...]:
     exact = [match for match in matches if match.match_kind is MatchKind.EXACT]
     counted = [match for match in exact if not match.contradicted]
     notable = [match for match in counted if match.role is Role.NOTABLE]
-    good = [match for match in counted if match.role is Role.KNOWN_GOOD]
     found = []
     graded = sorted({(_graded(match), match.hashset) for match in notable})
-    if len({grade for grade, _ in graded}) > 1:
+    if any(one.category.contradicts(other.category) for one, other in combinations(notable, 2)):
         found.append("different categories: " + "; ".join(f"{grade} in {hashset}" for grade, hashset in graded))
-    if notable and good:
-        found.append(f"notable in {_sets(notable)} and known-good in {_sets(good)}")
+    for role in (Role.KNOWN_GOOD, Role.NOT_THIS):
+        harmless = [match for match in counted if match.role is role]
+        if notable and harmless:
+            found.append(f"notable in {_sets(notable)} and {role.value} in {_sets(harmless)}")
+    sizes = [match for match in counted if match.listed_size is not None]
+    if sizes:
+        found.append(f"{_algorithms(sizes)} agrees in {_sets(sizes)} but the size stated there does not")
     contradicted = [match for match in exact if match.contradicted]
     if contradicted:
         found.append(

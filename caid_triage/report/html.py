@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from caid_triage.case.view import CaseView
 from caid_triage.report import text
+from caid_triage.report.near import shown_chance
 from caid_triage.report.page import page
 
 
@@ -28,7 +29,9 @@ def write_html(view: CaseView, out: TextIO) -> None:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(shown=text.shown, brief=text.brief, number=text.number, size=text.size, iso=text.iso)
+    environment.filters.update(
+        shown=text.shown, brief=text.brief, number=text.number, size=text.size, iso=text.iso, chance=shown_chance
+    )
     style, _, _ = environment.loader.get_source(environment, "report.css") if environment.loader else ("", None, None)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     # The policy allows this one style by its digest and nothing else: no script, no picture, no request.

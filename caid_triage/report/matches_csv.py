@@ -6,9 +6,11 @@ from typing import TextIO
 
 from caid_triage.case.rows import MatchRow
 from caid_triage.case.view import CaseView
+from caid_triage.report.near import Chance
 from caid_triage.report.rows_csv import write_rows
 
 
 def write_matches(view: CaseView, out: TextIO) -> None:
-    """Write the list of every match, exact ones and leads."""
-    write_rows(out, MatchRow, view.matches())
+    """Write the list of every match, exact ones and leads, each lead with what chance alone would make."""
+    chance = Chance(view)
+    write_rows(out, MatchRow, view.matches(), {"expected_chance": chance.of_match})

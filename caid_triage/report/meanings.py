@@ -88,6 +88,13 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "metadata-unreadable": (
             "Records of the file system could not be read: the file they describe was not examined in full."
         ),
+        "near-flood": (
+            "The picture looks like more listed items than can mean anything (a flat or common picture): the "
+            "nearest few are listed, the rest are counted."
+        ),
+        "near-not-this": (
+            "Look-alikes that are not proposed: the picture is nearer to one that is known not to be the listed item."
+        ),
         "no-decoder": "This version has no decoder for the format: compared exactly, not by look.",
         "no-file-system": "The volume is of a kind that keeps no files (such as swap); its bytes were not searched.",
         "no-volume": "The partition table names no partition that could be opened.",

@@ -17,10 +17,12 @@ from caid_triage.case.rows import (
     SourceRow,
     TallyRow,
     VolumeRow,
+    WithheldRow,
 )
 from caid_triage.case.view import CaseView
 from caid_triage.model import DecodeState, Kind, MatchKind
 from caid_triage.report.meanings import COVERAGE_WORDS, DECODE_WORDS, STATUS_WORDS, meaning
+from caid_triage.report.near import Chance, NearFacts, shown_chance
 from caid_triage.report.text import number, size
 
 MATCHES_SHOWN = 2000
@@ -257,6 +259,10 @@ class Page:
     contradictions: list[ContradictionRow]
     contradictions_total: int
     known_good: int
+    chance: Mapping[int, str]
+    near: list[NearFacts]
+    photodna: int
+    withheld: list[WithheldRow]
     options: list[tuple[str, str]]
     started: str
     finished: str
@@ -299,6 +305,7 @@ def page(view: CaseView) -> Page:
     exact, leads = count_tables(view)
     hashsets = [hashset_facts(info) for info in view.hashsets()]
     matches, matches_total = _first(view.matches(), MATCHES_SHOWN)
+    chance = Chance(view)
     contradictions, contradictions_total = _first(view.contradictions(), CONTRADICTIONS_SHOWN)
     times = view.run_times()
     return Page(
@@ -328,6 +335,14 @@ def page(view: CaseView) -> Page:
         contradictions=contradictions,
         contradictions_total=contradictions_total,
         known_good=view.known_good(),
+        chance={
+            place: shown_chance(chance.of_match(row))
+            for place, row in enumerate(matches)
+            if row.match_kind is not MatchKind.EXACT
+        },
+        near=chance.by_set(),
+        photodna=chance.photodna,
+        withheld=view.withheld(),
         options=[(str(name), str(value)) for name, value in sorted(header.options.items())],
         started=times.started.strftime("%Y-%m-%d %H:%M:%S UTC") if times.started else "not recorded",
         finished=times.finished.strftime("%Y-%m-%d %H:%M:%S UTC") if times.finished else "not finished",

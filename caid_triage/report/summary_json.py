@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from caid_triage.case.rows import SourceRow
 from caid_triage.case.view import CaseView
+from caid_triage.report.near import near_facts
 from caid_triage.report.text import iso
 
 
@@ -48,6 +49,7 @@ def summary(view: CaseView) -> dict[str, Any]:
             "decode_states": view.decode_states(),
         },
         "known_good": view.known_good(),
+        "near": near_facts(view),
         "contradictions": [asdict(row) for row in view.contradictions()],
         "started": iso(times.started) or None,
         "finished": iso(times.finished) or None,

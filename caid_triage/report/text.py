@@ -6,6 +6,8 @@ import unicodedata
 from datetime import datetime
 from enum import Enum
 
+from caid_triage.model import Decision
+
 # Categories of characters that draw nothing or move their neighbours: they could disguise a name on a page.
 INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 LONGEST_PATH = 400
@@ -26,6 +28,8 @@ def cell(value: object) -> str | int | float:
         return value.hex()
     if isinstance(value, datetime):
         return iso(value)
+    if isinstance(value, Decision):
+        return f"{value.category.label} [{value.category.scheme}], {value.examiner}, {iso(value.decided)}"
     if isinstance(value, tuple):
         return ";".join(value)
     if isinstance(value, int | float):

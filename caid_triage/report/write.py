@@ -15,6 +15,7 @@ from typing import TextIO
 
 from caid_triage.case.view import CaseView
 from caid_triage.errors import CaseError, UsageError
+from caid_triage.report.delta import write_delta, write_delta_rows
 from caid_triage.report.files_csv import write_files
 from caid_triage.report.html import write_html
 from caid_triage.report.manifest import MANIFEST, file_sha256, manifest_text
@@ -34,8 +35,12 @@ FORMATS: Mapping[str, tuple[str, Writer]] = MappingProxyType(
         "files": ("files.csv", write_files),
         "problems": ("problems.csv", write_problems),
         "vics": ("vics.json", write_vics),
+        "delta": ("delta.csv", write_delta_rows),
+        "delta-figures": ("delta.json", write_delta),
     }
 )
+# Only of a case that was matched again: others have nothing to compare.
+OF_A_REGRADING = frozenset({"delta", "delta-figures"})
 UNFINISHED = ".part"
 
 
@@ -45,7 +50,9 @@ def write_reports(view: CaseView, out: Path, formats: Sequence[str] | None = Non
     ``formats`` are names of FORMATS (None: all). Reports of other formats that are there already stay and are in the
     manifest too. Raises UsageError for an unknown format, CaseError when the folder cannot be written to or is full.
     """
-    chosen = list(FORMATS) if formats is None else list(dict.fromkeys(formats))
+    regraded = bool(view.regrades())
+    every = [name for name in FORMATS if regraded or name not in OF_A_REGRADING]
+    chosen = every if formats is None else list(dict.fromkeys(formats))
     unknown = [name for name in chosen if name not in FORMATS]
     if unknown:
         raise UsageError(f"no report format is called {', '.join(unknown)}; there are {', '.join(FORMATS)}")

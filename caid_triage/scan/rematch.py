@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 from caid_triage.case.matches import RecordedBatch
 from caid_triage.case.rows import MatchChange
 from caid_triage.case.store import CaseWriter
 from caid_triage.config import ScanOptions
-from caid_triage.errors import HashSetError
+from caid_triage.errors import HashSetError, UsageError
 from caid_triage.hashset.store import HashSet
-from caid_triage.match.match import MatchOptions, match_records
+from caid_triage.match.match import match_batch
+from caid_triage.match.options import MatchOptions, SetRadius
 
 
 def match_options(options: ScanOptions) -> MatchOptions:
     """The part of a scan's options that matching depends on."""
     return MatchOptions(
-        pdq_radius=options.pdq_radius, pdq_min_quality=options.pdq_min_quality, phash_radius=options.phash_radius
+        pdq_radius=options.pdq_radius,
+        pdq_min_quality=options.pdq_min_quality,
+        phash_radius=options.phash_radius,
+        set_radii=options.set_radii,
     )
 
 
-def hashset_facts(hashset: HashSet) -> dict[str, object]:
-    """What a case keeps and a report prints of a hash set: never a hash of it."""
+def stored_options(case: CaseWriter) -> MatchOptions:
+    """The options that the records of a case were matched with, so that they are matched so again."""
+    kept = dict(case.header.options)
+    words = {word: kept[word] for word in ("pdq_radius", "pdq_min_quality", "phash_radius") if word in kept}
+    radii: Any = kept.get("set_radii", [])
+    return replace(MatchOptions(), **words, set_radii=tuple((str(n), str(a), int(d)) for n, a, d in radii))  # type: ignore[arg-type]
+
+
+def hashset_facts(hashset: HashSet, options: MatchOptions | None = None) -> dict[str, object]:
+    """What a case keeps and a report prints of a hash set: never a hash of it. ``distances`` are those in force."""
     return {
+        "distances": (options or MatchOptions()).radii(hashset),
         "name": hashset.name,
         "generation": hashset.generation,
         "role": hashset.role.value,
@@ -44,10 +59,18 @@ def check_names(hashsets: Sequence[HashSet]) -> None:
             raise HashSetError(f"two hash sets are called {name}; build one of them again with another --name")
 
 
+def check_radii(radii: Sequence[SetRadius], hashsets: Sequence[HashSet]) -> None:
+    """Refuse a distance for a set that is not given: it would silently do nothing."""
+    names = {hashset.name for hashset in hashsets}
+    for name, algorithm, _ in radii:
+        if name not in names:
+            raise UsageError(f"--distance names {name} ({algorithm}), but no such hash set is given: {sorted(names)}")
+
+
 def match_stored(
     case: CaseWriter,
     hashsets: Sequence[HashSet],
-    options: ScanOptions,
+    options: MatchOptions,
     done: Callable[[int], None] = lambda _files: None,
 ) -> MatchChange:
     """Match every record of the case against ``hashsets``; their earlier matches are replaced in one transaction.
@@ -57,7 +80,8 @@ def match_stored(
 
     def batches() -> Iterator[RecordedBatch]:
         for source_id, records in case.records():
-            yield source_id, records, match_records(records, hashsets, match_options(options))
+            found = match_batch(records, hashsets, options)
+            yield source_id, records, found.matches, found.withheld
             done(len(records))
 
-    return case.replace_matches([hashset_facts(hashset) for hashset in hashsets], batches())
+    return case.replace_matches([hashset_facts(hashset, options) for hashset in hashsets], batches())

@@ -1,6 +1,6 @@
 """Walk, examine, match, store: the whole scan of one or more sources into a case, resumable at any moment.
 
-    EvidenceSource.walk -> executor (pool or serial) -> batches -> match_records -> CaseWriter.write_batch
+    EvidenceSource.walk -> executor (pool or serial) -> batches -> match_batch -> CaseWriter.write_batch
 
 The conservation law of files is enforced here: walked = examined = stored for every source, or the command ends
 as a bug of ours and says so.
@@ -24,12 +24,12 @@ from caid_triage.config import ScanOptions
 from caid_triage.errors import CaidTriageError, CaseError, SourceError, UsageError
 from caid_triage.evidence.source import EvidenceSource, open_source
 from caid_triage.hashset.store import HashSet, open_hashset
-from caid_triage.match.match import match_records
+from caid_triage.match.match import match_batch
 from caid_triage.match.policy import propose
 from caid_triage.model import FileEntry, Match, MatchKind, Problem, ScanRecord, Severity
 from caid_triage.scan.pool import examine_in_pool
 from caid_triage.scan.progress import Progress, Show
-from caid_triage.scan.rematch import check_names, hashset_facts, match_options, match_stored
+from caid_triage.scan.rematch import check_names, check_radii, hashset_facts, match_options, match_stored
 from caid_triage.scan.results import Skipped, Walked
 from caid_triage.scan.serial import examine_serially
 from caid_triage.version import __version__
@@ -170,9 +170,9 @@ class Scan:
 
     def _store(self, source_id: int, batch: Batch, walked: int) -> None:
         records = sorted(batch.records, key=lambda record: record.entry.number)
-        matches = match_records(records, self._hashsets, self._match_options)
-        self._case.write_batch(source_id, records, matches, batch.problems, walked)
-        for record, met in zip(records, matches, strict=True):
+        found = match_batch(records, self._hashsets, self._match_options)
+        self._case.write_batch(source_id, records, found.matches, batch.problems, walked, found.withheld)
+        for record, met in zip(records, found.matches, strict=True):
             self.progress.problems += sum(problem.severity is Severity.PROBLEM for problem in record.problems)
             self._count_hit(met)
         self.progress.problems += sum(problem.severity is Severity.PROBLEM for problem in batch.problems)
@@ -261,9 +261,14 @@ def attach_hashsets(case: CaseWriter, hashsets: Sequence[HashSet], options: Scan
             f"the case in {case.folder} was begun with the hash set {', '.join(missing)}: give it again with "
             "--hashset, or the files still to come would not be matched against it"
         )
-    renewed = [hashset for hashset in hashsets if known.get(hashset.name) != hashset.generation]
+    distances, chosen = case.hashset_distances(), match_options(options)
+    renewed = [
+        hashset
+        for hashset in hashsets
+        if (known.get(hashset.name), distances.get(hashset.name)) != (hashset.generation, chosen.radii(hashset))
+    ]
     if renewed:
-        match_stored(case, renewed, options)
+        match_stored(case, renewed, chosen)
     for hashset in renewed:
         case.audit("hashset-attached", **_audit_facts(hashset))
 
@@ -290,6 +295,7 @@ def run_scan(
         refuse_writing_into(request.path, case_folder)
     with ExitStack() as stack:
         hashsets = open_hashsets(hashset_paths)
+        check_radii(options.set_radii, hashsets)
         sources: list[EvidenceSource] = []
         not_opened: list[Problem] = []
         for request in requests:

@@ -221,7 +221,7 @@ def test_matching_again_replaces_and_counts_what_is_new_and_gone(writer: CaseWri
             for i, rs in writer.records(2)
         ),
     )
-    assert change == MatchChange(new=2, gone=2)
+    assert change == MatchChange(1, 1, changed=1, files_new=1, files_gone=1, files_changed=1, regrade=1)
     with open_case(writer.folder) as view:
         found = [(row.path[-5], row.hashset, row.category_code, row.match_kind.value) for row in view.matches()]
     assert found == [

@@ -28,7 +28,14 @@ def write(tmp_path: Path, text: str) -> Path:
 
 def test_no_shipped_scheme_is_confirmed_and_none_prints_a_class() -> None:
     schemes = shipped_schemes()
-    assert [scheme.name for scheme in schemes] == ["nist-caid", "none", "projectvic-us", "projectvic-us-2014", "uk"]
+    assert [scheme.name for scheme in schemes] == [
+        "icse",
+        "nist-caid",
+        "none",
+        "projectvic-us",
+        "projectvic-us-2014",
+        "uk",
+    ]
     for scheme in schemes:
         assert scheme.confirmed_by == ""
         for item in scheme.categories:

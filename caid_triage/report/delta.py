@@ -1,0 +1,27 @@
+"""delta.csv and delta.json: what matching a stored case again changed, file by file and in figures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from caid_triage.case.rows import DeltaRow
+from caid_triage.case.view import CaseView
+from caid_triage.report.rows_csv import write_rows
+
+
+def write_delta_rows(view: CaseView, out: TextIO) -> None:
+    """Write one row for each file and hash set of which a re-grading says something else than before."""
+    write_rows(out, DeltaRow, view.delta())
+
+
+def write_delta(view: CaseView, out: TextIO) -> None:
+    """Write the figures of every re-grading, oldest first."""
+    json.dump(delta(view), out, indent=2, ensure_ascii=False)
+    out.write("\n")
+
+
+def delta(view: CaseView) -> dict[str, Any]:
+    """The content of delta.json as plain values."""
+    return {"case": view.header.reference, "regrades": [asdict(row) for row in view.regrades()]}
