@@ -11,8 +11,10 @@ Same bytes, same Examination. Memory stays constant but for still pictures, whic
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from caid_triage.examine.decode import Decoded, decode, problem, stored_size
 from caid_triage.examine.digests import Digesting
@@ -31,6 +33,9 @@ from caid_triage.model import (
     Problem,
     Severity,
 )
+from caid_triage.plugins import checked_hash, perceptual_hash_plugins
+
+T = TypeVar("T")
 
 
 def prepare_decoders() -> None:
@@ -40,6 +45,7 @@ def prepare_decoders() -> None:
 
     opencv()
     Image.init()
+    perceptual_hash_plugins()
     phash_of_tiny(tiny(np.zeros((32, 32), dtype=np.uint8)))
 
 
@@ -152,17 +158,36 @@ class Run:
 
 
 def _seen_at_the_boundary(content: bytes, media_type: str, limits: Limits) -> Seen:
-    """Decode hostile bytes and hash what comes out: the one place that turns any exception into a Problem."""
-    try:
+    """Decode hostile bytes and hash what comes out, then let each plug-in hash it too."""
+
+    def see() -> Seen:
         decoded = decode(content, media_type, limits)
         hashes, notes = _hashes(decoded)
         return replace(decoded, problems=decoded.problems + notes), hashes
+
+    seen = _at_the_boundary(see)
+    if isinstance(seen, Problem):
+        return Decoded(DecodeState.UNDECODABLE, problems=(seen,)), ()
+    decoded, hashes = seen
+    for algorithm, hashed in perceptual_hash_plugins() if decoded.pixels is not None else ():
+        found = _at_the_boundary(lambda: checked_hash(algorithm, hashed(decoded.pixels)))  # noqa: B023  called at once
+        if isinstance(found, Problem):
+            text = f"the plug-in for {algorithm} failed on this picture: {found.detail}"
+            decoded = replace(decoded, problems=(*decoded.problems, Problem("hash", "plugin-failed", text)))
+        else:
+            hashes = (*hashes, PerceptualHash(algorithm, *found))
+    return decoded, hashes
+
+
+def _at_the_boundary(step: Callable[[], T]) -> T | Problem:
+    """Run foreign code on hostile bytes: the one place that turns any exception into a Problem."""
+    try:
+        return step()
     except MemoryError:
-        text = "a decoder asked for more memory than there is"
-        return _without(DecodeState.UNDECODABLE, "decoder-out-of-memory", text)
+        return problem("decoder-out-of-memory", "a decoder asked for more memory than there is")
     except Exception as error:  # noqa: BLE001  a decoder may raise anything; the file is named, the scan goes on
         text = f"a decoder failed in a way that is not foreseen ({type(error).__name__})"
-        return _without(DecodeState.UNDECODABLE, "decoder-failed", text)
+        return problem("decoder-failed", text)
 
 
 def _without(

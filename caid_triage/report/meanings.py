@@ -108,6 +108,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "partition-table-ignored": (
             "A file system covers the whole disk; a partition table in its first sector was not used."
         ),
+        "plugin-failed": "A plug-in could not hash this picture: it was not compared by that hash.",
         "pseudo-stream": "A part of the file system without content of its own; it was not hashed.",
         "read-failed": (
             "The content could not be read to its end: the file was not hashed and was compared with nothing."

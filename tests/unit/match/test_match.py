@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from caid_triage.errors import HashSetError
 from caid_triage.hashset.build import build_hashset_from_arrays
 from caid_triage.hashset.store import HashSet, open_hashset
-from caid_triage.match.match import MatchOptions, match_records
+from caid_triage.match.match import MatchOptions, match_batch, match_records
 from caid_triage.model import (
     Digests,
     Examination,
@@ -193,3 +194,110 @@ def test_a_set_given_twice_counts_once(tmp_path: Path) -> None:
 def test_frames_of_videos_are_left_to_the_video_matcher(tmp_path: Path) -> None:
     hashset = a_set(tmp_path / "a.chs", pdq=column(PDQ))
     assert match_records([record(b"x", PerceptualHash("pdq", PDQ, 90, frame_time=1.0))], [hashset]) == [()]
+
+
+def turned(value: bytes, place: int) -> PerceptualHash:
+    """A set of seven turned hashes of which only one is near anything."""
+    far = [hashlib.sha256(bytes([number])).digest() for number in range(7)]
+    far[place] = value
+    return PerceptualHash("pdq-turned", b"".join(far), 90)
+
+
+@pytest.mark.parametrize(("place", "words"), [(0, "turned 90"), (4, "mirrored"), (6, "transposed other way")])
+def test_a_turned_copy_is_found_and_says_how_it_must_be_turned(tmp_path: Path, place: int, words: str) -> None:
+    hashset = a_set(tmp_path / "a.chs", pdq=column(PDQ))
+    upright = PerceptualHash("pdq", hashlib.sha256(b"upright").digest(), 90)
+    found = only(match_records([record(b"x", upright, turned(flipped(PDQ, 7), place))], [hashset]))
+    assert (found.algorithm, found.distance, found.threshold, found.orientation, found.quality) == (
+        *("pdq", 7, 31),
+        *(words, 90),
+    )
+
+
+def test_upright_is_named_when_another_orientation_is_as_near(tmp_path: Path) -> None:
+    hashset = a_set(tmp_path / "a.chs", pdq=column(PDQ))
+    both = (PerceptualHash("pdq", flipped(PDQ, 7), 90), turned(flipped(PDQ, 7), 2))
+    assert only(match_records([record(b"x", *both)], [hashset])).orientation == ""
+    nearer = (PerceptualHash("pdq", flipped(PDQ, 8), 90), turned(flipped(PDQ, 7), 2))
+    assert only(match_records([record(b"x", *nearer)], [hashset])).orientation == "turned 270"
+
+
+@pytest.mark.parametrize("role", ["known-good", "not-this"])
+@pytest.mark.parametrize(("negative", "listed"), [(4, False), (5, True), (6, True), (200, True)])
+def test_what_is_nearer_to_a_negative_entry_is_withheld_and_counted(
+    tmp_path: Path, role: str, negative: int, listed: bool
+) -> None:
+    notable = a_set(tmp_path / "bad.chs", pdq=column(flipped(PDQ, 5)), name="bad")
+    harmless = a_set(tmp_path / "good.chs", pdq=column(flipped(PDQ, negative)), role=role, name="good")
+    found = match_batch([record(b"x", PerceptualHash("pdq", PDQ, 90))], [notable, harmless])
+    assert len(found.matches[0]) == listed
+    assert [(w.reason, w.count, w.nearest, w.by) for w in found.withheld[0]] == (
+        [] if listed else [("not-this", 1, 5, "good")]
+    )
+
+
+def test_a_negative_set_never_hides_an_exact_match(tmp_path: Path) -> None:
+    notable = a_set(tmp_path / "bad.chs", md5=column(digests(b"x").md5), pdq=column(flipped(PDQ, 5)))
+    harmless = a_set(tmp_path / "no.chs", sha256=column(digests(b"x").sha256), pdq=column(PDQ), role="not-this")
+    (matches,) = match_records([record(b"x", PerceptualHash("pdq", PDQ, 90))], [notable, harmless])
+    assert [(m.match_kind.value, m.role) for m in matches] == [("exact", Role.NOTABLE), ("exact", Role.NOT_THIS)]
+
+
+def test_a_pair_withheld_by_pdq_does_not_come_back_by_phash(tmp_path: Path) -> None:
+    notable = a_set(tmp_path / "bad.chs", pdq=column(flipped(PDQ, 5)), phash=column(PHASH))
+    harmless = a_set(tmp_path / "no.chs", pdq=column(PDQ), role="not-this")
+    hashes = (PerceptualHash("pdq", PDQ, 90), PerceptualHash("phash", PHASH))
+    assert match_records([record(b"x", *hashes)], [notable, harmless]) == [()]
+
+
+@pytest.mark.parametrize(("entries", "listed", "withheld"), [(100, 100, []), (101, 5, [("flood", 96, 5)])])
+def test_a_hash_that_is_near_too_many_entries_is_quarantined(
+    tmp_path: Path, entries: int, listed: int, withheld: list[tuple[str, int, int]]
+) -> None:
+    values = [flipped(PDQ, number % 20) for number in range(entries)]
+    hashset = a_set(tmp_path / "a.chs", pdq=column(*values), md5=column(*[digests(b"y").md5] * entries))
+    seen = [record(b"x", PerceptualHash("pdq", PDQ, 90)), record(b"y", PerceptualHash("pdq", PDQ, 90))]
+    found = match_batch(seen, [hashset])
+    assert len(found.matches[0]) == listed
+    assert [m.distance for m in found.matches[0]] == sorted(number % 20 for number in range(entries))[:listed]
+    assert [(w.reason, w.count, w.kept) for w in found.withheld[0]] == withheld
+    # Exact matches are never counted towards a flood, nor withheld by it.
+    assert len(found.matches[1]) == entries
+    assert found.withheld[1] == ()
+
+
+def test_a_set_has_a_distance_of_its_own(tmp_path: Path) -> None:
+    hashset = a_set(tmp_path / "a.chs", pdq=column(PDQ), name="unit")
+    seen = [record(b"x", PerceptualHash("pdq", flipped(PDQ, 10), 90))]
+    assert match_records(seen, [hashset], MatchOptions(set_radii=(("unit", "pdq", 9),))) == [()]
+    assert only(match_records(seen, [hashset], MatchOptions(set_radii=(("unit", "pdq", 10),)))).threshold == 10
+    assert len(match_records(seen, [hashset], MatchOptions(set_radii=(("other", "pdq", 9),)))[0]) == 1
+    hashset.manifest["radius"] = {"pdq": 9}
+    assert match_records(seen, [hashset]) == [()]
+    assert len(match_records(seen, [hashset], MatchOptions(set_radii=(("unit", "pdq", 12),)))[0]) == 1
+    hashset.manifest["radius"] = {"pdq": "wide"}
+    with pytest.raises(HashSetError, match="distance"):
+        match_records(seen, [hashset])
+
+
+def test_a_listed_size_that_is_not_the_files_is_said(tmp_path: Path) -> None:
+    known = {"md5": column(digests(b"x").md5, digests(b"y").md5)}
+    hashset = a_set(tmp_path / "a.chs", **known, size=np.array([99, 1]))
+    wrong, right = match_records([record(b"x"), record(b"y")], [hashset])
+    assert (wrong[0].listed_size, wrong[0].contradicted) == (99, False)
+    assert right[0].listed_size is None
+
+
+def test_photodna_is_matched_where_records_carry_it(tmp_path: Path) -> None:
+    vector = np.random.default_rng(3).integers(0, 256, (1, 144), dtype=np.uint8)
+    other = vector.copy()
+    other[0, 0] ^= 3
+    hashset = a_set(tmp_path / "a.chs", photodna=vector, category="1")
+    computed = [record(b"x", PerceptualHash("photodna", other.tobytes()))]
+    found = only(match_records(computed, [hashset]))
+    expected = int((vector.astype(int) - other.astype(int))[0, 0] ** 2)
+    assert (found.algorithm, found.distance, found.threshold) == ("photodna", expected, 40_000)
+    # Without a plug-in no record has a vector; a set without vectors has none to meet.
+    assert match_records([record(b"x", PerceptualHash("pdq", PDQ, 90))], [hashset]) == [()]
+    assert match_records(computed, [a_set(tmp_path / "b.chs", pdq=column(PDQ))]) == [()]
+    assert match_records([record(b"x", PerceptualHash("photodna", b"\x07" * 144))], [hashset]) == [()]
