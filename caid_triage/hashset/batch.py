@@ -185,6 +185,33 @@ def batch_of(rows: Sequence[Row]) -> RowBatch:
     )
 
 
+def batch_of_hashes(
+    hashes: dict[str, HashColumn],
+    count: int,
+    positions: NDArray[np.int64],
+    position_word: str,
+    size: NDArray[np.int64] | None = None,
+) -> RowBatch:
+    """The batch of entries that are hashes and sizes and nothing else: no category, media id, series or flag."""
+    flags = np.zeros(count, dtype=np.uint16)
+    for name, column in hashes.items():
+        flags[column.rows] |= HAS_DIGEST.get(name, 0)
+    return RowBatch(
+        count=count,
+        hashes=hashes,
+        category=np.zeros(count, dtype=np.int64),
+        category_texts=[""],
+        series=np.zeros(count, dtype=np.int64),
+        series_texts=[""],
+        media_id=b"",
+        media_id_ends=np.zeros(count, dtype=np.uint64),
+        size=np.full(count, SIZE_NOT_STATED, dtype=np.int64) if size is None else size,
+        flags=flags,
+        positions=positions,
+        position_word=position_word,
+    )
+
+
 def coded(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
     """(place of each text in the list, the different texts in the order they first occur)."""
     number = {text: place for place, text in enumerate(dict.fromkeys(texts))}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from caid_triage.hashset.readers.fields import UnusableError, set_hash
+from caid_triage.hashset.readers.text_lines import lines
 from caid_triage.hashset.rows import Row, SourceFile, head_text
 from caid_triage.model import RefusedRow
 
@@ -27,8 +28,8 @@ class HashLinesReader:
 
     def detects(self, head: bytes) -> bool:
         """Whether one of the first lines holds a hash as such lists write it."""
-        lines = [line for line in head_text(head).splitlines() if _is_entry(line)]
-        for line in lines[:_LINES_TO_TRY]:
+        entries = [line for line in head_text(head).splitlines() if _is_entry(line)]
+        for line in entries[:_LINES_TO_TRY]:
             try:
                 _row(line)
             except UnusableError:
@@ -38,7 +39,7 @@ class HashLinesReader:
 
     def read(self, source: SourceFile) -> Iterator[Row | RefusedRow]:
         """A Row a line; refused ones carry their line number."""
-        for number, line in enumerate(source.text(), 1):
+        for number, line in enumerate(lines(source), 1):
             if not _is_entry(line):
                 continue
             try:

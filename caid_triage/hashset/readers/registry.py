@@ -7,13 +7,32 @@ from typing import Protocol, runtime_checkable
 
 from caid_triage.errors import HashSetError
 from caid_triage.hashset.batch import RowBatch, batch_of
-from caid_triage.hashset.readers.csv_header import CsvReader
+from caid_triage.hashset.readers.autopsy_kdb import AutopsyReader
+from caid_triage.hashset.readers.csv_header import CsvReader, IcseReader, IpedReader
+from caid_triage.hashset.readers.encase import EncaseReader
 from caid_triage.hashset.readers.hash_lines import HashLinesReader
+from caid_triage.hashset.readers.hashdb_blocks import HashdbReader
+from caid_triage.hashset.readers.hashdeep import HashdeepReader
+from caid_triage.hashset.readers.hashkeeper import HashkeeperReader
+from caid_triage.hashset.readers.ncmec import NcmecJsonReader, NcmecXmlReader
+from caid_triage.hashset.readers.nsrl_delta import NsrlDeltaReader
+from caid_triage.hashset.readers.nsrl_sqlite import NsrlSqliteReader
+from caid_triage.hashset.readers.nsrl_text import NsrlTextReader
+from caid_triage.hashset.readers.pdq_lines import PdqReader, VpdqReader
 from caid_triage.hashset.readers.vics import VicsReader
 from caid_triage.hashset.rows import Row, SourceFile
 from caid_triage.model import RefusedRow
 
 _BATCH_ROWS = 4_096
+_PACKED = {
+    b"PK\x03\x04": "ZIP",
+    b"\x1f\x8b": "gzip",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!": "RAR",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 
 
 class Reader(Protocol):
@@ -60,7 +79,25 @@ def read_batches(reader: Reader, source: SourceFile) -> Iterator[RowBatch | Refu
 
 def readers() -> tuple[Reader, ...]:
     """All readers; the first whose content test says yes reads a file."""
-    return (VicsReader(), CsvReader(), HashLinesReader())
+    return (
+        EncaseReader(),
+        AutopsyReader(),
+        NsrlSqliteReader(),
+        NcmecXmlReader(),
+        NcmecJsonReader(),
+        HashdbReader(),
+        VicsReader(),
+        HashdeepReader(),
+        HashkeeperReader(),
+        NsrlTextReader(),
+        NsrlDeltaReader(),
+        IcseReader(),
+        IpedReader(),
+        PdqReader(),
+        VpdqReader(),
+        CsvReader(),
+        HashLinesReader(),
+    )
 
 
 def reader_for(source: SourceFile, format_name: str | None = None) -> Reader:
@@ -72,6 +109,14 @@ def reader_for(source: SourceFile, format_name: str | None = None) -> Reader:
             if reader.name == format_name:
                 return reader
         raise HashSetError(f"format {format_name!r} is not known. Accepted: {accepted}.")
+    for mark, kind in _PACKED.items():
+        if source.head.startswith(mark):
+            raise HashSetError(
+                f"{source.name}: is packed ({kind}). Packed files are not opened: unpack it first. "
+                "Nothing was imported."
+            )
+    if source.columns:
+        return CsvReader()
     for reader in known:
         if reader.detects(source.head):
             return reader

@@ -57,7 +57,7 @@ def batch_of_media(records: Sequence[Any], offsets: NDArray[np.int64], source: S
     flags = np.zeros(count, dtype=np.uint16)
     has_hash = np.zeros(count, dtype=np.bool_)
     for name, length in HASH_BYTES.items():
-        column = _hash_column(columns.get(name), length, odd, name)
+        column = hash_column(columns.get(name), length, odd, name)
         if column is not None:
             hashes[name] = column
             has_hash[column.rows] = True
@@ -65,7 +65,7 @@ def batch_of_media(records: Sequence[Any], offsets: NDArray[np.int64], source: S
     category = _texts(columns.get("category"), count, odd, _PLAIN, category_code)
     series = _texts(columns.get("series"), count, odd, {str, _NOTHING}, _stripped)
     media_ids = _media_ids(columns.get("mediaid"), count, odd)
-    size = _sizes(columns.get("mediasize"), count, odd)
+    size = sizes_column(columns.get("mediasize"), count, odd)
     for field, bit in FLAGS.items():
         if field in columns:
             flags[_yes(columns[field], odd)] |= bit
@@ -106,8 +106,8 @@ def _spelling(keys: set[str]) -> dict[str, str]:
     return found
 
 
-def _hash_column(values: Values | None, length: int, odd: set[int], name: str) -> HashColumn | None:
-    """The hashes of one kind; None if there are none."""
+def hash_column(values: Values | None, length: int, odd: set[int], name: str) -> HashColumn | None:
+    """The hashes of one kind from their texts; None if there are none. Rows not of the usual form go to ``odd``."""
     if values is None:
         return None
     rows: Sequence[int] = range(len(values))
@@ -184,8 +184,8 @@ def _media_ids(values: Values | None, count: int, odd: set[int]) -> Sequence[str
     return ["" if value is None else str(value).strip() for value in values]
 
 
-def _sizes(values: Values | None, count: int, odd: set[int]) -> NDArray[np.int64]:
-    """Sizes in bytes, int64[n]."""
+def sizes_column(values: Values | None, count: int, odd: set[int]) -> NDArray[np.int64]:
+    """Sizes in bytes int64[n], -1 where not stated. Rows with anything else go to ``odd``."""
     if values is None:
         return np.full(count, SIZE_NOT_STATED, dtype=np.int64)
     if set(map(type, values)) == {int}:

@@ -273,7 +273,7 @@ def test_broken_utf16_names_the_byte_in_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("plain words", r"not a hash set: at byte 0 .*Accepted: vics"),
+        ("plain words", r"not a hash set: at byte 0 .*Accepted: .*vics"),
         ("", "empty"),
         ("[1, 2]", "root has no list"),
         ('{"a": 1}', "root has no list"),
