@@ -50,7 +50,11 @@ class ColumnFile:
         self._path, self._dtype, self._inner, self._describe = path, dtype, inner, describe
         self._rows = 0
         self._file = create_private(path)
-        self._write_header()
+        try:
+            self._write_header()
+        except OSError:
+            self._file.close()
+            raise
 
     def __enter__(self) -> ColumnFile:
         return self

@@ -20,9 +20,11 @@ from caid_triage.hashset.mih import MihIndex, WordColumns, expected_work
 
 _QUERY_BLOCK = 8
 _ENTRY_BLOCK = 16_384  # 8 x 16384 words are 1 MiB: stays in the cache of one core
-_PROBES = 1 << 22  # looked up at once
+_PROBES = 1 << 17  # looked up at once: stays in the cache
 _CANDIDATES = 1 << 18  # compared at once
-_JOIN_QUERIES = 2_048  # from so many on, sorting what they look up costs less than it saves
+# Bucket join: so many look-ups are sorted, so that what several queries want is fetched once. It pays where there are
+# many queries and many hashes behind each slot (measured: 1.3 to 1.7 times at 1 M hashes, a loss at 10 M).
+_JOIN_PROBES, _JOIN_QUERIES, _JOIN_CANDIDATES = 1 << 22, 1_024, 8.0
 
 # Rough nanoseconds on one core, to choose between ways that find the same: a compared pair of brute force, a
 # table slot and a compared candidate of multi-index hashing.
@@ -69,9 +71,11 @@ def near_indexed(words: WordColumns, index: MihIndex, queries: Words, radius: in
     parts: list[Pairs] = []
     queries = np.ascontiguousarray(queries)
     columns = [np.ascontiguousarray(queries[:, word]) for word in range(queries.shape[1])]
-    step = max(int(_PROBES // max(expected_work(index.bits, radius, 0)[0], 1)), 1)
+    look_ups, candidates = expected_work(index.bits, radius, index.entries)
+    join = kernel is not None and len(queries) >= _JOIN_QUERIES and candidates > _JOIN_CANDIDATES * look_ups
+    step = max(int((_JOIN_PROBES if join else _PROBES) // look_ups), 1)
     for begin in range(0, len(queries), step):
-        slots, owners = _looked_up(index.slots(queries[begin : begin + step], radius), begin)
+        slots, owners = _looked_up(index.slots(queries[begin : begin + step], radius), begin, join)
         if kernel is not None:
             hashes = tuple(words) if index.values is None else index.values
             parts.append(_by_kernel(kernel, (slots, owners, index.start, index.ids, hashes, queries, radius)))
@@ -96,12 +100,11 @@ def _by_kernel(kernel: Kernel, arguments: tuple[Any, ...]) -> Pairs:
         room = found
 
 
-def _looked_up(slots: Rows, first: int) -> tuple[Rows, Rows]:
+def _looked_up(slots: Rows, first: int, join: bool) -> tuple[Rows, Rows]:
     """(slot, query) of everything to look up; ``slots`` is [query, slot], the queries count from ``first``."""
     owners = np.arange(first, first + len(slots), dtype=np.int64)
-    if len(slots) < _JOIN_QUERIES:
+    if not join:
         return slots.ravel(), np.repeat(owners, slots.shape[1])
-    # Bucket join: what several queries look up is fetched once and stays in the cache.
     packed = ((slots << 32) | owners[:, None]).ravel()
     packed.sort()
     return packed >> 32, packed & 0xFFFF_FFFF

@@ -138,14 +138,23 @@ def test_many_queries_and_many_candidates_meet_without_a_gap(monkeypatch: pytest
     columns, queries = columns_of(values), big_endian_words(values[rng.integers(0, len(values), 150)])
     index = index_of("pdq", columns, 16)
     truth = near_entries(columns, queries, 31)
-    for probes_at_once, candidates, join in ((1, 7, 1), (3_000, 100, 2), (1 << 20, 1 << 20, 10), (500, 5_000, 10_000)):
-        monkeypatch.setattr(hamming, "_PROBES", probes_at_once)
-        monkeypatch.setattr(hamming, "_CANDIDATES", candidates)
-        monkeypatch.setattr(hamming, "_JOIN_QUERIES", join)
-        few = slice(0, 20) if probes_at_once == 1 else slice(None)
-        found = near_indexed(columns, index, queries[few], 31, None)
-        inside = truth[0] < len(queries[few])
-        assert all(np.array_equal(a, b[inside]) for a, b in zip(found, truth, strict=True))
+    kernels = compiled() or {}
+    for kernel in {None, kernels.get(4)}:
+        for probes_at_once, candidates, join in (
+            (1, 7, 1),
+            (3_000, 100, 2),
+            (1 << 20, 1 << 20, 9),
+            (500, 5_000, 9_999),
+        ):
+            monkeypatch.setattr(hamming, "_PROBES", probes_at_once)
+            monkeypatch.setattr(hamming, "_JOIN_PROBES", 10 * probes_at_once)
+            monkeypatch.setattr(hamming, "_JOIN_CANDIDATES", 0.0)
+            monkeypatch.setattr(hamming, "_CANDIDATES", candidates)
+            monkeypatch.setattr(hamming, "_JOIN_QUERIES", join)
+            few = slice(0, 20) if probes_at_once == 1 else slice(None)
+            found = near_indexed(columns, index, queries[few], 31, kernel)
+            inside = truth[0] < len(queries[few])
+            assert all(np.array_equal(a, b[inside]) for a, b in zip(found, truth, strict=True))
     assert len(truth[0]) > 1_000
 
 
