@@ -30,6 +30,7 @@ _SLAB_BYTES = 1 << 17
 _MAX_ODD = 64
 _CASE_KEYS = {"media", "caseid", "casenumber", "totalmediafiles", "contactname", "contactorganization"}
 _MEDIA_KEYS = {*HASHES, *OTHERS, "relativefilepath"}
+_RECORD_KEYS = {"MediaID", "mediaid", "Category", "category"}
 # Keys of the objects inside a Media record, which repeat its MD5: they are no records themselves.
 _INNER_KEYS = {"propertyname", "hashname", "filename", "filepath", "segmentindex", "repositoryname", "media"}
 
@@ -116,8 +117,12 @@ def _slabs(source: SourceFile) -> Iterator[tuple[Sequence[Any], NDArray[np.int64
     records = 0
     try:
         for values, starts in _entries(text, is_case=is_case):
-            records += len(values)
-            yield values, text.bytes_at(starts), []
+            whole = _whole(values) if source.salvage else len(values)
+            records += whole
+            yield values[:whole], text.bytes_at(starts[:whole]), []
+            if whole < len(values):
+                text.place = starts[whole]
+                raise text.broken(text.place)
         return
     except BrokenJsonError as error:
         fault = error
@@ -166,7 +171,26 @@ def _media_of_cases(text: JsonText) -> Iterator[tuple[list[Any], list[int]]]:
 def _is_media(found: Object) -> bool:
     """Whether an object found in a broken file is a Media record, not something inside or around one."""
     names = {key.lower() for key in dict(found)}
-    return not names.isdisjoint({*HASHES, "mediaid"}) and names.isdisjoint(_INNER_KEYS)
+    return not names.isdisjoint({*HASHES, "mediaid"}) and names.isdisjoint(_INNER_KEYS) and not _swallows(found)
+
+
+def _whole(values: Sequence[Any]) -> int:
+    """How many entries come before the first that holds another: brackets lost in it make the rest its children."""
+    return next((number for number, value in enumerate(values) if _swallows(value)), len(values))
+
+
+def _swallows(value: Any) -> bool:
+    """Whether something inside a value looks like a Media record."""
+    inner = list(value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ())
+    while inner:
+        one = inner.pop()
+        if isinstance(one, dict):
+            if not _RECORD_KEYS.isdisjoint(one) and _INNER_KEYS.isdisjoint(key.lower() for key in one):
+                return True
+            inner.extend(one.values())
+        elif isinstance(one, (list, tuple)):
+            inner.extend(one)
+    return False
 
 
 def _model_url(source: SourceFile) -> str:
