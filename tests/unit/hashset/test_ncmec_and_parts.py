@@ -13,6 +13,7 @@ import pytest
 from unit.hashset.test_foreign_readers import Reading, hexed
 
 from caid_triage.errors import HashSetError
+from caid_triage.hashset.build import build_hashset
 from caid_triage.hashset.readers.parts import check_parts, order_of_parts
 
 RNG = random.Random(33)
@@ -122,3 +123,28 @@ def test_a_list_of_parts_is_certain(tmp_path: Path) -> None:
     listing.write_text("nothing\n")
     with pytest.raises(HashSetError, match="names no part"):
         check_parts([tmp_path / "two.json"], listing)
+
+
+def test_a_set_of_parts_is_the_same_in_any_order_and_says_what_is_missing(tmp_path: Path) -> None:
+    parts = [tmp_path / f"CAID_{number}of3.json" for number in (1, 2, 3)]
+    for path in parts:
+        path.write_text(json.dumps({"value": [{"MD5": hexed(), "Category": RNG.randrange(5)} for _ in range(50)]}))
+    results = [build_hashset(given, tmp_path / f"{number}.chs") for number, given in enumerate(permutations(parts))]
+    assert len({result.generation for result in results}) == 1
+    again = build_hashset([*parts, parts[0]], tmp_path / "0.chs")
+    assert (again.generation, again.counts["records"], again.warnings) == (results[0].generation, 150, ())
+    less = build_hashset(parts[::2], tmp_path / "less.chs")
+    assert less.warnings == ("CAID_....json: part 2 of 3 not given.",)
+
+
+def test_salvage_through_the_builder(tmp_path: Path) -> None:
+    path = tmp_path / "set.json"
+    entries = [json.dumps({"MD5": hexed()}) for _ in range(5)]
+    entries[2] = entries[2][:-1]
+    path.write_text('{"value": [' + ", ".join(entries) + "]}")
+    with pytest.raises(HashSetError, match="at byte"):
+        build_hashset([path], tmp_path / "a.chs")
+    result = build_hashset([path], tmp_path / "a.chs", salvage=True)
+    assert result.counts["records"] == 4
+    assert result.reasons == {"lost: the JSON is broken here": 1}
+    assert len(result.warnings) == 1
