@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from caid_triage.hashset.algorithms import Bytes
 from caid_triage.hashset.arrays import columns_of_arrays
 from caid_triage.hashset.batch import RowBatch
 from caid_triage.hashset.columns import Columns, RecordColumns
+from caid_triage.hashset.readers.parts import check_parts, order_of_parts
 from caid_triage.hashset.readers.registry import read_batches, reader_for
 from caid_triage.hashset.rows import SourceFile, printable
 from caid_triage.hashset.schemes import NO_SCHEME, CategoryScheme, load_scheme, scheme_for_url
@@ -34,7 +35,8 @@ class BuildResult:
 
     ``counts``: records and hashes by kind, and ``refused``. ``refused`` keeps the first 1,000 refused rows,
     ``reasons`` counts all of them. ``ignored`` counts fields left out of rows that were used.
-    ``leftovers`` are temporary folders of killed builds: they hold hashes and should be deleted.
+    ``leftovers`` are temporary folders of killed builds: they hold hashes and should be deleted. ``warnings`` are
+    sentences about what was given: parts that are missing, bytes that were lost to salvage.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class BuildResult:
     ignored: Mapping[str, int]
     sources: tuple[Mapping[str, Any], ...]
     leftovers: tuple[Path, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class _Refusals:
@@ -70,11 +73,17 @@ def build_hashset(
     name: str | None = None,
     format: str | None = None,  # noqa: A002  the word of the command line
     progress: Progress | None = None,
+    *,
+    salvage: bool = False,
+    header: Mapping[str, str] | None = None,
+    parts_list: str | Path | None = None,
 ) -> BuildResult:
     """Import files of known material into the set ``out`` (a ``NAME.chs`` folder, replaced if it is one).
 
     ``scheme``: a shipped name, a TOML file or a scheme; without it the region in a VICS file chooses, else
     ``none``. ``format`` forces a reader. ``progress(bytes read, records)`` is called now and then.
+    ``salvage`` keeps what is whole in a broken file; ``header`` gives the field for a column title that is not known;
+    ``parts_list`` is a checksum list of all files of the set. The order in which files are given does not matter.
     HashSetError if a file cannot be read, holds nothing usable, or breaks: nothing is then written.
     """
     if isinstance(paths, (str, Path)):
@@ -84,12 +93,15 @@ def build_hashset(
     out, role = Path(out), checked_role(role)
     refuse_other_folder(out)
     chosen = scheme if scheme is None or isinstance(scheme, CategoryScheme) else load_scheme(scheme)
+    parts = order_of_parts([Path(path) for path in paths])
+    missing = check_parts(parts, None if parts_list is None else Path(parts_list))
     # Rows that do not fit in memory wait on the disk that the set itself will need.
     with closing(RecordColumns(out.parent)) as columns:
         refusals, ignored = _Refusals(), Counter[str]()
         sources: list[dict[str, Any]] = []
-        for path in paths:
-            sources.append(_import(Path(path), columns, refusals, ignored, role, format, progress, len(sources)))
+        for path in parts:
+            source = SourceFile(_no_folder(path), salvage, header)
+            sources.append(_import(source, columns, refusals, ignored, role, format, progress, len(sources)))
         if chosen is None:
             chosen, chosen_by = _scheme_by_region(sources)
         else:
@@ -97,7 +109,10 @@ def build_hashset(
         facts = facts_of(out, name, role, chosen, chosen_by, columns.codes.texts, sources)
         facts |= {"refused": {"rows": refusals.reasons.total(), "reasons": dict(sorted(refusals.reasons.items()))}}
         facts |= {"ignored": dict(sorted(ignored.items()))}
-        return save(out, columns.finish(), facts, chosen, refusals.kept)
+        facts |= {"completeness": {"missing": missing}}
+        result = save(out, columns.finish(), facts, chosen, refusals.kept)
+    said = [warning for source in sources for warning in source["warnings"]]
+    return replace(result, warnings=(*missing, *said))
 
 
 def build_hashset_from_arrays(
@@ -206,7 +221,7 @@ def facts_of(
 
 
 def _import(
-    path: Path,
+    source: SourceFile,
     columns: RecordColumns,
     refusals: _Refusals,
     ignored: Counter[str],
@@ -216,9 +231,6 @@ def _import(
     number: int,
 ) -> dict[str, Any]:
     """Read one file into the columns and return what the manifest keeps of it."""
-    if path.is_dir():
-        raise HashSetError(f"{printable(path.name)}: is a folder. Give the files in it. Nothing was imported.")
-    source = SourceFile(path)
     used = refused = 0
     try:
         reader = reader_for(source, format_name)
@@ -248,7 +260,15 @@ def _import(
         "region": source.region,
         "records": used,
         "refused": refused,
+        "lost": [list(span) for span in source.lost],
+        "warnings": list(source.warnings),
     }
+
+
+def _no_folder(path: Path) -> Path:
+    if path.is_dir():
+        raise HashSetError(f"{printable(path.name)}: is a folder. Give the files in it. Nothing was imported.")
+    return path
 
 
 def _without_empty_content(batch: RowBatch, file: str, refusals: _Refusals) -> RowBatch:
