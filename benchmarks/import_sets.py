@@ -65,7 +65,8 @@ def write_nsrl(path: Path, count: int) -> None:
             row.tobytes().hex().upper() for row in rng.integers(0, 256, (min(10_000, count - first), 68), np.uint8)
         ]
         database.executemany("INSERT INTO FILE VALUES (?, ?, ?, ?, ?, ?)", (
-            (text[:64], text[64:104], text[104:136], f"file{first + i}.dll", first + i, 7) for i, text in enumerate(noise)
+            (text[:64], text[64:104], text[104:136], f"file{first + i}.dll", first + i, 7)
+            for i, text in enumerate(noise)
         ))  # fmt: skip
     database.commit()
     database.close()
@@ -158,7 +159,9 @@ def main() -> None:
         one_task(options.task[0], Path(options.task[1]))
         return
     results: dict[str, Any] = {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"), "python": platform.python_version(), "numpy": np.__version__,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
         "targets": {"vics_per_s": 60_000, "vics_peak_mb": 300, "nsrl_per_s": 200_000},
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:

@@ -141,13 +141,13 @@ slabs = st.sampled_from([1, 7, 64, 300, 1 << 17])
 encodings = st.sampled_from(["utf-8", "utf-8", "utf-8-sig", "utf-16"])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(documents(), slabs, encodings)
 def test_the_fast_reader_reads_what_the_plain_one_reads(text: str, slab: int, encoding: str) -> None:
     agree(text.encode(encoding), slab)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(documents(), slabs, st.data())
 def test_of_a_damaged_file_both_refuse_or_read_the_same(text: str, slab: int, data: st.DataObject) -> None:
     raw = bytearray(text.encode())
@@ -201,7 +201,7 @@ def test_small_files(text: str, rows: int | None) -> None:
     assert (None if found is None else len(found)) == rows
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(records, max_size=12), st.data())
 def test_a_batch_stands_for_its_rows(pairs: list[list[tuple[str, Any]]], data: st.DataObject) -> None:
     """batch_of and rows are inverse, and kept leaves exactly what it is told to."""
