@@ -16,7 +16,7 @@ from caid_triage.scan.rematch import hashset_facts, match_stored
 from caid_triage.scan.run import open_hashsets
 
 
-@click.command(cls=CommandWithExitCodes)
+@click.command(cls=CommandWithExitCodes, short_help="Match a stored case against a hash set.")
 @click.option("--case", "case_folder", required=True, type=click.Path(path_type=Path), help="Folder of the case.")
 @click.option(
     "--hashset",

@@ -76,7 +76,7 @@ def scan_and_report(
     return outcome
 
 
-@click.command(cls=CommandWithExitCodes)
+@click.command(cls=CommandWithExitCodes, short_help="Scan a source and write the reports.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option(
     "--case", "case_folder", required=True, type=click.Path(path_type=Path), help="Folder of the case; made if new."
