@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from caid_triage.case.audit import canonical_json
 from caid_triage.case.encode import Row, entry_id, text
-from caid_triage.case.rows import MatchChange
+from caid_triage.case.rows import MatchChange, NewMatches
 from caid_triage.errors import CaseError
-from caid_triage.model import Category, Match, ScanRecord
+from caid_triage.model import Category, Match, MatchKind, ScanRecord
 
 INSERT_MATCH = """INSERT INTO file_match (entry_id, hashset_id, position, match_kind, algorithm, distance, threshold,
     category_id, media_id, record_row, contradicted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -19,6 +19,11 @@ INSERT_MATCH = """INSERT INTO file_match (entry_id, hashset_id, position, match_
 OUTCOMES = """SELECT DISTINCT m.entry_id, m.hashset_id, m.match_kind, c.code, c.scheme
     FROM file_match m JOIN category c ON c.id = m.category_id
     WHERE m.contradicted = 0 AND m.hashset_id IN (SELECT value FROM json_each(?))"""
+
+# Needs the table temp.earlier, of what the same statement said before.
+NEWLY_MET = f"""SELECT h.name, o.match_kind, o.code, o.scheme, count(*)
+    FROM ({OUTCOMES} EXCEPT SELECT * FROM earlier) o JOIN hashset h ON h.id = o.hashset_id
+    GROUP BY h.id, o.match_kind, o.code, o.scheme ORDER BY h.id, o.match_kind, o.code, o.scheme"""  # noqa: S608
 
 RecordedBatch = tuple[int, Sequence[ScanRecord], Sequence[tuple[Match, ...]]]
 
@@ -86,9 +91,9 @@ class MatchTable:
         run("DELETE FROM file_match WHERE hashset_id IN (SELECT value FROM json_each(?))", (ids,))
         for source_id, records, matches in batches:
             self.add(source_id, records, matches)
-        (new,) = run(f"SELECT count(*) FROM ({OUTCOMES} EXCEPT SELECT * FROM earlier)", (ids,)).fetchone()  # noqa: S608
+        found = [NewMatches(name, MatchKind(kind), *rest) for name, kind, *rest in run(NEWLY_MET, (ids,))]
         (gone,) = run(f"SELECT count(*) FROM (SELECT * FROM earlier EXCEPT {OUTCOMES})", (ids,)).fetchone()  # noqa: S608
-        return MatchChange(new, gone)
+        return MatchChange(sum(item.files for item in found), gone, tuple(found))
 
     def forget_categories(self) -> None:
         """Forget row ids learnt in a transaction that was rolled back."""

@@ -212,11 +212,26 @@ class RunTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class NewMatches:
+    """How many files of a stored case newly met one category of one hash set."""
+
+    hashset: str
+    match_kind: MatchKind
+    category_code: str
+    scheme: str
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
 class MatchChange:
-    """What matching a stored case again changed: (file, hash set, kind of match, category) met anew and no longer."""
+    """What matching a stored case again changed: (file, hash set, kind of match, category) met anew and no longer.
+
+    ``found`` says where the new ones are, by hash set, kind of match and category; it sums to ``new``.
+    """
 
     new: int
     gone: int
+    found: tuple[NewMatches, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

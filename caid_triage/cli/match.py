@@ -26,12 +26,14 @@ from caid_triage.scan.run import open_hashsets
     type=click.Path(path_type=Path),
     help="A hash set (NAME.chs); may be repeated.",
 )
-def match(case_folder: Path, hashsets: tuple[Path, ...]) -> None:
+@click.argument("more", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+def match(case_folder: Path, hashsets: tuple[Path, ...], more: tuple[Path, ...]) -> None:
     """Match a stored case against hash sets without scanning again, and say what is new.
 
-    A set of the same name replaces its earlier generation in this case. The reports are written again.
+    A set of the same name replaces its earlier generation in this case. The reports are written again. Further
+    hash sets may follow the first: --hashset A.chs B.chs.
     """
-    opened = open_hashsets(list(hashsets))
+    opened = open_hashsets([*hashsets, *more])
     options = ScanOptions()
     with open_case_for_writing(case_folder) as case:
         run = case.begin_run("match", datetime.now(UTC))
@@ -45,5 +47,8 @@ def match(case_folder: Path, hashsets: tuple[Path, ...]) -> None:
     with open_case(case_folder) as view:
         paths = write_reports(view, case_folder / "reports", None)
     click.echo(f"new matches: {change.new:,}")
+    for item in change.found:
+        code = f"code {item.category_code} of scheme {item.scheme}" if item.category_code else "uncategorised"
+        click.echo(f"  {item.files:,} files, {item.match_kind.value}, {code}, in hash set {item.hashset}")
     click.echo(f"matches gone: {change.gone:,}")
     click.echo(f"report: {next(path for path in paths if path.name == 'report.html')}")

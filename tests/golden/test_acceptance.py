@@ -525,10 +525,17 @@ def test_report_writes_one_format_to_another_folder(own: Own, tmp_path: Path) ->
 def test_match_says_what_is_new_without_the_exhibit(own: Own, tmp_path: Path) -> None:
     shutil.copytree(own.case, tmp_path / "case")
     unknown = digests(own.contents["unknown.jpg"])
-    (tmp_path / "next.txt").write_text(f"{unknown['sha1']}\n{digests(own.contents['one.jpg'])['sha1']}\n", "utf-8")
-    ok("hashset", "build", tmp_path / "next.txt", "--out", tmp_path / "next.chs")
-    said = ok("match", "--case", tmp_path / "case", "--hashset", tmp_path / "next.chs")
-    assert "new" in said.lower()
+    (tmp_path / "next.csv").write_text(
+        f"sha1,category\n{unknown['sha1']},2\n{digests(own.contents['one.jpg'])['sha1']},1\n", "utf-8"
+    )
+    ok("hashset", "build", tmp_path / "next.csv", "--out", tmp_path / "next.chs", "--scheme", "uk")
+    said = ok("match", "--case", tmp_path / "case", "--hashset", own.uk, tmp_path / "next.chs")
+    assert said.splitlines()[:3] == [
+        "new matches: 3",
+        "  2 files, exact, code 1 of scheme uk, in hash set next",
+        "  1 files, exact, code 2 of scheme uk, in hash set next",
+    ]
+    assert not any(path in said for path in own.contents)
     rows = [row for row in table(tmp_path / "case" / "reports" / "matches.csv") if row["hashset"] == "next"]
     assert {row["path"] for row in rows} == {"/unknown.jpg", "/one.jpg", "/copy of one.txt"}
     assert {row["algorithm"] for row in rows} == {"sha1"}
@@ -915,14 +922,14 @@ def test_open_case_gives_the_rows_of_the_reports(own: Own) -> None:
 def test_hashes_of_real_photographs_against_the_references_on_a_full_decode(
     folder: str, shared: Path, tmp_path: Path
 ) -> None:
-    """A decode at full size is exact; one at reduced size (JPEGs of 1024 pixels and more) strays by few bits."""
+    """A decode at full size is exact; one at reduced size (JPEGs of 768 pixels and more) strays by few bits."""
     ok("scan", shared / folder, "--case", tmp_path / "case", "--workers", 2, "--quiet")
     strayed: dict[str, list[int]] = {"pdq": [], "phash": []}
     pictures = [row for row in table(tmp_path / "case" / "reports" / "files.csv") if row["kind"] == "image"]
     assert len(pictures) >= 40
     for row in pictures:
         with Image.open(shared / folder / row["path"][1:]) as image:
-            reduced = image.format in ("JPEG", "MPO") and min(image.size) >= 1024
+            reduced = image.format in ("JPEG", "MPO") and min(image.size) >= 768
             assert (row["width"], row["height"]) == tuple(map(str, image.size))
             reference, quality = pdqhash.compute(np.asarray(image.convert("RGB")))
             apart = {"pdq": bits_apart(row["pdq"], np.packbits(reference).tobytes().hex())}
@@ -937,4 +944,5 @@ def test_hashes_of_real_photographs_against_the_references_on_a_full_decode(
             strayed[algorithm].append(distance)
     for distances in strayed.values():
         assert np.median(distances) == 0
-        assert max(distances) <= 4
+        assert np.percentile(distances, 98) <= 4
+        assert max(distances) <= 8

@@ -11,12 +11,12 @@ import pytest
 from unit.case import samples
 
 from caid_triage.case.encode import NUMBER_BITS
-from caid_triage.case.rows import CaseHeader, MatchChange
+from caid_triage.case.rows import CaseHeader, MatchChange, NewMatches
 from caid_triage.case.schema import APPLICATION_ID, SCHEMA_VERSION, holds_case
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
 from caid_triage.case.view import open_case
 from caid_triage.errors import CaseError
-from caid_triage.model import FileTimes, PerceptualHash, Severity, State
+from caid_triage.model import FileTimes, MatchKind, PerceptualHash, Severity, State
 
 HEADER = CaseHeader("OP/1", "Larch", "", {"b": 1, "a": [1, 2]})
 
@@ -221,7 +221,11 @@ def test_matching_again_replaces_and_counts_what_is_new_and_gone(writer: CaseWri
             for i, rs in writer.records(2)
         ),
     )
-    assert change == MatchChange(new=2, gone=2)
+    newly = (
+        NewMatches("unit-set", MatchKind.EXACT, samples.CATEGORY_C.code, samples.CATEGORY_C.scheme, 1),
+        NewMatches("unit-set", MatchKind.NEAR, "1", samples.CATEGORY_C.scheme, 1),
+    )
+    assert change == MatchChange(new=2, gone=2, found=newly)
     with open_case(writer.folder) as view:
         found = [(row.path[-5], row.hashset, row.category_code, row.match_kind.value) for row in view.matches()]
     assert found == [
