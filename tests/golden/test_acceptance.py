@@ -593,6 +593,9 @@ DIALECTS: dict[str, tuple[dict[str, Any], str, str]] = {  # document, encoding, 
         "utf-8", "projectvic-us"),
     "2.0 CUSTOM": ({"@odata.context": VICSDM + "CUSTOM/$metadata#Media", "value": PLAIN}, "utf-8", "none"),
     "value first": ({"value": PLAIN, "@odata.context": VICSDM + "UK/$metadata#Media"}, "utf-8", "uk"),
+    "floats": ({"@odata.context": VICSDM + "UK/$metadata#Media", "value": [
+        {"MediaID": 1, "MD5": ONE["md5"], "Category": 1.0, "MediaSize": 3.0},
+        {"MediaID": 2, "MD5": TWO["md5"], "Category": 2.0, "MediaSize": 3}]}, "utf-8", "uk"),
     "texts": ({"@odata.context": VICSDM + "UK/$metadata#Media", "value": [
         {"MediaID": "1", "MD5": ONE["md5"].upper(), "SHA1": "", "Category": "1", "MediaSize": "3",
          "IsDistributed": "false", "VictimIdentified": "true"},
@@ -672,6 +675,7 @@ LISTS: dict[str, bytes] = {
     "csv": f"Category,MD5,Name\n1,{ONE['md5']},\"a, b\"\n2,{TWO['md5'].upper()},c\n".encode(),
     "csv semicolon bom": f"md5;category\r\n{ONE['md5']};1\r\n{TWO['md5']};2\r\n".encode("utf-8-sig"),
     "csv tab upper": f"SHA1\tCATEGORY\n{ONE['sha1'].upper()}\t1\n{TWO['sha1']}\t2\n".encode(),
+    "csv hash by length": f"Hash,Category\n{ONE['sha1']},1\n{TWO['md5']},2\n{TWO['sha256']},2\n".encode(),
     "csv quoted header": f'"SHA-256","MD5","Category"\n"{ONE["sha256"]}","{ONE["md5"]}","1"\n'
                          f'"{TWO["sha256"]}","{TWO["md5"]}","2"\n'.encode(),
 }  # fmt: skip

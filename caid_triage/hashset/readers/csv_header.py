@@ -15,6 +15,7 @@ from caid_triage.hashset.readers.fields import (
     photodna_bytes,
     quality_of,
     set_hash,
+    set_hash_by_length,
 )
 from caid_triage.hashset.rows import RecordFlag, Row, SourceFile, head_text
 from caid_triage.model import RefusedRow
@@ -25,6 +26,7 @@ _HASHES = {
     "sha256": "sha256", "sha256hash": "sha256",
     "pdq": "pdq", "pdqhash": "pdq",
     "phash": "phash",
+    "hash": "hash", "hashvalue": "hash",
 }  # fmt: skip
 _OTHERS = {
     "photodna": "photodna",
@@ -44,6 +46,7 @@ _FLAGS = {
     "isdistributed": RecordFlag.DISTRIBUTED,
     "issuspected": RecordFlag.SUSPECTED,
 }
+_HASH_COLUMNS = frozenset(_HASHES.values())
 _DELIMITERS = (",", ";", "\t")
 
 
@@ -51,7 +54,7 @@ class CsvReader:
     """Reads a table whose first line names at least one hash column; columns it does not know are ignored."""
 
     name = "csv"
-    title = "CSV, TSV or ; separated, with a header that names md5, sha1, sha256, pdq or phash"
+    title = "CSV, TSV or ; separated, with a header that names md5, sha1, sha256, hash, pdq or phash"
 
     def detects(self, head: bytes) -> bool:
         """Whether the first line names a hash column and is not itself a hash."""
@@ -101,7 +104,7 @@ def _columns(header: str) -> tuple[str, list[str]] | None:
             plain = re.sub(r"[^a-z0-9]", "", cell.lower())
             name = _HASHES.get(plain) or _OTHERS.get(plain, "")
             names.append("" if name in names else name)
-        if any(name in SHOWN_AS for name in names):
+        if not _HASH_COLUMNS.isdisjoint(names):
             return delimiter, names
     return None
 
@@ -117,6 +120,7 @@ def _row(cells: dict[str, str]) -> Row:
     )
     for algorithm in ("md5", "sha1", "sha256", "phash"):
         set_hash(row, algorithm, cells.get(algorithm, "").strip())
+    set_hash_by_length(row, cells.get("hash", "").strip())
     set_hash(row, "pdq", cells.get("pdq", "").strip(), quality_of(cells.get("quality")))
     for name, flag in _FLAGS.items():
         if is_true(cells.get(name, "")):
