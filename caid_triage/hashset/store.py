@@ -223,7 +223,7 @@ def open_hashset(path: str | Path) -> HashSet:
     manifest = read_manifest(path)
     folder = path / manifest["folder"]
     columns = {name: _open_column(folder, name, facts, path) for name, facts in manifest["columns"].items()}
-    where = printable(path.name)
+    where = printable(path.name or path)
     records = manifest["counts"]["records"]
     for name in _REQUIRED:
         if name not in columns:
@@ -236,7 +236,7 @@ def open_hashset(path: str | Path) -> HashSet:
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """The checked manifest of a set; HashSetError if the folder is none, of another version, or changed."""
-    where = printable(path.name)
+    where = printable(path.name or path)
     file = path / MANIFEST
     if not path.exists():
         raise HashSetError(f"{where}: no such hash set. Make it with: caid-triage hashset build.")

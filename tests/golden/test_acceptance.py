@@ -826,6 +826,15 @@ def test_a_set_from_one_array_alone(algorithm: str, tmp_path: Path) -> None:
         hashset.near(algorithm, queries, radius=8 * length + 1)
 
 
+def test_categories_of_a_table_with_gaps(tmp_path: Path) -> None:
+    rows = RNG.integers(0, 256, (3, 16), dtype=np.uint8)
+    for given in ([None, "2", 3], np.array([None, "2", 3], dtype=object)):
+        ct.build_hashset_from_arrays(tmp_path / "set.chs", md5=rows, category=given)
+        assert ct.open_hashset(tmp_path / "set.chs").records["category"].tolist() == ["", "2", "3"]
+    with pytest.raises(ValueError, match="category"):
+        ct.build_hashset_from_arrays(tmp_path / "set.chs", md5=rows, category=[1.5, "2", None])
+
+
 def test_a_set_of_no_hashes_at_all_answers_nothing(tmp_path: Path) -> None:
     ct.build_hashset_from_arrays(tmp_path / "set.chs", md5=np.zeros((0, 16), dtype=np.uint8))
     hashset = ct.open_hashset(tmp_path / "set.chs")
