@@ -562,6 +562,24 @@ def test_known_good_takes_away_look_alikes_only_on_a_strong_digest(tmp_path: Pat
     assert found == {("/md5.jpg", "near", "made"), ("/none.jpg", "near", "made")}
 
 
+def test_an_item_that_nobody_graded_does_not_hide_a_code(tmp_path: Path) -> None:
+    (tmp_path / "exhibit").mkdir()
+    (tmp_path / "exhibit" / "one.bin").write_bytes(b"one")
+    (tmp_path / "plain").write_text(ONE["sha256"] + "\n", "utf-8")
+    (tmp_path / "coded").write_text(f"md5,category\n{ONE['md5']},77\n", "utf-8")
+    for name in ("plain", "coded"):
+        ok("hashset", "build", tmp_path / name, "--out", tmp_path / f"{name}.chs")
+    case = tmp_path / "case"
+    ok("scan", tmp_path / "exhibit", "--case", case, "--executor", "serial",
+       "--hashset", tmp_path / "plain.chs", "--hashset", tmp_path / "coded.chs")  # fmt: skip
+    rows = table(case / "reports" / "matches.csv")
+    assert [(row["category_code"], row["hashset"]) for row in rows] == [("77", "coded"), ("", "plain")]
+    summary = json.loads((case / "reports" / "summary.json").read_text("utf-8"))
+    assert [(row["category_code"], row["files"]) for row in summary["counts"]] == [("77", 1)]
+    vics = json.loads((case / "reports" / "vics.json").read_text("utf-8"))
+    assert [media["Category"] for media in vics["value"][0]["Media"]] == [77]
+
+
 # Hash sets in every dialect --------------------------------------------------------------------------------------
 
 ONE = {name: hashlib.new(name, b"one").hexdigest() for name in ("md5", "sha1", "sha256")}
