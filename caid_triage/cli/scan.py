@@ -27,6 +27,10 @@ def name_requests(sources: tuple[str, ...], exhibits: tuple[str, ...]) -> list[S
         raise UsageError(f"{len(exhibits)} --exhibit for {len(sources)} sources: give one for all, or one for each")
     requests: list[SourceRequest] = []
     taken: set[str] = set()
+    places = [Path(given).resolve() for given in sources]
+    twice = next((given for given, place in zip(sources, places, strict=True) if places.count(place) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{twice} was given twice: every file of it would be counted twice; give it once")
     for place, given in enumerate(sources):
         path = Path(given)
         base = path.name or path.resolve().name or str(path)
