@@ -21,7 +21,7 @@ from caid_triage.hashset.hamming import Distances, near_entries, nearest_per_rec
 from caid_triage.hashset.rows import RecordFlag, printable
 from caid_triage.hashset.schemes import CategoryScheme, scheme_from_dict
 from caid_triage.hashset.search import exact_pairs
-from caid_triage.hashset.write import FORMAT_VERSION, MAGIC, MANIFEST, file_sha256, generation_of, seal_of
+from caid_triage.hashset.write import DATA_PREFIX, FORMAT_VERSION, MAGIC, MANIFEST, file_sha256, generation_of, seal_of
 from caid_triage.model import Category, Role
 
 _REBUILD = "Build the set again from its source files."
@@ -221,6 +221,18 @@ def open_hashset(path: str | Path) -> HashSet:
     """Open a ``NAME.chs`` folder; HashSetError names the file that is missing, damaged or of another version."""
     path = Path(path)
     manifest = read_manifest(path)
+    try:
+        return _opened(path, manifest)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # sealed, but not by this tool
+        raise HashSetError(
+            f"{printable(path.name)}: {MANIFEST} is damaged ({type(error).__name__}). {_REBUILD}"
+        ) from error
+
+
+def _opened(path: Path, manifest: dict[str, Any]) -> HashSet:
+    """The set of a manifest; what is wrong with its columns is a HashSetError, with itself any of Python's errors."""
+    if Path(manifest["folder"]).name != manifest["folder"] or not str(manifest["folder"]).startswith(DATA_PREFIX):
+        raise HashSetError(f"{printable(path.name)}: {MANIFEST} names a folder outside of the set. {_REBUILD}")
     folder = path / manifest["folder"]
     columns = {name: _open_column(folder, name, facts, path) for name, facts in manifest["columns"].items()}
     where = printable(path.name or path)
