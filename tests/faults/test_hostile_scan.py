@@ -23,7 +23,8 @@ from caid_triage.synth.plan import PlannedFile
 
 NAMES = [
     b"new\nline.jpg", b"\r\n=x", b"tab\t", b"\x1b[31mred", b"\xe2\x80\xaegpj.exe", b"=cmd|calc!A0", b"@SUM(1)", b"+1",
-    b"-1",    b"<script>window.PWNED=1<script>.jpg", b'"><img src=x onerror=window.PWNED=1>', b"'onmouseover='window.PWNED=1",
+    b"-1", b"<script>window.PWNED=1<script>.jpg",
+    b'"><img src=x onerror=window.PWNED=1>', b"'onmouseover='window.PWNED=1",
     b"{{7*7}}", b"{% raw %}", b"&lt;b&gt;", b"caf\xe9\xff", b"\xed\xa0\x80", b"a" * 255, b" lead", b"trail ", b"CON",
     b"a\\b",    b'x;y,z"', b"%00", b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"--", b"e\xcc\x81", b"\xc3\xa9", b"\x7f\x80",
 ]  # fmt: skip
