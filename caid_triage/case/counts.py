@@ -2,8 +2,9 @@
 
 A file counts once: under its strongest kind of match (exact, then video, then near: leads are never mixed into exact
 counts), and there under the gravest category. A code the scheme does not know ranks above every ignorable one
-(severity 0) and below every graver one. Known-good and contradicted matches never count. The same rule as
-match/policy.py has for one file, here over all files at once; tests/unit/case holds the two together.
+(severity 0) and below every graver one; no code at all ranks just below it. Known-good and contradicted matches never
+count. The same rule as match/policy.py has for one file, here over all files at once; tests/unit/case holds the two
+together.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from caid_triage.case.schema import NUMBER_BITS
 from caid_triage.model import Kind, MatchKind, State
 
 STRONGEST_KIND_FIRST = "CASE m.match_kind WHEN 'exact' THEN 0 WHEN 'video' THEN 1 ELSE 2 END"
-GRAVEST_FIRST = "coalesce(c.severity, 0.5) DESC, c.code, c.scheme, c.label"
+GRAVEST_FIRST = "coalesce(c.severity, CASE c.code WHEN '' THEN 0.25 ELSE 0.5 END) DESC, c.code, c.scheme, c.label"
 KINDS_IN_ORDER = "CASE e.kind WHEN 'image' THEN 0 WHEN 'video' THEN 1 ELSE 2 END"
 
 PROPOSALS = f"""

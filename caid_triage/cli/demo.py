@@ -28,7 +28,7 @@ from caid_triage.synth.samples import (
 MADE = ("exhibit", "hashsets", "case")
 
 
-@click.command(cls=CommandWithExitCodes)
+@click.command(cls=CommandWithExitCodes, short_help="The whole job on a generated exhibit.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +20,6 @@ from caid_triage.report.write import write_reports
 from caid_triage.scan.rematch import check_radii, hashset_facts, match_stored, stored_options
 from caid_triage.scan.run import open_hashsets
 
-CHANGES_SHOWN = 20
-
 distance_option = click.option(
     "--distance",
     "distances",
@@ -29,7 +29,7 @@ distance_option = click.option(
 )
 
 
-@click.command(cls=CommandWithExitCodes)
+@click.command(cls=CommandWithExitCodes, short_help="Match a stored case against a hash set.")
 @click.option("--case", "case_folder", required=True, type=click.Path(path_type=Path), help="Folder of the case.")
 @click.option(
     "--hashset",
@@ -39,15 +39,19 @@ distance_option = click.option(
     type=click.Path(path_type=Path),
     help="A hash set (NAME.chs); may be repeated.",
 )
+@click.argument("more", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
 @distance_option
 @click.option("--json", "as_json", is_flag=True, help="What changed as one JSON object.")
-def match(case_folder: Path, hashsets: tuple[Path, ...], distances: tuple[str, ...], as_json: bool) -> None:
+def match(
+    case_folder: Path, hashsets: tuple[Path, ...], more: tuple[Path, ...], distances: tuple[str, ...], as_json: bool
+) -> None:
     """Match a stored case against hash sets without scanning again, and say what is new, gone and changed.
 
-    A set of the same name replaces its earlier generation in this case. The reports are written again, with delta.csv
-    and delta.json. Stopped at any moment, the case is as before or matched whole: run it again.
+    A set of the same name replaces its earlier generation in this case. Further hash sets may follow the first:
+    --hashset A.chs B.chs. The reports are written again, with delta.csv and delta.json. Stopped at any moment, the
+    case is as before or matched whole: run it again.
     """
-    opened = open_hashsets(list(hashsets))
+    opened = open_hashsets([*hashsets, *more])
     radii = tuple(map(set_radius, distances))
     check_radii(radii, opened)
     with open_case_for_writing(case_folder) as case:
@@ -85,22 +89,28 @@ def match(case_folder: Path, hashsets: tuple[Path, ...], distances: tuple[str, .
 def _say(view: CaseView, change: MatchChange) -> None:
     for hashset in _generations(view, change):
         click.echo(f"hash set {hashset['name']}: generation {hashset['before'] or 'none'} -> {hashset['after']}")
+    changes = Counter(
+        (row.change, row.hashset, row.before, row.after) for row in view.delta() if row.regrade == change.regrade
+    )
     click.echo(f"new matches: {change.new:,}")
+    _say_each(changes, "new")
     click.echo(f"matches gone: {change.gone:,}")
+    _say_each(changes, "gone")
     click.echo(f"matches changed: {change.changed:,}")
+    _say_each(changes, "changed")
     click.echo(
         f"files: {change.files_new:,} newly listed, {change.files_gone:,} no longer, {change.files_changed:,} otherwise"
     )
-    shown = 0
-    for row in view.delta():
-        if row.regrade == change.regrade and shown < CHANGES_SHOWN:
-            click.echo(
-                f"  {row.change}: {row.exhibit} {row.volume} {row.path}: {row.before or '-'} -> {row.after or '-'}"
-            )
-            shown += 1
-    total = change.new + change.gone + change.changed
-    if total > shown:
-        click.echo(f"  ... and {total - shown:,} more: see delta.csv")
+    if changes:
+        click.echo("delta.csv names each file")
+
+
+def _say_each(changes: Mapping[tuple[str, str, str, str], int], wanted: str) -> None:
+    """How many files each set says what of, and said before: figures only, no path (this may be logged)."""
+    for (change, hashset, before, after), files in sorted(changes.items()):
+        if change == wanted:
+            words = {"new": after, "gone": before}.get(change, f"{before} -> {after}")
+            click.echo(f"  {files:,} files, {words}, in hash set {hashset}")
 
 
 def _generations(view: CaseView, change: MatchChange) -> list[dict[str, str]]:

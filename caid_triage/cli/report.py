@@ -11,7 +11,7 @@ from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.report.write import FORMATS, write_reports
 
 
-@click.command(cls=CommandWithExitCodes)
+@click.command(cls=CommandWithExitCodes, short_help="Write a case's reports again.")
 @click.option("--case", "case_folder", required=True, type=click.Path(path_type=Path), help="Folder of the case.")
 @click.option(
     "--format",

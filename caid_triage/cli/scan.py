@@ -29,6 +29,10 @@ def name_requests(sources: tuple[str, ...], exhibits: tuple[str, ...]) -> list[S
         raise UsageError(f"{len(exhibits)} --exhibit for {len(sources)} sources: give one for all, or one for each")
     requests: list[SourceRequest] = []
     taken: set[str] = set()
+    places = [Path(given).resolve() for given in sources]
+    twice = next((given for given, place in zip(sources, places, strict=True) if places.count(place) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{twice} was given twice: every file of it would be counted twice; give it once")
     for place, given in enumerate(sources):
         path = Path(given)
         base = path.name or path.resolve().name or str(path)
@@ -78,7 +82,7 @@ def scan_and_report(
     return outcome
 
 
-@click.command(cls=CommandWithExitCodes)
+@click.command(cls=CommandWithExitCodes, short_help="Scan a source and write the reports.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option(
     "--case", "case_folder", required=True, type=click.Path(path_type=Path), help="Folder of the case; made if new."

@@ -12,7 +12,7 @@ from caid_triage.errors import VerificationError
 from caid_triage.report.manifest import verify_manifest
 
 
-@click.command(cls=CommandWithExitCodes)
+@click.command(cls=CommandWithExitCodes, short_help="Check a case's audit trail and reports.")
 @click.argument("target", type=click.Path(path_type=Path), metavar="CASE")
 def verify(target: Path) -> None:
     """Check that nothing of a case's audit trail and reports has been changed since they were written."""

@@ -91,6 +91,9 @@ class DiskSource:
         system = self._systems[index] if 0 <= index < len(self._systems) else None
         if system is None:
             raise EvidenceError("read", "not-readable", "the volume of this entry is not open")
+        if system.guard is not None and inode in system.guard.emptied:
+            yield from system.guard.pieces(inode)
+            return
         with evidence_faults("read", "read-failed", "the record of this file could not be read"):
             file = system.fs.open_meta(inode)
         offset, size = 0, entry.size

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytsk3
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.ext_guard import ExtGuard
 from caid_triage.evidence.fat import FatVolume
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
 from caid_triage.evidence.partitions import BIOS_BOOT, Partition, ReadAt
@@ -16,6 +17,7 @@ from caid_triage.model import Problem, Severity, Volume
 
 _ZERO_CHECK_LIMIT = 1 << 30
 _PIECE = 1 << 20
+_MOST_CUT = 16  # a file system that claims to be so many times as large as its image is not a cut one but a lie
 _ROUNDING = 4096  # a file system that claims less than a cluster too much has lost no file
 
 FAT_KINDS = frozenset(("FAT12", "FAT16", "FAT32", "exFAT"))
@@ -45,13 +47,19 @@ _KINDS = _kind_names()
 
 @dataclass(frozen=True, slots=True)
 class OpenFileSystem:
-    """A file system ready to be walked. ``fat`` answers what Sleuth Kit does not know about FAT and exFAT."""
+    """A file system ready to be walked.
+
+    ``capacity`` is the bytes it may hold, more than the volume has where the image is cut;
+    ``fat`` answers what Sleuth Kit does not know about FAT and exFAT; ``guard`` stands between it and ext.
+    """
 
     fs: pytsk3.FS_Info
     volume: Volume
     kind: str
     block_size: int
     fat: FatVolume | None
+    capacity: int
+    guard: ExtGuard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +121,18 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
             fat = FatVolume(_reader(image, partition.offset))
         except EvidenceError as error:
             problems.append(Problem(error.step, error.code, error.detail, volume=name))
-    system = OpenFileSystem(fs, volume, kind, int(fs.info.block_size), fat)
+    guard = None
+    if kind in EXT_KINDS:
+        guard = ExtGuard(image, partition.offset, length)
+        try:
+            with evidence_faults("open", "volume-unreadable", "the file system of this volume could not be read"):
+                fs = pytsk3.FS_Info(guard, offset=partition.offset, type=fs.info.ftype)
+        except EvidenceError as error:
+            return closed("unreadable", kind, Problem(error.step, error.code, error.detail, volume=name))
+    block_size = int(fs.info.block_size)
+    claimed = (int(fs.info.last_block) + 1) * block_size
+    capacity = min(max(length, claimed), _MOST_CUT * length)
+    system = OpenFileSystem(fs, volume, kind, block_size, fat, capacity, guard)
     return OpenedVolume(volume, system, tuple(problems))
 
 

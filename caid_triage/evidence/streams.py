@@ -112,6 +112,9 @@ def _main_stream(
     system: OpenFileSystem, inode: int, file: pytsk3.File, meta: pytsk3.TSK_FS_META, *, deleted: bool
 ) -> Stream:
     """The one stream of a file on any file system but NTFS."""
+    if system.guard is not None and inode in system.guard.emptied:
+        truly = system.guard.emptied[inode].size
+        return Stream(b"", truly, DEFAULT_KIND, DEFAULT_ID, system.guard.first_byte(inode))
     size = int(meta.size)
     first: int | None = None
     runs: tuple[tuple[int, int], ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytsk3
 
@@ -131,6 +131,9 @@ class VolumeWalk:
                 detail = "the list of names in this deleted folder is gone"
                 yield self._problem("folder-not-recoverable", detail, Severity.NOTE, folder.path)
             return
+        if self._system.guard is not None and folder.inode in self._system.guard.emptied:
+            detail = "this folder claims a size that no folder has; it was not listed"
+            yield self._problem("folder-unreadable", detail, Severity.PROBLEM, folder.path or "/")
         while True:
             try:
                 file = next(directory)
@@ -312,7 +315,14 @@ class VolumeWalk:
                 yield self._entry(name, None, times, (problem,))
             return
         for stream in streams:
-            yield self._entry(name, stream, times, ())
+            yield self._entry(name, self._readable_in_time(stream), times, ())
+
+    def _readable_in_time(self, stream: Stream) -> Stream:
+        """The stream; one that claims more than its volume holds is marked: it could keep a scan busy for years."""
+        if stream.remark is not None or stream.size <= self._system.capacity:
+            return stream
+        detail = "this file claims to be larger than its whole volume, so most of it is a hole; it was not read"
+        return replace(stream, remark=("larger-than-volume", detail, Severity.PROBLEM, False))
 
     def _entry(self, name: _Name, stream: Stream | None, times: FileTimes, problems: tuple[Problem, ...]) -> FileEntry:
         raw, path, label = name.raw, name.path, ""

@@ -132,6 +132,8 @@ def _codes(category: Sequence[str | int] | NDArray[Any] | str | int | None, coun
     if category is None or isinstance(category, (str, int)):
         return _same(0, np.uint16, count), ["" if category is None else str(category)]
     array = np.asarray(category)
+    if array.dtype == np.object_ and all(value is None or type(value) in (str, int) for value in array.tolist()):
+        array = np.array(["" if value is None else str(value) for value in array.tolist()], dtype=np.str_)
     if array.dtype.kind not in "iuU" and array.size:
         raise ValueError("category must be texts or whole numbers")
     _refuse_other_length("category", len(array), count)

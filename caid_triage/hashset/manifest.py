@@ -11,6 +11,7 @@ from typing import Any
 MAGIC = "caid-triage hash set"
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
+DATA_PREFIX = "data-"
 # What stands in a column where the source states nothing.
 SIZE_UNKNOWN = -1
 QUALITY_UNKNOWN = 255

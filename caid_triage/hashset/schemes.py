@@ -152,7 +152,7 @@ def export_scheme(name: str, out: Path) -> CategoryScheme:
 def scheme_for_url(model_url: str) -> CategoryScheme | None:
     """The shipped scheme whose region the model URL of a VICS file names; None where it names none of ours."""
     for scheme in shipped_schemes():
-        if any(fragment in model_url for fragment in scheme.regions):
+        if any(fragment.casefold() in model_url.casefold() for fragment in scheme.regions):
             return scheme
     return None
 

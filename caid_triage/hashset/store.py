@@ -27,6 +27,7 @@ from caid_triage.hashset.algorithms import (
 )
 from caid_triage.hashset.hamming import Distances, near_hashes, nearest_per_record
 from caid_triage.hashset.manifest import (
+    DATA_PREFIX,
     FORMAT_VERSION,
     MAGIC,
     MANIFEST,
@@ -288,9 +289,21 @@ def open_hashset(path: str | Path) -> HashSet:
     """Open a ``NAME.chs`` folder; HashSetError names the file that is missing, damaged or of another version."""
     path = Path(path)
     manifest = read_manifest(path)
+    try:
+        return _opened(path, manifest)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # sealed, but not by this tool
+        raise HashSetError(
+            f"{printable(path.name)}: {MANIFEST} is damaged ({type(error).__name__}). {_REBUILD}"
+        ) from error
+
+
+def _opened(path: Path, manifest: dict[str, Any]) -> HashSet:
+    """The set of a manifest; what is wrong with its columns is a HashSetError, with itself any of Python's errors."""
+    if Path(manifest["folder"]).name != manifest["folder"] or not str(manifest["folder"]).startswith(DATA_PREFIX):
+        raise HashSetError(f"{printable(path.name)}: {MANIFEST} names a folder outside of the set. {_REBUILD}")
     folder = path / manifest["folder"]
     columns = {name: _open_column(folder, name, facts, path) for name, facts in manifest["columns"].items()}
-    where = printable(path.name)
+    where = printable(path.name or path)
     records = manifest["counts"]["records"]
     for name in _REQUIRED:
         if name not in columns:
@@ -303,7 +316,7 @@ def open_hashset(path: str | Path) -> HashSet:
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """The checked manifest of a set; HashSetError if the folder is none, of another version, or changed."""
-    where = printable(path.name)
+    where = printable(path.name or path)
     file = path / MANIFEST
     if not path.exists():
         raise HashSetError(f"{where}: no such hash set. Make it with: caid-triage hashset build.")

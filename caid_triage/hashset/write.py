@@ -21,7 +21,7 @@ from typing import Any
 from caid_triage.errors import HashSetError
 from caid_triage.hashset.column_files import ColumnWriter, create_private, sync
 from caid_triage.hashset.columns import Columns
-from caid_triage.hashset.manifest import FORMAT_VERSION, MAGIC, MANIFEST, generation_of, seal_of
+from caid_triage.hashset.manifest import DATA_PREFIX, FORMAT_VERSION, MAGIC, MANIFEST, generation_of, seal_of
 from caid_triage.hashset.rows import printable
 from caid_triage.version import __version__
 
@@ -39,7 +39,6 @@ __all__ = [
     "write_hashset",
 ]
 
-DATA_PREFIX = "data-"
 TEMPORARY = ".tmp-"
 
 

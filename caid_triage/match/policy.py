@@ -39,8 +39,13 @@ def propose(matches: Sequence[Match]) -> Proposal:
 
 
 def _rank(match: Match) -> float:
-    """Severity, with "not known" between ignorable (0) and anything graver. The first of equals wins."""
-    return 0.5 if match.category.severity is None else float(match.category.severity)
+    """Severity, with "not known" between ignorable (0) and anything graver. The first of equals wins.
+
+    No code at all (a plain hash list) ranks below a code that somebody gave, whatever that code means.
+    """
+    if match.category.severity is not None:
+        return float(match.category.severity)
+    return 0.5 if match.category.code else 0.25
 
 
 def _conflicts(matches: Sequence[Match]) -> tuple[str, ...]:

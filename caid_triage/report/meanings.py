@@ -84,6 +84,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "former-name": "An earlier name of a file that still exists under another; the file is listed there.",
         "image-not-checked": "The tables of the E01 image could not be checked: damaged parts may read as zeros.",
         "image-truncated": "The volume or file system is larger than the image: the image is incomplete.",
+        "larger-than-volume": "The file claims to be larger than its volume, mostly as a hole: compared with nothing.",
         "link-not-followed": "A link to another place; what it points to is examined only where it lies itself.",
         "metadata-unreadable": (
             "Records of the file system could not be read: the file they describe was not examined in full."

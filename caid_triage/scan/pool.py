@@ -24,13 +24,14 @@ from typing import Any
 
 from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.errors import CaidTriageError, EvidenceError
-from caid_triage.model import Examination, FileEntry, Kind, ScanRecord
+from caid_triage.model import Examination, FileEntry, ScanRecord
 from caid_triage.scan import protocol
 from caid_triage.scan.results import Early, Read, Result, Walked, given_up, not_examined, unreadable
 from caid_triage.scan.worker_process import WorkerProcess, why_no_start
 
 MOST_STARTS = 3
 WATCH_SECONDS = 0.05
+STALL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,12 @@ class Slot:
                 self._hung = True
                 self._deadline = None
                 self._worker.kill()
+
+    def postpone(self, seconds: float) -> None:
+        """Called by the watchdog: this program itself stood still, which no worker is to blame for."""
+        with self._lock:
+            if self._deadline is not None:
+                self._deadline += seconds
 
     def kill(self) -> None:
         """Kill the worker, whatever it does: the scan is being stopped."""
@@ -160,7 +167,7 @@ class Slot:
             self._arm(self._limits.deadline_for(sent))
             protocol.write_frame(worker.sink, protocol.END)
             worker.sink.flush()
-            early = _early(_expect(worker, protocol.DIGESTS))
+            early = _early(_expect(worker, protocol.DIGESTS), sent)
             if mode is protocol.Mode.DIGESTS_ONLY:
                 self._disarm()
                 return Attempt(early=early, bytes_sent=sent)
@@ -192,13 +199,11 @@ def _expect(worker: WorkerProcess, wanted: bytes) -> dict[str, Any]:
     return protocol.from_json(payload)
 
 
-def _early(value: dict[str, Any]) -> Early:
-    try:
-        return Early(
-            protocol.digests_from_plain(value), Kind(value["kind"]), str(value["media_type"]), int(value["bytes_read"])
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise protocol.ProtocolError("early digests with a missing or wrong field") from error
+def _early(value: dict[str, Any], sent: int) -> Early:
+    early = Early(*protocol.early_from_plain(value))
+    if early.bytes_read != sent:
+        raise protocol.ProtocolError("digests of something else than was sent")
+    return early
 
 
 def examine_in_pool(walked: Iterator[Walked], read: Read, options: ScanOptions) -> Generator[Result, None, None]:
@@ -234,9 +239,13 @@ def examine_in_pool(walked: Iterator[Walked], read: Read, options: ScanOptions) 
             slot.retire()
 
     def watch() -> None:
+        last = time.monotonic()
         while not stopping.wait(WATCH_SECONDS):
             now = time.monotonic()
+            stood_still, last = now - last, now
             for slot in slots:
+                if stood_still > STALL_SECONDS:  # a paused virtual machine, a stopped job: nobody is late
+                    slot.postpone(stood_still)
                 slot.kill_if_late(now)
 
     watchdog = threading.Thread(target=watch, name="watchdog", daemon=True)
@@ -248,7 +257,10 @@ def examine_in_pool(walked: Iterator[Walked], read: Read, options: ScanOptions) 
                 threads.submit(feed, slot).add_done_callback(deliver)
                 running += 1
             while running:
-                result = results.get()
+                try:
+                    result = results.get(timeout=0.5)  # without an end, Windows would not let Ctrl+C through
+                except queue.Empty:
+                    continue
                 if isinstance(result, Future):
                     running -= 1
                     result.result()  # an error of ours in a thread stops the scan here

@@ -117,13 +117,14 @@ class Scan:
             results = examine_serially(items, locked.read)
         else:
             results = examine_in_pool(items, locked.read, self._options)
-        examined = 0
+        examined = met_again = 0
         with closing(results):
             batch = Batch()
             for result in results:
                 if isinstance(result, Skipped):
                     done.holds(result.entry)  # CaseError when the source has changed since
                     self.progress.resumed_files += 1
+                    met_again += 1
                     examined += 1
                 elif isinstance(result, Problem):
                     batch.problems.append(result)
@@ -136,6 +137,11 @@ class Scan:
                     self._store(source_id, batch, walked.files)
                     batch = Batch()
             self._store(source_id, batch, walked.files)
+        if met_again < len(done):
+            raise CaseError(
+                f"source {info.source} of exhibit {info.exhibit} has changed since the scan began: "
+                f"{len(done) - met_again} of its stored files are not there any more; scan it into a new case"
+            )
         case.set_volumes(source_id, source.volumes(), source.problems(), source.coverage())
         stored = len(case.done(source_id))
         if not walked.files == examined == stored:

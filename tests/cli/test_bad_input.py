@@ -182,6 +182,12 @@ def test_a_damaged_picture_makes_exit_3_and_a_row(run, small, tmp_path) -> None:
     assert "/cut.jpg" in (tmp_path / "case" / "reports" / "problems.csv").read_text()
 
 
+def test_a_source_given_twice(run, small, tmp_path) -> None:
+    again = small.image.parent / ".." / small.image.parent.name / small.image.name
+    refused(run("scan", small.image, again, "--case", tmp_path / "case"), 2, "twice")
+    assert not (tmp_path / "case").exists()
+
+
 def names_of(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 

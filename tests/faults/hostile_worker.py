@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from caid_triage.examine import examine
@@ -39,6 +40,9 @@ class Obedient:
             os._exit(9)
         if self._order.startswith(b"hang"):
             time.sleep(600)
+        if self._order.startswith(b"nap"):
+            Path("/proc/self/comm").write_text("napping")
+            time.sleep(1)
         if self._order.startswith(b"shout"):
             worker.PRIVATE[1].write(b"x\xff\xff\xff\xff nonsense")  # type: ignore[attr-defined]
             worker.PRIVATE[1].flush()  # type: ignore[attr-defined]

@@ -19,6 +19,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -499,7 +500,7 @@ def test_the_same_scan_again_resumes_and_changes_no_report(own: Own) -> None:
 
 
 def test_the_case_folder_is_sqlite_and_a_chain_of_sha256(own: Own) -> None:
-    with sqlite3.connect(f"{(own.case / 'case.db').as_uri()}?mode=ro", uri=True) as database:
+    with closing(sqlite3.connect(f"{(own.case / 'case.db').as_uri()}?mode=ro", uri=True)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     lines = (own.case / "audit.jsonl").read_bytes().splitlines()
     previous = None
@@ -508,6 +509,9 @@ def test_the_case_folder_is_sqlite_and_a_chain_of_sha256(own: Own) -> None:
         assert entry["previous"] == previous
         previous = hashlib.sha256(line).hexdigest()
     assert len(lines) >= 2
+    audit = (own.case / "audit.jsonl").read_text("utf-8").lower()
+    assert not [name for name in own.contents if name.lower() in audit]  # nothing of a suspect's path in a log
+    assert not [1 for content in own.contents.values() if digests(content)["md5"] in audit]
 
 
 def test_report_writes_one_format_to_another_folder(own: Own, tmp_path: Path) -> None:
@@ -526,10 +530,17 @@ def test_report_writes_one_format_to_another_folder(own: Own, tmp_path: Path) ->
 def test_match_says_what_is_new_without_the_exhibit(own: Own, tmp_path: Path) -> None:
     shutil.copytree(own.case, tmp_path / "case")
     unknown = digests(own.contents["unknown.jpg"])
-    (tmp_path / "next.txt").write_text(f"{unknown['sha1']}\n{digests(own.contents['one.jpg'])['sha1']}\n", "utf-8")
-    ok("hashset", "build", tmp_path / "next.txt", "--out", tmp_path / "next.chs")
-    said = ok("match", "--case", tmp_path / "case", "--hashset", tmp_path / "next.chs")
-    assert "new" in said.lower()
+    (tmp_path / "next.csv").write_text(
+        f"sha1,category\n{unknown['sha1']},2\n{digests(own.contents['one.jpg'])['sha1']},1\n", "utf-8"
+    )
+    ok("hashset", "build", tmp_path / "next.csv", "--out", tmp_path / "next.chs", "--scheme", "uk")
+    said = ok("match", "--case", tmp_path / "case", "--hashset", own.uk, tmp_path / "next.chs")
+    assert said.splitlines()[:3] == [
+        "new matches: 3",
+        "  2 files, exact: code 1 (scheme uk not confirmed) [uk], in hash set next",
+        "  1 files, exact: code 2 (scheme uk not confirmed) [uk], in hash set next",
+    ]
+    assert not any(path in said for path in own.contents)
     rows = [row for row in table(tmp_path / "case" / "reports" / "matches.csv") if row["hashset"] == "next"]
     assert {row["path"] for row in rows} == {"/unknown.jpg", "/one.jpg", "/copy of one.txt"}
     assert {row["algorithm"] for row in rows} == {"sha1"}
@@ -554,6 +565,24 @@ def test_known_good_takes_away_look_alikes_only_on_a_strong_digest(tmp_path: Pat
     ok("scan", tmp_path / "exhibit", "--case", case, "--hashset", made, "--hashset", good, "--executor", "serial")
     found = {(row["path"], row["match_kind"], row["hashset"]) for row in table(case / "reports" / "matches.csv")}
     assert found == {("/md5.jpg", "near", "made"), ("/none.jpg", "near", "made")}
+
+
+def test_an_item_that_nobody_graded_does_not_hide_a_code(tmp_path: Path) -> None:
+    (tmp_path / "exhibit").mkdir()
+    (tmp_path / "exhibit" / "one.bin").write_bytes(b"one")
+    (tmp_path / "plain").write_text(ONE["sha256"] + "\n", "utf-8")
+    (tmp_path / "coded").write_text(f"md5,category\n{ONE['md5']},77\n", "utf-8")
+    for name in ("plain", "coded"):
+        ok("hashset", "build", tmp_path / name, "--out", tmp_path / f"{name}.chs")
+    case = tmp_path / "case"
+    ok("scan", tmp_path / "exhibit", "--case", case, "--executor", "serial",
+       "--hashset", tmp_path / "plain.chs", "--hashset", tmp_path / "coded.chs")  # fmt: skip
+    rows = table(case / "reports" / "matches.csv")
+    assert [(row["category_code"], row["hashset"]) for row in rows] == [("77", "coded"), ("", "plain")]
+    summary = json.loads((case / "reports" / "summary.json").read_text("utf-8"))
+    assert [(row["category_code"], row["files"]) for row in summary["counts"]] == [("77", 1)]
+    vics = json.loads((case / "reports" / "vics.json").read_text("utf-8"))
+    assert [media["Category"] for media in vics["value"][0]["Media"]] == [77]
 
 
 # Hash sets in every dialect --------------------------------------------------------------------------------------
@@ -587,6 +616,9 @@ DIALECTS: dict[str, tuple[dict[str, Any], str, str]] = {  # document, encoding, 
         "utf-8", "projectvic-us"),
     "2.0 CUSTOM": ({"@odata.context": VICSDM + "CUSTOM/$metadata#Media", "value": PLAIN}, "utf-8", "none"),
     "value first": ({"value": PLAIN, "@odata.context": VICSDM + "UK/$metadata#Media"}, "utf-8", "uk"),
+    "floats": ({"@odata.context": VICSDM + "UK/$metadata#Media", "value": [
+        {"MediaID": 1, "MD5": ONE["md5"], "Category": 1.0, "MediaSize": 3.0},
+        {"MediaID": 2, "MD5": TWO["md5"], "Category": 2.0, "MediaSize": 3}]}, "utf-8", "uk"),
     "texts": ({"@odata.context": VICSDM + "UK/$metadata#Media", "value": [
         {"MediaID": "1", "MD5": ONE["md5"].upper(), "SHA1": "", "Category": "1", "MediaSize": "3",
          "IsDistributed": "false", "VictimIdentified": "true"},
@@ -666,6 +698,7 @@ LISTS: dict[str, bytes] = {
     "csv": f"Category,MD5,Name\n1,{ONE['md5']},\"a, b\"\n2,{TWO['md5'].upper()},c\n".encode(),
     "csv semicolon bom": f"md5;category\r\n{ONE['md5']};1\r\n{TWO['md5']};2\r\n".encode("utf-8-sig"),
     "csv tab upper": f"SHA1\tCATEGORY\n{ONE['sha1'].upper()}\t1\n{TWO['sha1']}\t2\n".encode(),
+    "csv hash by length": f"Hash,Category\n{ONE['sha1']},1\n{TWO['md5']},2\n{TWO['sha256']},2\n".encode(),
     "csv quoted header": f'"SHA-256","MD5","Category"\n"{ONE["sha256"]}","{ONE["md5"]}","1"\n'
                          f'"{TWO["sha256"]}","{TWO["md5"]}","2"\n'.encode(),
 }  # fmt: skip
@@ -816,6 +849,15 @@ def test_a_set_from_one_array_alone(algorithm: str, tmp_path: Path) -> None:
         hashset.near(algorithm, queries, radius=8 * length + 1)
 
 
+def test_categories_of_a_table_with_gaps(tmp_path: Path) -> None:
+    rows = RNG.integers(0, 256, (3, 16), dtype=np.uint8)
+    for given in ([None, "2", 3], np.array([None, "2", 3], dtype=object)):
+        ct.build_hashset_from_arrays(tmp_path / "set.chs", md5=rows, category=given)
+        assert ct.open_hashset(tmp_path / "set.chs").records["category"].tolist() == ["", "2", "3"]
+    with pytest.raises(ValueError, match="category"):
+        ct.build_hashset_from_arrays(tmp_path / "set.chs", md5=rows, category=[1.5, "2", None])
+
+
 def test_a_set_of_no_hashes_at_all_answers_nothing(tmp_path: Path) -> None:
     ct.build_hashset_from_arrays(tmp_path / "set.chs", md5=np.zeros((0, 16), dtype=np.uint8))
     hashset = ct.open_hashset(tmp_path / "set.chs")
@@ -916,14 +958,16 @@ def test_open_case_gives_the_rows_of_the_reports(own: Own) -> None:
 def test_hashes_of_real_photographs_against_the_references_on_a_full_decode(
     folder: str, shared: Path, tmp_path: Path
 ) -> None:
-    """A decode at full size is exact; one at reduced size (JPEGs of 1024 pixels and more) strays by few bits."""
+    """A decode at full size is exact; one at reduced size (JPEGs of 768 pixels and more) strays by few bits."""
     ok("scan", shared / folder, "--case", tmp_path / "case", "--workers", 2, "--quiet")
     strayed: dict[str, list[int]] = {"pdq": [], "phash": []}
     pictures = [row for row in table(tmp_path / "case" / "reports" / "files.csv") if row["kind"] == "image"]
     assert len(pictures) >= 40
-    for row in pictures:
+    pictures.sort(key=lambda row: int(row["width"]) * int(row["height"]))
+    ordinary = [row for row in pictures if int(row["width"]) * int(row["height"]) < 4_000_000]
+    for row in [*ordinary, *pictures[len(ordinary) :: 3]]:  # the references are slow on the largest: every third
         with Image.open(shared / folder / row["path"][1:]) as image:
-            reduced = image.format in ("JPEG", "MPO") and min(image.size) >= 1024
+            reduced = image.format in ("JPEG", "MPO") and min(image.size) >= 768
             assert (row["width"], row["height"]) == tuple(map(str, image.size))
             reference, quality = pdqhash.compute(np.asarray(image.convert("RGB")))
             apart = {"pdq": bits_apart(row["pdq"], np.packbits(reference).tobytes().hex())}
@@ -938,4 +982,5 @@ def test_hashes_of_real_photographs_against_the_references_on_a_full_decode(
             strayed[algorithm].append(distance)
     for distances in strayed.values():
         assert np.median(distances) == 0
-        assert max(distances) <= 4
+        assert np.percentile(distances, 98) <= 4
+        assert max(distances) <= 8

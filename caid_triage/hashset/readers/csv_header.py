@@ -16,6 +16,7 @@ from caid_triage.hashset.readers.fields import (
     photodna_bytes,
     quality_of,
     set_hash,
+    set_hash_by_length,
 )
 from caid_triage.hashset.readers.text_lines import cells
 from caid_triage.hashset.rows import RecordFlag, Row, SourceFile, head_text
@@ -27,6 +28,7 @@ _HASHES = {
     "sha256": "sha256", "sha256hash": "sha256",
     "pdq": "pdq", "pdqhash": "pdq",
     "phash": "phash",
+    "hash": "hash", "hashvalue": "hash",
 }  # fmt: skip
 _OTHERS = {
     "photodna": "photodna",
@@ -46,6 +48,7 @@ _FLAGS = {
     "isdistributed": RecordFlag.DISTRIBUTED,
     "issuspected": RecordFlag.SUSPECTED,
 }
+_HASH_COLUMNS = frozenset(_HASHES.values())
 _DELIMITERS = (",", ";", "\t")
 _MAX_HEADER = 10_000
 
@@ -60,7 +63,7 @@ class CsvReader:
     """
 
     name = "csv"
-    title = "CSV, TSV or ; separated, with a header that names md5, sha1, sha256, pdq or phash"
+    title = "CSV, TSV or ; separated, with a header that names md5, sha1, sha256, hash, pdq or phash"
     # Titles that mean something in this dialect only, as the plain letters and digits of the title.
     dialect: Mapping[str, str] = MappingProxyType({})
 
@@ -161,7 +164,7 @@ def _columns(header: str, dialect: Mapping[str, str]) -> tuple[str, list[str]] |
             plain = _plain(cell)
             name = dialect.get(plain) or _HASHES.get(plain) or _OTHERS.get(plain, "")
             names.append("" if name in names else name)
-        if any(name in SHOWN_AS for name in names):
+        if not _HASH_COLUMNS.isdisjoint(names):
             return delimiter, names
     return None
 
@@ -177,6 +180,7 @@ def _row(cells: dict[str, str]) -> Row:
     )
     for algorithm in ("md5", "sha1", "sha256", "phash"):
         set_hash(row, algorithm, cells.get(algorithm, "").strip())
+    set_hash_by_length(row, cells.get("hash", "").strip())
     set_hash(row, "pdq", cells.get("pdq", "").strip(), quality_of(cells.get("quality")))
     for name, flag in _FLAGS.items():
         if is_true(cells.get(name, "")):

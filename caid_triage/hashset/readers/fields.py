@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from decimal import Decimal
 from typing import Any
 
 from caid_triage.hashset.algorithms import DIGEST_BYTES, PERCEPTUAL_BYTES, PHOTODNA_BYTES, digest_bytes, hash_bytes
@@ -41,6 +42,15 @@ def set_hash(row: Row, algorithm: str, value: Any, quality: int | None = None) -
         setattr(row, algorithm, digest)
 
 
+def set_hash_by_length(row: Row, value: str) -> None:
+    """Put a digest into the row whose kind only its length tells: 32, 40 or 64 digits; empty leaves it absent."""
+    kinds = {2 * length: name for name, length in DIGEST_BYTES.items()}
+    if value and len(value) not in kinds:
+        raise UnusableError("hash has not 32, 40 or 64 digits")
+    if value:
+        set_hash(row, kinds[len(value)], value)
+
+
 def photodna_bytes(value: Any) -> bytes | None:
     """The 144 bytes of a PhotoDNA hash in base64 (192 characters) or hexadecimal (288); None if it is neither."""
     if not isinstance(value, str):
@@ -61,9 +71,16 @@ def category_code(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return value.strip()
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise UnusableError("Category is neither a whole number nor text")
-    return str(value)
+    return str(_whole(value))
+
+
+def _whole(value: Any) -> Any:
+    """A number such as 2.0 as 2: tables with gaps are exported so. Anything else as it is."""
+    if isinstance(value, (float, Decimal)) and -_MAX_SIZE <= value <= _MAX_SIZE and value == int(value):
+        return int(value)
+    return value
 
 
 def byte_size(value: Any) -> int | None:
@@ -76,6 +93,7 @@ def byte_size(value: Any) -> int | None:
         if not value.removeprefix("-").isascii() or not value.removeprefix("-").isdigit() or len(value) > 20:
             raise UnusableError("size is not a whole number")
         value = int(value)
+    value = _whole(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise UnusableError("size is not a whole number")
     if value < 0:

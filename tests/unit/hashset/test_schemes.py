@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from caid_triage.errors import HashSetError
-from caid_triage.hashset.schemes import load_scheme, scheme_from_dict, shipped_schemes
+from caid_triage.hashset.schemes import load_scheme, scheme_for_url, scheme_from_dict, shipped_schemes
 
 CONFIRMED = """
 name = "unit"
@@ -100,3 +100,10 @@ def test_the_scheme_in_the_documentation_loads(tmp_path: Path) -> None:
     page = Path(__file__).resolve().parents[3] / "docs" / "formats" / "hashsets.md"
     example = page.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
     assert load_scheme(write(tmp_path, example)).category("1").label == "Category A"
+
+
+@pytest.mark.parametrize("region", ["UK", "uk", "Uk"])
+def test_the_region_of_a_url_chooses_in_either_case(region: str) -> None:
+    scheme = scheme_for_url(f"http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/{region}/$metadata#Media")
+    assert scheme is not None
+    assert scheme.name == "uk"

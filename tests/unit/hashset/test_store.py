@@ -253,3 +253,24 @@ def test_leftovers_of_killed_builds_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.chs.tmp-999999").mkdir()
     assert small(tmp_path / "a.chs").leftovers == (tmp_path / "a.chs.tmp-999999",)
     assert leftovers(tmp_path / "b.chs") == ()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ...), ("role", ...), ("role", "judge"), ("scheme", 5), ("scheme", []), ("codes", None), ("counts", {}),
+        ("counts", "x"), ("columns", []), ("columns", {"md5/rows.npy": 5}), ("generation", ...), ("folder", 5),
+        ("folder", "../elsewhere"), ("folder", "."), ("folder", "data-x/../.."),
+    ],
+)  # fmt: skip
+def test_a_manifest_written_by_hand_and_sealed_is_refused(tmp_path: Path, field: str, value: object) -> None:
+    small(tmp_path / "a.chs")
+    if value is ...:
+        file = tmp_path / "a.chs" / "manifest.json"
+        manifest = json.loads(file.read_text())
+        del manifest[field]
+        file.write_text(json.dumps(manifest | {"seal": seal_of(manifest)}))
+    else:
+        change_manifest(tmp_path / "a.chs", sealed=True, **{field: value})
+    with pytest.raises(HashSetError, match=r"a\.chs: manifest\.json"):
+        open_hashset(tmp_path / "a.chs")
