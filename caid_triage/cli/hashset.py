@@ -10,8 +10,10 @@ import click
 
 from caid_triage.cli.display import shown_import
 from caid_triage.cli.exit_codes import WITH_PROBLEMS, CommandWithExitCodes, GroupWithExitCodes
+from caid_triage.errors import UsageError
 from caid_triage.examine.examine import examine_file
 from caid_triage.hashset.build import BuildResult, build_hashset
+from caid_triage.hashset.contradictions import digests_in_several_categories
 from caid_triage.hashset.lookup import Lookup
 from caid_triage.hashset.lookup import lookup as look_up
 from caid_triage.hashset.make import make_hashset
@@ -49,7 +51,11 @@ def _say_result(ctx: click.Context, result: BuildResult, out: Path) -> None:
     for what, count in sorted(result.counts.items()):
         click.echo(f"  {what}: {count:,}")
     _say_scheme(open_hashset(out).scheme)
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}", err=True)
     if not result.counts["refused"]:
+        if result.warnings:
+            ctx.exit(WITH_PROBLEMS)
         return
     click.echo(f"refused rows: {result.counts['refused']:,}", err=True)
     for row in result.refused[:MOST_REFUSED_SHOWN]:
@@ -65,7 +71,7 @@ def _say_completeness(manifest: dict[str, Any]) -> None:
     missing = [str(name) for name in parts.get("missing", [])] if isinstance(parts, dict) else []
     refused = manifest.get("refused", {}).get("rows", 0)
     if missing:
-        click.echo(f"completeness: INCOMPLETE, parts missing: {', '.join(missing)}")
+        click.echo(f"completeness: INCOMPLETE: {'; '.join(missing)}")
     elif refused:
         click.echo(f"completeness: {refused:,} rows of the source files could not be used and are not in the set")
     else:
@@ -81,6 +87,15 @@ def _say_scheme(scheme: CategoryScheme) -> None:
     click.echo("  confirmed_by, and build again with --scheme FILE.toml (docs/formats/hashsets.md).")
 
 
+def _header(columns: tuple[str, ...]) -> dict[str, str] | None:
+    """The fields of CSV columns by their titles, from TITLE=FIELD."""
+    pairs = [text.rpartition("=")[::2] for text in columns]
+    for title, field in pairs:
+        if not title or not field:
+            raise UsageError("--column is written TITLE=FIELD, for example Checksum=md5")
+    return dict(pairs) or None
+
+
 @hashset.command()
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SRC...")
 @out_option
@@ -94,6 +109,20 @@ def _say_scheme(scheme: CategoryScheme) -> None:
 @scheme_option
 @role_option
 @name_option
+@click.option("--salvage", is_flag=True, help="Keep what is whole in a broken file, and say which bytes were lost.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="TITLE=FIELD",
+    help="What a CSV column is that is not recognised, e.g. Checksum=md5; may be repeated.",
+)
+@click.option(
+    "--parts-list",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Checksum list of all files of a set in several parts: a missing one is named.",
+)
 @click.pass_context
 def build(
     ctx: click.Context,
@@ -103,10 +132,27 @@ def build(
     scheme: str | None,
     role: str,
     name: str | None,
+    salvage: bool,
+    columns: tuple[str, ...],
+    parts_list: Path | None,
 ) -> None:
-    """Import hash sets: VICS / Project VIC / CAID JSON, CSV with a header, md5sum and plain hash lists."""
-    result = build_hashset(list(sources), out, scheme=scheme, role=Role(role), name=name, format=format_name,
-                           progress=shown_import())  # fmt: skip
+    """Import hash sets: VICS / Project VIC / CAID JSON, NSRL, CSV, Autopsy, EnCase, md5sum and other lists.
+
+    The format is told by the content (`--format` names them all). Files of a set in several parts may be given in any
+    order; a part that is missing is named, and the exit code is then 3.
+    """
+    result = build_hashset(
+        list(sources),
+        out,
+        scheme=scheme,
+        role=Role(role),
+        name=name,
+        format=format_name,
+        progress=shown_import(),
+        salvage=salvage,
+        header=_header(columns),
+        parts_list=parts_list,
+    )
     _say_result(ctx, result, out)
 
 
@@ -204,6 +250,10 @@ def verify(path: Path) -> None:
     opened = open_hashset(path)
     opened.verify()
     click.echo(f"{path}: every file is as it was built (generation {opened.generation})")
+    for algorithm, count in digests_in_several_categories(opened).items():
+        click.echo(
+            f"contradictions: {count:,} {algorithm} digests stand in several categories (all are kept and matched)"
+        )
 
 
 @hashset.command()

@@ -52,6 +52,14 @@ _REQUIRED = tuple(
         "media_id", "media_id_end", "series_text", "series_text_end",
     )
 )  # fmt: skip
+# For each kind of hash the columns a set has of it: those with a row a hash, then the others.
+_OF_DIGESTS = (("rows", "rec", "fp32"), ("table",))
+_OF_KIND = {
+    **dict.fromkeys(DIGEST_BYTES, _OF_DIGESTS),
+    "pdq": (("rec", "quality"), ("word0", "word1", "word2", "word3", "start")),
+    "phash": (("rec",), ("word0", "start")),
+    "photodna": (("vec", "rec", "norm"), ()),
+}
 
 
 class HashSet:
@@ -311,6 +319,14 @@ def _opened(path: Path, manifest: dict[str, Any]) -> HashSet:
         per_record = "series_text" not in name and name != "records/media_id.npy"
         if per_record and len(columns[name]) != records:
             raise HashSetError(f"{where}: {name} has {len(columns[name])} rows for {records} records. {_REBUILD}")
+    for kind, (of_hashes, others) in _OF_KIND.items():
+        count = manifest["counts"][kind]
+        for name in (f"{kind}/{column}.npy" for column in (*of_hashes, *others) if count):
+            if name not in columns:
+                raise HashSetError(f"{where}: {name} is not in the manifest. {_REBUILD}")
+        for name in (f"{kind}/{column}.npy" for column in of_hashes if count):
+            if len(columns[name]) != count:
+                raise HashSetError(f"{where}: {name} has {len(columns[name])} rows for {count} hashes. {_REBUILD}")
     return HashSet(path, manifest, columns)
 
 

@@ -101,3 +101,24 @@ def test_purge_leaves_an_audit_line(run, small, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "set.chs.purged.jsonl").read_text().splitlines()]
     assert [line["state"] for line in lines] == ["begun", "done"]
     assert lines[0]["sources"][0]["sha256"]
+
+
+def test_a_set_with_a_part_missing_says_so_when_built_and_in_info(run, tmp_path) -> None:
+    parts = [tmp_path / f"gold disk {number} of 3.json" for number in (1, 3)]
+    for number, part in enumerate(parts):
+        write_vics(part, [vics_record(number + 1, bytes([number]), 1)])
+    out = tmp_path / "gold.chs"
+    built = run("hashset", "build", *parts, "--out", out)
+    assert built.returncode == 3, built.stderr
+    assert "2" in built.stderr
+    assert "INCOMPLETE" in run("hashset", "info", out).stdout
+
+
+def test_a_csv_column_is_named_on_the_command_line(run, tmp_path) -> None:
+    source = tmp_path / "list.csv"
+    source.write_text("Fingerprint;category\n" + "ab" * 16 + ";1\n", encoding="utf-8")
+    out = tmp_path / "list.chs"
+    assert run("hashset", "build", source, "--out", out, "--column", "Fingerprint").returncode == 2
+    done = run("hashset", "build", source, "--out", out, "--format", "csv", "--column", "Fingerprint=md5")
+    assert done.returncode == 0, done.stderr
+    assert "known" in run("hashset", "lookup", out, "ab" * 16).stdout

@@ -1,6 +1,6 @@
 """Hash sets that are SQLite files of other programs: opened so that nothing of them is ever written or run.
 
-Only readers of such files import sqlite3 besides case/ (docs/decisions/0012-foreign-sqlite.md).
+Only this module imports sqlite3 besides case/ (docs/decisions/0012-foreign-sqlite.md).
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ class NcmecJsonReader:
     def detects(self, head: bytes) -> bool:
         """Whether it is JSON whose beginning has fingerprints in it."""
         text = head_text(head).lstrip()
-        return text[:1] in ("{", "[") and '"fingerprints"' in text
+        return text[:1] in ("{", "[") and re.search(r'"fingerprints"\s*:\s*\{', text) is not None
 
     def read(self, source: SourceFile) -> Iterator[Row | RefusedRow]:
         """A Row an entry; refused ones carry the byte at which they begin."""

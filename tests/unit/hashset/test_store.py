@@ -249,6 +249,23 @@ def test_files_of_two_regions_need_a_scheme(tmp_path: Path) -> None:
     assert build_hashset(files, tmp_path / "a.chs", scheme="none").counts["records"] == 2
 
 
+def test_a_manifest_that_lacks_a_column_or_counts_otherwise_is_refused(tmp_path: Path) -> None:
+    small(tmp_path / "a.chs")
+    whole = (tmp_path / "a.chs" / "manifest.json").read_bytes()
+    listed = json.loads(whole)["columns"]
+    for name in listed:
+        fewer = {key: facts for key, facts in listed.items() if key != name}
+        change_manifest(tmp_path / "a.chs", sealed=True, columns=fewer)
+        if "mih" in name:
+            continue
+        with pytest.raises(HashSetError, match=rf"{name} is not in the manifest"):
+            open_hashset(tmp_path / "a.chs")
+    (tmp_path / "a.chs" / "manifest.json").write_bytes(whole)
+    change_manifest(tmp_path / "a.chs", sealed=True, counts={**json.loads(whole)["counts"], "pdq": 39})
+    with pytest.raises(HashSetError, match=r"pdq/rec\.npy has 40 rows for 39 hashes"):
+        open_hashset(tmp_path / "a.chs")
+
+
 def test_leftovers_of_killed_builds_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.chs.tmp-999999").mkdir()
     assert small(tmp_path / "a.chs").leftovers == (tmp_path / "a.chs.tmp-999999",)
