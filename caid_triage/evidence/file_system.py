@@ -150,8 +150,13 @@ def _open(image: pytsk3.Img_Info, offset: int, head: bytes) -> tuple[pytsk3.FS_I
     for kind in (pytsk3.TSK_FS_TYPE_DETECT, *_hinted_types(head)):
         try:
             fs = pytsk3.FS_Info(image, offset=offset, type=kind)
-            if int(fs.info.ftype) in _KINDS:
+            if int(fs.info.ftype) not in _KINDS:
+                continue
+            # The last number is the library's own folder of orphans; where it is the root's too, listing it locks the
+            # library out of itself for good.
+            if int(fs.info.root_inum) < int(fs.info.last_inum):
                 return fs, ""
+            reason = "its tables name no file, not even the root folder"
         except LIBRARY_ERRORS as error:
             text = plain_reason(error).lower()
             if "encryption" in text:

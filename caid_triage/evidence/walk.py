@@ -122,8 +122,7 @@ class VolumeWalk:
     def _folder(self, folder: _Folder, inside: list[_Folder]) -> Iterator[FileEntry | Problem]:
         """The entries of one folder; its sub-folders are added to ``inside``."""
         try:
-            with evidence_faults("walk", "folder-unreadable", "this folder could not be listed"):
-                directory = self._system.fs.open_dir(inode=folder.inode)
+            directory = self._opened(folder)
         except EvidenceError as error:
             if folder.state is State.ALLOCATED:
                 yield self._problem(error.code, error.detail, Severity.PROBLEM, folder.path or "/")
@@ -148,6 +147,14 @@ class VolumeWalk:
                 yield from self._entries(name, folder, inside)
         if folder.state is not State.ALLOCATED and self._system.fat is not None and folder.inode not in self._roots():
             yield from self._behind_first_cluster(folder, inside)
+
+    def _opened(self, folder: _Folder) -> pytsk3.Directory:
+        """A folder's names; tried twice, because a record damaged elsewhere fails the first listing of NTFS alone."""
+        try:
+            return self._system.fs.open_dir(inode=folder.inode)
+        except LIBRARY_ERRORS:
+            with evidence_faults("walk", "folder-unreadable", "this folder could not be listed"):
+                return self._system.fs.open_dir(inode=folder.inode)
 
     def _roots(self) -> tuple[int, int]:
         info = self._system.fs.info

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import pytest
 from caid_triage.errors import EvidenceError, SourceError
 from caid_triage.evidence.source import EvidenceSource, open_source
 from caid_triage.model import FileEntry, Problem, Severity
+from caid_triage.synth.iso9660 import build_iso
 from caid_triage.synth.lessons import build_lesson
+from caid_triage.synth.plan import PlannedFile
 
 LESSONS = [
     "told-apart-ntfs",
@@ -119,3 +123,49 @@ def test_a_source_that_is_closed_refuses_to_read(opened: Callable[..., Any], wal
     source.close()
     with pytest.raises(EvidenceError):
         list(source.chunks(entry))
+
+
+def walk_to(path: Path, answers: Any) -> None:
+    source = open_source(path, "E", "s")
+    answers.put(([problem.code for problem in source.problems()], len(list(source.walk()))))
+
+
+def test_a_disk_whose_tables_name_no_file_does_not_lock_the_library_out(tmp_path: Path) -> None:
+    image = build_iso([PlannedFile("/A.TXT", b"x" * 100), PlannedFile("/SUB/B.TXT", b"y")])
+    image[32768 + 151] ^= 1  # where the table of folders lies
+    path = tmp_path / "disk.iso"
+    path.write_bytes(image)
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    process = context.Process(target=walk_to, args=(path, answers))
+    process.start()
+    try:
+        assert answers.get(timeout=30) == (["file-system-not-understood"], 0)
+    finally:
+        process.kill()
+        process.join()
+
+
+def test_a_folder_that_is_listed_only_at_the_second_try_is_listed(opened: Callable[..., Any]) -> None:
+    source = opened(bytes(build_lesson("told-apart-ntfs").image))
+    calm = [item.path for item in source.walk() if isinstance(item, FileEntry)]
+
+    class Moody:
+        """A file system whose first listing of each folder fails, as one with a damaged record does in the library."""
+
+        def __init__(self, fs: Any) -> None:
+            self._fs = fs
+            self._failed: set[int] = set()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._fs, name)
+
+        def open_dir(self, inode: int) -> Any:
+            if inode not in self._failed:
+                self._failed.add(inode)
+                raise OSError("Unable to open directory: Invalid API argument")
+            return self._fs.open_dir(inode=inode)
+
+    source._systems = [replace(system, fs=Moody(system.fs)) for system in source._systems]
+    assert [item.path for item in source.walk() if isinstance(item, FileEntry)] == calm
+    assert calm
