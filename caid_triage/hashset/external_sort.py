@@ -16,8 +16,8 @@ import numpy as np
 from caid_triage.hashset.algorithms import Rows, Words
 from caid_triage.hashset.search import row_ranges
 
-_RUN_BYTES = 48 << 20  # of one run in memory; sorting it takes about three times as much
-_SAMPLES = 64  # splitters are chosen among so many rows of each run
+_RUN_BYTES = 24 << 20  # of one run in memory; sorting it takes about three times as much
+_SAMPLES = 256  # splitters are chosen among so many rows of each run
 
 
 def sort_rows(rows: Words) -> Words:
@@ -53,20 +53,27 @@ def sorted_blocks(
     if second is None:
         yield sort_rows(first)
         return
+    # The runs are read, never memory-mapped: a mapped page brings its neighbours into this process's memory.
+    step = max(run_rows // _SAMPLES, 1)
     with scratch() as file:
-        lengths = []
-        for run in _chained(first, second, runs):
-            file.write(sort_rows(run).data)
-            lengths.append(len(run))
+        kept = [_written(file, first, step)]
+        del first  # a run less in memory
+        kept.append(_written(file, second, step))
+        del second
+        kept += [_written(file, run, step) for run in runs]
         file.flush()
-        del first, second, run
-        yield from _merged(file, lengths, columns, run_rows)
+        lengths, samples = [length for length, _ in kept], [rows for _, rows in kept]
+        for low, high in pairwise(_edges(file, lengths, samples, step, run_rows)):
+            pieces = [_read(file, int(a), int(b), columns) for a, b in zip(low, high, strict=True) if a < b]
+            if pieces:
+                yield sort_rows(np.concatenate(pieces))
 
 
-def _chained(first: Words, second: Words, others: Iterator[Words]) -> Iterator[Words]:
-    yield first
-    yield second
-    yield from others
+def _written(file: IO[bytes], run: Words, step: int) -> tuple[int, Words]:
+    """Write a run, sorted; how many rows it has, and every step-th of them."""
+    rows = sort_rows(run)
+    file.write(rows.data)
+    return len(rows), rows[::step].copy()
 
 
 def _runs(blocks: Iterable[Words], columns: int, run_rows: int) -> Iterator[Words]:
@@ -85,29 +92,26 @@ def _runs(blocks: Iterable[Words], columns: int, run_rows: int) -> Iterator[Word
         yield run[:filled]
 
 
-def _merged(file: IO[bytes], lengths: list[int], columns: int, run_rows: int) -> Iterator[Words]:
-    starts = np.cumsum([0, *lengths[:-1]]).astype(np.int64)
-    ends = starts + np.array(lengths, dtype=np.int64)
-    edges = _edges(file, starts, ends, columns, run_rows)
-    for low, high in pairwise(edges):
-        pieces = [_read(file, int(a), int(b), columns) for a, b in zip(low, high, strict=True) if a < b]
-        if pieces:
-            yield sort_rows(np.concatenate(pieces))
-
-
-def _edges(file: IO[bytes], starts: Rows, ends: Rows, columns: int, run_rows: int) -> list[Rows]:
+def _edges(file: IO[bytes], lengths: list[int], samples: list[Words], step: int, run_rows: int) -> Iterator[Rows]:
     """Where each run is cut, range after range: row numbers in the file, one a run."""
-    step = max(run_rows // _SAMPLES, 1)
-    mapped = np.memmap(file, dtype=np.uint64, mode="r", shape=(int(ends[-1]), columns))
-    table = np.asarray(mapped)
-    samples = sort_rows(np.concatenate([table[start:end:step] for start, end in zip(starts, ends, strict=True)]))
+    ends = np.cumsum(lengths).astype(np.int64)
+    starts = ends - lengths
     # A range holds at most (every + runs) * step rows: each run adds less than a step at its ends.
-    every = max(run_rows // step - len(starts), 8)
-    cuts = [starts]
-    for splitter in samples[every::every]:
-        wanted = np.broadcast_to(splitter, (len(starts), columns))
-        cuts.append(row_ranges(table, wanted, cuts[-1], ends)[0])
-    return [*cuts, ends]
+    every = max(run_rows // step - len(lengths), 8)
+    splitters = sort_rows(np.concatenate(samples))[every::every]
+    nothing = np.zeros(len(splitters), dtype=np.int64)
+    # The cut is less than a step before the first sample that is not smaller.
+    smaller = [row_ranges(rows, splitters, nothing, nothing + len(rows))[0] for rows in samples]
+    yield starts
+    for number, splitter in enumerate(splitters):
+        cuts = np.empty(len(lengths), dtype=np.int64)
+        for run, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+            place = int(smaller[run][number])
+            low, high = start + max(place - 1, 0) * step, min(start + place * step, end)
+            rows = _read(file, low, high, samples[run].shape[1])
+            cuts[run] = low + row_ranges(rows, splitter[None, :], nothing[:1], nothing[:1] + len(rows))[0][0]
+        yield cuts
+    yield ends
 
 
 def _read(file: IO[bytes], start: int, stop: int, columns: int) -> Words:

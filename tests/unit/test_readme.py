@@ -196,7 +196,7 @@ def test_a_picture_that_the_table_says_is_hashed(name: str) -> None:
         drawing.save(out, SAVED[name])
     found = examined(out.getvalue())
     assert found.kind is Kind.IMAGE
-    assert {item.algorithm for item in found.hashes} == {"pdq", "phash"}
+    assert {item.algorithm for item in found.hashes} >= {"pdq", "phash"}
     assert not found.problems
 
 
