@@ -145,7 +145,7 @@ def test_a_stopped_worker_is_killed_at_its_deadline() -> None:
                 stopped.append(child)
         yield contents[entry.number]
 
-    options = replace(QUICK, limits=WorkerLimits(decode_seconds=2, chunk_seconds=2))
+    options = replace(QUICK, limits=WorkerLimits(decode_seconds=2, chunk_seconds=2, start_seconds=30))
     records = {}
     for result in examine_in_pool(iter(entries(contents)), read, options):
         assert isinstance(result, ScanRecord)
