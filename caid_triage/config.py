@@ -25,7 +25,7 @@ class WorkerLimits:
     ``tasks`` is how many files a worker examines before a fresh one takes its place.
     """
 
-    decode_seconds: float = 20.0
+    decode_seconds: float = 60.0
     decode_seconds_per_mb: float = 2.0
     chunk_seconds: float = 60.0
     start_seconds: float = 120.0

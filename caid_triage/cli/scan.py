@@ -27,6 +27,9 @@ def name_requests(sources: tuple[str, ...], exhibits: tuple[str, ...]) -> list[S
     """
     if len(exhibits) not in (0, 1, len(sources)):
         raise UsageError(f"{len(exhibits)} --exhibit for {len(sources)} sources: give one for all, or one for each")
+    unfit = next((text for text in exhibits if not text.strip() or not text.isprintable() or len(text) > 200), None)
+    if unfit is not None:
+        raise UsageError("an --exhibit reference is 1 to 200 printable characters: it is printed in every report")
     requests: list[SourceRequest] = []
     taken: set[str] = set()
     places = [Path(given).resolve() for given in sources]
