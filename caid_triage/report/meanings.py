@@ -59,7 +59,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "The name of a deleted file is left, its content is gone or cannot be told from another file's."
         ),
         "content-too-large": "The content is larger than the limit for decoding: compared exactly, not by look.",
-        "decoder-died": "The decoder crashed on this file, twice: compared exactly, not by look.",
+        "decoder-died": "The decoder crashed on this file, three times: compared exactly, not by look.",
         "decoder-failed": "No decoder could read this picture: compared exactly, not by look.",
         "decoder-hung": "The decoder did not end in time and was stopped: compared exactly, not by look.",
         "decoder-out-of-memory": "Decoding needed more memory than allowed: compared exactly, not by look.",

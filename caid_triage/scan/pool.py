@@ -3,8 +3,9 @@
 Why our own (measured, measurements/hostile.md section 1): when two workers die, ProcessPoolExecutor loses 73 of
 100 tasks and multiprocessing.Pool waits for ever. Here a killed or hung worker costs one file its decode:
 
-* died: the file is tried once more, alone, in a fresh worker (the death may have been somebody else's);
-* died again, or hung: the decode is given up with a Problem; the digests, sent before the decode, are kept,
+* died: the file is tried twice more, alone, in a fresh worker (the death may have been somebody else's, and so may
+  the second: a machine short of memory kills what it likes);
+* died each time, or hung: the decode is given up with a Problem; the digests, sent before the decode, are kept,
   and if even they are missing, they are retried alone without any decoder;
 * every entry ends as exactly one ScanRecord (law 1).
 
@@ -30,6 +31,7 @@ from caid_triage.scan.results import Early, Read, Result, Walked, given_up, not_
 from caid_triage.scan.worker_process import WorkerProcess, why_no_start
 
 MOST_STARTS = 3
+MOST_RETRIES = 2
 WATCH_SECONDS = 0.05
 STALL_SECONDS = 1.0
 
@@ -132,7 +134,9 @@ class Slot:
         if not entry.readable:
             return not_examined(entry)
         attempt = self._attempt(entry, protocol.Mode.FULL)
-        if attempt.fault == "died":
+        for _ in range(MOST_RETRIES):
+            if attempt.fault != "died":
+                break
             again = self._attempt(entry, protocol.Mode.FULL)
             attempt = again if again.early is not None or attempt.early is None else attempt
         fault = attempt.fault

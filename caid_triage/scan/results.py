@@ -49,11 +49,11 @@ class Early:
 
 
 def given_up(early: Early | None, fault: str) -> Examination:
-    """What stands in the record of a file whose worker died twice or hung."""
+    """What stands in the record of a file whose worker died each time or hung."""
     if early is None:
-        lost = Problem("hash", "digests-lost", "the worker process ended three times on this file before its digests")
+        lost = Problem("hash", "digests-lost", "the worker process ended each time on this file before its digests")
         return Examination(None, 0, media_type="", decode_state=DecodeState.NOT_ATTEMPTED, problems=(lost,))
-    what = "hung and was killed at its deadline" if fault == "hung" else "ended the worker process twice"
+    what = "hung and was killed at its deadline" if fault == "hung" else "ended the worker process three times"
     problem = Problem("decode", f"decoder-{fault}", f"the decoder {what}; digests are kept, no perceptual hash")
     return Examination(
         early.digests,
