@@ -161,9 +161,8 @@ def _made_bands(length: int, original: int) -> _Bands:
         low, high = np.maximum(0, places - before), np.minimum(original - 1, places + after) + 1
         start, stop = int(low[0]), int(high[-1])
         share = 1.0 / ((high - low) * len(places))
-        steps = np.zeros(stop - start + 1)
-        np.add.at(steps, low - start, share)
-        np.add.at(steps, high - start, -share)
+        size = stop - start + 1
+        steps = np.bincount(low - start, share, size) - np.bincount(high - start, share, size)
         weights = np.cumsum(steps[:-1])
         rows.append((start, weights) if length == original else _folded(start, weights, length, original))
     return _Bands(tuple(start for start, _ in rows), tuple(weights for _, weights in rows))
@@ -179,11 +178,10 @@ def _folded(start: int, weights: Float64, length: int, original: int) -> tuple[i
     centres = (start + np.arange(len(weights)) + 0.5) / factor - 0.5
     left = np.floor(centres).astype(np.int64)
     part = centres - left
-    low, high = np.clip(left, 0, length - 1), np.clip(left + 1, 0, length - 1)
-    first = int(low.min())
-    folded = np.zeros(int(high.max()) - first + 1)
-    np.add.at(folded, low - first, weights * (1.0 - part))
-    np.add.at(folded, high - first, weights * part)
+    low, high = (np.minimum(np.maximum(place, 0), length - 1) for place in (left, left + 1))
+    first, size = int(low[0]), int(high[-1]) - int(low[0]) + 1  # both rise from left to right
+    folded: Float64 = np.bincount(low - first, weights * (1.0 - part), size).astype(np.float64, copy=False)
+    folded += np.bincount(high - first, weights * part, size)
     return first, folded
 
 
