@@ -45,14 +45,18 @@ if __name__ == "__main__":
 
 
 def encode(task: tuple[Path, Path, int]) -> None:
-    """One re-encoded photograph: a crop that is shifted by a few pixels, quality between 80 and 92."""
+    """One re-encoded photograph, quality between 80 and 92: a crop that is shifted by a few pixels.
+
+    All of one original have one size, as the photographs of one camera have.
+    """
     from PIL import Image
 
     source, target, number = task
     with Image.open(source) as image:
         picture = image.convert("RGB")
         shift = number % 24
-        picture.crop((shift, shift // 2, picture.width, picture.height)).save(target, quality=80 + number % 13)
+        box = (shift, shift // 2, picture.width - 24 + shift, picture.height - 12 + shift // 2)
+        picture.crop(box).save(target, quality=80 + number % 13)
 
 
 def make_photographs(source: Path, folder: Path, count: int) -> None:
