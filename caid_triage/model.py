@@ -179,9 +179,9 @@ class Digests:
 class PerceptualHash:
     """A hash of what a picture looks like.
 
-    ``algorithm`` is "pdq" (32 bytes, ``quality`` 0..100), "pdq-turned" (its hashes in the seven other
-    orientations, 7 x 32 bytes), "phash" (8 bytes, quality None), or a plug-in's name. ``frame_time`` is
-    seconds into a video, None for a still.
+    ``algorithm`` is "pdq" (32 bytes, ``quality`` 0..100), "phash" (8 bytes, quality None), one of these in another
+    look ("pdq-turned", "pdq-trimmed": caid_triage/perceptual.py), or a plug-in's name. ``frame_time`` is seconds
+    into a video or an animation, None for a still and for an animation's first picture.
     """
 
     algorithm: str
@@ -207,7 +207,8 @@ class Examination:
 
     ``digests`` is None only with a Problem that says why. ``media_type`` is a MIME type by
     content ("application/octet-stream" when nothing is recognised); ``width`` x ``height`` are
-    stored pixels (EXIF orientation not applied). ``bytes_read`` is what was really read.
+    stored pixels (EXIF orientation not applied). ``bytes_read`` is what was really read. ``metadata`` is what the
+    content says of its own origin, as (name, text) of documented names (docs/formats/metadata.md).
     """
 
     digests: Digests | None
@@ -219,6 +220,7 @@ class Examination:
     height: int | None = None
     duration_s: float | None = None
     hashes: tuple[PerceptualHash, ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
@@ -260,6 +262,26 @@ class Category:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoAgreement:
+    """How far a file's frames and a listed video's frames are the same pictures.
+
+    ``frames`` of the file were compared and ``met`` of them looked like a listed frame; ``listed_frames`` and
+    ``listed_met`` say the same of the listed video. The agreeing frames of the file lie between ``first_s`` and
+    ``last_s`` (seconds into the file), those of the listed video between ``listed_first_s`` and ``listed_last_s``
+    (None where the list has no times).
+    """
+
+    frames: int
+    met: int
+    listed_frames: int
+    listed_met: int
+    first_s: float
+    last_s: float
+    listed_first_s: float | None = None
+    listed_last_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """One record met one entry of one hash set.
 
@@ -268,7 +290,9 @@ class Match:
     weaker digest agrees while a stronger one of the same entry does not (an MD5 collision or a
     corrupt row): such a match is shown, never counted. ``listed_size`` is the entry's size in bytes where it is not the
     file's, else None. Of a near match ``quality`` is that of the file's hash (0..100, None where the algorithm has
-    none) and ``orientation`` how the file's picture must be turned to look like the item ("" : as it is).
+    none), ``orientation`` how the file's picture must be turned to look like the item ("" : as it is) and ``look``
+    which look of the file met ("" : its stored pixels; "without its borders", "frame at 12.0 s" ...). ``agreement``
+    is of a video match: ``distance`` is then the median distance of the frames that agree.
     """
 
     match_kind: MatchKind
@@ -285,6 +309,8 @@ class Match:
     orientation: str = ""
     quality: int | None = None
     listed_size: int | None = None
+    look: str = ""
+    agreement: VideoAgreement | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,14 +115,22 @@ def hash_rows(identity: int, hashes: Sequence[PerceptualHash]) -> Iterator[Row]:
         yield identity, position, value.algorithm, value.value, value.quality, value.frame_time
 
 
+def metadata_rows(identity: int, metadata: Sequence[tuple[str, str]]) -> Iterator[Row]:
+    """One row a statement of a content about its origin."""
+    for position, (name, value) in enumerate(metadata):
+        yield identity, position, text(name), text(value)
+
+
 def problem_rows(identity: int, problems: Sequence[Problem]) -> Iterator[Row]:
     """One row a problem of a file; where it happened is the file's own row."""
     for position, problem in enumerate(problems):
         yield identity, position, problem.step, problem.code, text(problem.detail), problem.severity.value
 
 
-def record_of(row: Row, exhibit: str, source: str, hashes: Sequence[Row], problems: Sequence[Row]) -> ScanRecord:
-    """The ScanRecord again, from its row, its hashes' rows and its problems' rows (as stored)."""
+def record_of(
+    row: Row, exhibit: str, source: str, hashes: Sequence[Row], metadata: Sequence[Row], problems: Sequence[Row]
+) -> ScanRecord:
+    """The ScanRecord again, from its row and the rows of its hashes, metadata and problems (as stored)."""
     (identity, volume, path, raw_path, stream, state, size, created, modified, accessed, changed, zone_note) = row[:12]
     (inode, physical_offset, locator, readable, md5, sha1, sha256, bytes_read, kind, media_type) = row[12:22]
     (decode_state, width, height, duration_s, walk_problems) = row[22:]
@@ -157,6 +165,7 @@ def record_of(row: Row, exhibit: str, source: str, hashes: Sequence[Row], proble
         height=height,
         duration_s=duration_s,
         hashes=tuple(PerceptualHash(*values) for _, _, *values in hashes),
+        metadata=tuple((name, value) for _, _, name, value in metadata),
         problems=met[walk_problems:],
     )
     return ScanRecord(entry, examination)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
 
 from caid_triage.case.audit import canonical_json
 from caid_triage.case.encode import Row, entry_id, microseconds, text, whole
@@ -17,8 +18,10 @@ INSERT_MATCH = """INSERT INTO file_match (entry_id, hashset_id, position, match_
     category_id, media_id, record_row, contradicted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 INSERT_DETAIL = "INSERT INTO match_detail VALUES (?, ?, ?, ?, ?, ?)"
+INSERT_LOOK = "INSERT INTO match_look VALUES (?, ?, ?, ?)"
+INSERT_VIDEO = "INSERT INTO video_match VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_WITHHELD = "INSERT INTO withheld VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-TABLES = ("file_match", "match_detail", "withheld")
+TABLES = ("file_match", "match_detail", "match_look", "video_match", "withheld")
 
 # Source id, records, their matches, and what was withheld of each record (may be left out).
 RecordedBatch = (
@@ -47,6 +50,8 @@ class MatchTable:
         ids = self.generations()
         rows: list[Row] = []
         details: list[Row] = []
+        looks: list[Row] = []
+        videos: list[Row] = []
         held: list[Row] = []
         for place, (record, met) in enumerate(zip(records, matches, strict=True)):
             identity = entry_id(source_id, record.entry.number)
@@ -70,6 +75,10 @@ class MatchTable:
                 detail = (match.orientation, match.quality, whole(match.listed_size))
                 if detail != ("", None, None):
                     details.append((identity, hashset_id, position, *detail))
+                if match.look:
+                    looks.append((identity, hashset_id, position, text(match.look)))
+                if match.agreement is not None:
+                    videos.append((identity, hashset_id, position, *astuple(match.agreement)))
             for position, item in enumerate(withheld[place] if withheld else ()):
                 held.append(
                     (
@@ -87,6 +96,8 @@ class MatchTable:
                 )
         self._connection.executemany(INSERT_MATCH, rows)
         self._connection.executemany(INSERT_DETAIL, details)
+        self._connection.executemany(INSERT_LOOK, looks)
+        self._connection.executemany(INSERT_VIDEO, videos)
         self._connection.executemany(INSERT_WITHHELD, held)
 
     def _hashset_id(self, ids: Mapping[str, tuple[int, str]], met: Match | Withheld) -> int:

@@ -27,10 +27,14 @@ def stored_records(connection: sqlite3.Connection, batch: int) -> Iterator[tuple
         ).fetchall():
             span = rows[0][0], rows[-1][0]
             hashes = _by_entry(connection, "perceptual_hash", span)
+            metadata = _by_entry(connection, "metadata", span)
             problems = _by_entry(connection, "entry_problem", span)
             yield (
                 source_id,
-                [record_of(row, exhibit, name, hashes.get(row[0], ()), problems.get(row[0], ())) for row in rows],
+                [
+                    record_of(row, exhibit, name, *(of.get(row[0], ()) for of in (hashes, metadata, problems)))
+                    for row in rows
+                ],
             )
             low = rows[-1][0] + 1
 

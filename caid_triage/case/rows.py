@@ -91,6 +91,15 @@ class MatchRow:
     decision: Decision | None
     orientation: str = ""
     quality: int | None = None
+    look: str = ""
+    frames: int | None = None
+    frames_met: int | None = None
+    listed_frames: int | None = None
+    listed_frames_met: int | None = None
+    first_s: float | None = None
+    last_s: float | None = None
+    listed_first_s: float | None = None
+    listed_last_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

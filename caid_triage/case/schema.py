@@ -18,7 +18,7 @@ from caid_triage.errors import CaseError
 
 DATABASE = "case.db"
 APPLICATION_ID = 0x43414944  # "CAID"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # An entry's id is its source's id and its walk number in one integer: rows lie in report order on disk.
 NUMBER_BITS = 40
@@ -117,6 +117,25 @@ CREATE TABLE regrade_row (
 ) WITHOUT ROWID;
 """
 
+# What schema 3 added: what contents say of their origin, and what only matches of other looks and of videos have.
+TABLES_OF_3 = """
+CREATE TABLE metadata (
+    entry_id INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (entry_id, position)
+) WITHOUT ROWID;
+CREATE TABLE match_look (
+    entry_id INTEGER NOT NULL, hashset_id INTEGER NOT NULL, position INTEGER NOT NULL, look TEXT NOT NULL,
+    PRIMARY KEY (entry_id, hashset_id, position)
+) WITHOUT ROWID;
+CREATE TABLE video_match (
+    entry_id INTEGER NOT NULL, hashset_id INTEGER NOT NULL, position INTEGER NOT NULL, frames INTEGER NOT NULL,
+    met INTEGER NOT NULL, listed_frames INTEGER NOT NULL, listed_met INTEGER NOT NULL, first_s REAL NOT NULL,
+    last_s REAL NOT NULL, listed_first_s REAL, listed_last_s REAL, PRIMARY KEY (entry_id, hashset_id, position)
+) WITHOUT ROWID;
+"""
+# The tables that each later schema added to those of schema 1.
+ADDED = {2: TABLES_OF_2, 3: TABLES_OF_3}
+
 
 @contextmanager
 def storage_faults(folder: Path) -> Iterator[None]:
@@ -162,7 +181,7 @@ def os_sentence(fault: OSError, folder: Path) -> str:
 
 def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> None:
     """Make the tables, store the header's columns and mark the file as ours, all or nothing."""
-    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {TABLES_OF_2}")
+    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {_added_after(1)}")
     connection.execute("INSERT INTO audit_head VALUES (1, 0, NULL)")
     connection.execute("INSERT INTO header VALUES (1, ?, ?, ?, ?, ?)", header)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -190,16 +209,23 @@ def bring_up_to_date(connection: sqlite3.Connection) -> None:
     """Give a case of an earlier schema what it lacks, all or nothing. Nothing that is stored changes."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version < SCHEMA_VERSION:
-        connection.executescript(f"BEGIN IMMEDIATE; {TABLES_OF_2} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
+        tables = _added_after(version)
+        connection.executescript(f"BEGIN IMMEDIATE; {tables} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
 
 
 def read_as_up_to_date(connection: sqlite3.Connection) -> None:
     """Let a case of an earlier schema be read without changing it: what it lacks is empty, in this connection alone."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version < SCHEMA_VERSION:
+        tables = _added_after(version)
         connection.executescript(
-            TABLES_OF_2.replace("CREATE TABLE ", "CREATE TEMP TABLE ").replace("CREATE INDEX ", "CREATE INDEX temp.")
+            tables.replace("CREATE TABLE ", "CREATE TEMP TABLE ").replace("CREATE INDEX ", "CREATE INDEX temp.")
         )
+
+
+def _added_after(version: int) -> str:
+    """The statements that bring a case of this schema to the present one."""
+    return " ".join(statements for number, statements in sorted(ADDED.items()) if number > version)
 
 
 def connect_for_writing(path: Path) -> sqlite3.Connection:

@@ -23,6 +23,7 @@ from caid_triage.case.encode import (
     entry_id,
     entry_row,
     hash_rows,
+    metadata_rows,
     microseconds,
     problem_rows,
     text,
@@ -279,15 +280,18 @@ class CaseWriter:
         """
         entries: list[Row] = []
         hashes: list[Row] = []
+        origins: list[Row] = []
         faults: list[Row] = []
         for record in records:
             identity = entry_id(source_id, record.entry.number)
             entries.append(entry_row(identity, record))
             hashes.extend(hash_rows(identity, record.examination.hashes))
+            origins.extend(metadata_rows(identity, record.examination.metadata))
             faults.extend(problem_rows(identity, record.problems))
         with self._transaction() as connection:
             connection.executemany(INSERT_ENTRY, entries)
             connection.executemany("INSERT INTO perceptual_hash VALUES (?, ?, ?, ?, ?, ?)", hashes)
+            connection.executemany("INSERT INTO metadata VALUES (?, ?, ?, ?)", origins)
             connection.executemany("INSERT INTO entry_problem VALUES (?, ?, ?, ?, ?, ?)", faults)
             self._matches.add(source_id, records, matches, withheld)
             self._add_wide_problems(source_id, "walk", problems)

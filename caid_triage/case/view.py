@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +38,7 @@ from caid_triage.case.rows import (
 )
 from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, read_as_up_to_date, storage_faults
 from caid_triage.model import ScanRecord
+from caid_triage.perceptual import hash_name
 
 T = TypeVar("T")
 
@@ -59,9 +61,12 @@ SELECT s.exhibit, s.name, e.volume, e.path, e.state, e.kind, e.media_type, e.siz
     e.created, e.modified, e.accessed, e.changed, e.physical_offset, e.path,
     (SELECT json_array(d.examiner, d.decided, g.code, g.label, g.scheme, g.severity, d.note)
         FROM decision d JOIN category g ON g.id = d.category_id WHERE d.sha256 = e.sha256 ORDER BY d.id DESC LIMIT 1),
-    coalesce(x.orientation, ''), x.quality
+    coalesce(x.orientation, ''), x.quality, coalesce(l.look, ''), v.frames, v.met, v.listed_frames, v.listed_met,
+    v.first_s, v.last_s, v.listed_first_s, v.listed_last_s
 FROM file_match m LEFT JOIN match_detail x
         ON x.entry_id = m.entry_id AND x.hashset_id = m.hashset_id AND x.position = m.position
+    LEFT JOIN match_look l ON l.entry_id = m.entry_id AND l.hashset_id = m.hashset_id AND l.position = m.position
+    LEFT JOIN video_match v ON v.entry_id = m.entry_id AND v.hashset_id = m.hashset_id AND v.position = m.position
     JOIN entry e ON e.id = m.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
     JOIN category c ON c.id = m.category_id JOIN hashset h ON h.id = m.hashset_id
 WHERE h.role = 'notable' AND m.contradicted = ?
@@ -236,12 +241,14 @@ class CaseView:
         return int(next(self._rows(statement))[0])
 
     def perceptual_hashes(self, least_pdq_quality: int) -> dict[str, int]:
-        """How many hashes of each kind near matching looks up: all orientations of a PDQ, those good enough only."""
-        statement = """SELECT CASE algorithm WHEN 'pdq-turned' THEN 'pdq' ELSE algorithm END AS name,
-            sum(CASE algorithm WHEN 'pdq-turned' THEN length(value) / 32 ELSE 1 END)
-            FROM perceptual_hash WHERE frame_time IS NULL AND (quality IS NULL OR quality >= ?)
-            GROUP BY name ORDER BY name"""
-        return dict(self._rows(statement, least_pdq_quality))
+        """How many hashes of each algorithm near matching looks up: every look in every orientation, good ones only."""
+        statement = """SELECT algorithm, count(*) FROM perceptual_hash WHERE quality IS NULL OR quality >= ?
+            GROUP BY algorithm ORDER BY algorithm"""
+        found: Counter[str] = Counter()
+        for stored, values in self._rows(statement, least_pdq_quality):
+            name = hash_name(stored)
+            found[name.algorithm] += values * name.hashes
+        return dict(sorted(found.items()))
 
     def withheld(self) -> list[WithheldRow]:
         """How many near matches the guards of matching withheld, by set, algorithm and reason."""

@@ -13,16 +13,15 @@ import json
 import struct
 from collections.abc import Iterable
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from caid_triage.model import DecodeState, Digests, Examination, Kind, PerceptualHash, Problem, Severity
+from caid_triage.perceptual import hash_name
 
 HEADER = struct.Struct("<cI")
 MAX_CHUNK = 4 << 20
 MAX_REPLY = 1 << 20
 MOST_SECONDS = 1e9
-HASH_BYTES = MappingProxyType({"pdq": 32, "phash": 8, "pdq-turned": 7 * 32, "photodna": 144})
 
 TASK, CHUNK, END, ABORT = b"T", b"C", b"E", b"A"
 READY, DIGESTS, EXAMINED, FAILED = b"r", b"d", b"x", b"f"
@@ -108,6 +107,7 @@ def examination_to_plain(found: Examination) -> dict[str, Any]:
         "height": found.height,
         "duration_s": found.duration_s,
         "hashes": [[h.algorithm, h.value.hex(), h.quality, h.frame_time] for h in found.hashes],
+        "metadata": [list(item) for item in found.metadata],
         "problems": [[p.step, p.code, p.detail, p.severity.value] for p in found.problems],
     }
 
@@ -125,6 +125,7 @@ def examination_from_plain(value: dict[str, Any], digests: Digests | None) -> Ex
             height=_optional_integer(value["height"]),
             duration_s=_optional_number(value["duration_s"]),
             hashes=tuple(_perceptual_hashes(value["hashes"])),
+            metadata=tuple(_metadata(value["metadata"])),
             problems=tuple(_problems(value["problems"])),
         )
     except (KeyError, ValueError, TypeError) as error:
@@ -136,10 +137,18 @@ def _perceptual_hashes(rows: Any) -> Iterable[PerceptualHash]:
         raise ProtocolError("hashes are not a short list")
     for algorithm, value, quality, frame_time in rows:
         content = bytes.fromhex(value)
-        if len(content) != HASH_BYTES.get(algorithm, len(content)):
+        name = _word(algorithm, 40)
+        if len(content) != (hash_name(name).length or len(content)):
             raise ProtocolError("a perceptual hash of the wrong length")
         stated = None if quality is None else _integer(quality, 0, 100)
-        yield PerceptualHash(_word(algorithm, 40), content, stated, _optional_number(frame_time))
+        yield PerceptualHash(name, content, stated, _optional_number(frame_time))
+
+
+def _metadata(rows: Any) -> Iterable[tuple[str, str]]:
+    if not isinstance(rows, list) or len(rows) > 200:
+        raise ProtocolError("metadata is not a short list")
+    for name, value in rows:
+        yield _word(name, 40), _text(value, 1_000)
 
 
 def _problems(rows: Any) -> Iterable[Problem]:

@@ -84,7 +84,17 @@ def record(number: int = 0, content: bytes | None = None, **changes: Any) -> Sca
     content = content if content is not None else f"content {number}".encode()
     of_examination = {
         word: changes.pop(word)
-        for word in ("kind", "media_type", "decode_state", "width", "height", "duration_s", "hashes", "digests")
+        for word in (
+            "kind",
+            "media_type",
+            "decode_state",
+            "width",
+            "height",
+            "duration_s",
+            "hashes",
+            "metadata",
+            "digests",
+        )
         if word in changes
     }
     found = changes.pop("found", ())

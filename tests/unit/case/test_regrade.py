@@ -13,7 +13,7 @@ import pytest
 from unit.case import samples
 
 from caid_triage.case.rows import CaseHeader, MatchChange
-from caid_triage.case.schema import SCHEMA_VERSION, TABLES_OF_2
+from caid_triage.case.schema import ADDED, SCHEMA_VERSION
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
 from caid_triage.case.view import open_case
 from caid_triage.errors import CaseError
@@ -168,24 +168,29 @@ def test_sets_that_disagree_and_an_examiner_who_does_are_listed(writer: CaseWrit
     assert decisions["4"] == Decision("A. Examiner", when, samples.CATEGORY_A)
 
 
-def made_schema_1(folder: Path) -> None:
-    """Turn the case into one that the first version wrote."""
+def made_schema(folder: Path, version: int) -> None:
+    """Turn the case into one that an earlier version wrote."""
     with closing(sqlite3.connect(folder / "case.db")) as database:
-        for line in TABLES_OF_2.splitlines():
+        lines = [line for number, tables in ADDED.items() if number > version for line in tables.splitlines()]
+        for line in lines:
             if line.startswith("CREATE TABLE "):
                 database.execute(f"DROP TABLE {line.split()[2]}")
-        database.execute("PRAGMA user_version = 1")
+        database.execute(f"PRAGMA user_version = {version}")
         database.commit()
 
 
-def test_a_case_of_the_first_schema_is_read_unchanged_and_brought_up_to_date_when_written_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_case_of_an_earlier_schema_is_read_unchanged_and_brought_up_to_date_when_written_to(
+    tmp_path: Path, version: int
+) -> None:
     folder = tmp_path / "case"
     with create_case(folder, CaseHeader("R")) as case:
         stored(case, (samples.match(),))
-    made_schema_1(folder)
+    made_schema(folder, version)
     before = (folder / "case.db").read_bytes()
     with open_case(folder) as view:
-        assert [row.orientation for row in view.matches()] == [""]
+        assert [(row.orientation, row.look, row.frames) for row in view.matches()] == [("", "", None)]
+        assert [record.examination.metadata for _, records in view.records() for record in records] == [()]
         assert (list(view.delta()), view.withheld(), list(view.contradictions()), list(view.problems())) == (
             *([], []),
             *([], []),

@@ -16,7 +16,7 @@ from caid_triage.case.schema import APPLICATION_ID, SCHEMA_VERSION, holds_case
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
 from caid_triage.case.view import open_case
 from caid_triage.errors import CaseError
-from caid_triage.model import FileTimes, PerceptualHash, Severity, State
+from caid_triage.model import FileTimes, MatchKind, PerceptualHash, Severity, State, VideoAgreement
 
 HEADER = CaseHeader("OP/1", "Larch", "", {"b": 1, "a": [1, 2]})
 
@@ -68,6 +68,7 @@ def test_a_record_comes_back_equal_in_every_field(writer: CaseWriter) -> None:
             ),
         ),
         hashes=(PerceptualHash("pdq", b"1" * 32, 49, 2.5), PerceptualHash("phash", b"2" * 8)),
+        metadata=(("camera-make", "Some Maker"), ("camera-serial", "é\x00 12")),
         duration_s=12.25,
     )
     source_id = add(writer)
@@ -77,6 +78,27 @@ def test_a_record_comes_back_equal_in_every_field(writer: CaseWriter) -> None:
     # The one change: what UTF-8 cannot hold is kept as an escape in the display path; the raw path has the bytes.
     entry = dataclasses.replace(record.entry, path="/a/é\u202e/\\udcff name:stream")
     assert stored == dataclasses.replace(record, entry=entry)
+
+
+def test_a_match_of_another_look_and_of_a_video_comes_back_with_how_it_agreed(writer: CaseWriter) -> None:
+    agreement = VideoAgreement(12, 9, 40, 10, 1.5, 60.0, None, 61.25)
+    met = (
+        samples.near(look="without its borders", orientation="turned 90", quality=77),
+        samples.near(match_kind=MatchKind.VIDEO, algorithm="vpdq", agreement=agreement),
+    )
+    writer.record_hashset(samples.NOTABLE)
+    writer.write_batch(add(writer), [samples.record()], [met], [], 1)
+    with open_case(writer.folder) as view:
+        near, video = sorted(view.matches(), key=lambda row: row.match_kind)
+    assert (near.look, near.orientation, near.quality, near.frames) == ("without its borders", "turned 90", 77, None)
+    assert (video.look, video.frames, video.frames_met, video.listed_frames, video.listed_frames_met) == (
+        "",
+        12,
+        9,
+        40,
+        10,
+    )
+    assert (video.first_s, video.last_s, video.listed_first_s, video.listed_last_s) == (1.5, 60.0, None, 61.25)
 
 
 def test_records_come_in_batches_in_walk_order_whatever_order_they_were_stored_in(writer: CaseWriter) -> None:

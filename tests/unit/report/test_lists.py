@@ -24,7 +24,8 @@ FILES = (
 MATCHES = (
     "exhibit,source,volume,path,state,kind,media_type,size,md5,sha1,sha256,match_kind,algorithm,distance,threshold,"
     "category_code,category_label,scheme,hashset,media_id,created,modified,accessed,changed,physical_offset,parent_path,decision"
-    ",orientation,quality,expected_chance"
+    ",orientation,quality,look,frames,frames_met,listed_frames,listed_frames_met,first_s,last_s"
+    ",listed_first_s,listed_last_s,expected_chance"
 )
 PROBLEMS = "exhibit,source,volume,path,step,code,detail"
 

@@ -33,10 +33,16 @@ examinations = st.builds(
                 quality=st.none() | st.integers(0, 100),
                 frame_time=st.none() | st.floats(0, 1e6, allow_nan=False),
             )
-            for algorithm, least, most in (("pdq", 32, 32), ("phash", 8, 8), ("x-plugin", 0, 64))
+            for algorithm, least, most in (
+                ("pdq", 32, 32),
+                ("pdq-trimmed-turned", 224, 224),
+                ("phash", 8, 8),
+                ("x-plugin", 0, 64),
+            )
         ),
         max_size=4,
     ).map(tuple),
+    metadata=st.lists(st.tuples(words, st.text(max_size=60)), max_size=3).map(tuple),
     problems=st.lists(
         st.builds(
             Problem,
@@ -111,6 +117,12 @@ GOOD = protocol.examination_to_plain(Examination(DIGESTS, 5))
         ("hashes", [["phash", "00" * 32, None, None]]),
         ("hashes", [["pdq", "00" * 32, 101, None]]),
         ("hashes", [["pdq\n", "00", 1, None]]),
+        ("hashes", [["pdq-turned", "00" * 32, 50, None]]),
+        ("metadata", [["camera-make"]]),
+        ("metadata", [["camera-make", 7]]),
+        ("metadata", [["camera\nmake", "x"]]),
+        ("metadata", [["camera-make", "x" * 1001]]),
+        ("metadata", [["camera-make", "x"]] * 201),
         ("problems", [["a", "b", "c", "disaster"]]),
         ("problems", 7),
     ],
