@@ -20,10 +20,9 @@ from caid_triage.examine.decode import Decoded, decode, problem, stored_size
 from caid_triage.examine.digests import Digesting
 from caid_triage.examine.identify import HEAD_BYTES, Identified, identify
 from caid_triage.examine.limits import Limits
+from caid_triage.examine.looks import hashes_of
 from caid_triage.examine.opencv import opencv
-from caid_triage.examine.pdq import pdq_reduced_turned, pdq_turned
-from caid_triage.examine.pdq_naive import SMALLEST_SIDE
-from caid_triage.examine.phash import LEAST_DETAIL, detail, phash_of_tiny, tiny
+from caid_triage.examine.phash import phash_of_tiny, tiny
 from caid_triage.model import (
     DecodeState,
     Digests,
@@ -162,7 +161,7 @@ def _seen_at_the_boundary(content: bytes, media_type: str, limits: Limits) -> Se
 
     def see() -> Seen:
         decoded = decode(content, media_type, limits)
-        hashes, notes = _hashes(decoded)
+        hashes, notes = hashes_of(decoded)
         return replace(decoded, problems=decoded.problems + notes), hashes
 
     seen = _at_the_boundary(see)
@@ -199,31 +198,3 @@ def _without(
 ) -> Seen:
     """Return that there is no picture, and why."""
     return Decoded(state, *size, problems=(problem(code, text, severity),)), ()
-
-
-def _hashes(decoded: Decoded) -> tuple[tuple[PerceptualHash, ...], tuple[Problem, ...]]:
-    """Return the perceptual hashes of a picture, and why one is missing."""
-    pixels = decoded.pixels
-    if pixels is None:
-        return (), ()
-    hashes: list[PerceptualHash] = []
-    turned: tuple[PerceptualHash, ...] = ()
-    notes: list[Problem] = []
-    if min(pixels.shape[:2]) < SMALLEST_SIDE:
-        text = f"a side is shorter than {SMALLEST_SIDE} pixels: there is no PDQ"
-        notes.append(Problem("hash", "too-small", text, Severity.NOTE))
-    else:
-        full = decoded.reduced and decoded.height and decoded.width
-        turns, quality = (
-            pdq_reduced_turned(pixels, decoded.height or 0, decoded.width or 0) if full else pdq_turned(pixels)
-        )
-        hashes.append(PerceptualHash("pdq", turns[0], quality))
-        if quality:  # a picture that shows nothing shows it any way up
-            turned = (PerceptualHash("pdq-turned", b"".join(turns[1:]), quality),)
-    small = tiny(pixels if decoded.grey is None else decoded.grey, reduced=decoded.reduced)
-    if detail(small) < LEAST_DETAIL:
-        text = "the picture is blank or nearly so: a pHash would meet that of every other blank"
-        notes.append(Problem("hash", "flat-picture", text, Severity.NOTE))
-    else:
-        hashes.append(PerceptualHash("phash", phash_of_tiny(small)))
-    return (*hashes, *turned), tuple(notes)

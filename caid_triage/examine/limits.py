@@ -21,4 +21,4 @@ class Limits:
     max_side: int = 100_000
     max_scans: int = 64
     max_content_bytes: int = 512 * 1024 * 1024
-    min_reduced_side: int = 384
+    min_reduced_side: int = 256

@@ -13,7 +13,14 @@ from PIL import Image
 from caid_triage.examine import pdq as module
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.opencv import decode_with_opencv
-from caid_triage.examine.pdq import pdq, pdq_reduced, pdq_reduced_turned, pdq_turned
+from caid_triage.examine.pdq import (
+    pdq,
+    pdq_512_reduced_turned,
+    pdq_512_turned,
+    pdq_reduced,
+    pdq_reduced_turned,
+    pdq_turned,
+)
 from caid_triage.examine.pdq_naive import TURNS, pdq_naive, pdq_turned_naive
 
 LEAST = Limits().min_reduced_side
@@ -87,6 +94,56 @@ def test_drawings_go_to_the_oracle_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "_sampled", None)
     board = np.kron(np.indices((9, 9)).sum(axis=0) % 2, np.ones((70, 61))).astype(np.uint8) * 201
     assert pdq(board) == reference(board)
+
+
+def test_published_hashes_of_metas_tool(shared: Path) -> None:
+    """In the convention of that tool they are met; 2 bits where its JPEG decoder gave other pixels than ours."""
+    folder = shared / "pdq"
+    distances = []
+    with (folder / "PDQMD5TestData.csv").open(encoding="utf-8") as rows:
+        for row in csv.DictReader(rows):
+            path = folder / row["FilePath"].replace("../../../../", "")
+            if path.exists():
+                with Image.open(path) as image:
+                    pixels = np.asarray(image.convert("RGB"))
+                distances.append(distance(pdq_512_turned(pixels)[0][0], bytes.fromhex(row["Hash"])))
+    assert len(distances) >= 14
+    assert max(distances) <= 2
+    assert sum(bits == 0 for bits in distances) >= len(distances) - 1
+
+
+@pytest.mark.parametrize("size", [(600, 400), (513, 512), (1000, 1500), (100, 2000), (512, 300)])
+def test_the_512_convention_is_the_reference_on_every_so_manyth_pixel(picture, size: tuple[int, int]) -> None:
+    pixels = picture(*size)
+    height, width = pixels.shape[:2]
+    shrunk = pixels
+    if max(size) > 512:
+        rows, columns = [i * height // 512 for i in range(512)], [i * width // 512 for i in range(512)]
+        shrunk = np.ascontiguousarray(pixels[np.ix_(rows, columns)])
+    assert pdq_512_turned(pixels) == reference_turned(shrunk)
+
+
+def test_the_512_convention_from_a_reduced_decode_stays_near_that_of_the_whole(shared: Path) -> None:
+    """98 of 100 within 4 bits of averaging the whole picture's areas; most within Meta's 10 bits of its tool."""
+    from_areas, from_tool = [], []
+    for path in real_jpegs(shared):
+        data = path.read_bytes()
+        full = decode_with_opencv(data)
+        if full is None or min(full.shape[:2]) < 2 * LEAST:
+            continue
+        height, width = full.shape[:2]
+        factor = next(by for by in (8, 4, 2) if min(height, width) // by >= LEAST)
+        grey, whole = (decode_with_opencv(data, grey=True, factor=by) for by in (factor, 1))
+        assert grey is not None
+        assert whole is not None
+        found = pdq_512_reduced_turned(grey, height, width)[0][0]
+        from_areas.append(distance(found, pdq_512_reduced_turned(whole, height, width)[0][0]))
+        from_tool.append(distance(found, pdq_512_turned(full)[0][0]))
+    assert len(from_areas) >= 30
+    assert np.mean(np.array(from_areas) <= 4) >= 0.98
+    assert max(from_areas) <= 8
+    assert np.mean(np.array(from_tool) <= 10) >= 0.9
+    assert max(from_tool) <= 31
 
 
 def test_published_hashes(shared: Path) -> None:
