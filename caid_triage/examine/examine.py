@@ -16,9 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from caid_triage.examine.decode import Decoded, decode, problem, stored_size
+from caid_triage.examine.decode import decode, stored_size
+from caid_triage.examine.decoded import Decoded, problem
 from caid_triage.examine.digests import Digesting
+from caid_triage.examine.frame_hashes import frame_hashes
 from caid_triage.examine.identify import HEAD_BYTES, Identified, identify
+from caid_triage.examine.libraries import load_libraries
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.looks import hashes_of
 from caid_triage.examine.opencv import opencv
@@ -44,6 +47,7 @@ def prepare_decoders() -> None:
 
     opencv()
     Image.init()
+    load_libraries()
     perceptual_hash_plugins()
     phash_of_tiny(tiny(np.zeros((32, 32), dtype=np.uint8)))
 
@@ -162,6 +166,7 @@ def _seen_at_the_boundary(content: bytes, media_type: str, limits: Limits) -> Se
     def see() -> Seen:
         decoded = decode(content, media_type, limits)
         hashes, notes = hashes_of(decoded)
+        hashes += frame_hashes(decoded)
         return replace(decoded, problems=decoded.problems + notes), hashes
 
     seen = _at_the_boundary(see)

@@ -1,7 +1,7 @@
 """What a picture's own structure says before a decoder runs: its size in pixels, and whether it is whole.
 
 Decoders allocate what a header claims and fill what is missing; both are decided here first.
-JPEG has its own module, :mod:`caid_triage.examine.jpeg`.
+JPEG has its own module, :mod:`caid_triage.examine.jpeg`; rarer formats are in ``rare_headers``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from caid_triage.examine.rare_headers import RARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,11 @@ class Header:
 
 def read_header(data: bytes, media_type: str) -> Header | None:
     """Return what the structure of a picture says, None for a type whose structure is not read here."""
-    reader = _READERS.get(media_type)
-    if reader is None:
-        return None
+    reader, rare = _READERS.get(media_type), RARE.get(media_type)
     try:
-        return reader(data)
+        if rare:
+            return Header(*rare(data))
+        return reader(data) if reader else None
     except struct.error:
         return Header(damage="the header is cut short")
 
@@ -117,10 +119,10 @@ def _bmp(data: bytes) -> Header:
 
 
 def _tiff(data: bytes) -> Header:
-    """TIFF (not BigTIFF): ImageWidth and ImageLength of the first directory."""
+    """TIFF and BigTIFF: ImageWidth and ImageLength of the first directory."""
     order = "<" if data[:2] == b"II" else ">"
-    if struct.unpack_from(order + "H", data, 2)[0] != 42:
-        return Header()
+    if struct.unpack_from(order + "H", data, 2)[0] == 43:
+        return _big_tiff(data, order)
     (position,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, position)
     sides: dict[int, int] = {}
@@ -128,6 +130,18 @@ def _tiff(data: bytes) -> Header:
         tag, form = struct.unpack_from(order + "HH", data, entry)
         if tag in (256, 257):
             (sides[tag],) = struct.unpack_from(order + ("H" if form == 3 else "I"), data, entry + 8)
+    return Header(sides.get(256), sides.get(257))
+
+
+def _big_tiff(data: bytes, order: str) -> Header:
+    """BigTIFF: the same two rows, of 20 bytes each."""
+    (position,) = struct.unpack_from(order + "Q", data, 8)
+    (count,) = struct.unpack_from(order + "Q", data, position)
+    sides: dict[int, int] = {}
+    for entry in range(position + 8, position + 8 + 20 * min(count, 65536), 20):
+        tag, form = struct.unpack_from(order + "HH", data, entry)
+        if tag in (256, 257) and form in (3, 4, 16):
+            (sides[tag],) = struct.unpack_from(order + {3: "H", 4: "I", 16: "Q"}[form], data, entry + 12)
     return Header(sides.get(256), sides.get(257))
 
 

@@ -14,7 +14,8 @@ class Limits:
     ``max_scans``: a progressive JPEG is cut after that many (real ones have up to 23; 5,000 hang
     every decoder). ``max_content_bytes``: a picture file above it is not held in memory.
     ``min_reduced_side``: a large JPEG is decoded at 1/2, 1/4 or 1/8 as long as its shorter side
-    keeps that many pixels; 0 decodes every picture whole.
+    keeps that many pixels; 0 decodes every picture whole. ``max_frames`` and ``max_frame_pixels``
+    (frames times their size) bound how much of an animation is decoded.
     """
 
     max_pixels: int = 100_000_000
@@ -22,3 +23,5 @@ class Limits:
     max_scans: int = 64
     max_content_bytes: int = 512 * 1024 * 1024
     min_reduced_side: int = 256
+    max_frames: int = 500
+    max_frame_pixels: int = 96_000_000

@@ -54,3 +54,19 @@ def _scaled(values: NDArray[np.generic], mode: str) -> Pixels:
     span = high - low
     scaled = (deep - low) * (255.0 / span) if span > 0 else np.zeros_like(deep)
     return np.rint(scaled).astype(np.uint8)
+
+
+def array_as_grey_or_rgb(array: NDArray[np.generic]) -> Pixels:
+    """Return a decoder's array, [h,w] or [h,w,1..4] of 8 or 16 bits or floating point, as uint8[h,w] or uint8[h,w,3].
+
+    Two channels are grey and alpha, four are RGB and alpha; alpha is dropped. Raises ValueError for other shapes.
+    """
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4) or not array.size:
+        message = f"an array of shape {array.shape} is no picture"
+        raise ValueError(message)
+    colours = array[:, :, 0] if array.shape[2] <= 2 else array[:, :, :3]
+    if colours.dtype == np.uint8:
+        return np.ascontiguousarray(colours, dtype=np.uint8)
+    return _scaled(colours, "F" if np.issubdtype(colours.dtype, np.floating) else "I")

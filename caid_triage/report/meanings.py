@@ -73,7 +73,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "The volume carries a file system this version cannot read: no file of it was seen."
         ),
         "file-unreadable": "The file could not be opened or read: it was compared with nothing.",
-        "first-frame-only": "The file holds several pictures; only the first was compared by look.",
+        "first-frame-only": "The file holds several pictures or pages; only the first was compared by look.",
         "flat-picture": "The picture is blank or nearly so: it has no look to compare by pHash.",
         "folder-not-recoverable": (
             "A deleted folder's list of names is gone: files that were in it are found as orphans, if at all."
@@ -82,6 +82,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "folder-too-deep": "Folders nested beyond the limit were not followed: files in them were not seen.",
         "folder-unreadable": "A folder could not be listed: files in it were not seen.",
         "former-name": "An earlier name of a file that still exists under another; the file is listed there.",
+        "frames-cut": "A long animation: frames were taken from its first part only, and compared by look.",
         "image-not-checked": "The tables of the E01 image could not be checked: damaged parts may read as zeros.",
         "image-truncated": "The volume or file system is larger than the image: the image is incomplete.",
         "larger-than-volume": "The file claims to be larger than its volume, mostly as a hole: compared with nothing.",
@@ -110,7 +111,14 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "A file system covers the whole disk; a partition table in its first sector was not used."
         ),
         "plugin-failed": "A plug-in could not hash this picture: it was not compared by that hash.",
+        "preview-hashed": (
+            "The preview that is stored in the file was compared by look, as every program shows it; not its raw data."
+        ),
         "pseudo-stream": "A part of the file system without content of its own; it was not hashed.",
+        "raw-developed": (
+            "The picture was developed from a camera's raw data to compare it by look: another program develops it "
+            "otherwise."
+        ),
         "read-failed": (
             "The content could not be read to its end: the file was not hashed and was compared with nothing."
         ),

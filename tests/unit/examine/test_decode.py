@@ -111,15 +111,14 @@ def test_large_jpegs_are_reduced_and_say_their_stored_size(picture) -> None:
     assert not decoded(saved(Image.fromarray(picture(511, 2000)), "JPEG")).reduced
 
 
-@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_of_several_pictures_the_first_is_taken_and_said(picture, form: str) -> None:
-    frames = [Image.fromarray(picture(seed=seed)) for seed in (1, 2, 3)]
-    options = {"lossless": True} if form == "WEBP" else {}
-    several = decoded(saved(frames[0], form, save_all=True, append_images=frames[1:], **options))
+def test_of_several_pages_the_first_is_taken_and_said(picture) -> None:
+    pages = [Image.fromarray(picture(seed=seed)) for seed in (1, 2, 3)]
+    several = decoded(saved(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
     assert codes(several) == ["first-frame-only"]
     assert several.problems[0].severity is Severity.NOTE
     assert several.state is DecodeState.DECODED
-    assert np.array_equal(several.pixels, decoded(saved(frames[0], form, **options)).pixels)
+    assert np.array_equal(several.pixels, decoded(saved(pages[0], "TIFF")).pixels)
+    assert several.frames == ()
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF", "QOI"])
@@ -176,9 +175,8 @@ def test_headers_over_the_limit_are_refused_before_decoding(picture) -> None:
 @pytest.mark.parametrize(
     ("media_type", "severity"),
     [
-        ("image/heic", Severity.PROBLEM),
-        ("image/jxl", Severity.PROBLEM),
-        ("image/x-canon-cr2", Severity.PROBLEM),
+        ("image/flif", Severity.PROBLEM),
+        ("image/bpg", Severity.PROBLEM),
         ("image/svg+xml", Severity.NOTE),
     ],
 )
