@@ -55,6 +55,8 @@ NO_PHOTOGRAPH = frozenset(
 # Which extra of this package opens what it does not open by itself.
 EXTRAS = {"image/heic": "heif", "image/heif": "heif", **dict.fromkeys(CODECS, "jxl"), **dict.fromkeys(RAW_TYPES, "raw")}
 
+__all__ = ["Decoded", "decode", "stored_size"]
+
 Decoder = Callable[[bytes, str, Header, Limits], Decoded | None]
 
 
