@@ -120,7 +120,7 @@ def test_a_cut_picture_keeps_its_digests_and_is_partial(encoded, examined) -> No
     data = encoded("JPEG", size=(640, 480))[:-4000]
     found = examined(data)
     assert (found.decode_state, codes(found)) == (DecodeState.PARTIAL, ["partial-decode"])
-    assert set(by_name(found)) == {"pdq", "phash", "pdq-turned"}
+    assert {"pdq", "phash", "pdq-turned"} <= set(by_name(found))
     assert found.digests.md5 == hashlib.md5(data).digest()
 
 
