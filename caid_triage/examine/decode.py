@@ -34,6 +34,7 @@ from caid_triage.examine.headers import Header, read_header
 from caid_triage.examine.heif import decode_with_heif
 from caid_triage.examine.jpeg import JpegScan, cut_scans, scan_jpeg
 from caid_triage.examine.limits import Limits
+from caid_triage.examine.mended import mended
 from caid_triage.examine.opencv import decode_with_opencv
 from caid_triage.examine.pillow import PILLOW_FORMATS, decode_with_pillow
 from caid_triage.examine.rare_jpeg import CODECS, decode_rare_jpeg
@@ -80,7 +81,9 @@ def decode(data: bytes, media_type: str, limits: Limits) -> Decoded:
         return _raw(data, media_type, limits)
     if not any(_ladder(media_type)):
         return _no_decoder(data, media_type)
-    return _picture(data, media_type, read_header(data, media_type) or Header(), limits)
+    data, mend = mended(data, media_type)
+    header = read_header(data, media_type) or Header()
+    return _picture(data, media_type, replace(header, damage=mend or header.damage), limits)
 
 
 def _ladder(media_type: str) -> Iterator[Rung]:
@@ -103,15 +106,19 @@ def _ladder(media_type: str) -> Iterator[Rung]:
 
 def _jpeg(data: bytes, limits: Limits) -> Decoded:
     """Decode a JPEG: its markers first, then OpenCV, then the others."""
+    data, mend = mended(data, "image/jpeg")
     scan = scan_jpeg(data)
+    if mend:
+        scan = replace(scan, damage=mend)
     header = Header(scan.width, scan.height, scan.damage)
-    if too_many(header.width, header.height, limits):
-        return refused(header.width, header.height)
     cut: tuple[Problem, ...] = ()
-    if len(scan.scans) > limits.max_scans:
-        detail = f"the picture has {len(scan.scans)} scans; it was decoded from its first {limits.max_scans}"
+    if too_many(header.width, header.height, replace(limits, max_pixels=limits.max_jpeg_pixels)):
+        return refused(header.width, header.height)
+    most = _most_scans(header, limits)
+    if len(scan.scans) > most:
+        detail = f"the picture has {len(scan.scans)} scans; it was decoded from its first {most}"
         cut = (problem("scans-cut", detail),)
-        data = cut_scans(data, scan, limits.max_scans)
+        data = cut_scans(data, scan, most)
     found = _jpeg_pixels(data, scan, limits)
     if found is None:
         result = _picture(data, "image/jpeg", header, limits)
@@ -122,6 +129,12 @@ def _jpeg(data: bytes, limits: Limits) -> Decoded:
     return replace(result, problems=cut + result.problems)
 
 
+def _most_scans(header: Header, limits: Limits) -> int:
+    """Return how many scans of a JPEG are decoded: each goes over every pixel, so of a huge picture fewer."""
+    pixels = max(1, (header.width or 0) * (header.height or 0))
+    return max(1, min(limits.max_scans, limits.max_scan_pixels // pixels))
+
+
 def _jpeg_pixels(data: bytes, scan: JpegScan, limits: Limits) -> tuple[Pixels, bool] | None:
     """Return OpenCV's pixels of a grey or colour JPEG and whether they are reduced, None if it cannot."""
     # CMYK is Pillow's: OpenCV converts it by a rule of its own. So is what is not 8 bits deep.
@@ -130,6 +143,8 @@ def _jpeg_pixels(data: bytes, scan: JpegScan, limits: Limits) -> tuple[Pixels, b
     side = min(scan.width, scan.height)
     least = limits.min_reduced_side
     factor = next((by for by in (8, 4, 2) if least and side // by >= least), 1)
+    if too_many(scan.width // factor, scan.height // factor, limits):
+        return None
     pixels = decode_with_opencv(data, grey=scan.components == 1 or factor > 1, factor=factor)
     if pixels is None or pixels.shape[:2] != (-(-scan.height // factor), -(-scan.width // factor)):
         return None

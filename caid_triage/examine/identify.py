@@ -24,6 +24,7 @@ from caid_triage.examine.signatures import (
     SIGNATURES,
     ZIP_TYPES,
 )
+from caid_triage.examine.unsigned import is_jpeg_ls, without_signature
 from caid_triage.model import Kind
 
 HEAD_BYTES = 64 * 1024
@@ -71,11 +72,21 @@ def _bmp(head: bytes, size: int | None) -> Identified | None:
     if head[:2] != b"BM" or len(head) < 26:
         return None
     offset, header = struct.unpack_from("<II", head, 10)
-    if header not in (12, 16, 40, 52, 56, 64, 108, 124) or (size is not None and offset > size):
+    if not 12 <= header <= 256 or (size is not None and offset > size):
         return None
     planes, depth = struct.unpack_from("<HH", head, 22 if header == 12 else 26) if len(head) >= 30 else (1, 0)
-    good = planes <= 1 and depth in (0, 1, 2, 4, 8, 16, 24, 32, 64)
-    return Identified(Kind.IMAGE, "image/bmp") if good else None
+    # One of three things may be wrong, as decoders allow: the kind of header, the planes, the depth of 0.
+    usual = header in (12, 16, 40, 52, 56, 64, 108, 124)
+    good = planes <= 1 if usual else planes == 1
+    if usual and size is not None and int.from_bytes(head[2:6], "little") == size:
+        good = True
+    return Identified(Kind.IMAGE, "image/bmp") if good and depth in (0, 1, 2, 4, 8, 16, 24, 32, 64) else None
+
+
+def _without_signature(head: bytes, size: int | None) -> Identified | None:
+    """What no fixed bytes tell."""
+    media_type = without_signature(head, size)
+    return Identified(Kind.IMAGE, media_type) if media_type else None
 
 
 def _icon(head: bytes, size: int | None) -> Identified | None:
@@ -93,7 +104,8 @@ def _icon(head: bytes, size: int | None) -> Identified | None:
     if size is not None and offset + length > size:
         return None
     planes, bits = struct.unpack_from("<HH", head, 10)
-    if icon and (planes > 1 or bits not in (0, 1, 4, 8, 16, 24, 32)):
+    inside = head[offset : offset + 4]
+    if icon and inside not in (b"\x89PNG", b"\x28\0\0\0") and (planes > 1 or bits not in (0, 1, 4, 8, 16, 24, 32)):
         return None
     return Identified(Kind.IMAGE, "image/vnd.microsoft.icon" if icon else "image/x-win-bitmap")
 
@@ -216,6 +228,8 @@ def _transport(head: bytes, _size: int | None) -> Identified | None:
 
 def _netpbm(head: bytes, _size: int | None) -> Identified | None:
     """PBM, PGM, PPM, PAM and PFM, which begin with a letter, a digit and white space."""
+    if head.startswith(b"P7 332"):
+        return Identified(Kind.IMAGE, "image/x-xv-thumbnail")
     if head[:1] != b"P" or head[2:3] not in (b"\n", b"\r", b" ", b"\t", b"#"):
         return None
     digit = head[1:2]
@@ -261,6 +275,8 @@ def _zip(head: bytes, _size: int | None) -> Identified | None:
 
 def _table(head: bytes, _size: int | None) -> Identified | None:
     """Everything that fixed bytes at a fixed place tell."""
+    if is_jpeg_ls(head):
+        return Identified(Kind.IMAGE, "image/jls")
     for offset, signature, kind, media_type in SIGNATURES:
         if head.startswith(signature, offset):
             return Identified(kind, media_type)
@@ -313,6 +329,7 @@ _RECOGNISERS: tuple[Callable[[bytes, int | None], Identified | None], ...] = (
     _other_pictures,
     _zip,
     _table,
+    _without_signature,
     _text,
 )
 

@@ -10,17 +10,21 @@ class Limits:
     """The bounds of examining one file; what exceeds one keeps its digests and gets a Problem.
 
     ``max_pixels``: a header that claims more is not decoded (a 40-byte file can claim gigabytes).
+    ``max_jpeg_pixels``: the same for JPEG, which is decoded reduced: telephones take 200 megapixels.
     ``max_side``: no picture for eyes is longer in pixels (a fuzzed header made one 6,356,992 wide).
     ``max_scans``: a progressive JPEG is cut after that many (real ones have up to 23; 5,000 hang
-    every decoder). ``max_content_bytes``: a picture file above it is not held in memory.
+    every decoder), and after fewer if scans times pixels exceed ``max_scan_pixels``.
+    ``max_content_bytes``: a picture file above it is not held in memory.
     ``min_reduced_side``: a large JPEG is decoded at 1/2, 1/4 or 1/8 as long as its shorter side
     keeps that many pixels; 0 decodes every picture whole. ``max_frames`` and ``max_frame_pixels``
     (frames times their size) bound how much of an animation is decoded.
     """
 
     max_pixels: int = 100_000_000
+    max_jpeg_pixels: int = 250_000_000
     max_side: int = 100_000
     max_scans: int = 64
+    max_scan_pixels: int = 2_500_000_000
     max_content_bytes: int = 512 * 1024 * 1024
     min_reduced_side: int = 256
     max_frames: int = 500

@@ -19,7 +19,7 @@ OUT_OF_MEMORY = -4  # cv::Error::StsNoMem
 @lru_cache(maxsize=1)
 def opencv() -> ModuleType:
     """Return OpenCV with its own pixel limit set and on one thread (a worker is one process a core)."""
-    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(Limits().max_pixels))
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(Limits().max_jpeg_pixels))
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     import cv2  # noqa: PLC0415  late on purpose, see above
 

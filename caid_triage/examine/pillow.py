@@ -44,6 +44,15 @@ PILLOW_FORMATS: dict[str, tuple[str, ...]] = {
     "image/x-sgi": ("SGI",),
     "image/x-sun-raster": ("SUN",),
     "image/x-pcx": ("PCX",),
+    "image/x-ms-dib": ("DIB",),
+    "image/x-tga": ("TGA",),
+    "image/x-dcx": ("DCX",),
+    "image/x-blp": ("BLP",),
+    "image/fits": ("FITS",),
+    "image/x-gimp-gbr": ("GBR",),
+    "image/x-im": ("IM",),
+    "image/x-xv-thumbnail": ("XVTHUMB",),
+    "image/x-photo-cd": ("PCD",),
     "image/x-xbitmap": ("XBM",),
     "image/x-xpixmap": ("XPM",),
 }
@@ -75,7 +84,7 @@ def _picture(image: Image.Image, header: Header, limits: Limits) -> Decoded:
     if form not in ANIMATED:
         text = "the file holds several pictures; the perceptual hashes are of the first"
         return replace(found, problems=(problem("first-frame-only", text, Severity.NOTE),))
-    frames = frames_of(image, found.pixels, limits, DECODER_ERRORS)
+    frames = frames_of(image, found.pixels, limits, (*DECODER_ERRORS, Image.DecompressionBombError))
     notes: tuple[Problem, ...] = ()
     if frames.more:
         text = f"the animation is longer than what is decoded: only its first {frames.looked_at} frames were looked at"

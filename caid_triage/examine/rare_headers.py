@@ -161,6 +161,12 @@ def targa(data: bytes) -> Found:
     return width, height, ""
 
 
+def bitmap(data: bytes) -> Found:
+    """A bitmap without its file header: the width and height of its info header."""
+    width, height = struct.unpack_from("<ii", data, 4)
+    return abs(width), abs(height), ""
+
+
 RARE: dict[str, Callable[[bytes], Found]] = {
     "image/jxl": jpeg_xl,
     "image/jxr": jpeg_xr,
@@ -173,4 +179,5 @@ RARE: dict[str, Callable[[bytes], Found]] = {
     "image/x-sun-raster": sun_raster,
     "image/x-pcx": pcx,
     "image/x-tga": targa,
+    "image/x-ms-dib": bitmap,
 }
