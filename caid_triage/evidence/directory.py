@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from caid_triage.errors import EvidenceError, SourceError
-from caid_triage.evidence.faults import evidence_faults, plain_reason
+from caid_triage.evidence.faults import check_range, evidence_faults, plain_reason
 from caid_triage.evidence.paths import display_name
 from caid_triage.evidence.times import unix_nanoseconds
 from caid_triage.model import FileEntry, FileTimes, Problem, Severity, SourceInfo, State, Volume
@@ -137,7 +137,23 @@ class DirectorySource:
         with evidence_faults("read", "file-unreadable", "this file could not be opened"):
             handle = _open_untouched(self._absolute(entry.raw_path))
         try:
-            yield from _pieces(handle, entry)
+            _check_same(handle, entry)
+            yield from _pieces(handle, 0, entry.size, entry.size)
+        finally:
+            os.close(handle)
+
+    def read_at(self, entry: FileEntry, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes of the content of an entry from ``offset``. Errors: those of :meth:`chunks`."""
+        if not entry.readable or entry.size is None:
+            raise EvidenceError("read", "not-readable", "no content belongs to this entry")
+        check_range(offset, length, entry.size)
+        with evidence_faults("read", "file-unreadable", "this file could not be opened"):
+            handle = _open_untouched(self._absolute(entry.raw_path))
+        try:
+            _check_same(handle, entry)
+            with evidence_faults("read", "read-failed", f"the content could not be read at byte {offset}"):
+                os.lseek(handle, offset, os.SEEK_SET)
+            return b"".join(_pieces(handle, offset, offset + length, entry.size))
         finally:
             os.close(handle)
 
@@ -172,18 +188,21 @@ def _listed(path: str, flags: int = _FLAGS) -> Iterator[Iterator[os.DirEntry[str
         os.close(handle)
 
 
-def _pieces(handle: int, entry: FileEntry) -> Iterator[bytes]:
-    size = entry.size or 0
+def _check_same(handle: int, entry: FileEntry) -> None:
+    """Refuse a file that took another's place since the walk. Errors: EvidenceError."""
     with evidence_faults("read", "file-unreadable", "this file could not be examined"):
         facts = os.fstat(handle)
     # some network and FUSE mounts give a file another number each time, so that alone is not enough
     replaced = facts.st_ino != entry.inode and unix_nanoseconds(facts.st_mtime_ns) != entry.times.modified
     if not stat.S_ISREG(facts.st_mode) or replaced:
         raise EvidenceError("read", "file-changed", "another file has taken this file's place since it was listed")
-    offset = 0
-    while offset < size:
+
+
+def _pieces(handle: int, offset: int, end: int, size: int) -> Iterator[bytes]:
+    """The bytes from ``offset``, where the handle stands, to ``end`` of a content of ``size`` bytes."""
+    while offset < end:
         with evidence_faults("read", "read-failed", f"the content could not be read at byte {offset}"):
-            piece = os.read(handle, min(PIECE, size - offset))
+            piece = os.read(handle, min(PIECE, end - offset))
         if not piece:
             raise EvidenceError("read", "short-read", f"the content ended after {offset} of {size} bytes")
         yield piece

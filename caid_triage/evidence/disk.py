@@ -9,7 +9,7 @@ import pytsk3
 
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.coverage import account_bytes
-from caid_triage.evidence.faults import evidence_faults
+from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem, open_volume
 from caid_triage.evidence.partitions import SECTOR, Partition, PartitionTable, read_partition_table
 from caid_triage.evidence.streams import DEFAULT_ID
@@ -85,18 +85,13 @@ class DiskSource:
 
         Errors: EvidenceError (step "read") at a fault, after what could be read before it.
         """
-        if not entry.readable or entry.size is None or len(entry.locator) != 4:
-            raise EvidenceError("read", "not-readable", "no content belongs to this entry")
-        index, inode, kind, identifier = entry.locator
-        system = self._systems[index] if 0 <= index < len(self._systems) else None
-        if system is None:
-            raise EvidenceError("read", "not-readable", "the volume of this entry is not open")
+        system, inode, kind, identifier, size = self._located(entry)
         if system.guard is not None and inode in system.guard.emptied:
             yield from system.guard.pieces(inode)
             return
         with evidence_faults("read", "read-failed", "the record of this file could not be read"):
             file = system.fs.open_meta(inode)
-        offset, size = 0, entry.size
+        offset = 0
         while offset < size:
             piece = _read(file, offset, min(PIECE, size - offset), kind, identifier)
             if not piece:
@@ -104,6 +99,38 @@ class DiskSource:
                 raise EvidenceError("read", "short-read", detail)
             yield piece
             offset += len(piece)
+
+    def read_at(self, entry: FileEntry, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes of the content of an entry from ``offset``.
+
+        Errors: EvidenceError (step "read") at a fault, beyond the end, and with the code "no-random-access" where a
+        file is mapped so deep that only :meth:`chunks` can follow it.
+        """
+        system, inode, kind, identifier, size = self._located(entry)
+        check_range(offset, length, size)
+        if system.guard is not None and inode in system.guard.emptied:
+            raise EvidenceError("read", "no-random-access", "this file can only be read from its beginning")
+        with evidence_faults("read", "read-failed", "the record of this file could not be read"):
+            file = system.fs.open_meta(inode)
+        pieces = []
+        end = offset + length
+        while offset < end:
+            piece = _read(file, offset, min(PIECE, end - offset), kind, identifier)
+            if not piece:
+                raise EvidenceError("read", "short-read", f"the content ended after {offset} of {size} bytes")
+            pieces.append(piece)
+            offset += len(piece)
+        return b"".join(pieces)
+
+    def _located(self, entry: FileEntry) -> tuple[OpenFileSystem, int, int, int, int]:
+        """The file system of an entry, its record, its stream's type and id, and its size."""
+        if not entry.readable or entry.size is None or len(entry.locator) != 4:
+            raise EvidenceError("read", "not-readable", "no content belongs to this entry")
+        index, inode, kind, identifier = entry.locator
+        system = self._systems[index] if 0 <= index < len(self._systems) else None
+        if system is None:
+            raise EvidenceError("read", "not-readable", "the volume of this entry is not open")
+        return system, inode, kind, identifier, entry.size
 
     def coverage(self) -> dict[str, int]:
         """Bytes by kind, summing to the size of the disk."""

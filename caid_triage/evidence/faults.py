@@ -37,6 +37,12 @@ class evidence_faults:  # noqa: N801 - reads as a function: with evidence_faults
             raise EvidenceError(self.step, self.code, f"{self.what}: {plain_reason(error)}") from error
 
 
+def check_range(offset: int, length: int, size: int) -> None:
+    """Refuse to read what does not lie inside a content of ``size`` bytes. Errors: EvidenceError."""
+    if offset < 0 or length < 0 or offset + length > size:
+        raise EvidenceError("read", "read-failed", f"bytes {offset} to {offset + length} of {size} were asked for")
+
+
 def plain_reason(error: BaseException) -> str:
     """The reason inside a library's message, on one line, without its own source positions."""
     if isinstance(error, OSError) and error.strerror:

@@ -41,6 +41,13 @@ class EvidenceSource(Protocol):
         """The content in pieces of at most 1 MiB, ``entry.size`` bytes together; EvidenceError at a fault."""
         ...
 
+    def read_at(self, entry: FileEntry, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes of the content from ``offset``; EvidenceError at a fault or beyond the end.
+
+        An entry whose content can only be read from its beginning gives EvidenceError with the code "no-random-access".
+        """
+        ...
+
     def coverage(self) -> dict[str, int]:
         """Bytes by kind of area, summing to ``info.size``; for a folder {"files": n} after the walk."""
         ...

@@ -9,6 +9,9 @@ Why our own (measured, measurements/hostile.md section 1): when two workers die,
   and if even they are missing, they are retried alone without any decoder;
 * every entry ends as exactly one ScanRecord (law 1).
 
+A worker that examines a large video asks for bytes of it again (scan/protocol.py). Its clock stands still only while
+the evidence is being read, and what it may ask for is counted, so that asking does not put off its deadline.
+
 Each worker is fed by one thread of the coordinator, which blocks on the pipe; a watchdog thread kills the
 worker whose deadline has passed, which ends the blocking call on every operating system alike.
 """
@@ -27,7 +30,7 @@ from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.errors import CaidTriageError, EvidenceError
 from caid_triage.model import Examination, FileEntry, ScanRecord
 from caid_triage.scan import protocol
-from caid_triage.scan.results import Early, Read, Result, Walked, given_up, not_examined, unreadable
+from caid_triage.scan.results import Early, Read, ReadAt, Result, Walked, given_up, not_examined, unreadable
 from caid_triage.scan.worker_process import WorkerProcess, why_no_start
 
 MOST_STARTS = 3
@@ -54,9 +57,12 @@ class ScanStopped(Exception):  # noqa: N818 - an order, not an error
 class Slot:
     """One worker, the thread that feeds it, and its deadline."""
 
-    def __init__(self, read: Read, limits: WorkerLimits, stopping: threading.Event) -> None:
+    def __init__(
+        self, read: Read, limits: WorkerLimits, stopping: threading.Event, read_at: ReadAt | None = None
+    ) -> None:
         """A slot starts its worker at the first task."""
         self._read = read
+        self._read_at = read_at
         self._limits = limits
         self._stopping = stopping
         self._worker: WorkerProcess | None = None
@@ -73,6 +79,12 @@ class Slot:
     def _disarm(self) -> None:
         with self._lock:
             self._deadline = None
+
+    def _pause(self) -> float:
+        """Stop the clock; how many seconds were left on it."""
+        with self._lock:
+            deadline, self._deadline = self._deadline, None
+        return 0.0 if deadline is None else max(0.0, deadline - time.monotonic())
 
     def kill_if_late(self, now: float) -> None:
         """Called by the watchdog: kill the worker whose deadline has passed."""
@@ -154,7 +166,9 @@ class Slot:
         sent = 0
         early: Early | None = None
         try:
-            header = protocol.to_json({"mode": mode.value, "size": entry.size})
+            header = protocol.to_json(
+                {"mode": mode.value, "size": entry.size, "random": self._read_at is not None}
+            )
             self._arm(self._limits.chunk_seconds)
             protocol.write_frame(worker.sink, protocol.TASK, header)
             try:
@@ -175,7 +189,7 @@ class Slot:
             if mode is protocol.Mode.DIGESTS_ONLY:
                 self._disarm()
                 return Attempt(early=early, bytes_sent=sent)
-            found = protocol.examination_from_plain(_expect(worker, protocol.EXAMINED), early.digests)
+            found = protocol.examination_from_plain(self._examined(worker, entry, sent), early.digests)
             self._disarm()
         except (EOFError, OSError, protocol.ProtocolError):
             self._disarm()
@@ -183,6 +197,29 @@ class Slot:
             self.retire()
             return Attempt(early=early, bytes_sent=sent, fault=fault)
         return Attempt(early=early, found=found, bytes_sent=sent)
+
+    def _examined(self, worker: WorkerProcess, entry: FileEntry, sent: int) -> dict[str, Any]:
+        """The worker's answer, after it was given the bytes of the file that it asked for again."""
+        asked = needed = 0
+        while True:
+            kind, payload = protocol.read_frame(worker.source, protocol.MAX_REPLY)
+            value = protocol.from_json(payload)
+            if kind == protocol.EXAMINED:
+                return value
+            if kind != protocol.NEED or self._read_at is None:
+                raise protocol.ProtocolError("an unexpected answer")
+            offset, length = protocol.need_from_plain(value, sent)
+            asked, needed = asked + 1, needed + length
+            if asked > protocol.MOST_NEEDS or needed > protocol.MOST_NEEDED:
+                raise protocol.ProtocolError("the worker asks for more of the file than any decoder needs")
+            left = self._pause()
+            try:
+                kind, payload = protocol.CHUNK, self._read_at(entry, offset, length)
+            except EvidenceError as error:
+                kind, payload = protocol.ABORT, protocol.to_json(protocol.fault_to_plain(error))
+            self._arm(left)
+            protocol.write_frame(worker.sink, kind, payload)
+            worker.sink.flush()
 
     def _chunks_unwatched(self, entry: FileEntry) -> Iterator[bytes]:
         """The content; while the evidence is being read the worker's clock stands still (a slow disk is no hang)."""
@@ -210,16 +247,18 @@ def _early(value: dict[str, Any], sent: int) -> Early:
     return early
 
 
-def examine_in_pool(walked: Iterator[Walked], read: Read, options: ScanOptions) -> Generator[Result, None, None]:
+def examine_in_pool(
+    walked: Iterator[Walked], read: Read, options: ScanOptions, read_at: ReadAt | None = None
+) -> Generator[Result, None, None]:
     """Examine entries with ``options.workers`` processes; yields each record as it is done, problems of the walk too.
 
-    ``walked`` and ``read`` are called from several threads, one at a time for ``walked``; ``read`` must be safe by
-    itself. Nothing is held but one file a worker and a short queue of results: memory does not grow with the walk.
+    ``walked``, ``read`` and ``read_at`` are called from several threads, one at a time for ``walked``; the others must
+    be safe by themselves. Without ``read_at`` the frames of large videos are not hashed. Nothing is held but one file a worker and a short queue of results: memory does not grow with the walk.
     """
     walk_lock = threading.Lock()
     results: queue.Queue[Result | Future[None]] = queue.Queue(maxsize=4 * options.batch_files)
     stopping = threading.Event()
-    slots = [Slot(read, options.limits, stopping) for _ in range(options.workers)]
+    slots = [Slot(read, options.limits, stopping, read_at) for _ in range(options.workers)]
 
     def deliver(result: Result | Future[None]) -> None:
         while not stopping.is_set():

@@ -3,8 +3,14 @@
 A worker reads hostile media, so whatever comes out of it is checked like hostile input: a frame has a
 kind, a bounded length, and a payload of JSON with exactly the fields and types written here (law 9).
 
-    coordinator -> worker   TASK {"mode","size"}  CHUNK bytes ...  END   | ABORT (the source failed in the middle)
+    coordinator -> worker   TASK {"mode","size","random"}  CHUNK bytes ...  END   | ABORT (the source failed in the middle)
     worker -> coordinator   READY {}   DIGESTS {...}   EXAMINED {...}   FAILED {"message"} (could not start)
+
+A video is too large to be kept and its index may stand at its end, so between DIGESTS and EXAMINED a worker may ask for
+bytes of the file of its task again, where "random" says so; it names a place in the file and nothing else:
+
+    worker -> coordinator   NEED {"offset","length"}
+    coordinator -> worker   CHUNK bytes (exactly those)   | ABORT {"code","detail"} (the source failed there)
 """
 
 from __future__ import annotations
@@ -15,6 +21,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, BinaryIO
 
+from caid_triage.errors import EvidenceError
 from caid_triage.model import DecodeState, Digests, Examination, Kind, PerceptualHash, Problem, Severity
 from caid_triage.perceptual import hash_name
 
@@ -22,9 +29,13 @@ HEADER = struct.Struct("<cI")
 MAX_CHUNK = 4 << 20
 MAX_REPLY = 1 << 20
 MOST_SECONDS = 1e9
+# What a worker may ask for again of one file: a good one keeps to half of it by itself (examine/limits.py).
+MAX_NEED = 1 << 20
+MOST_NEEDS = 16_384
+MOST_NEEDED = 1 << 30
 
 TASK, CHUNK, END, ABORT = b"T", b"C", b"E", b"A"
-READY, DIGESTS, EXAMINED, FAILED = b"r", b"d", b"x", b"f"
+READY, DIGESTS, EXAMINED, FAILED, NEED = b"r", b"d", b"x", b"f", b"n"
 
 
 class Mode(StrEnum):
@@ -75,6 +86,22 @@ def from_json(payload: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ProtocolError("a payload is not a JSON object")
     return value
+
+
+def need_from_plain(value: dict[str, Any], size: int) -> tuple[int, int]:
+    """Offset and length of the bytes that a worker asks for, which must lie in the ``size`` bytes that it was sent."""
+    offset = _integer(value.get("offset"), 0, size)
+    return offset, _integer(value.get("length"), 1, min(MAX_NEED, size - offset))
+
+
+def fault_to_plain(error: EvidenceError) -> dict[str, str]:
+    """A fault of the evidence, for the worker that asked for the bytes."""
+    return {"code": error.code, "detail": error.detail}
+
+
+def fault_from_plain(value: dict[str, Any]) -> EvidenceError:
+    """A fault of the evidence as the coordinator met it."""
+    return EvidenceError("read", _word(value.get("code"), 80), _text(value.get("detail"), 2_000))
 
 
 def digests_to_plain(digests: Digests) -> dict[str, str]:

@@ -18,6 +18,8 @@ class Skipped:
 
 
 Read = Callable[[FileEntry], Iterator[bytes]]
+# (entry, offset, length) -> exactly those bytes, EvidenceError otherwise: what an EvidenceSource's read_at does.
+ReadAt = Callable[[FileEntry, int, int], bytes]
 Walked = FileEntry | Problem | Skipped
 Result = ScanRecord | Problem | Skipped
 

@@ -80,6 +80,11 @@ class LockedSource:
         """The content of an entry, each chunk under the lock."""
         return self._steps(self._source.chunks(entry))
 
+    def read_at(self, entry: FileEntry, offset: int, length: int) -> bytes:
+        """Bytes of an entry from anywhere in it, under the lock."""
+        with self._lock:
+            return self._source.read_at(entry, offset, length)
+
     def _steps(self, steps: Iterator[Item]) -> Iterator[Item]:
         while True:
             with self._lock:
@@ -114,9 +119,9 @@ class Scan:
         walked = Tally()
         items = _walk_new(locked.walk(), done.__contains__, walked)
         if self._options.executor == "serial":
-            results = examine_serially(items, locked.read)
+            results = examine_serially(items, locked.read, locked.read_at)
         else:
-            results = examine_in_pool(items, locked.read, self._options)
+            results = examine_in_pool(items, locked.read, self._options, locked.read_at)
         examined = met_again = 0
         with closing(results):
             batch = Batch()

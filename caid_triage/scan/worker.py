@@ -1,7 +1,7 @@
 """The worker process: reads frames of file content, examines them, answers.
 
 Run as ``python -m caid_triage.scan.worker BYTES`` with its cap on memory. It is given bytes, never a path of evidence,
-a hash set or the case. It may be killed at any moment: the coordinator then marks one file (scan/pool.py).
+a hash set or the case; of a large video it asks for the bytes that it needs, by their place in the file. It may be killed at any moment: the coordinator then marks one file (scan/pool.py).
 """
 
 from __future__ import annotations
@@ -31,7 +31,13 @@ def private_streams() -> tuple[BinaryIO, BinaryIO]:
 def answer_task(examiner: Examiner, header: dict[str, object], source: BinaryIO, sink: BinaryIO) -> None:
     """Examine one file: digests are sent before the decode, so that a decoder's death costs only the decode."""
     size = header.get("size")
-    run = examiner.begin(size=size if isinstance(size, int) else None)
+
+    def read_at(offset: int, length: int) -> bytes:
+        return ask(offset, length, source, sink)
+
+    run = examiner.begin(
+        size=size if isinstance(size, int) else None, read_at=read_at if header.get("random") is True else None
+    )
     while True:
         kind, payload = protocol.read_frame(source, protocol.MAX_CHUNK)
         if kind == protocol.CHUNK:
@@ -55,6 +61,18 @@ def answer_task(examiner: Examiner, header: dict[str, object], source: BinaryIO,
         found = run.finish()
         protocol.write_frame(sink, protocol.EXAMINED, protocol.to_json(protocol.examination_to_plain(found)))
         sink.flush()
+
+
+def ask(offset: int, length: int, source: BinaryIO, sink: BinaryIO) -> bytes:
+    """The bytes of this task's file at a place, which the coordinator reads again; EvidenceError if it cannot."""
+    protocol.write_frame(sink, protocol.NEED, protocol.to_json({"offset": offset, "length": length}))
+    sink.flush()
+    kind, payload = protocol.read_frame(source, protocol.MAX_CHUNK)
+    if kind == protocol.ABORT:
+        raise protocol.fault_from_plain(protocol.from_json(payload))
+    if kind != protocol.CHUNK or len(payload) != length:
+        raise protocol.ProtocolError("something else came than the bytes that were asked for")
+    return payload
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:

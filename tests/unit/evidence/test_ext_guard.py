@@ -108,6 +108,9 @@ def test_a_file_of_three_levels_does_not_hang_and_is_read_whole(
     with deep[0].open("rb") as file:
         file.seek(entry.physical_offset)
         assert file.read(500) == head
+    with pytest.raises(EvidenceError) as caught:
+        source.read_at(entry, 0, 500)
+    assert caught.value.code == "no-random-access"
 
 
 def test_a_map_that_leads_nowhere_is_a_fault_of_the_file(
