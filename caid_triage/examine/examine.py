@@ -6,7 +6,8 @@
     run.finish()     # -> model.Examination
 
 Same bytes, same Examination. Memory stays constant but for still pictures, which are held up to
-``Limits.max_content_bytes``.
+``Limits.max_content_bytes``, and videos, held up to ``Limits.max_video_bytes``; of a longer video the bytes that its
+decoder needs are asked for again (``read_at``).
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
+from caid_triage.errors import EvidenceError
 from caid_triage.examine.decode import decode, stored_size
 from caid_triage.examine.decoded import Decoded, problem
 from caid_triage.examine.digests import Digesting
@@ -26,6 +28,8 @@ from caid_triage.examine.limits import Limits
 from caid_triage.examine.looks import hashes_of
 from caid_triage.examine.opencv import opencv
 from caid_triage.examine.phash import phash_of_tiny, tiny
+from caid_triage.examine.video import Film, examine_video
+from caid_triage.examine.video_bytes import ReadAt, VideoBytes, in_memory
 from caid_triage.model import (
     DecodeState,
     Digests,
@@ -55,14 +59,30 @@ def prepare_decoders() -> None:
 def examine_file(path: Path, limits: Limits | None = None) -> Examination:
     """Return the examination of a file of the unit's own, e.g. a graded picture; without digests if unreadable."""
     try:
-        run = Examiner(limits).begin(path.name, path.stat().st_size)
         with path.open("rb") as file:
+
+            def read_at(offset: int, length: int) -> bytes:
+                return _bytes_at(file, offset, length)
+
+            run = Examiner(limits).begin(path.name, path.stat().st_size, read_at)
             while chunk := file.read(1 << 20):
                 run.update(chunk)
+            return run.finish()
     except OSError as error:
         text = f"the file could not be read: {error.strerror or error}"
         return Examination(None, 0, problems=(Problem("read", "file-unreadable", text),))
-    return run.finish()
+
+
+def _bytes_at(file: BinaryIO, offset: int, length: int) -> bytes:
+    """Return exactly those bytes of an open file. Errors: EvidenceError."""
+    try:
+        file.seek(offset)
+        piece = file.read(length)
+    except OSError as error:
+        raise EvidenceError("read", "read-failed", f"the content could not be read at byte {offset}") from error
+    if len(piece) < length:
+        raise EvidenceError("read", "short-read", f"the content ended after {offset + len(piece)} bytes")
+    return piece
 
 
 # A picture, or why there is none, and its perceptual hashes.
@@ -75,20 +95,22 @@ class Examiner:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
 
-    def begin(self, name_hint: str = "", size: int | None = None) -> Run:
+    def begin(self, name_hint: str = "", size: int | None = None, read_at: ReadAt | None = None) -> Run:
         """Return the run of one content.
 
         ``name_hint`` is accepted for plug-ins and decides nothing here: types are told by content.
-        ``size`` is the length that the file system states, in bytes, None where it has none.
+        ``size`` is the length that the file system states, in bytes, None where it has none. ``read_at`` gives bytes
+        of the content again when :meth:`Run.finish` needs them of a long video; without it that is not decoded.
         """
-        return Run(self.limits, name_hint, size)
+        return Run(self.limits, name_hint, size, read_at)
 
 
 class Run:
     """The examination of one content, fed piece by piece."""
 
-    def __init__(self, limits: Limits, name_hint: str, size: int | None) -> None:
+    def __init__(self, limits: Limits, name_hint: str, size: int | None, read_at: ReadAt | None = None) -> None:
         self.name_hint = name_hint
+        self._read_at = read_at
         self._limits = limits
         self._size = size
         self._digesting = Digesting()
@@ -108,9 +130,10 @@ class Run:
             if len(self._head) < HEAD_BYTES:
                 return
             self._identified = identify(self._head, self._size)
-        if self._identified.kind is not Kind.IMAGE:
+        most = {Kind.IMAGE: self._limits.max_content_bytes, Kind.VIDEO: self._limits.max_video_bytes}
+        if self._identified.kind not in most:
             self._kept.clear()
-        elif self._read > self._limits.max_content_bytes:
+        elif self._read > most[self._identified.kind]:
             self._too_large = True
             self._kept.clear()
 
@@ -130,6 +153,8 @@ class Run:
     def finish(self) -> Examination:
         """Return everything that the content decides."""
         what = self.identified()
+        if what.kind is Kind.VIDEO:
+            return self._film(what)
         decoded, hashes = self._seen(what)
         return Examination(
             digests=self.digests(),
@@ -143,13 +168,35 @@ class Run:
             problems=decoded.problems,
         )
 
+    def _film(self, what: Identified) -> Examination:
+        """Return the examination of a video, whose frames are looked at in memory or read again."""
+        film = _film_at_the_boundary(self._video_bytes(), what.media_type, self._limits)
+        return Examination(
+            digests=self.digests(),
+            bytes_read=self._read,
+            kind=what.kind,
+            media_type=what.media_type,
+            decode_state=film.state,
+            width=film.width,
+            height=film.height,
+            duration_s=film.duration_s,
+            hashes=tuple(film.hashes),
+            metadata=film.metadata,
+            problems=tuple(film.problems),
+        )
+
+    def _video_bytes(self) -> VideoBytes | None:
+        """Return the video as a decoder reads it, None if it was too long to keep and cannot be read again."""
+        if self._too_large:
+            return self._read_at and VideoBytes(self._read, self._read_at, self._limits.max_reread_bytes)
+        content = b"".join(self._kept)
+        self._kept.clear()
+        return in_memory(content)
+
     def _seen(self, what: Identified) -> Seen:
         """Return what became of the picture and its hashes, or the state and problem of why there are none."""
         if what.kind is Kind.OTHER:
             return Decoded(DecodeState.NOT_MEDIA), ()
-        if what.kind is Kind.VIDEO:
-            text = f"the frames of this {what.media_type} were not hashed; only the digests were taken"
-            return _without(DecodeState.NOT_ATTEMPTED, "video-frames-not-hashed", text, Severity.NOTE)
         if self._too_large:
             text = f"the picture file is larger than {self._limits.max_content_bytes} bytes and was not decoded"
             return _without(
@@ -181,6 +228,15 @@ def _seen_at_the_boundary(content: bytes, media_type: str, limits: Limits) -> Se
         else:
             hashes = (*hashes, PerceptualHash(algorithm, *found))
     return decoded, hashes
+
+
+def _film_at_the_boundary(file: VideoBytes | None, media_type: str, limits: Limits) -> Film:
+    """Look at hostile frames."""
+    if file is None:
+        text = f"the film is larger than {limits.max_video_bytes} bytes and cannot be read again for its frames"
+        return Film(DecodeState.NOT_ATTEMPTED, problems=[problem("video-not-read", text)])
+    film = _at_the_boundary(lambda: examine_video(file, media_type, limits))
+    return Film(DecodeState.UNDECODABLE, problems=[film]) if isinstance(film, Problem) else film
 
 
 def _at_the_boundary(step: Callable[[], T]) -> T | Problem:

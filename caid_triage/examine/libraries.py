@@ -22,7 +22,7 @@ def library(name: str) -> ModuleType | None:
     except (ImportError, OSError):  # OSError: installed, but a shared library of it is missing
         return None
     if name == "av":
-        module.logging.set_level(None)
+        module.logging.set_level(module.logging.PANIC)  # errors are counted and kept; nothing is printed
     if name == "pillow_heif":
         # One thread a worker, and only the picture: thumbnails, depth and auxiliary pictures are not asked for.
         module.options.DECODE_THREADS = 1

@@ -18,6 +18,11 @@ class Limits:
     ``min_reduced_side``: a large JPEG is decoded at 1/2, 1/4 or 1/8 as long as its shorter side
     keeps that many pixels; 0 decodes every picture whole. ``max_frames`` and ``max_frame_pixels``
     (frames times their size) bound how much of an animation is decoded.
+
+    ``max_video_bytes``: a longer video is not held in memory but read again where its decoder looks, at most
+    ``max_reread_bytes`` of it. ``max_video_frames`` frames of one video are hashed at most, ``max_video_pixels`` pixels
+    decoded. ``dense_video`` hashes a frame of every second of any video that this allows (graded videos of a unit's
+    own), where otherwise keyframes do.
     """
 
     max_pixels: int = 100_000_000
@@ -29,3 +34,8 @@ class Limits:
     min_reduced_side: int = 256
     max_frames: int = 500
     max_frame_pixels: int = 96_000_000
+    max_video_bytes: int = 64 * 1024 * 1024
+    max_reread_bytes: int = 512 * 1024 * 1024
+    max_video_frames: int = 512
+    max_video_pixels: int = 4_500_000_000
+    dense_video: bool = False

@@ -14,8 +14,8 @@ from caid_triage.errors import EvidenceError
 # (offset, length) -> exactly those bytes; EvidenceError otherwise.
 ReadAt = Callable[[int, int], bytes]
 
-BLOCK = 256 * 1024
-BLOCKS_KEPT = 64
+BLOCK = 128 * 1024
+BLOCKS_KEPT = 128
 
 
 class VideoBytes:
@@ -31,8 +31,21 @@ class VideoBytes:
         self.spent = False
         self._read_at = read_at
         self._left = most
+        self._held_back = 0
         self._at = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    def hold_back_half(self) -> None:
+        """Keep half of what may still be read for a second pass over the same bytes."""
+        self._held_back = self._left - self._left // 2
+        self._left //= 2
+
+    def rewind(self) -> None:
+        """Begin the next pass, with what was held back for it."""
+        self._at = 0
+        if self._held_back:
+            self._left, self._held_back, self.spent = self._held_back, 0, False
+            self._blocks.clear()  # so that it ends where the first pass ended
 
     def read(self, length: int = -1) -> bytes:
         """Up to ``length`` bytes from where the last read ended; b"" at the end."""

@@ -99,6 +99,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         ),
         "no-decoder": "This version has no decoder for the format: compared exactly, not by look.",
         "no-file-system": "The volume is of a kind that keeps no files (such as swap); its bytes were not searched.",
+        "no-random-access": "The file can only be read from its beginning: a film in it was not compared by look.",
         "no-volume": "The partition table names no partition that could be opened.",
         "not-a-name": "Free places of a folder that only look like a deleted name; counted, not listed as files.",
         "not-readable": "The entry has no content that could be read.",
@@ -133,7 +134,23 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "too-many-pixels": "The picture claims more pixels than the limit: compared exactly, not by look.",
         "too-small": "The picture is too small for a PDQ hash: compared exactly.",
         "undecodable": "No decoder can open this picture: compared exactly, not by look.",
-        "video-frames-not-hashed": "Films are compared exactly; their frames are not compared by look in this version.",
+        "video-damaged": (
+            "The film is damaged or cut: the frames that could be decoded are compared by look, others may be missed."
+        ),
+        "video-frames-limited": (
+            "Looking at the whole film would cost more than is allowed: a part of it was compared by look."
+        ),
+        "video-frames-not-hashed": (
+            "The decoder for films (PyAV, the extra 'video') is not installed: compared exactly, not by look."
+        ),
+        "video-no-pictures": "A film's container that holds sound only: compared exactly.",
+        "video-not-read": (
+            "The film could not be read a second time for its frames: compared exactly, at most in part by look."
+        ),
+        "video-streams-not-examined": (
+            "The file holds more streams of pictures than are examined: those beyond the limit were not seen."
+        ),
+        "video-undecodable": "No frame of the film could be decoded: compared exactly, not by look.",
         "volume-empty": "The volume holds nothing but zeros.",
         "volume-encrypted": "The volume is encrypted: no file of it was seen. It must be unlocked and scanned again.",
         "volume-unreadable": "The start of the volume could not be read: no file of it was seen.",

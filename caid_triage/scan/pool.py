@@ -166,9 +166,7 @@ class Slot:
         sent = 0
         early: Early | None = None
         try:
-            header = protocol.to_json(
-                {"mode": mode.value, "size": entry.size, "random": self._read_at is not None}
-            )
+            header = protocol.to_json({"mode": mode.value, "size": entry.size, "random": self._read_at is not None})
             self._arm(self._limits.chunk_seconds)
             protocol.write_frame(worker.sink, protocol.TASK, header)
             try:
@@ -253,7 +251,8 @@ def examine_in_pool(
     """Examine entries with ``options.workers`` processes; yields each record as it is done, problems of the walk too.
 
     ``walked``, ``read`` and ``read_at`` are called from several threads, one at a time for ``walked``; the others must
-    be safe by themselves. Without ``read_at`` the frames of large videos are not hashed. Nothing is held but one file a worker and a short queue of results: memory does not grow with the walk.
+    be safe by themselves. Without ``read_at`` the frames of large videos are not hashed. Nothing is held but one file a
+    worker and a short queue of results: memory does not grow with the walk.
     """
     walk_lock = threading.Lock()
     results: queue.Queue[Result | Future[None]] = queue.Queue(maxsize=4 * options.batch_files)

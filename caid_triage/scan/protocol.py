@@ -3,7 +3,8 @@
 A worker reads hostile media, so whatever comes out of it is checked like hostile input: a frame has a
 kind, a bounded length, and a payload of JSON with exactly the fields and types written here (law 9).
 
-    coordinator -> worker   TASK {"mode","size","random"}  CHUNK bytes ...  END   | ABORT (the source failed in the middle)
+    coordinator -> worker   TASK {"mode","size","random"}  CHUNK bytes ...  END
+                                                           | ABORT (the source failed in the middle)
     worker -> coordinator   READY {}   DIGESTS {...}   EXAMINED {...}   FAILED {"message"} (could not start)
 
 A video is too large to be kept and its index may stand at its end, so between DIGESTS and EXAMINED a worker may ask for

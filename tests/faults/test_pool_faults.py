@@ -54,7 +54,8 @@ def examined(contents: list[bytes], options: ScanOptions = QUICK) -> dict[int, S
 @pytest.fixture
 def _hostile_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_process, "WORKER_MODULE", "hostile_worker")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    known = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(Path(__file__).parent), known))))
 
 
 def plain_content(number: int) -> bytes:

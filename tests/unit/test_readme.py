@@ -20,6 +20,7 @@ from caid_triage.cli.main import program
 from caid_triage.errors import SourceError
 from caid_triage.evidence.source import open_source
 from caid_triage.examine.examine import Examiner
+from caid_triage.examine.libraries import library
 from caid_triage.model import Examination, FileEntry, Kind, Problem
 from caid_triage.synth.exfat import build_exfat
 from caid_triage.synth.ext import build_ext2
@@ -218,12 +219,18 @@ def test_a_picture_that_is_not_hashed_is_a_problem(name: str) -> None:
     assert [problem.severity for problem in found.problems] == ["problem"]
 
 
-def test_a_video_is_a_note() -> None:
-    assert CONTENTS["video"][1].startswith("no: frames are not hashed")
+def test_the_frames_of_a_video_are_hashed_or_it_is_a_problem() -> None:
+    assert CONTENTS["video"][1].startswith("yes: frames of it, where the extra `video` is installed")
     found = examined(picture("ball.avi"))
     assert found.kind is Kind.VIDEO
     assert found.digests is not None
-    assert [(problem.code, problem.severity) for problem in found.problems] == [("video-frames-not-hashed", "note")]
+    if library("av") is None:
+        listed = [(problem.code, problem.severity) for problem in found.problems]
+        assert listed == [("video-frames-not-hashed", "problem")]
+    else:
+        assert found.problems == ()
+        assert found.hashes
+        assert all(item.frame_time is not None for item in found.hashes)
 
 
 def named_commands() -> list[list[str]]:

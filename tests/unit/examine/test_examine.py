@@ -76,19 +76,23 @@ def test_a_document_is_digested_and_nothing_more(examined) -> None:
     assert (found.decode_state, found.problems, found.hashes) == (DecodeState.NOT_MEDIA, (), ())
 
 
-def test_a_video_says_that_its_frames_were_not_hashed(examined) -> None:
+def test_a_video_without_its_decoder_is_a_problem(examined, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caid_triage.examine.video.library", lambda _name: None)
     found = examined(b"RIFF\x10\0\0\0AVI LIST" + bytes(100_000))
     assert (found.kind, found.decode_state) == (Kind.VIDEO, DecodeState.NOT_ATTEMPTED)
     assert codes(found) == ["video-frames-not-hashed"]
-    assert found.problems[0].severity is Severity.NOTE
+    assert found.problems[0].severity is Severity.PROBLEM
 
 
-def test_what_is_no_picture_is_not_held(examined) -> None:
-    run = Examiner().begin()
+@pytest.mark.parametrize(("start", "most"), [(b"%PDF-1.7\n", 1 << 21), (b"\x1aE\xdf\xa3", 10 << 20)])
+def test_what_is_no_picture_or_is_a_long_video_is_not_held(start: bytes, most: int) -> None:
+    run = Examiner(Limits(max_video_bytes=8 << 20)).begin()
     for _ in range(40):
-        run.update(b"\x1aE\xdf\xa3" + bytes(1 << 20))
-        assert sum(map(len, run._kept)) <= 1 << 21
-    assert run.finish().bytes_read == 40 * ((1 << 20) + 4)
+        run.update(start + bytes(1 << 20))
+        assert sum(map(len, run._kept)) <= most
+    found = run.finish()
+    assert found.bytes_read == 40 * ((1 << 20) + len(start))
+    assert codes(found) == (["video-not-read"] if most > 1 << 21 else [])
 
 
 def test_a_picture_file_over_the_limit_is_refused_with_digests(encoded, examined) -> None:
