@@ -21,7 +21,12 @@ HASH_BYTES: Mapping[str, int] = MappingProxyType({"pdq": 32, "phash": 8, "photod
 
 # The looks beside the stored pixels, and the words of a report for them.
 LOOKS: Mapping[str, str] = MappingProxyType(
-    {"512": "brought to 512 pixels", "trimmed": "without its borders", "thumbnail": "its embedded thumbnail"}
+    {
+        "512": "brought to 512 pixels",
+        "trimmed": "without its borders",
+        "screenshot": "without the bars of a screen",
+        "thumbnail": "its embedded thumbnail",
+    }
 )
 ORIENTATIONS = 8
 _TURNED = "turned"

@@ -212,7 +212,7 @@ def _seen_at_the_boundary(content: bytes, media_type: str, limits: Limits) -> Se
 
     def see() -> Seen:
         decoded = decode(content, media_type, limits)
-        hashes, notes = hashes_of(decoded)
+        hashes, notes = hashes_of(decoded, content)
         hashes += frame_hashes(decoded)
         return replace(decoded, problems=decoded.problems + notes), hashes
 

@@ -28,7 +28,8 @@ class JpegScan:
     """A JPEG's frame and scans, and what is wrong with it.
 
     ``width`` and ``height`` are None when no frame header was reached. ``scans`` are the offsets
-    of the start-of-scan markers. ``damage`` says in words why the file is not whole, "" if it is.
+    of the start-of-scan markers. ``damage`` says in words why the file is not whole, "" if it is. ``length`` is
+    how many bytes the first image takes, all of them where it has no end.
     """
 
     width: int | None
@@ -37,6 +38,7 @@ class JpegScan:
     precision: int
     scans: tuple[int, ...]
     damage: str
+    length: int
 
 
 def scan_jpeg(data: bytes) -> JpegScan:
@@ -51,7 +53,8 @@ def scan_jpeg(data: bytes) -> JpegScan:
         last = scans[-1] if scans else 0
         stray = walk.marks[(walk.codes == SOS) & (walk.marks > last)]
         scans.extend(stray.tolist())
-    return JpegScan(walk.width, walk.height, walk.components, walk.precision, tuple(scans), damage)
+    length = walk.end + 2 if walk.end else len(data)
+    return JpegScan(walk.width, walk.height, walk.components, walk.precision, tuple(scans), damage, length)
 
 
 def cut_scans(data: bytes, scan: JpegScan, keep: int) -> bytes:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from caid_triage.examine.borders import boxes_inside
 from caid_triage.examine.decode import Decoded
+from caid_triage.examine.opencv import decode_with_opencv
 from caid_triage.examine.pdq import (
     SIDE_OF_512,
     pdq_512_reduced_turned,
@@ -19,6 +21,7 @@ from caid_triage.examine.pdq import (
 )
 from caid_triage.examine.pdq_naive import SMALLEST_SIDE
 from caid_triage.examine.phash import LEAST_DETAIL, detail, phash_of_tiny, tiny
+from caid_triage.examine.thumbnail import START, largest_thumbnail
 from caid_triage.model import PerceptualHash, Problem, Severity
 from caid_triage.perceptual import HashName
 
@@ -26,19 +29,31 @@ Pixels = NDArray[np.uint8]
 Turns = tuple[tuple[bytes, ...], int]
 
 
-def hashes_of(decoded: Decoded) -> tuple[tuple[PerceptualHash, ...], tuple[Problem, ...]]:
-    """Return the perceptual hashes of a picture, the stored pixels' first, and why one is missing."""
+# Of a thumbnail of the same picture at most 48 of PDQ's bits are others, borders cut off (36 real cameras and
+# editors; docs/formats/pictures.md): it shows something else from here on, of different pictures 128 are usual.
+THUMBNAIL_DIFFERS = 90
+# A thumbnail nearer than that to its picture would be found by every set that finds the picture.
+THUMBNAIL_IS_THE_PICTURE = 24
+
+
+def hashes_of(decoded: Decoded, content: bytes = b"") -> tuple[tuple[PerceptualHash, ...], tuple[Problem, ...]]:
+    """Return the perceptual hashes of a picture, the stored pixels' first, and why one is missing.
+
+    ``content`` is the file, for the thumbnail that a JPEG may hold.
+    """
     pixels = decoded.pixels
     if pixels is None:
         return (), ()
     upright: list[PerceptualHash] = []
     further: list[PerceptualHash] = []
     notes: list[Problem] = []
+    turns: Turns | None = None
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         text = f"a side is shorter than {SMALLEST_SIDE} pixels: there is no PDQ"
         notes.append(Problem("hash", "too-small", text, Severity.NOTE))
     else:
-        first, *turned = _pdq_hashes("", _pdq(decoded, pixels))
+        turns = _pdq(decoded, pixels)
+        first, *turned = _pdq_hashes("", turns)
         upright.append(first)
         further += turned
         if turned and max(decoded.width or 0, decoded.height or 0) > SIDE_OF_512:
@@ -49,7 +64,58 @@ def hashes_of(decoded: Decoded) -> tuple[tuple[PerceptualHash, ...], tuple[Probl
         notes.append(Problem("hash", "flat-picture", text, Severity.NOTE))
     else:
         upright.append(PerceptualHash("phash", phash_of_tiny(small)))
+    if turns is not None and turns[1]:
+        further += _inside(decoded, pixels)
+        thumbnail, differs = _thumbnail(content, turns)
+        further += thumbnail
+        notes += differs
     return (*upright, *further), tuple(notes)
+
+
+def _inside(decoded: Decoded, pixels: Pixels) -> list[PerceptualHash]:
+    """Return the hashes of what is left without borders and without the bars of a screen."""
+    found: list[PerceptualHash] = []
+    factor = -(-(decoded.height or 1) // pixels.shape[0]) if decoded.reduced else 1
+    for look, box in boxes_inside(pixels).items():
+        part = box.cut(pixels)
+        height, width = (side * factor for side in part.shape[:2])
+        found += _pdq_hashes(look, pdq_reduced_turned(part, height, width))
+        small = tiny(part, reduced=decoded.reduced)
+        if detail(small) >= LEAST_DETAIL:
+            found.append(PerceptualHash(HashName("phash", look).text, phash_of_tiny(small)))
+    return found
+
+
+def _thumbnail(content: bytes, turns: Turns) -> tuple[list[PerceptualHash], list[Problem]]:
+    """Return the hashes of a JPEG's largest thumbnail if it adds to those of its picture, and a note if it differs."""
+    small = largest_thumbnail(content) if content.startswith(START) else None
+    pixels = None if small is None else decode_with_opencv(small, grey=True)
+    if pixels is None or min(pixels.shape) < SMALLEST_SIDE:
+        return [], []
+    whole = pdq_reduced_turned(pixels, *pixels.shape)
+    # Letterbox bars are part of how thumbnails are made, not of what they show.
+    cuts = (box.cut(pixels) for box in boxes_inside(pixels).values())
+    parts = [pdq_reduced_turned(part, *part.shape) for part in cuts]
+    nearest = min(_distance(turns[0][0], turned) for hashes, _ in (whole, *parts) for turned in hashes)
+    if not whole[1] or nearest <= THUMBNAIL_IS_THE_PICTURE:
+        return [], []
+    found = _pdq_hashes("thumbnail", whole)
+    tiny_one = tiny(pixels)
+    if detail(tiny_one) >= LEAST_DETAIL:
+        found.append(PerceptualHash(HashName("phash", "thumbnail").text, phash_of_tiny(tiny_one)))
+    if nearest < THUMBNAIL_DIFFERS:
+        return found, []
+    height, width = pixels.shape
+    text = (
+        f"the embedded thumbnail ({width} x {height} pixels) does not look like the picture (PDQ distance {nearest} in "
+        "the nearest orientation): the picture may have been changed or cropped after the thumbnail was made"
+    )
+    return found, [Problem("hash", "thumbnail-differs", text, Severity.NOTE)]
+
+
+def _distance(one: bytes, other: bytes) -> int:
+    """Return how many bits two hashes differ in."""
+    return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
 
 
 def _pdq(decoded: Decoded, pixels: Pixels) -> Turns:

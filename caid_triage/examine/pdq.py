@@ -110,8 +110,12 @@ def pdq_reduced(grey: Pixels, original_height: int, original_width: int) -> tupl
 
 
 def pdq_reduced_turned(grey: Pixels, original_height: int, original_width: int) -> tuple[tuple[bytes, ...], int]:
-    """Return :func:`pdq_reduced` for the picture turned in the eight ways of ``TURNS``, upright first."""
-    height, width = grey.shape
+    """Return :func:`pdq_reduced` for the picture turned in the eight ways of ``TURNS``, upright first.
+
+    At its own size, a picture (uint8[h,w,3] too) gets the hashes of :func:`pdq_turned` but for a bit or two, and
+    never by way of the oracle: good enough for a look that is only asked about.
+    """
+    height, width = grey.shape[:2]
     grid = _sampled(grey, _bands(height, original_height), _bands(width, original_width))
     # Rounded so that sums taken in another order on another processor cannot turn a tie.
     return turned(np.round(_transform(grid), 6)), _quality_between(np.round(grid, 6), 0.0)[0]

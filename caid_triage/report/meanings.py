@@ -131,6 +131,10 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "source-not-opened": "The source could not be opened; nothing of it was examined.",
         "source-unreadable": "A part of the source could not be read.",
         "special-files": "A device, pipe or socket: it has no content of its own.",
+        "thumbnail-differs": (
+            "The small picture inside the file (its thumbnail) does not look like the picture itself: it may show what "
+            "was there before a change."
+        ),
         "too-many-pixels": "The picture claims more pixels than the limit: compared exactly, not by look.",
         "too-small": "The picture is too small for a PDQ hash: compared exactly.",
         "undecodable": "No decoder can open this picture: compared exactly, not by look.",
