@@ -43,7 +43,7 @@ def test_sorting_on_disk_is_sorting(count: int, values: int, alike: int, block: 
     rows = rng.integers(0, values, (count, 3), dtype=np.uint64)
     rows[:, :alike] = 7
     blocks = (rows[i : i + block] for i in range(0, count, block))
-    found = list(sorted_blocks(blocks, 3, scratch, run_bytes=24 * run))
+    found = [block.copy() for block in sorted_blocks(blocks, 3, scratch, run_bytes=24 * run)]
     expected = rows[np.lexsort(rows.T[::-1])]
     assert np.array_equal(np.concatenate([np.zeros((0, 3), np.uint64), *found]), expected)
     assert np.array_equal(sort_rows(rows), expected)
@@ -63,7 +63,8 @@ def test_no_block_is_much_larger_than_a_run(kind: str) -> None:
         rows[:, 0] = np.arange(count)[::-1]
     elif kind == "few values":
         rows[:, 0] %= 3
-    blocks = list(sorted_blocks((rows[i : i + 777] for i in range(0, count, 777)), 2, scratch, run_bytes=16 * run))
+    pieces = (rows[i : i + 777] for i in range(0, count, 777))
+    blocks = [block.copy() for block in sorted_blocks(pieces, 2, scratch, run_bytes=16 * run)]
     assert np.array_equal(np.concatenate(blocks), rows[np.lexsort(rows.T[::-1])])
     assert max(map(len, blocks)) <= 2 * run
 
