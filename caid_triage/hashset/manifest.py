@@ -15,6 +15,7 @@ DATA_PREFIX = "data-"
 # What stands in a column where the source states nothing.
 SIZE_UNKNOWN = -1
 QUALITY_UNKNOWN = 255
+FRAME_UNKNOWN = 2**32 - 1  # of a frame's number, and of its time in milliseconds
 
 
 def generation_of(manifest: Mapping[str, Any]) -> str:

@@ -60,6 +60,8 @@ _OF_KIND = {
     "phash": (("rec",), ("word0", "start")),
     "photodna": (("vec", "rec", "norm"), ()),
 }
+# Columns with a row a PDQ hash that only a set with frames of videos has.
+_FRAMES = ("pdq/frame.npy", "pdq/time_ms.npy")
 
 
 class HashSet:
@@ -162,6 +164,16 @@ class HashSet:
     def pdq_quality(self) -> NDArray[np.uint8]:
         """The quality of each PDQ hash of the set, 0..100; 255 where the source did not state one."""
         return np.asarray(self._columns.get("pdq/quality.npy", np.zeros(0, dtype=np.uint8)))
+
+    def pdq_frames(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]] | None:
+        """The frame number of each PDQ hash of the set and its time in milliseconds, 2**32 - 1 where the source did
+
+        not state it; None if no hash is of a video's frame. :mod:`caid_triage.hashset.frames` has them by video.
+        """
+        if _FRAMES[0] not in self._columns:
+            return None
+        numbers, times = (np.asarray(self._columns[name]) for name in _FRAMES)
+        return numbers, times
 
     def entry_records(self, algorithm: str, entries: Rows) -> Rows:
         """The record row of each perceptual hash of the set."""
@@ -327,6 +339,9 @@ def _opened(path: Path, manifest: dict[str, Any]) -> HashSet:
         for name in (f"{kind}/{column}.npy" for column in of_hashes if count):
             if len(columns[name]) != count:
                 raise HashSetError(f"{where}: {name} has {len(columns[name])} rows for {count} hashes. {_REBUILD}")
+    found = [len(columns[name]) for name in _FRAMES if name in columns]
+    if found and found != [manifest["counts"]["pdq"]] * len(_FRAMES):
+        raise HashSetError(f"{where}: {_FRAMES[0]} and {_FRAMES[1]} do not fit the set's PDQ hashes. {_REBUILD}")
     return HashSet(path, manifest, columns)
 
 

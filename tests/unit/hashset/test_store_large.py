@@ -110,6 +110,7 @@ def some_rows(count: int) -> list[Row]:
             md5=rng.bytes(16) if number % 3 else None,
             sha1=rng.bytes(20),
             pdq=tuple((rng.bytes(32), [None, 0, 100][k]) for k in range(number % 3)),
+            frames=((number, 40 * number if number % 4 else None),) * (number % 3) if number % 8 == 0 else (),
             phash=(rng.bytes(8),) if number % 2 else (),
             photodna=rng.bytes(144) if number % 5 == 0 else None,
             category=str(number % 4),
