@@ -26,6 +26,8 @@ def generation_of(manifest: Mapping[str, Any]) -> str:
         "role": manifest["role"],
         "scheme": manifest["scheme"],
     }
+    if manifest.get("radius"):  # what matches is part of what a set is
+        content["radius"] = manifest["radius"]
     return hashlib.sha256(_canonical(content)).hexdigest()[:16]
 
 
