@@ -49,7 +49,7 @@ from caid_triage.version import __version__
 
 # What a creation that died half way may leave behind, none of it a case.
 LEFTOVERS = frozenset({DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm", LOCK_FILE, AUDIT_FILE})
-DEPENDENCIES = "click ijson imagehash jinja2 libewf-python numpy opencv-python-headless pillow pytsk3 rich"
+DEPENDENCIES = "click imagehash jinja2 libewf-python numpy opencv-python-headless pillow pytsk3 rich"
 
 
 def tool_versions() -> dict[str, object]:
