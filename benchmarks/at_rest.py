@@ -2,9 +2,9 @@
 
 python benchmarks/at_rest.py --entries 1000000 --keep
 
-Keyed digests: nanoseconds of CPU time to key one MD5 (BLAKE2b with a key; HMAC-SHA-256), one call a digest as Python has
-it, beside a whole look-up of one in a batch of 10,000. Encryption: seconds to decrypt the set's columns with AES-256 (the
-`openssl` command, whose start is measured and taken off) beside opening the set mapped. docs/decisions/0014 reads them.
+Keyed digests: nanoseconds of CPU time to key one MD5 (BLAKE2b with a key; HMAC-SHA-256), one call a digest as
+Python has it, beside a whole look-up of one in a batch of 10,000. Encryption: seconds to decrypt the set's columns with
+AES-256 (the `openssl` command, less its start) beside opening the set mapped. Read in docs/decisions/0014.
 """
 
 from __future__ import annotations

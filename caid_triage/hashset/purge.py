@@ -76,7 +76,7 @@ def _facts(path: Path) -> dict[str, Any]:
 def _append(audit: Path, line: dict[str, Any]) -> None:
     """Append one JSON line, on disk before it returns."""
     line = {"at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), **line}
-    with open(audit, "a", encoding="ascii", newline="\n", opener=_private) as file:  # noqa: PTH123  it takes an opener
+    with open(audit, "a", encoding="ascii", newline="\n", opener=_private) as file:
         file.write(json.dumps(line, ensure_ascii=True) + "\n")
         file.flush()
         os.fsync(file.fileno())
