@@ -25,7 +25,7 @@ SAID = {
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Of a set with every kind of hash, large enough for the tables of near search."""
+    """Of a set with every kind of hash, large enough for the tables of near search; with the columns of a video's."""
     rng = np.random.default_rng(14)
     count = LEAST_ENTRIES + 100
 
@@ -37,7 +37,13 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         out, md5=rows(16), sha1=rows(20), sha256=rows(32), pdq=rows(32), phash=rows(8), photodna=rows(144),
         media_id=np.arange(count), name="all",
     )  # fmt: skip
+    video = out.with_name("video.txt")
+    video.write_text(
+        "".join(f"{number},100,{row.tobytes().hex()},{number}.04\n" for number, row in enumerate(rows(32)[:4]))
+    )
+    build_hashset([video], out.with_name("video.chs"))
     read: dict[str, Any] = json.loads((out / "manifest.json").read_bytes())
+    read["columns"] |= json.loads((out.with_name("video.chs") / "manifest.json").read_bytes())["columns"]
     return read
 
 
