@@ -14,7 +14,7 @@ from caid_triage.hashset.column_files import ColumnWriter
 from caid_triage.hashset.external_sort import sorted_blocks
 from caid_triage.hashset.mih import LEAST_ENTRIES, WordColumns, chunk_bits, chunks_for, index_tables
 from caid_triage.hashset.photodna import squared_lengths
-from caid_triage.hashset.prefix import PrefixTable, fingerprints
+from caid_triage.hashset.prefix import PrefixTable, PresenceBits, fingerprints
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +72,20 @@ def _write_digests(writer: ColumnWriter, kind: str, blocks: HashBlocks, count: i
         records = stack.enter_context(writer.create(f"{kind}/rec.npy", np.uint32))
         fp32 = stack.enter_context(writer.create(f"{kind}/fp32.npy", np.uint32))
         table = stack.enter_context(writer.create(f"{kind}/table.npy", np.uint32))
-        prefix_table = PrefixTable(count)
+        present = stack.enter_context(writer.create(f"{kind}/present.npy", np.uint8))
+        prefix_table, presence = PrefixTable(count), PresenceBits(count)
         for block in _sorted(writer, blocks, width):
             rows.append(block[:, :width])
             records.append(block[:, width] >> np.uint64(8))
             fp32.append(fingerprints(block[:, 0]))
             for slots in prefix_table.add(block):
                 table.append(slots)
+            for bits in presence.add(block):
+                present.append(bits)
         for slots in prefix_table.finish():
             table.append(slots)
+        for bits in presence.finish():
+            present.append(bits)
 
 
 def _write_perceptual(writer: ColumnWriter, kind: str, blocks: HashBlocks, *, frames: bool = False) -> None:

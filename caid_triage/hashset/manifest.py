@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 MAGIC = "caid-triage hash set"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 DATA_PREFIX = "data-"
+# What a set can be for: the values of model.Role, which is not imported to open one.
+ROLES = ("notable", "known-good", "not-this")
 # What stands in a column where the source states nothing.
 SIZE_UNKNOWN = -1
 QUALITY_UNKNOWN = 255

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caid_triage.hashset import columns, hash_columns
+from caid_triage.hashset import columns, hash_columns, prefix
 from caid_triage.hashset.batch import batch_of
 from caid_triage.hashset.build import build_hashset, build_hashset_from_arrays
 from caid_triage.hashset.columns import Columns, RecordColumns
 from caid_triage.hashset.external_sort import sort_rows, sorted_blocks
-from caid_triage.hashset.prefix import PrefixTable, prefix_bits
+from caid_triage.hashset.prefix import PrefixTable, PresenceBits, perhaps_present, prefix_bits
 from caid_triage.hashset.rows import Row
 from caid_triage.hashset.spool import Spool
 from caid_triage.hashset.store import open_hashset
@@ -78,6 +78,34 @@ def test_the_prefix_table_counts_smaller_digests(values: list[int], block: int) 
     found = np.concatenate([*slots, *table.finish()])
     bits = prefix_bits(len(rows))
     assert found.tolist() == [sum(value >> (64 - bits) < p for value in values) for p in range((1 << bits) + 1)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 40), st.integers(2**64 - 40, 2**64 - 1)), max_size=60),
+    st.integers(1, 20),
+    st.integers(1, 9),
+)
+def test_the_presence_bits_are_those_of_the_digests(values: list[int], block: int, piece: int) -> None:
+    rows = np.array(sorted(values), dtype=np.uint64)[:, None]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prefix, "_PIECE", piece)
+        presence = PresenceBits(len(rows))
+        parts = [bits for i in range(0, len(rows), block) for bits in presence.add(rows[i : i + block])]
+        found = np.concatenate([*parts, *presence.add(rows[:0]), *presence.finish()])
+    bits = prefix_bits(len(rows))
+    assert {8 * p + b for p, byte in enumerate(found.tolist()) for b in range(8) if byte >> b & 1} == {
+        8 * (value >> (64 - bits)) + (value & 7) for value in values
+    }
+    assert len(found) == 1 << bits
+    assert perhaps_present(found, rows[:, 0]).tolist() == list(range(len(values)))
+
+
+def test_nine_strangers_in_ten_are_not_present() -> None:
+    rng = np.random.default_rng(3)
+    presence, rows = PresenceBits(50_000), np.sort(rng.integers(0, 2**64, (50_000, 1), dtype=np.uint64), axis=0)
+    found = np.concatenate([*presence.add(rows), *presence.finish()])
+    assert len(perhaps_present(found, rng.integers(0, 2**64, 10_000, dtype=np.uint64))) < 1_200
 
 
 def test_a_slot_for_about_each_entry() -> None:
