@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from caid_triage.case.audit import AUDIT_FILE, AuditChain, canonical_json
@@ -132,9 +131,7 @@ class CaseWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
