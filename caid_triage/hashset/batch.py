@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from caid_triage.hashset.algorithms import DIGEST_BYTES, EMPTY_CONTENT, PERCEPTUAL_BYTES, PHOTODNA_BYTES, Bytes
 from caid_triage.hashset.manifest import FRAME_UNKNOWN
 from caid_triage.hashset.rows import HAS_DIGEST, Row
+from caid_triage.model import RefusedRow
 
 HASH_BYTES = {**DIGEST_BYTES, **PERCEPTUAL_BYTES, "photodna": PHOTODNA_BYTES}
 QUALITY_NOT_STATED = 255
@@ -140,6 +141,15 @@ class RowBatch:
         for end in self.media_id_ends.tolist():
             yield self.media_id[begin:end].decode("utf-8")
             begin = end
+
+
+def one_by_one(items: Iterable[RowBatch | RefusedRow]) -> Iterator[Row | RefusedRow]:
+    """The entries of batches as Rows, in order, with the refused ones between them."""
+    for item in items:
+        if isinstance(item, RefusedRow):
+            yield item
+        else:
+            yield from item.rows()
 
 
 def batch_of(rows: Sequence[Row]) -> RowBatch:

@@ -195,7 +195,7 @@ def test_hashdb_file_hashes_are_read_and_block_hashes_are_not(tmp_path: Path) ->
     lines = [f'{{"file_hash":"{md5[0]}","filesize":800,"name_pairs":["r","f"]}}', f'{{"block_hash":"{hexed()}"}}']
     read = Reading(tmp_path / "x.json", "\n".join(lines))
     assert [(row.md5, row.size) for row in read.rows] == [(bytes.fromhex(md5[0]), 800)]
-    with pytest.raises(HashSetError, match=r"1 block hashes.*512-byte blocks.*caid-triage blocks"):
+    with pytest.raises(HashSetError, match=r"1 block hashes.*blocks within files.*hashes of the whole files"):
         Reading(tmp_path / "y.json", lines[1])
 
 
