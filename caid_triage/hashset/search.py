@@ -8,8 +8,7 @@ whatever the data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +29,7 @@ _CHUNK = 8_192
 _SCAN = 16
 
 
-@dataclass(frozen=True, slots=True)
-class DigestIndex:
+class DigestIndex(NamedTuple):
     """Digests of one kind, sorted: ``rows`` uint64[n, w], ``records`` uint32[n] (ascending among equal digests).
 
     ``table`` uint32[2**bits + 1], ``fp32`` uint32[n] and ``present`` uint8[2**bits] are prefix.py's.
