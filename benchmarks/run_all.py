@@ -54,6 +54,7 @@ def jobs(options: argparse.Namespace) -> list[Job]:
         ("examine_speed", "examine_speed.py", [options.photos]),
         ("scan_photos", "scan_photos.py", [*photos, *keep]),
         ("match_exact", "match_exact.py", ["--entries", size(2_000_000, 10_000_000), *place]),
+        ("share_pages", "share_pages.py", ["--entries", size(2_000_000, 10_000_000), *place]),
         *near,
         (
             "match_near_phash",
