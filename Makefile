@@ -7,7 +7,7 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: demo test lint types layers check bench lock clean help
+.PHONY: ready demo test lint types layers check bench lock clean help
 
 help:
 	@echo "make demo    build a small exhibit, scan it, print the path of the report"
@@ -26,6 +26,8 @@ $(VENV)/ready-to-run: requirements.lock pyproject.toml
 $(VENV)/ready-to-test: $(VENV)/ready-to-run requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
 	@touch $@
+
+ready: $(VENV)/ready-to-test
 
 demo: $(VENV)/ready-to-run
 	$(BIN)/python -m caid_triage demo --out demo

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from caid_triage.case.audit import AUDIT_FILE, AuditChain, canonical_json
@@ -50,7 +49,7 @@ from caid_triage.version import __version__
 
 # What a creation that died half way may leave behind, none of it a case.
 LEFTOVERS = frozenset({DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm", LOCK_FILE, AUDIT_FILE})
-DEPENDENCIES = "click ijson imagehash jinja2 libewf-python numpy opencv-python-headless pillow pytsk3 rich"
+DEPENDENCIES = "click imagehash jinja2 libewf-python numpy opencv-python-headless pillow pytsk3 rich"
 
 
 def tool_versions() -> dict[str, object]:
@@ -133,9 +132,7 @@ class CaseWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

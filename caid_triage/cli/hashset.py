@@ -21,7 +21,6 @@ from caid_triage.hashset.purge import purge_hashset
 from caid_triage.hashset.readers.registry import readers
 from caid_triage.hashset.schemes import CategoryScheme
 from caid_triage.hashset.store import open_hashset
-from caid_triage.match.options import set_radius
 from caid_triage.model import Role
 
 MOST_REFUSED_SHOWN = 20
@@ -37,6 +36,13 @@ scheme_option = click.option(
 )
 role_option = click.option(
     "--role", type=click.Choice([role.value for role in Role]), default=Role.NOTABLE.value, show_default=True
+)
+distance_option = click.option(
+    "--distance",
+    "distances",
+    multiple=True,
+    metavar="ALG=BITS[,...]",
+    help="Near-match distance of this set, e.g. pdq=20,phash=4; may be repeated.  [default: that of the scan]",
 )
 name_option = click.option("--name", default=None, help="What reports call the set.  [default: the folder's name]")
 
@@ -96,6 +102,17 @@ def _header(columns: tuple[str, ...]) -> dict[str, str] | None:
     return dict(pairs) or None
 
 
+def _distances(texts: tuple[str, ...]) -> dict[str, int]:
+    """The distances of a set's own, from pdq=20,phash=4; the builder says what is too far."""
+    radius: dict[str, int] = {}
+    for text in ",".join(texts).split(",") if texts else ():
+        algorithm, _, number = text.strip().partition("=")
+        if not (number.isascii() and number.isdecimal()) or algorithm in radius:
+            raise UsageError(f"--distance is written pdq=BITS, phash=BITS or photodna=NUMBER, each once, not {text!r}")
+        radius[algorithm] = int(number)
+    return radius
+
+
 @hashset.command()
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SRC...")
 @out_option
@@ -123,6 +140,7 @@ def _header(columns: tuple[str, ...]) -> dict[str, str] | None:
     default=None,
     help="Checksum list of all files of a set in several parts: a missing one is named.",
 )
+@distance_option
 @click.pass_context
 def build(
     ctx: click.Context,
@@ -135,11 +153,12 @@ def build(
     salvage: bool,
     columns: tuple[str, ...],
     parts_list: Path | None,
+    distances: tuple[str, ...],
 ) -> None:
     """Import hash sets: VICS / Project VIC / CAID JSON, NSRL, CSV, Autopsy, EnCase, md5sum and other lists.
 
     The format is told by the content (`--format` names them all). Files of a set in several parts may be given in any
-    order; a part that is missing is named, and the exit code is then 3.
+    order; a part that is missing or given twice is named, and the exit code is then 3.
     """
     result = build_hashset(
         list(sources),
@@ -152,6 +171,7 @@ def build(
         salvage=salvage,
         header=_header(columns),
         parts_list=parts_list,
+        radius=_distances(distances),
     )
     _say_result(ctx, result, out)
 
@@ -162,13 +182,7 @@ def build(
 @scheme_option
 @role_option
 @name_option
-@click.option(
-    "--distance",
-    "distances",
-    multiple=True,
-    metavar="ALG=BITS",
-    help="Near-match distance of this set, e.g. pdq=20 or phash=4.  [default: that of the scan]",
-)
+@distance_option
 @click.pass_context
 def make(
     ctx: click.Context,
@@ -183,7 +197,7 @@ def make(
 
     With --role not-this it holds pictures that look like listed ones and are not: they are never proposed again.
     """
-    radius = {algorithm: bits for _, algorithm, bits in (set_radius(f"set:{text}") for text in distances)}
+    radius = _distances(distances)
     result = make_hashset(folder, out, examine_file, name=name, scheme=scheme, role=Role(role), radius=radius)
     _say_result(ctx, result, out)
 

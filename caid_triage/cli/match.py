@@ -25,7 +25,7 @@ distance_option = click.option(
     "distances",
     multiple=True,
     metavar="NAME:ALG=N",
-    help="Near-match distance for one set, e.g. caid:pdq=20; may be repeated.",
+    help="Near-match distance for one set, e.g. caid:pdq=20 (smaller: fewer leads, and surer); may be repeated.",
 )
 
 
@@ -88,7 +88,8 @@ def match(
 
 def _say(view: CaseView, change: MatchChange) -> None:
     for hashset in _generations(view, change):
-        click.echo(f"hash set {hashset['name']}: generation {hashset['before'] or 'none'} -> {hashset['after']}")
+        before = f"generation {hashset['before']} -> " if hashset["before"] else "new in this case, generation "
+        click.echo(f"hash set {hashset['name']}: {before}{hashset['after']}")
     changes = Counter(
         (row.change, row.hashset, row.before, row.after) for row in view.delta() if row.regrade == change.regrade
     )

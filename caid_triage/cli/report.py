@@ -18,7 +18,7 @@ from caid_triage.report.write import FORMATS, write_reports
     "formats",
     multiple=True,
     type=click.Choice(sorted(FORMATS)),
-    help="Only this report; may be repeated.  [default: all]",
+    help="Only this report (delta: delta.csv, delta-figures: delta.json); may be repeated.  [default: all]",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), default=None, help="Folder to write to.  [default: CASE/reports]"

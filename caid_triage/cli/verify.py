@@ -8,7 +8,8 @@ import click
 
 from caid_triage.case.audit import verify_audit
 from caid_triage.cli.exit_codes import CommandWithExitCodes
-from caid_triage.errors import VerificationError
+from caid_triage.errors import UsageError, VerificationError
+from caid_triage.hashset.write import is_hashset
 from caid_triage.report.manifest import verify_manifest
 
 
@@ -16,6 +17,8 @@ from caid_triage.report.manifest import verify_manifest
 @click.argument("target", type=click.Path(path_type=Path), metavar="CASE")
 def verify(target: Path) -> None:
     """Check that nothing of a case's audit trail and reports has been changed since they were written."""
+    if is_hashset(target):
+        raise UsageError(f"{target} is a hash set; check it with: caid-triage hashset verify {target}")
     faults = [f"audit.jsonl: {fault}" for fault in verify_audit(target)]
     reports = target / "reports"
     if reports.is_dir():

@@ -11,23 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.hashset.algorithms import DIGEST_BYTES, EMPTY_CONTENT, PERCEPTUAL_BYTES, PHOTODNA_BYTES, Bytes
+from caid_triage.hashset.manifest import FRAME_UNKNOWN
 from caid_triage.hashset.rows import HAS_DIGEST, Row
+from caid_triage.model import RefusedRow
 
 HASH_BYTES = {**DIGEST_BYTES, **PERCEPTUAL_BYTES, "photodna": PHOTODNA_BYTES}
 QUALITY_NOT_STATED = 255
 SIZE_NOT_STATED = -1
+NO_FRAME = 2**64 - 1
 
 
 @dataclass(slots=True)
 class HashColumn:
     """All hashes of one kind in a batch: ``values[j]`` uint8[k, length] belongs to entry ``rows[j]``, ascending.
 
-    ``quality`` uint8[k] goes with PDQ only; 255 is "not stated".
+    ``quality`` uint8[k] goes with PDQ only; 255 is "not stated". ``frames`` uint64[k] too: the number of a video's
+    frame in the upper and its time in milliseconds in the lower half, all bits set where not stated.
     """
 
     values: Bytes
     rows: NDArray[np.uint32]
     quality: NDArray[np.uint8] | None = None
+    frames: NDArray[np.uint64] | None = None
 
 
 @dataclass(slots=True)
@@ -79,7 +84,8 @@ class RowBatch:
             if stays.any():
                 quality = None if column.quality is None else column.quality[stays]
                 rows = place[column.rows[stays]].astype(np.uint32)
-                hashes[name] = HashColumn(column.values[stays], rows, quality)
+                frames = None if column.frames is None else column.frames[stays]
+                hashes[name] = HashColumn(column.values[stays], rows, quality, frames)
         category, category_texts = _used(self.category[mask], self.category_texts)
         series, series_texts = _used(self.series[mask], self.series_texts)
         media_id, ends = joined_texts([text for text, stays in zip(self._media_ids(), mask, strict=True) if stays])
@@ -121,6 +127,9 @@ class RowBatch:
                 if name == "pdq":
                     quality = QUALITY_NOT_STATED if column.quality is None else int(column.quality[index])
                     row.pdq += ((value.tobytes(), None if quality == QUALITY_NOT_STATED else quality),)
+                    frame = NO_FRAME if column.frames is None else int(column.frames[index])
+                    if frame != NO_FRAME:
+                        row.frames += (frame_of(frame),)
                 elif name == "phash":
                     row.phash += (value.tobytes(),)
                 else:
@@ -134,10 +143,19 @@ class RowBatch:
             begin = end
 
 
+def one_by_one(items: Iterable[RowBatch | RefusedRow]) -> Iterator[Row | RefusedRow]:
+    """The entries of batches as Rows, in order, with the refused ones between them."""
+    for item in items:
+        if isinstance(item, RefusedRow):
+            yield item
+        else:
+            yield from item.rows()
+
+
 def batch_of(rows: Sequence[Row]) -> RowBatch:
     """The batch that stands for these Rows. Their positions must all count in the same word."""
     packed = {name: (bytearray(), array("I"), bytearray()) for name in HASH_BYTES}
-    flags = array("H")
+    flags, frames = array("H"), array("Q")
     for number, row in enumerate(rows):
         has = row.flags
         for name, bit in HAS_DIGEST.items():
@@ -150,6 +168,7 @@ def batch_of(rows: Sequence[Row]) -> RowBatch:
             packed["pdq"][0].extend(pdq)
             packed["pdq"][1].append(number)
             packed["pdq"][2].append(QUALITY_NOT_STATED if quality is None else quality)
+        frames.extend(frame_words(row))
         for phash in row.phash:
             packed["phash"][0].extend(phash)
             packed["phash"][1].append(number)
@@ -168,6 +187,7 @@ def batch_of(rows: Sequence[Row]) -> RowBatch:
                 np.frombuffer(values, dtype=np.uint8).reshape(-1, HASH_BYTES[name]),
                 np.frombuffer(numbers, dtype=np.uint32),
                 np.frombuffer(quality, dtype=np.uint8) if name == "pdq" else None,
+                np.frombuffer(frames, dtype=np.uint64) if name == "pdq" and any(row.frames for row in rows) else None,
             )
             for name, (values, numbers, quality) in packed.items()
             if values
@@ -210,6 +230,19 @@ def batch_of_hashes(
         positions=positions,
         position_word=position_word,
     )
+
+
+def frame_words(row: Row) -> list[int]:
+    """For each PDQ hash of a row its frame as one number: see :class:`HashColumn`."""
+    if not row.frames:
+        return [NO_FRAME] * len(row.pdq)
+    return [number << 32 | (FRAME_UNKNOWN if time is None else time) for number, time in row.frames]
+
+
+def frame_of(word: int) -> tuple[int, int | None]:
+    """The frame number and milliseconds of a word."""
+    number, time = divmod(word, 1 << 32)
+    return number, None if time == FRAME_UNKNOWN else time
 
 
 def coded(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:

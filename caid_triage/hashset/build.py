@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.errors import HashSetError, UsageError
-from caid_triage.hashset.algorithms import Bytes
+from caid_triage.hashset.algorithms import PERCEPTUAL_BYTES, Bytes
 from caid_triage.hashset.arrays import columns_of_arrays
 from caid_triage.hashset.batch import RowBatch
 from caid_triage.hashset.columns import Columns, RecordColumns
-from caid_triage.hashset.readers.parts import check_parts, order_of_parts
+from caid_triage.hashset.photodna import MOST
+from caid_triage.hashset.readers.parts import check_parts, order_of_parts, without_repeats
 from caid_triage.hashset.readers.registry import read_batches, reader_for
 from caid_triage.hashset.rows import SourceFile, printable
 from caid_triage.hashset.schemes import NO_SCHEME, CategoryScheme, load_scheme, scheme_for_url
@@ -25,6 +26,8 @@ from caid_triage.hashset.write import leftovers, refuse_other_folder, write_hash
 from caid_triage.model import RefusedRow, Role
 
 KEPT_REFUSALS = 1_000
+# The largest distance that means anything.
+_FARTHEST = {**{name: 8 * length for name, length in PERCEPTUAL_BYTES.items()}, "photodna": MOST}
 
 Progress = Callable[[int, int], None]
 
@@ -77,13 +80,15 @@ def build_hashset(
     salvage: bool = False,
     header: Mapping[str, str] | None = None,
     parts_list: str | Path | None = None,
+    radius: Mapping[str, int] | None = None,
 ) -> BuildResult:
     """Import files of known material into the set ``out`` (a ``NAME.chs`` folder, replaced if it is one).
 
     ``scheme``: a shipped name, a TOML file or a scheme; without it the region in a VICS file chooses, else
     ``none``. ``format`` forces a reader. ``progress(bytes read, records)`` is called now and then.
     ``salvage`` keeps what is whole in a broken file; ``header`` gives the field for a column title that is not known;
-    ``parts_list`` is a checksum list of all files of the set. The order in which files are given does not matter.
+    ``parts_list`` is a checksum list of all files of the set. The order in which files are given does not matter, and
+    a file whose bytes were given before counts once. ``radius`` are near-match distances of the set's own, {"pdq": 20}.
     HashSetError if a file cannot be read, holds nothing usable, or breaks: nothing is then written.
     """
     if isinstance(paths, (str, Path)):
@@ -94,7 +99,9 @@ def build_hashset(
     refuse_other_folder(out)
     chosen = scheme if scheme is None or isinstance(scheme, CategoryScheme) else load_scheme(scheme)
     parts = order_of_parts([Path(path) for path in paths])
+    own = checked_radius(radius)
     missing = check_parts(parts, None if parts_list is None else Path(parts_list))
+    parts, repeated = without_repeats([Path(path) for path in paths], parts)
     # Rows that do not fit in memory wait on the disk that the set itself will need.
     with closing(RecordColumns(out.parent)) as columns:
         refusals, ignored = _Refusals(), Counter[str]()
@@ -109,10 +116,10 @@ def build_hashset(
         facts = facts_of(out, name, role, chosen, chosen_by, columns.codes.texts, sources)
         facts |= {"refused": {"rows": refusals.reasons.total(), "reasons": dict(sorted(refusals.reasons.items()))}}
         facts |= {"ignored": dict(sorted(ignored.items()))}
-        facts |= {"completeness": {"missing": missing}}
+        facts |= {"completeness": {"missing": missing, "repeated": repeated}} | own
         result = save(out, columns.finish(), facts, chosen, refusals.kept)
     said = [warning for source in sources for warning in source["warnings"]]
-    return replace(result, warnings=(*missing, *said))
+    return replace(result, warnings=(*missing, *repeated, *said))
 
 
 def build_hashset_from_arrays(
@@ -138,13 +145,15 @@ def build_hashset_from_arrays(
     name: str | None = None,
     role: Role | str = Role.NOTABLE,
     scheme: str | Path | CategoryScheme | None = None,
+    radius: Mapping[str, int] | None = None,
 ) -> BuildResult:
     """Build a set from arrays: row i of each is record i. For tools and benchmarks.
 
     md5 uint8[n, 16], sha1 [n, 20], sha256 [n, 32], pdq [n, 32], phash [n, 8], photodna [n, 144]. A record
     without a hash of some kind is said by that kind's ``_present`` mask, bool[n]; without a mask all have it.
     ``pdq_quality`` uint8[n], 0..100. ``category`` one code for all or one each (absent: uncategorised).
-    ``size`` bytes, a masked array where some are not known. ValueError if lengths, types or masks do not fit.
+    ``size`` bytes, a masked array where some are not known. ``radius`` are near-match distances of the set's own,
+    {"pdq": 20}. ValueError if lengths, types or masks do not fit.
     Memory-mapped arrays are read block by block: a set larger than memory can be built.
     """
     out, role = Path(out), checked_role(role)
@@ -160,9 +169,10 @@ def build_hashset_from_arrays(
     }
     if pdq_quality is not None and pdq is None:
         raise ValueError("pdq_quality needs pdq")
+    own = checked_radius(radius)
     columns, codes = columns_of_arrays(hashes, masks, pdq_quality, category, media_id, size, flags)
     chosen_by = "nothing: no scheme was given" if scheme is None else "the builder"
-    return save(out, columns, facts_of(out, name, role, chosen, chosen_by, codes, []), chosen)
+    return save(out, columns, facts_of(out, name, role, chosen, chosen_by, codes, []) | own, chosen)
 
 
 def save(
@@ -191,6 +201,17 @@ def checked_role(role: Role | str) -> Role:
         return Role(role)
     except ValueError:
         raise UsageError(f"role must be {', '.join(Role)}, not {role!r}") from None
+
+
+def checked_radius(radius: Mapping[str, int] | None) -> dict[str, dict[str, int]]:
+    """The manifest's field for a set's own distances, none if it has none; UsageError if one means nothing."""
+    for algorithm, distance in (radius or {}).items():
+        farthest = _FARTHEST.get(algorithm)
+        if farthest is None:
+            raise UsageError(f"a set's own distance is for {', '.join(_FARTHEST)}, not {algorithm!r}")
+        if not isinstance(distance, int) or isinstance(distance, bool) or not 0 <= distance <= farthest:
+            raise UsageError(f"a {algorithm} distance is 0 to {farthest}, not {distance!r}")
+    return {"radius": dict(sorted(radius.items()))} if radius else {}
 
 
 def set_name(out: Path, name: str | None) -> str:

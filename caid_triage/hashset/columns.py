@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from caid_triage.errors import HashSetError
 from caid_triage.hashset.algorithms import DIGEST_BYTES, PERCEPTUAL_BYTES, PHOTODNA_BYTES
-from caid_triage.hashset.batch import HashColumn, RowBatch
+from caid_triage.hashset.batch import NO_FRAME, HashColumn, RowBatch, frame_words
 from caid_triage.hashset.column_files import ColumnWriter
 from caid_triage.hashset.hash_columns import HashBlock, hash_part
 from caid_triage.hashset.manifest import QUALITY_UNKNOWN, SIZE_UNKNOWN
@@ -85,21 +85,28 @@ class TextCodes:
 
 
 class _HashSpool:
-    """Hashes of one kind, the record of each, and its quality where the kind has one."""
+    """Hashes of one kind, the record of each, its quality where the kind has one, and its frame if it is a video's."""
 
     def __init__(self, length: int, folder: Path | None) -> None:
         self.hashes = Spool("bytes", length, folder)
         self.records = Spool("I", 1, folder)
         self.quality = Spool("B", 1, folder)
-        self.spools = (self.hashes, self.records, self.quality)
+        self.frames = Spool("Q", 1, folder)  # stays empty until the first frame of a video comes
+        self.spools = (self.hashes, self.records, self.quality, self.frames)
 
-    def add(self, value: bytes, record: int, quality: int | None = None) -> None:
+    def add(self, value: bytes, record: int, quality: int | None = None, frame: int = NO_FRAME) -> None:
+        if frame != NO_FRAME:
+            self._fill_frames()
+            self.frames.pending.append(frame)
         self.hashes.pending += value
         self.records.pending.append(record)
         self.quality.pending.append(QUALITY_UNKNOWN if quality is None else quality)
 
     def extend(self, column: HashColumn, first: int) -> None:
         """Add the hashes of a batch whose entries are records from ``first`` on."""
+        if column.frames is not None:
+            self._fill_frames()
+            self.frames.pending.frombytes(column.frames.tobytes())
         self.hashes.pending += column.values.tobytes()
         self.records.pending.frombytes((column.rows + np.uint32(first)).astype(np.uint32).tobytes())
         unknown = np.full(len(column.values), QUALITY_UNKNOWN, dtype=np.uint8)
@@ -107,9 +114,23 @@ class _HashSpool:
 
     def blocks(self) -> Iterator[HashBlock]:
         """The blocks of the three spools, cut alike."""
-        records, quality = _Rest(self.records.blocks()), _Rest(self.quality.blocks())
+        records, quality, frames = (_Rest(spool.blocks()) for spool in (self.records, self.quality, self.frames))
         for hashes in self.hashes.blocks():
-            yield HashBlock(hashes, records.take(len(hashes)), quality.take(len(hashes)))
+            count = len(hashes)
+            frame = frames.take(count) if len(self.frames) else None
+            yield HashBlock(hashes, records.take(count), quality.take(count), frame)
+
+    def finish(self) -> None:
+        """No more hashes will come."""
+        if len(self.frames):
+            self._fill_frames()
+
+    def _fill_frames(self) -> None:
+        """Say of every hash so far that has said nothing that it is no video's frame."""
+        while missing := len(self.records) - len(self.frames):
+            words = np.full(min(missing, _SPILL_RECORDS), NO_FRAME, dtype=np.uint64)
+            self.frames.pending.frombytes(words.tobytes())
+            self.frames.spill()
 
 
 class _Rest:
@@ -163,8 +184,8 @@ class RecordColumns:
             if digest is not None:
                 spool.add(digest, record)
                 flags |= bit
-        for pdq, quality in row.pdq:
-            self._hashes["pdq"].add(pdq, record, quality)
+        for (pdq, quality), frame in zip(row.pdq, frame_words(row), strict=True):
+            self._hashes["pdq"].add(pdq, record, quality, frame)
         for phash in row.phash:
             self._hashes["phash"].add(phash, record)
         if row.photodna is not None:
@@ -225,7 +246,10 @@ class RecordColumns:
             series_texts=series,
         )
         counts = {"records": self._records} | {name: len(kind.records) for name, kind in self._hashes.items()}
-        parts += [hash_part(name, kind.blocks, counts[name]) for name, kind in self._hashes.items() if counts[name]]
+        for name, kind in self._hashes.items():
+            kind.finish()
+            if counts[name]:
+                parts.append(hash_part(name, kind.blocks, counts[name], frames=len(kind.frames) > 0))
         return Columns(tuple(parts), counts)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ that are equal in every column stay together: give each a column of its own, suc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from itertools import pairwise
 from typing import IO, Any
 
@@ -20,11 +21,13 @@ _RUN_BYTES = 24 << 20  # of one run in memory; sorting it takes about three time
 _SAMPLES = 256  # splitters are chosen among so many rows of each run
 
 
-def sort_rows(rows: Words) -> Words:
-    """Rows uint64[n, c] in order, compared column by column from the left."""
+def sort_rows(rows: Words, out: Words | None = None) -> Words:
+    """Rows uint64[n, c] in order, compared column by column from the left; written to ``out`` if it is given."""
     # Sorting by the first word alone is many times faster, and settles nearly all rows of real digests.
     order = np.argsort(rows[:, 0])
-    result = rows[order]
+    # "clip" (no row number is out of range): in its other mode numpy fills a copy of ``out`` first.
+    result = np.take(rows, order, axis=0, out=out, mode="clip")
+    del order
     first = result[:, 0]
     same = first[1:] == first[:-1]
     if same.any():
@@ -43,53 +46,70 @@ def sorted_blocks(
     """The rows of all blocks (uint64[n, columns]) in order, in blocks of about ``run_bytes`` at most.
 
     ``scratch`` gives a nameless temporary file; it is used if there is more than one run, and closed.
+    A block is good until the next is asked for: all stand in the same memory, one after another.
     """
     run_rows = max(run_bytes // (8 * columns), 2)
-    runs = _runs(blocks, columns, run_rows)
-    first = next(runs, None)
-    if first is None:
-        return
-    second = next(runs, None)
-    if second is None:
-        yield sort_rows(first)
-        return
-    # The runs are read, never memory-mapped: a mapped page brings its neighbours into this process's memory.
+    # Two rooms for everything: fresh memory for each run would be kept by the allocator in pieces nobody can use.
+    room, result = _Room(run_rows, columns), _Room(run_rows, columns)
     step = max(run_rows // _SAMPLES, 1)
-    with scratch() as file:
-        kept = [_written(file, first, step)]
-        del first  # a run less in memory
-        kept.append(_written(file, second, step))
-        del second
-        kept += [_written(file, run, step) for run in runs]
+    with ExitStack() as stack:
+        file: IO[bytes] | None = None
+        lengths: list[int] = []
+        samples: list[Words] = []
+        for more, run in _runs(blocks, room.of(run_rows)):
+            rows = sort_rows(run, result.of(len(run)))
+            if file is None:
+                if not more:
+                    yield rows
+                    return
+                file = stack.enter_context(scratch())
+            file.write(rows.data)
+            lengths.append(len(rows))
+            samples.append(rows[::step].copy())
+        if file is None:
+            return
         file.flush()
-        lengths, samples = [length for length, _ in kept], [rows for _, rows in kept]
+        # The runs are read, never memory-mapped: a mapped page brings its neighbours into this process's memory.
         for low, high in pairwise(_edges(file, lengths, samples, step, run_rows)):
-            pieces = [_read(file, int(a), int(b), columns) for a, b in zip(low, high, strict=True) if a < b]
-            if pieces:
-                yield sort_rows(np.concatenate(pieces))
+            pieces = room.of(int((high - low).sum()))
+            place = 0
+            for start, stop in zip(low.tolist(), high.tolist(), strict=True):
+                _read_into(file, start, pieces[place : place + stop - start])
+                place += stop - start
+            if place:
+                yield sort_rows(pieces, result.of(place))
 
 
-def _written(file: IO[bytes], run: Words, step: int) -> tuple[int, Words]:
-    """Write a run, sorted; how many rows it has, and every step-th of them."""
-    rows = sort_rows(run)
-    file.write(rows.data)
-    return len(rows), rows[::step].copy()
+class _Room:
+    """Memory for rows that is used again and again, and grows if more are asked for."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self._rows = np.empty((rows, columns), dtype=np.uint64)
+
+    def of(self, rows: int) -> Words:
+        """Room for so many rows; what stood in it before is gone."""
+        if rows > len(self._rows):
+            self._rows = np.empty((rows, self._rows.shape[1]), dtype=np.uint64)
+        return self._rows[:rows]
 
 
-def _runs(blocks: Iterable[Words], columns: int, run_rows: int) -> Iterator[Words]:
-    """The rows again, in blocks of exactly ``run_rows`` but for the last."""
-    run, filled = np.empty((run_rows, columns), dtype=np.uint64), 0
+def _runs(blocks: Iterable[Words], room: Words) -> Iterator[tuple[bool, Words]]:
+    """The rows again, in runs that fill ``room`` but for the last; with each, whether it is known that more follow.
+
+    Of several runs only the last may be said to be the last: a full one is given when the row after it is there.
+    """
+    filled = given = 0
     for block in blocks:
         taken = 0
         while taken < len(block):
-            count = min(len(block) - taken, run_rows - filled)
-            run[filled : filled + count] = block[taken : taken + count]
+            if filled == len(room):
+                yield True, room
+                filled, given = 0, given + 1
+            count = min(len(block) - taken, len(room) - filled)
+            room[filled : filled + count] = block[taken : taken + count]
             taken, filled = taken + count, filled + count
-            if filled == run_rows:
-                yield run
-                run, filled = np.empty((run_rows, columns), dtype=np.uint64), 0
     if filled:
-        yield run[:filled]
+        yield bool(given), room[:filled]
 
 
 def _edges(file: IO[bytes], lengths: list[int], samples: list[Words], step: int, run_rows: int) -> Iterator[Rows]:
@@ -115,6 +135,15 @@ def _edges(file: IO[bytes], lengths: list[int], samples: list[Words], step: int,
 
 
 def _read(file: IO[bytes], start: int, stop: int, columns: int) -> Words:
-    file.seek(start * columns * 8)
-    data: Any = file.read((stop - start) * columns * 8)
-    return np.frombuffer(data, dtype=np.uint64).reshape(-1, columns)
+    rows = np.empty((stop - start, columns), dtype=np.uint64)
+    _read_into(file, start, rows)
+    return rows
+
+
+def _read_into(file: Any, start: int, rows: Words) -> None:
+    """Fill rows with those of the file from row ``start`` on."""
+    if not len(rows):
+        return
+    file.seek(start * rows.shape[1] * 8)
+    if file.readinto(rows.data.cast("B")) != rows.nbytes:
+        raise OSError("a temporary file is shorter than what was written to it")

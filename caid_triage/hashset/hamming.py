@@ -15,21 +15,22 @@ from numpy.typing import NDArray
 
 from caid_triage.errors import HashSetError
 from caid_triage.hashset.algorithms import Rows, Words
-from caid_triage.hashset.kernels import Kernel, compiled, have_compiled
+from caid_triage.hashset.kernels import DAMAGED, Kernels, are_compiled, compiled, have_compiled
 from caid_triage.hashset.mih import MihIndex, WordColumns, expected_work
 
 _QUERY_BLOCK = 8
 _ENTRY_BLOCK = 16_384  # 8 x 16384 words are 1 MiB: stays in the cache of one core
 _PROBES = 1 << 17  # looked up at once: stays in the cache
 _CANDIDATES = 1 << 18  # compared at once
-# Bucket join: so many look-ups are sorted, so that what several queries want is fetched once. It pays where there are
-# many queries and many hashes behind each slot (measured: 1.3 to 1.7 times at 1 M hashes, a loss at 10 M).
-_JOIN_PROBES, _JOIN_QUERIES, _JOIN_CANDIDATES = 1 << 22, 1_024, 8.0
-
 # Rough nanoseconds on one core, to choose between ways that find the same: a compared pair of brute force, a
 # table slot and a compared candidate of multi-index hashing.
 _PAIR_NS, _SLOT_NS, _CANDIDATE_NS = 3.0, 25.0, 60.0
+# A query that many entries share a chunk with (flat ones do) is compared with all entries: so many candidates cost as
+# much as one comparison with each entry, in numpy and compiled.
+_HEAVY = _HEAVY_COMPILED = 1 / 20
 _COMPILE_NS = 2e9  # what loading the compiled path costs once in a process
+_BRUTE_QUERIES = 32
+_ROOM = 1 << 13  # pairs that there is room for at first
 
 Distances = NDArray[np.uint16]
 Pairs = tuple[Rows, Rows, Distances]
@@ -43,7 +44,7 @@ def near_hashes(words: WordColumns, index: MihIndex | None, queries: Words, radi
     indexed = slots * _SLOT_NS + candidates * _CANDIDATE_NS
     if indexed >= index.entries * _PAIR_NS:
         return near_entries(words, queries, radius)
-    worth_it = have_compiled() and indexed * len(queries) > _COMPILE_NS
+    worth_it = are_compiled() or (have_compiled() and indexed * len(queries) > _COMPILE_NS)
     kernels = compiled() if worth_it else None
     return near_indexed(words, index, queries, radius, kernels[len(words)] if kernels else None)
 
@@ -66,58 +67,95 @@ def near_entries(words: WordColumns, queries: Words, radius: int) -> Pairs:
     return _joined(parts)
 
 
-def near_indexed(words: WordColumns, index: MihIndex, queries: Words, radius: int, kernel: Kernel | None) -> Pairs:
-    """The pairs of :func:`near_entries` by multi-index hashing, compiled if a kernel is given."""
-    parts: list[Pairs] = []
+def near_indexed(words: WordColumns, index: MihIndex, queries: Words, radius: int, kernels: Kernels | None) -> Pairs:
+    """The pairs of :func:`near_entries` by multi-index hashing, compiled if kernels are given."""
     queries = np.ascontiguousarray(queries)
-    columns = [np.ascontiguousarray(queries[:, word]) for word in range(queries.shape[1])]
-    look_ups, candidates = expected_work(index.bits, radius, index.entries)
-    join = kernel is not None and len(queries) >= _JOIN_QUERIES and candidates > _JOIN_CANDIDATES * look_ups
-    step = max(int((_JOIN_PROBES if join else _PROBES) // look_ups), 1)
-    for begin in range(0, len(queries), step):
-        slots, owners = _looked_up(index.slots(queries[begin : begin + step], radius), begin, join)
-        if kernel is not None:
-            hashes = tuple(words) if index.values is None else index.values
-            parts.append(_by_kernel(kernel, (slots, owners, index.start, index.ids, hashes, queries, radius)))
-        else:
-            parts += _by_numpy(words, index, slots, owners, columns, radius)
-    q, e, d = _joined(parts)
-    # A pair that is near in several chunks was found several times.
-    _, first = np.unique(q * index.entries + e, return_index=True)
-    return q[first], e[first], d[first]
+    heavy = np.zeros(len(queries), dtype=np.bool_)
+    if kernels is None:
+        q, e, d = _joined(list(_by_numpy(words, index, queries, radius, heavy)))
+        # A pair that is near in several chunks was found several times.
+        _, first = np.unique(q * index.entries + e, return_index=True)
+        q, e, d = q[first], e[first], d[first]
+    else:
+        q, e, d = _by_kernel(kernels, words, index, queries, radius, heavy)
+        if len(q) > 1:
+            order = np.argsort(q * index.entries + e)
+            q, e, d = q[order], e[order], d[order]
+    if not heavy.any():
+        return q, e, d
+    rows = np.flatnonzero(heavy)
+    by_all = (
+        near_entries(words, queries[rows], radius) if kernels is None else _brute(kernels, words, queries[rows], radius)
+    )
+    q, e, d = _joined([(q, e, d), (rows[by_all[0]], by_all[1], by_all[2])])
+    order = np.argsort(q, kind="stable")
+    return q[order], e[order], d[order]
 
 
-def _by_kernel(kernel: Kernel, arguments: tuple[Any, ...]) -> Pairs:
-    """What a kernel finds; called again with more room where it finds more than expected."""
-    room = 4096
-    while True:
+def _by_kernel(
+    kernels: Kernels, words: WordColumns, index: MihIndex, queries: Words, radius: int, heavy: NDArray[np.bool_]
+) -> Pairs:
+    """What a kernel finds by the index, query after query; called again where the room for pairs was full."""
+    probes, masks = index.plan(radius)
+    hashes = tuple(words) if index.values is None else index.values
+    parts: list[Pairs] = []
+    most, room, begin = int(index.entries * _HEAVY_COMPILED), _ROOM, 0
+    while begin < len(queries):
         q, e, d = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.uint16)
-        found = int(kernel(*arguments, q, e, d))
-        if found < 0:
+        after, found = kernels.indexed(
+            probes, masks, index.start, index.ids, hashes, queries, radius, most, begin, q, e, d, heavy
+        )
+        if after == DAMAGED:
             raise HashSetError("an index of the hash set is damaged. Run hashset verify; build the set again.")
-        if found <= room:
-            return q[:found].copy(), e[:found].copy(), d[:found].copy()
-        room = found
+        if after == len(queries) and not parts:
+            return q[:found], e[:found], d[:found]
+        if after == begin or found > room // 2:
+            room *= 4
+        parts.append((q[:found], e[:found], d[:found]))
+        begin = after
+    return _joined(parts)
 
 
-def _looked_up(slots: Rows, first: int, join: bool) -> tuple[Rows, Rows]:
-    """(slot, query) of everything to look up; ``slots`` is [query, slot], the queries count from ``first``."""
-    owners = np.arange(first, first + len(slots), dtype=np.int64)
-    if not join:
-        return slots.ravel(), np.repeat(owners, slots.shape[1])
-    packed = ((slots << 32) | owners[:, None]).ravel()
-    packed.sort()
-    return packed >> 32, packed & 0xFFFF_FFFF
+def _brute(kernels: Kernels, words: WordColumns, queries: Words, radius: int) -> Pairs:
+    """The pairs of :func:`near_entries`, compiled."""
+    parts: list[Pairs] = []
+    columns = tuple(words)
+    room = 1 << 18
+    for first in range(0, len(queries), _BRUTE_QUERIES):
+        block, begin, some = queries[first : first + _BRUTE_QUERIES], 0, []
+        while begin < len(columns[0]):
+            q, e, d = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.uint16)
+            begin, found = kernels.brute(columns, block, radius, begin, q, e, d)
+            some.append((q[:found].copy(), e[:found].copy(), d[:found].copy()))
+        q, e, d = _joined(some)
+        order = np.argsort(q.astype(np.uint8), kind="stable")  # entries already ascend within a query
+        parts.append((q[order] + first, e[order], d[order]))
+    return _joined(parts)
 
 
 def _by_numpy(
-    words: WordColumns, index: MihIndex, slots: Rows, owners: Rows, queries: WordColumns, radius: int
+    words: WordColumns, index: MihIndex, queries: Words, radius: int, heavy: NDArray[np.bool_]
 ) -> Iterator[Pairs]:
-    """The pairs behind some slots, a bounded number of candidates at a time."""
-    low = index.start.take(slots).astype(np.int64)
-    counts = index.start.take(slots + 1).astype(np.int64) - low
-    used = np.flatnonzero(counts > 0)
-    low, counts, owners = low[used], counts[used], owners[used]
+    """The pairs behind the slots of some queries at a time; those with too many candidates are marked ``heavy``."""
+    columns = [np.ascontiguousarray(queries[:, word]) for word in range(queries.shape[1])]
+    look_ups, _ = expected_work(index.bits, radius, index.entries)
+    step = max(int(_PROBES // look_ups), 1)
+    for begin in range(0, len(queries), step):
+        slots = index.slots(queries[begin : begin + step], radius)
+        low = index.start.take(slots).astype(np.int64)
+        counts = index.start.take(slots + 1).astype(np.int64) - low
+        many = counts.sum(axis=1) > index.entries * _HEAVY
+        heavy[begin : begin + step] = many
+        counts[many] = 0
+        owners = np.repeat(np.arange(begin, begin + len(slots), dtype=np.int64), slots.shape[1])
+        used = np.flatnonzero(counts > 0)
+        yield from _behind(words, index, low.ravel()[used], counts.ravel()[used], owners[used], columns, radius)
+
+
+def _behind(
+    words: WordColumns, index: MihIndex, low: Rows, counts: Rows, owners: Rows, queries: WordColumns, radius: int
+) -> Iterator[Pairs]:
+    """The pairs behind some used slots, a bounded number of candidates at a time."""
     ends = np.cumsum(counts)
     base = low - (ends - counts)  # place in ids = base + number of the candidate
     total = int(ends[-1]) if len(ends) else 0

@@ -11,7 +11,7 @@ from typing import Any
 
 from caid_triage.errors import HashSetError
 from caid_triage.hashset.algorithms import EMPTY_CONTENT
-from caid_triage.hashset.build import BuildResult, checked_role, facts_of, save
+from caid_triage.hashset.build import BuildResult, checked_radius, checked_role, facts_of, save
 from caid_triage.hashset.columns import RecordColumns
 from caid_triage.hashset.rows import Row, printable
 from caid_triage.hashset.schemes import NO_SCHEME, CategoryScheme, load_scheme
@@ -39,6 +39,7 @@ def make_hashset(
         raise HashSetError(f"{printable(folder)}: no such folder of graded pictures.")
     refuse_other_folder(out)
     chosen = scheme if isinstance(scheme, CategoryScheme) else load_scheme(NO_SCHEME if scheme is None else scheme)
+    own = checked_radius(radius)
     columns, refused, not_hashed = RecordColumns(), list[RefusedRow](), Counter[str]()
     listing, total = sha256(), 0
     for number, path in enumerate(_files(folder), 1):
@@ -65,8 +66,7 @@ def make_hashset(
     reasons = Counter(row.reason for row in refused)
     facts |= {"refused": {"rows": len(refused), "reasons": dict(sorted(reasons.items()))}}
     facts |= {"ignored": dict(not_hashed)}
-    if radius:
-        facts |= {"radius": dict(sorted(radius.items()))}
+    facts |= own
     return save(out, columns.finish(), facts, chosen, refused)
 
 

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 MAGIC = "caid-triage hash set"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 DATA_PREFIX = "data-"
+# What a set can be for: the values of model.Role, which is not imported to open one.
+ROLES = ("notable", "known-good", "not-this")
 # What stands in a column where the source states nothing.
 SIZE_UNKNOWN = -1
 QUALITY_UNKNOWN = 255
+FRAME_UNKNOWN = 2**32 - 1  # of a frame's number, and of its time in milliseconds
 
 
 def generation_of(manifest: Mapping[str, Any]) -> str:
@@ -25,6 +28,8 @@ def generation_of(manifest: Mapping[str, Any]) -> str:
         "role": manifest["role"],
         "scheme": manifest["scheme"],
     }
+    if manifest.get("radius"):  # what matches is part of what a set is
+        content["radius"] = manifest["radius"]
     return hashlib.sha256(_canonical(content)).hexdigest()[:16]
 
 

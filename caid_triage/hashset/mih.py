@@ -61,6 +61,15 @@ class MihIndex:
         """How many hashes there are."""
         return len(self.ids) // len(self.bits)
 
+    def plan(self, radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """What a compiled search needs to make the slots itself: int64[probe, 7], and the masks of all, end to end.
+
+        Of a probe: the word its chunk begins in, the next word, the first bit in it, 64 less the chunk's bits, the
+        slot of value 0, where its masks end, and how many bits they flip.
+        """
+        plan = _plan(self.bits, radius)
+        return plan.table, plan.masks
+
     def slots(self, queries: Words, radius: int) -> NDArray[np.int64]:
         """The slots [query, slot] that hold every hash within ``radius`` bits of queries uint64[m, w]."""
         plan = _plan(self.bits, radius)
@@ -81,6 +90,7 @@ class _Plan:
     probe: NDArray[np.int64]
     masks: NDArray[np.int64]
     first: NDArray[np.int64]
+    table: NDArray[np.int64]
 
 
 @lru_cache(maxsize=8)
@@ -88,16 +98,21 @@ def _plan(bits: tuple[int, ...], radius: int) -> _Plan:
     found = probes(bits, radius)
     every = [masks(probe.bits, probe.flips) for probe in found]
     word = np.array([probe.offset // 64 for probe in found], dtype=np.int64)
+    next_word = np.minimum(word + 1, sum(bits) // 64 - 1)
+    begin = np.array([probe.offset % 64 for probe in found], dtype=np.int64)
+    rest = np.array([64 - probe.bits for probe in found], dtype=np.int64)
     firsts = [sum(1 << width for width in bits[: probe.number]) for probe in found]
     sizes = [len(some) for some in every]
+    flips = [probe.flips for probe in found]
     return _Plan(
         word=word,
-        next_word=np.minimum(word + 1, sum(bits) // 64 - 1),
-        begin=np.array([probe.offset % 64 for probe in found], dtype=np.uint64),
-        rest=np.array([64 - probe.bits for probe in found], dtype=np.uint64),
+        next_word=next_word,
+        begin=begin.astype(np.uint64),
+        rest=rest.astype(np.uint64),
         probe=np.repeat(np.arange(len(found)), sizes),
         masks=np.concatenate(every),
         first=np.repeat(firsts, sizes),
+        table=np.stack([word, next_word, begin, rest, firsts, np.cumsum(sizes), flips], axis=1).astype(np.int64),
     )
 
 
@@ -140,7 +155,8 @@ def masks(bits: int, flips: int) -> NDArray[np.int64]:
     found = [
         sum(1 << place for place in places) for count in range(flips + 1) for places in combinations(range(bits), count)
     ]
-    array = np.array(found, dtype=np.int64)
+    # In ascending order: what is looked up one after another then lies near in memory.
+    array = np.sort(np.array(found, dtype=np.int64))
     array.flags.writeable = False
     return array
 

@@ -3,6 +3,11 @@
 ``table[p]`` is how many digests are smaller than prefix ``p``, with about one slot an entry, so that a
 lookup looks at about one entry instead of bisecting all. ``fp32`` keeps 32 other bits of each digest:
 they turn away all but one in four billion strangers before the digest itself is read.
+
+Most queries are strangers, and most of those need not get that far: ``present`` keeps a byte for each prefix,
+and in it bit b says that some digest with this prefix has b in the last three bits of its first word. It is
+small beside the others, so that more of it stays in the cache, and one look turns away nine strangers in ten.
+(Measured: two bytes a prefix turn away 19 in 20 and are hardly faster; 10 M entries, 16 MiB against 32 MiB.)
 """
 
 from __future__ import annotations
@@ -16,8 +21,10 @@ from caid_triage.hashset.algorithms import Words
 
 _MOST_BITS = 28  # a table of 1 GiB; more digests than that share slots
 _PIECE = 1 << 20
+_LAST_BITS, _ONE = np.uint8(7), np.uint8(1)
 
 Fingerprints = NDArray[np.uint32]
+Presence = NDArray[np.uint8]
 
 
 def prefix_bits(entries: int) -> int:
@@ -33,6 +40,57 @@ def prefixes(first_words: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
 def fingerprints(first_words: NDArray[np.uint64]) -> Fingerprints:
     """The last 32 bits of the digests' first words: bits that the prefix does not have."""
     return first_words.astype(np.uint32)
+
+
+def presence_bytes(entries: int) -> int:
+    """How many bytes ``present`` has: one a prefix."""
+    return 1 << prefix_bits(entries)
+
+
+def perhaps_present(present: Presence, first_words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Which of these digests (their first words) may be in the set, in order: all that are, and a few that are not."""
+    place = (first_words >> np.uint64(65 - len(present).bit_length())).view(np.int64)
+    # Clipped rather than checked: it is faster, and no place is outside of a power of two.
+    bits = present.take(place, mode="clip")
+    bits >>= first_words.astype(np.uint8) & _LAST_BITS
+    bits &= _ONE
+    return np.flatnonzero(bits.view(np.bool_))
+
+
+class PresenceBits:
+    """Makes ``present`` from digests that come sorted, block by block; it is never whole in memory."""
+
+    def __init__(self, entries: int) -> None:
+        self._bytes = presence_bytes(entries)
+        self._shift = np.uint64(65 - self._bytes.bit_length())
+        self._place, self._open = 0, 0  # the byte that the last block ended in, and its bits so far
+
+    def add(self, rows: Words) -> Iterator[Presence]:
+        """The bytes that are certain once these rows (uint64[n, w], after all before them) are known."""
+        if not len(rows):
+            return
+        place = (rows[:, 0] >> self._shift).view(np.int64)
+        starts = np.flatnonzero(np.concatenate([[True], place[1:] != place[:-1]]))
+        bits = np.bitwise_or.reduceat(_ONE << (rows[:, 0].astype(np.uint8) & _LAST_BITS), starts)
+        yield from self._until(place[starts], bits, int(place[-1]))
+
+    def finish(self) -> Iterator[Presence]:
+        """The bytes that are left."""
+        nothing = np.zeros(0, dtype=np.int64)
+        yield from self._until(nothing, nothing.astype(np.uint8), self._bytes)
+
+    def _until(self, place: NDArray[np.int64], bits: Presence, stop: int) -> Iterator[Presence]:
+        """The bytes before ``stop``, of which ``place`` get ``bits``; what ``stop`` itself gets is kept."""
+        while self._place < stop:
+            size = min(stop - self._place, _PIECE)
+            piece = np.zeros(size, dtype=np.uint8)
+            here = slice(*np.searchsorted(place, [self._place, self._place + size]))
+            piece[place[here] - self._place] = bits[here]
+            piece[0] |= self._open
+            self._place, self._open = self._place + size, 0
+            yield piece
+        if len(place) and int(place[-1]) == stop:
+            self._open |= int(bits[-1])
 
 
 class PrefixTable:

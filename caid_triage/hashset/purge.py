@@ -19,27 +19,33 @@ def purge_hashset(path: str | Path) -> Path:
     """Delete a set and what killed builds of it left behind; return the audit file beside it.
 
     ``NAME.chs.purged.jsonl`` gets a line before the deletion begins and one when it is done, with the
-    set's name, generation and sources, never a hash of an entry. A folder that is not a set, or holds
-    anything else as well, is refused. On flash storage deleted bytes may survive: encrypt the disk.
+    set's name, generation and sources, never a hash of an entry. Where no set was ever finished, what killed
+    builds left goes. A folder that is not a set, or holds anything else as well, is refused. On flash storage
+    deleted bytes may survive: encrypt the disk.
     """
     path = Path(path)
     where = printable(path.name)
-    if path.is_symlink() or not path.is_dir() or not is_hashset(path):
+    if not path.exists() and not path.is_symlink() and leftovers(path):
+        strangers, facts = [], {"set": where, "leftovers": len(leftovers(path)), "tool_version": __version__}
+    elif path.is_symlink() or not path.is_dir() or not is_hashset(path):
         raise HashSetError(f"{where}: is not a hash set. Nothing was deleted.")
-    strangers = [item.name for item in path.iterdir() if not _is_ours(item.name)]
+    else:
+        strangers, facts = [item.name for item in path.iterdir() if not _is_ours(item.name)], _facts(path)
     if strangers:
         raise HashSetError(
             f"{where}: holds {len(strangers)} files that are not of the set ({printable(sorted(strangers)[0])}). "
             "Move them away first. Nothing was deleted."
         )
     audit = path.with_name(path.name + ".purged.jsonl")
-    facts = _facts(path)
     try:
         _append(audit, {**facts, "state": "begun"})
-        # The manifest goes last: a purge that is interrupted can be run again.
-        for folder in (*leftovers(path), *(item for item in path.iterdir() if item.is_dir())):
+        for folder in leftovers(path):
             shutil.rmtree(folder)
-        shutil.rmtree(path)
+        if path.exists():
+            # The manifest goes last: a purge that is interrupted can be run again.
+            for folder in (item for item in path.iterdir() if item.is_dir()):
+                shutil.rmtree(folder)
+            shutil.rmtree(path)
         _append(audit, {**facts, "state": "done"})
     except OSError as error:
         raise HashSetError(
@@ -70,7 +76,12 @@ def _facts(path: Path) -> dict[str, Any]:
 def _append(audit: Path, line: dict[str, Any]) -> None:
     """Append one JSON line, on disk before it returns."""
     line = {"at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), **line}
-    with audit.open("a", encoding="ascii", newline="\n") as file:
+    with open(audit, "a", encoding="ascii", newline="\n", opener=_private) as file:
         file.write(json.dumps(line, ensure_ascii=True) + "\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that only its owner can read: it names the unit's sets and their sources."""
+    return os.open(path, flags, 0o600)

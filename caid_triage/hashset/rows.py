@@ -50,6 +50,7 @@ class Row:
     """One entry of a hash-set file. Hashes are bytes, absent ones None or empty; ``category`` "" is uncategorised.
 
     ``pdq`` holds (32 bytes, quality 0..100 or None) pairs; ``size`` is bytes, None where not stated.
+    ``frames`` is empty unless the hashes are of a video's frames: then (frame number, milliseconds or None) of each.
     ``position`` is where the row stands in its file, "byte N" or "line N".
     """
 
@@ -57,6 +58,7 @@ class Row:
     sha1: bytes | None = None
     sha256: bytes | None = None
     pdq: tuple[tuple[bytes, int | None], ...] = ()
+    frames: tuple[tuple[int, int | None], ...] = ()
     phash: tuple[bytes, ...] = ()
     photodna: bytes | None = None
     category: str = ""

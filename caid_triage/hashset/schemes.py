@@ -8,16 +8,19 @@ scheme still decides which of two matches is proposed first, only not what it is
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caid_triage.errors import HashSetError
 from caid_triage.hashset.rows import printable
-from caid_triage.model import Category
+
+# To open a hash set is to read its scheme from its manifest: what else is here loads more, when it is called.
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+    from caid_triage.model import Category
 
 UNCATEGORISED = "uncategorised"
 NO_SCHEME = "none"
@@ -54,6 +57,8 @@ class CategoryScheme:
 
     def category(self, code: str) -> Category:
         """What a report may print of a code: the scheme's word if confirmed, else the code and why not."""
+        from caid_triage.model import Category  # noqa: PLC0415
+
         known = next((item for item in self.categories if item.code == code), None)
         severity = known.severity if known else None
         return Category(code=code, label=self._label(code, known), scheme=self.name, severity=severity)
@@ -97,8 +102,7 @@ class CategoryScheme:
 
 def shipped_schemes() -> tuple[CategoryScheme, ...]:
     """The schemes that come with this tool, by name. None of them is confirmed: that is a unit's to do."""
-    folder = resources.files("caid_triage.hashset") / "schemes"
-    files = [item for item in folder.iterdir() if item.name.endswith(".toml")]
+    files = _shipped_files()
     return tuple(sorted((_parse(item.read_bytes(), item.name) for item in files), key=lambda scheme: scheme.name))
 
 
@@ -128,12 +132,12 @@ def export_scheme(name: str, out: Path) -> CategoryScheme:
 
     HashSetError if there is no such scheme, the file exists already or cannot be written. Never confirmed by copying.
     """
-    folder = resources.files("caid_triage.hashset") / "schemes"
     shipped = {scheme.name for scheme in shipped_schemes()}
     if name not in shipped:
         raise HashSetError(f"no shipped scheme is called {name!r}. There are: {', '.join(sorted(shipped))}.")
-    files = [item for item in folder.iterdir() if item.name.endswith(".toml")]
-    text = next(item.read_text("utf-8") for item in files if _parse(item.read_bytes(), item.name).name == name)
+    text = next(
+        item.read_text("utf-8") for item in _shipped_files() if _parse(item.read_bytes(), item.name).name == name
+    )
     own = printable(out.stem).replace("\\", "").replace('"', "") or "our-unit"
     if own in shipped:
         own += "-own"
@@ -187,7 +191,16 @@ def scheme_from_dict(data: Mapping[str, Any], where: str) -> CategoryScheme:
     )
 
 
+def _shipped_files() -> list[Traversable]:
+    from importlib import resources  # noqa: PLC0415
+
+    folder = resources.files("caid_triage.hashset") / "schemes"
+    return [item for item in folder.iterdir() if item.name.endswith(".toml")]
+
+
 def _parse(content: bytes, where: str) -> CategoryScheme:
+    import tomllib  # noqa: PLC0415
+
     try:
         data = tomllib.loads(content.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -1,20 +1,27 @@
 """Which rows of a sorted table of digests equal the queries: every one of them, however many tie.
 
-Most queries are answered by the prefix table and the fingerprints (see prefix.py): thousands at a time,
-those that are decided leave the batch. Where many entries begin alike (by accident, truncation or malice)
-the rows are bisected word by word instead, which costs the same few steps whatever the data.
+Most queries are answered by the presence bits, the others by the prefix table and the fingerprints (see
+prefix.py): thousands at a time, those that are decided leave the batch. Where many entries begin alike (by
+accident, truncation or malice) the rows are bisected word by word instead, which costs the same few steps
+whatever the data.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.hashset.algorithms import Rows, Words
-from caid_triage.hashset.prefix import Fingerprints, PrefixTable, fingerprints
+from caid_triage.hashset.prefix import (
+    Fingerprints,
+    PrefixTable,
+    Presence,
+    PresenceBits,
+    fingerprints,
+    perhaps_present,
+)
 
 # The working arrays of so many queries stay in the cache of one core.
 _CHUNK = 8_192
@@ -22,17 +29,17 @@ _CHUNK = 8_192
 _SCAN = 16
 
 
-@dataclass(frozen=True, slots=True)
-class DigestIndex:
+class DigestIndex(NamedTuple):
     """Digests of one kind, sorted: ``rows`` uint64[n, w], ``records`` uint32[n] (ascending among equal digests).
 
-    ``table`` uint32[2**bits + 1] and ``fp32`` uint32[n] are prefix.py's.
+    ``table`` uint32[2**bits + 1], ``fp32`` uint32[n] and ``present`` uint8[2**bits] are prefix.py's.
     """
 
     rows: Words
     records: NDArray[np.uint32]
     table: NDArray[np.uint32]
     fp32: Fingerprints
+    present: Presence
 
 
 def sorted_order(words: Words) -> Rows:
@@ -43,22 +50,25 @@ def sorted_order(words: Words) -> Rows:
 def digest_index(words: Words) -> DigestIndex:
     """The index of digests uint64[n, w] in memory; digest i is of record i."""
     order = sorted_order(words)
-    rows, table = words[order], PrefixTable(len(words))
+    rows, table, presence = words[order], PrefixTable(len(words)), PresenceBits(len(words))
     slots = np.concatenate([*table.add(rows), *table.finish()])
-    return DigestIndex(rows, order.astype(np.uint32), slots, fingerprints(rows[:, 0]))
+    present = np.concatenate([*presence.add(rows), *presence.finish()])
+    return DigestIndex(rows, order.astype(np.uint32), slots, fingerprints(rows[:, 0]), present)
 
 
 def exact_pairs(index: DigestIndex, queries: Words) -> tuple[Rows, Rows]:
     """All (query row, record row) with equal digests, sorted by both. ``queries`` uint64[m, w]."""
-    parts = [_exact_chunk(index, queries[start : start + _CHUNK]) for start in range(0, len(queries), _CHUNK)]
     starts = range(0, len(queries), _CHUNK)
-    query_rows = [part[0] + start for part, start in zip(parts, starts, strict=True)]
     empty = np.zeros(0, dtype=np.int64)
-    return np.concatenate([empty, *query_rows]), np.concatenate([empty, *(part[1] for part in parts)])
+    perhaps = [perhaps_present(index.present, queries[start : start + _CHUNK, 0]) + start for start in starts]
+    alive = np.concatenate([empty, *perhaps])
+    found = [_exact_chunk(index, queries, alive[start : start + _CHUNK]) for start in range(0, len(alive), _CHUNK)]
+    return np.concatenate([empty, *(query for query, _ in found)]), np.concatenate([empty, *(row for _, row in found)])
 
 
-def _exact_chunk(index: DigestIndex, queries: Words) -> tuple[Rows, Rows]:
-    """The pairs of one chunk of queries."""
+def _exact_chunk(index: DigestIndex, every: Words, numbers: Rows) -> tuple[Rows, Rows]:
+    """The pairs of these queries out of ``every``, ``numbers`` ascending."""
+    queries = every[numbers]
     first_words = np.ascontiguousarray(queries[:, 0])
     slots = len(index.table) - 1
     slot = (first_words >> np.uint64(65 - slots.bit_length())).view(np.int64)
@@ -75,7 +85,7 @@ def _exact_chunk(index: DigestIndex, queries: Words) -> tuple[Rows, Rows]:
         more_query, more_row = _crowded(index.rows, queries[crowded], low[crowded], after[crowded])
         query, row = np.concatenate([query, crowded[more_query]]), np.concatenate([row, more_row])
     order = np.lexsort((row, query))
-    return query[order], index.records[row[order]].astype(np.int64)
+    return numbers[query[order]], index.records[row[order]].astype(np.int64)
 
 
 def _candidates(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -66,7 +67,9 @@ class Spool:
     def close(self) -> None:
         """Give the disk space back."""
         if self._file is not None:
-            self._file.close()
+            # What still waits in memory goes too: that a full disk has no room for it is no fault any more.
+            with suppress(OSError):
+                self._file.close()
             self._file = None
 
     def _shaped(self, data: bytes) -> NDArray[Any]:

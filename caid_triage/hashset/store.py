@@ -7,9 +7,13 @@ Opening checks the manifest, every file's size and every array's header. The ful
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+import mmap
+import os
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,23 +29,28 @@ from caid_triage.hashset.algorithms import (
     big_endian_words,
     checked_rows,
 )
-from caid_triage.hashset.hamming import Distances, near_hashes, nearest_per_record
 from caid_triage.hashset.manifest import (
     DATA_PREFIX,
     FORMAT_VERSION,
     MAGIC,
     MANIFEST,
-    SIZE_UNKNOWN,
+    ROLES,
     file_sha256,
     generation_of,
     seal_of,
 )
-from caid_triage.hashset.mih import MihIndex, chunk_bits
-from caid_triage.hashset.photodna import MOST, SquaredDistances, near_vectors
-from caid_triage.hashset.rows import RecordFlag, printable
+from caid_triage.hashset.prefix import prefix_bits
+from caid_triage.hashset.records import Records
+from caid_triage.hashset.rows import printable
 from caid_triage.hashset.schemes import CategoryScheme, scheme_from_dict
 from caid_triage.hashset.search import DigestIndex, exact_pairs
-from caid_triage.model import Category, Role
+
+# A process that opens a set loads what it uses: each of these is imported where it is first needed.
+if TYPE_CHECKING:
+    from caid_triage.hashset.hamming import Distances
+    from caid_triage.hashset.mih import MihIndex
+    from caid_triage.hashset.photodna import SquaredDistances
+    from caid_triage.model import Category, Role
 
 Column = NDArray[Any]
 _REBUILD = "Build the set again from its source files."
@@ -53,13 +62,15 @@ _REQUIRED = tuple(
     )
 )  # fmt: skip
 # For each kind of hash the columns a set has of it: those with a row a hash, then the others.
-_OF_DIGESTS = (("rows", "rec", "fp32"), ("table",))
+_OF_DIGESTS = (("rows", "rec", "fp32"), ("table", "present"))
 _OF_KIND = {
     **dict.fromkeys(DIGEST_BYTES, _OF_DIGESTS),
     "pdq": (("rec", "quality"), ("word0", "word1", "word2", "word3", "start")),
     "phash": (("rec",), ("word0", "start")),
     "photodna": (("vec", "rec", "norm"), ()),
 }
+# Columns with a row a PDQ hash that only a set with frames of videos has.
+_FRAMES = ("pdq/frame.npy", "pdq/time_ms.npy")
 
 
 class HashSet:
@@ -72,14 +83,25 @@ class HashSet:
         self.path = path
         self.manifest = manifest
         self.name: str = manifest["name"]
-        self.role = Role(manifest["role"])
+        if manifest["role"] not in ROLES:
+            raise ValueError("role")
         self.scheme: CategoryScheme = scheme_from_dict(manifest["scheme"], printable(path.name))
         self.generation: str = manifest["generation"]
         self.counts: dict[str, int] = dict(manifest["counts"])
         self.codes: tuple[str, ...] = tuple(manifest["codes"])
         self.records = Records(columns, self.codes)
         self._columns = columns
-        self._categories = tuple(self.scheme.category(code) for code in self.codes)
+
+    @cached_property
+    def role(self) -> Role:
+        """What membership of the set means."""
+        from caid_triage.model import Role  # noqa: PLC0415
+
+        return Role(self.manifest["role"])
+
+    @cached_property
+    def _categories(self) -> tuple[Category, ...]:
+        return tuple(self.scheme.category(code) for code in self.codes)
 
     def __len__(self) -> int:
         return self.counts["records"]
@@ -99,7 +121,7 @@ class HashSet:
         words = big_endian_words(checked_rows(digests, length, algorithm))
         if not self.counts[algorithm]:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-        names = ("rows", "rec", "table", "fp32")
+        names = ("rows", "rec", "table", "fp32", "present")
         index = DigestIndex(*(np.asarray(self._columns[f"{algorithm}/{name}.npy"]) for name in names))
         query_rows, rows = exact_pairs(index, words)
         return query_rows, self._inside(rows, algorithm)
@@ -110,6 +132,8 @@ class HashSet:
         ``algorithm`` pdq or phash; ``hashes`` uint8[n, 32 | 8]. A record with several hashes answers
         once, with the nearest. No guard is applied: flat and low-quality hashes are the matcher's concern.
         """
+        from caid_triage.hashset.hamming import nearest_per_record  # noqa: PLC0415
+
         query_rows, unique, distances = self.near_unique(algorithm, hashes, radius)
         entries, source = self.entries_of(algorithm, unique)
         rows = self.entry_records(algorithm, entries)
@@ -122,6 +146,8 @@ class HashSet:
 
         ``vectors`` uint8[n, 144], as a licensed plug-in computes them. A set without such vectors has no pairs.
         """
+        from caid_triage.hashset.photodna import MOST, near_vectors  # noqa: PLC0415
+
         if not 0 <= threshold <= MOST:
             raise ValueError(f"threshold must be 0 to {MOST} (squared L2), not {threshold}")
         queries = checked_rows(vectors, PHOTODNA_BYTES, "photodna")
@@ -134,6 +160,8 @@ class HashSet:
 
     def near_unique(self, algorithm: str, hashes: Bytes, radius: int) -> tuple[Rows, Rows, Distances]:
         """As :meth:`near`, but the second array counts the set's different hashes of this kind, not its records."""
+        from caid_triage.hashset.hamming import near_hashes  # noqa: PLC0415
+
         length = PERCEPTUAL_BYTES.get(algorithm)
         if length is None:
             raise ValueError(f"near knows {', '.join(PERCEPTUAL_BYTES)}, not {algorithm!r}")
@@ -162,6 +190,16 @@ class HashSet:
     def pdq_quality(self) -> NDArray[np.uint8]:
         """The quality of each PDQ hash of the set, 0..100; 255 where the source did not state one."""
         return np.asarray(self._columns.get("pdq/quality.npy", np.zeros(0, dtype=np.uint8)))
+
+    def pdq_frames(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]] | None:
+        """The frame number of each PDQ hash of the set and its time in milliseconds, 2**32 - 1 where the source did
+
+        not state it; None if no hash is of a video's frame. :mod:`caid_triage.hashset.frames` has them by video.
+        """
+        if _FRAMES[0] not in self._columns:
+            return None
+        numbers, times = (np.asarray(self._columns[name]) for name in _FRAMES)
+        return numbers, times
 
     def entry_records(self, algorithm: str, entries: Rows) -> Rows:
         """The record row of each perceptual hash of the set."""
@@ -207,6 +245,8 @@ class HashSet:
         start = self._columns.get(f"{algorithm}/mih_start.npy")
         if start is None:
             return None
+        from caid_triage.hashset.mih import MihIndex, chunk_bits  # noqa: PLC0415
+
         ids = np.asarray(self._columns[f"{algorithm}/mih_ids.npy"])
         bits = chunk_bits(algorithm, len(ids) // len(self._columns[f"{algorithm}/word0.npy"]))
         values = self._columns.get(f"{algorithm}/mih_values.npy")
@@ -223,74 +263,6 @@ class HashSet:
 
     def _where(self, name: str) -> str:
         return f"{printable(self.path.name)}: {name}"
-
-
-class Records(Mapping[str, Column]):
-    """The columns of a set's records, each an array with one row a record.
-
-    category and media_id: text; size: masked where the source states none; flags: RecordFlag bits;
-    series: text; source: number of the source file in the manifest. Text is made on first use and
-    kept; to look at a few rows of a large set use ``media_ids``, ``codes_of`` and ``series_of``.
-    """
-
-    def __init__(self, columns: Mapping[str, Column], codes: tuple[str, ...]) -> None:
-        self._columns = columns
-        self._codes = np.array(codes or ("",), dtype=np.str_)
-        self._made: dict[str, Column] = {}
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(("category", "media_id", "size", "flags", "series", "source"))
-
-    def __len__(self) -> int:
-        return 6
-
-    def __getitem__(self, name: str) -> Column:
-        if name in ("flags", "source"):
-            return np.asarray(self._columns[f"records/{name}.npy"])
-        if name not in self._made:
-            self._made[name] = self._make(name)
-        return self._made[name]
-
-    def codes_of(self, rows: Rows) -> NDArray[np.uint16]:
-        """The number of the category code of each of these records, in the manifest's list."""
-        return np.asarray(self._columns["records/category.npy"])[rows]
-
-    def media_ids(self, rows: Rows) -> list[str]:
-        """The media id of each of these records, "" where there is none."""
-        return self._texts("media_id", rows)
-
-    def series_of(self, rows: Rows) -> list[str]:
-        """The series of each of these records, "" where there is none."""
-        return self._texts("series_text", np.asarray(self._columns["records/series.npy"])[rows].astype(np.int64))
-
-    def sizes(self, rows: Rows) -> list[int | None]:
-        """The size in bytes that each of these records states, None where it states none."""
-        sizes = np.asarray(self._columns["records/size.npy"])[rows].tolist()
-        return [None if size == SIZE_UNKNOWN else size for size in sizes]
-
-    def flags_of(self, rows: Rows) -> list[RecordFlag]:
-        """The flags of each of these records."""
-        return [RecordFlag(value) for value in np.asarray(self._columns["records/flags.npy"])[rows].tolist()]
-
-    def _make(self, name: str) -> Column:
-        if name == "category":
-            return np.take(self._codes, np.asarray(self._columns["records/category.npy"]))
-        if name == "size":
-            sizes = np.asarray(self._columns["records/size.npy"])
-            return np.ma.MaskedArray(sizes, mask=sizes == SIZE_UNKNOWN)
-        every = np.arange(len(self._columns["records/category.npy"]), dtype=np.int64)
-        if name == "media_id":
-            return np.array(self.media_ids(every), dtype=np.str_)
-        if name == "series":
-            return np.array(self.series_of(every), dtype=np.str_)
-        raise KeyError(name)
-
-    def _texts(self, name: str, rows: Rows) -> list[str]:
-        text = np.asarray(self._columns[f"records/{name}.npy"])
-        ends = np.asarray(self._columns[f"records/{name}_end.npy"])
-        after = ends[rows].tolist()
-        before = np.where(rows > 0, ends[np.maximum(rows, 1) - 1], 0).tolist()
-        return [text[a:b].tobytes().decode("utf-8") for a, b in zip(before, after, strict=True)]
 
 
 def open_hashset(path: str | Path) -> HashSet:
@@ -327,6 +299,15 @@ def _opened(path: Path, manifest: dict[str, Any]) -> HashSet:
         for name in (f"{kind}/{column}.npy" for column in of_hashes if count):
             if len(columns[name]) != count:
                 raise HashSetError(f"{where}: {name} has {len(columns[name])} rows for {count} hashes. {_REBUILD}")
+    found = [len(columns[name]) for name in _FRAMES if name in columns]
+    if found and found != [manifest["counts"]["pdq"]] * len(_FRAMES):
+        raise HashSetError(f"{where}: {_FRAMES[0]} and {_FRAMES[1]} do not fit the set's PDQ hashes. {_REBUILD}")
+    for kind in DIGEST_BYTES:
+        count = manifest["counts"][kind]
+        slots = 1 << prefix_bits(count)
+        for name, length in ((f"{kind}/table.npy", slots + 1), (f"{kind}/present.npy", slots)) if count else ():
+            if len(columns[name]) != length:
+                raise HashSetError(f"{where}: {name} has {len(columns[name])} rows for {count} hashes. {_REBUILD}")
     return HashSet(path, manifest, columns)
 
 
@@ -361,20 +342,29 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _open_column(folder: Path, name: str, facts: Mapping[str, Any], path: Path) -> Column:
-    """One column, memory-mapped, after its size and header were checked against the manifest."""
-    file = folder / name
+    """One column, memory-mapped, after its size and header were checked against the manifest.
+
+    As ``np.load`` with a memory map would, in a third of the time: that asks the system for each folder above.
+    """
     where = f"{printable(path.name)}: {name}"
     try:
-        size = file.stat().st_size
-        if size != facts["bytes"]:
-            raise HashSetError(f"{where} has {size} bytes, {facts['bytes']} were written. {_REBUILD}")
-        column = np.load(file, mmap_mode="r", allow_pickle=False)
+        with (folder / name).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != facts["bytes"]:
+                raise HashSetError(f"{where} has {size} bytes, {facts['bytes']} were written. {_REBUILD}")
+            if np.lib.format.read_magic(file) != (1, 0):
+                raise ValueError("version")
+            shape, columnwise, dtype = np.lib.format.read_array_header_1_0(file)
+            begin = file.tell()
+            if dtype.str != facts["dtype"] or list(shape) != facts["shape"]:
+                raise HashSetError(f"{where} is {dtype.str}{list(shape)}, not what was built. {_REBUILD}")
+            if columnwise or dtype.hasobject or begin + math.prod(shape) * dtype.itemsize != size:
+                raise ValueError("layout")
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
         raise HashSetError(f"{where} is missing. {_REBUILD}") from error
     except OSError as error:
         raise HashSetError(f"{where} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
         raise HashSetError(f"{where} is damaged (its header). {_REBUILD}") from error
-    if column.dtype.str != facts["dtype"] or list(column.shape) != facts["shape"]:
-        raise HashSetError(f"{where} is {column.dtype.str}{list(column.shape)}, not what was built. {_REBUILD}")
-    return np.asarray(column)
+    return np.ndarray(shape, dtype, mapped, begin)

@@ -103,6 +103,22 @@ def test_purge_leaves_an_audit_line(run, small, tmp_path: Path) -> None:
     assert lines[0]["sources"][0]["sha256"]
 
 
+def test_purge_deletes_what_a_killed_first_build_left(run, small, tmp_path: Path) -> None:
+    out = tmp_path / "set.chs"
+    assert run("hashset", "build", small.vics, "--out", out).returncode == 0
+    out.rename(tmp_path / "set.chs.tmp-12")
+    assert run("hashset", "purge", out, "--yes").returncode == 0
+    assert [item.name for item in tmp_path.iterdir() if item.name.startswith("set.chs")] == ["set.chs.purged.jsonl"]
+
+
+def test_verify_of_a_hash_set_says_which_command_does_that(run, small, tmp_path: Path) -> None:
+    out = tmp_path / "set.chs"
+    assert run("hashset", "build", small.vics, "--out", out).returncode == 0
+    done = run("verify", out)
+    assert done.returncode == 2
+    assert "caid-triage hashset verify" in done.stderr
+
+
 def test_a_set_with_a_part_missing_says_so_when_built_and_in_info(run, tmp_path) -> None:
     parts = [tmp_path / f"gold disk {number} of 3.json" for number in (1, 3)]
     for number, part in enumerate(parts):

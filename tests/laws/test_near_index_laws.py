@@ -132,7 +132,7 @@ def test_the_plan_and_the_masks_are_what_they_say() -> None:
 
 
 def test_many_queries_and_many_candidates_meet_without_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small steps and the sorted way: the same pairs as brute force."""
+    """Small steps, little room, no query or every query compared with all entries: the same pairs as brute force."""
     rng = np.random.default_rng(9)
     values = np.unique(hashes_of("pdq", rng, 3_000, 30), axis=0)
     columns, queries = columns_of(values), big_endian_words(values[rng.integers(0, len(values), 150)])
@@ -140,22 +140,51 @@ def test_many_queries_and_many_candidates_meet_without_a_gap(monkeypatch: pytest
     truth = near_entries(columns, queries, 31)
     kernels = compiled() or {}
     for kernel in {None, kernels.get(4)}:
-        for probes_at_once, candidates, join in (
-            (1, 7, 1),
-            (3_000, 100, 2),
-            (1 << 20, 1 << 20, 9),
-            (500, 5_000, 9_999),
+        for probes_at_once, candidates, room, heavy in (
+            (1, 7, 1, 99.0),
+            (3_000, 100, 100, 0.0),
+            (1 << 20, 1 << 20, 4_096, 0.5),
+            (500, 5_000, 1 << 20, 2.0),
         ):
             monkeypatch.setattr(hamming, "_PROBES", probes_at_once)
-            monkeypatch.setattr(hamming, "_JOIN_PROBES", 10 * probes_at_once)
-            monkeypatch.setattr(hamming, "_JOIN_CANDIDATES", 0.0)
             monkeypatch.setattr(hamming, "_CANDIDATES", candidates)
-            monkeypatch.setattr(hamming, "_JOIN_QUERIES", join)
+            monkeypatch.setattr(hamming, "_ROOM", room)
+            monkeypatch.setattr(hamming, "_HEAVY", heavy)
+            monkeypatch.setattr(hamming, "_HEAVY_COMPILED", heavy)
             few = slice(0, 20) if probes_at_once == 1 else slice(None)
             found = near_indexed(columns, index, queries[few], 31, kernel)
             inside = truth[0] < len(queries[few])
             assert all(np.array_equal(a, b[inside]) for a, b in zip(found, truth, strict=True))
     assert len(truth[0]) > 1_000
+
+
+@pytest.mark.skipif(not have_compiled(), reason="the extra fast (numba) is not installed")
+def test_compiled_brute_force_finds_numpys_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also over several blocks of entries and of queries, and at radius 0 and the whole length."""
+    kernels, rng = compiled(), np.random.default_rng(2)
+    assert kernels is not None
+    monkeypatch.setattr(hamming, "_BRUTE_QUERIES", 3)
+    for kind, words in (("pdq", 4), ("phash", 1)):
+        for count in (1, 2_047, 4_500):
+            values = hashes_of(kind, rng, count, 12)
+            columns, queries = columns_of(values), big_endian_words(values[rng.integers(0, count, 8)])
+            for radius in (0, 8, 31, BITS[kind]):
+                found = hamming._brute(kernels[words], columns, queries, radius)
+                truth = near_entries(columns, queries, radius)
+                assert all(np.array_equal(a, b) for a, b in zip(found, truth, strict=True))
+
+
+@pytest.mark.skipif(not have_compiled(), reason="the extra fast (numba) is not installed")
+def test_kernels_start_no_threads() -> None:
+    """Workers share the machine's cores: a search runs on the thread that asks for it."""
+    kernels, rng = compiled(), np.random.default_rng(3)
+    assert kernels is not None
+    values = hashes_of("pdq", rng, 2_000, 6)
+    columns, queries = columns_of(values), big_endian_words(values[:50])
+    index, before = index_of("pdq", columns, 16), len(list(Path("/proc/self/task").glob("*")))
+    near_indexed(columns, index, queries, 31, kernels[4])
+    hamming._brute(kernels[4], columns, queries, 31)
+    assert len(list(Path("/proc/self/task").glob("*"))) == before
 
 
 @pytest.mark.skipif(not have_compiled(), reason="the extra fast (numba) is not installed")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from caid_triage.hashset.batch import HashColumn, RowBatch, batch_of_hashes
+from caid_triage.hashset.batch import HashColumn, RowBatch, batch_of_hashes, one_by_one
 from caid_triage.hashset.rows import Row, SourceFile
 from caid_triage.model import RefusedRow
 
@@ -28,11 +28,7 @@ class EncaseReader:
 
     def read(self, source: SourceFile) -> Iterator[Row | RefusedRow]:
         """A Row an entry; refused ones carry their byte."""
-        for item in self.read_batches(source):
-            if isinstance(item, RefusedRow):
-                yield item
-            else:
-                yield from item.rows()
+        return one_by_one(self.read_batches(source))
 
     def read_batches(self, source: SourceFile) -> Iterator[RowBatch | RefusedRow]:
         """The same in batches."""

@@ -59,9 +59,9 @@ class HashdbReader:
             source.ignored["block hashes (they are not hashes of files)"] += blocks
         if blocks and not files:
             raise HashSetError(
-                f"{source.name}: a hashdb list of {blocks} block hashes. They are hashes of 512-byte blocks, not of "
-                "files, and would never match one: keep the list for the block-matching command "
-                "(caid-triage blocks), which this version does not have yet. Nothing was imported."
+                f"{source.name}: a hashdb list of {blocks} block hashes. They are of blocks within files, not of whole "
+                "files, and would never match one. Nothing was imported. Keep the list for a program that "
+                "compares blocks, and ask whoever gave it for the hashes of the whole files."
             )
 
 

@@ -14,6 +14,7 @@ _START = re.compile(r"(?:\s|--[^\n]*\n)*(?:BEGIN|PRAGMA|INSERT|DELETE|UPDATE|CRE
 _INSERT = re.compile(r'\s*INSERT\s+(?:OR\s+\w+\s+)?INTO\s+"?(\w+)"?\s*(?:\(([^)]*)\)\s*)?VALUES\s*', re.I)
 _CHANGE = re.compile(r'\s*(?:DELETE\s+FROM|UPDATE)\s+"?(?:FILE|METADATA)"?\b', re.I)
 _VALUE = re.compile(r"\s*(?:'((?:[^']|'')*+)'|([-+.\w]*))\s*([,)])")
+_NOT_APPLIED = "DELETE or UPDATE is not applied, the row stays in the set: apply it to the database and import that"
 _HEX = re.compile(r"[0-9A-Fa-f]+")
 _TABLES = {"file", "metadata"}
 _MAX_STATEMENT = 1 << 20
@@ -25,7 +26,9 @@ _TOGETHER = {(64, 40, 32): ("sha256", "sha1", "md5"), (32, 40, 64): ("md5", "sha
 class NsrlDeltaReader:
     """Reads what a delta adds to FILE and METADATA, to be merged with the set it belongs to.
 
-    What it deletes or changes there is counted as refused: a set only grows here. Rebuild from a full set for that.
+    What it deletes or changes there is counted as refused. Of NIST's scripts only INSERT statements are publicly shown
+    (one a line, all seven columns of FILE named). And a DELETE could not be followed: it names one of the many rows
+    that a digest has in FILE by its file name and package, which no record keeps; the digest may well stay listed.
     """
 
     name = "nsrl-delta"
@@ -44,7 +47,7 @@ class NsrlDeltaReader:
         for number, statement in _statements(source):
             position = f"line {number}"
             if _CHANGE.match(statement):
-                yield RefusedRow(source.name, position, "the delta deletes or changes rows: rebuild from a full set")
+                yield RefusedRow(source.name, position, _NOT_APPLIED)
                 continue
             insert = _INSERT.match(statement)
             if insert is None or insert[1].lower() not in _TABLES:

@@ -9,7 +9,7 @@ import numpy as np
 
 from caid_triage.errors import HashSetError
 from caid_triage.hashset.algorithms import DIGEST_BYTES
-from caid_triage.hashset.batch import HashColumn, RowBatch, batch_of, batch_of_hashes
+from caid_triage.hashset.batch import HashColumn, RowBatch, batch_of, batch_of_hashes, one_by_one
 from caid_triage.hashset.readers.fields import UnusableError, byte_size, set_hash
 from caid_triage.hashset.readers.foreign_sqlite import MAGIC, columns_of, opened
 from caid_triage.hashset.readers.vics_columns import hash_column, sizes_column
@@ -37,11 +37,7 @@ class NsrlSqliteReader:
 
     def read(self, source: SourceFile) -> Iterator[Row | RefusedRow]:
         """A Row a file; refused ones carry the number of the row."""
-        for item in self.read_batches(source):
-            if isinstance(item, RefusedRow):
-                yield item
-            else:
-                yield from item.rows()
+        return one_by_one(self.read_batches(source))
 
     def read_batches(self, source: SourceFile) -> Iterator[RowBatch | RefusedRow]:
         """The same in batches."""

@@ -1,4 +1,4 @@
-"""Sets that come in several files ("gold disks"): in which order they are read, and whether one is missing.
+"""Sets that come in several files ("gold disks"): in which order they are read, and whether one is missing or double.
 
 What is told from names: ``... 3 of 5``, ``part-03``, ``set_0001``. What is certain comes from a list of parts,
 a checksum list as md5sum, sha1sum or sha256sum write it, if the giver of the set provides one.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,6 +36,34 @@ def check_parts(paths: Sequence[Path], parts_list: Path | None = None) -> list[s
     HashSetError if a file is there but is not the one in ``parts_list``: that is damage, not a gap.
     """
     return (_from_list(paths, parts_list) if parts_list else []) + _from_names([path.name for path in paths])
+
+
+def without_repeats(given: Sequence[Path], parts: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """The parts of which no earlier one holds the same bytes, and a sentence for each that was given again.
+
+    ``given`` are the files as they were named, ``parts`` the same each once and in order. Only files of one size are
+    compared, by their SHA-256.
+    """
+    times = Counter(path.resolve() for path in given)
+    said = [
+        f"{printable(path.name)}: given {count} times, counted once. Nothing is lost."
+        for path in parts
+        if (count := times[path.resolve()]) > 1
+    ]
+    sizes = Counter(path.stat().st_size for path in parts if path.is_file())
+    first: dict[str, Path] = {}
+    kept = []
+    for path in parts:
+        if path.is_file() and sizes[path.stat().st_size] > 1:
+            before = first.setdefault(_digest(path, "sha256"), path)
+            if before is not path:
+                said.append(
+                    f"{printable(path.name)}: holds the same bytes as {printable(before.name)}: counted once, nothing "
+                    "is lost. If it should be another part, copy it again from its source."
+                )
+                continue
+        kept.append(path)
+    return kept, said
 
 
 def _from_names(names: Sequence[str]) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from decimal import ROUND_HALF_UP, Decimal
 
+from caid_triage.hashset.manifest import FRAME_UNKNOWN
 from caid_triage.hashset.readers.fields import UnusableError, quality_of, set_hash
 from caid_triage.hashset.readers.text_lines import cells, first_lines, lines
 from caid_triage.hashset.rows import Row, SourceFile
@@ -52,8 +54,7 @@ class PdqReader:
 class VpdqReader:
     """Reads ``frame,quality,hash[,seconds]``: the frames of one video become the PDQ hashes of one record.
 
-    The store has no column for the time of a frame: numbers and times are counted and left out. A frame whose
-    hash stood before adds nothing; the better quality counts.
+    Each hash keeps the number of its frame and, where the line states it, its time (rounded to a millisecond).
     """
 
     name = "vpdq"
@@ -66,7 +67,8 @@ class VpdqReader:
 
     def read(self, source: SourceFile) -> Iterator[Row | RefusedRow]:
         """One Row for the file; refused lines carry their number."""
-        frames: dict[bytes, int | None] = {}
+        hashes: list[tuple[bytes, int | None]] = []
+        frames: list[tuple[int, int | None]] = []
         first = ""
         for number, line in enumerate(lines(source), 1):
             if not line.strip() or line.lstrip().startswith("#"):
@@ -78,17 +80,29 @@ class VpdqReader:
                     raise UnusableError("the line is not frame,quality,hash")
                 found = line.split(",")
                 set_hash(one, "pdq", found[2].strip(), quality_of(found[1]))
-                if len(frames) >= _MAX_FRAMES:
+                if len(hashes) >= _MAX_FRAMES:
                     raise UnusableError(f"more than {_MAX_FRAMES} frames of one video")
+                if not one.pdq:
+                    raise UnusableError("no hash in the row")
+                frame = int(found[0]), _milliseconds(found[3]) if len(found) > 3 else None
             except UnusableError as error:
                 yield RefusedRow(source.name, position, str(error))
                 continue
-            for value, quality in one.pdq:
-                frames[value] = max(quality or 0, frames.get(value) or 0)
+            hashes += one.pdq
+            frames.append(frame)
             first = first or position
-            source.ignored["vPDQ frame numbers and times"] += 1
-        if frames:
-            yield Row(pdq=tuple(frames.items()), media_id=source.name, position=first)
+        if hashes:
+            yield Row(pdq=tuple(hashes), frames=tuple(frames), media_id=source.name, position=first)
+
+
+def _milliseconds(seconds: str) -> int:
+    try:
+        time = int((Decimal(seconds.strip()) * 1000).to_integral_value(ROUND_HALF_UP))
+    except ArithmeticError:
+        raise UnusableError("the time of the frame is not a number of seconds") from None
+    if time >= FRAME_UNKNOWN:
+        raise UnusableError("the time of the frame is more than 49 days")
+    return time
 
 
 def _entries(found: list[str]) -> list[str]:

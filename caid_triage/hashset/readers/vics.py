@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.errors import HashSetError
-from caid_triage.hashset.batch import RowBatch, batch_of
+from caid_triage.hashset.batch import RowBatch, batch_of, one_by_one
 from caid_triage.hashset.readers.fields import UnusableError
 from caid_triage.hashset.readers.json_salvage import salvaged
 from caid_triage.hashset.readers.json_text import BrokenJsonError, JsonText, Object
@@ -47,11 +47,7 @@ class VicsReader:
 
     def read(self, source: SourceFile) -> Iterator[Row | RefusedRow]:
         """A Row a Media record, streaming; refused ones carry the byte at which their record begins."""
-        for item in self.read_batches(source):
-            if isinstance(item, RefusedRow):
-                yield item
-            else:
-                yield from item.rows()
+        return one_by_one(self.read_batches(source))
 
     def read_batches(self, source: SourceFile) -> Iterator[RowBatch | RefusedRow]:
         """The same in batches. With ``source.salvage``, what is whole in a broken file, and what was lost."""

@@ -167,13 +167,22 @@ def test_pdq_lists(tmp_path: Path) -> None:
 
 def test_vpdq_frames_become_one_record(tmp_path: Path) -> None:
     pdq = [hexed(32), hexed(32)]
-    read = Reading(tmp_path / "film.txt", f"0,100,{pdq[0]}\n1,60,{pdq[1]},0.04\n2,80,{pdq[1]}\nx\n3,101,{pdq[0]}\n")
+    lines = [f"0,100,{pdq[0]}", f"1,60,{pdq[1]},0.0405", f"7,80,{pdq[1]}, 12", "x", f"3,101,{pdq[0]}"]
+    lines += [f"9,80,{pdq[0]},1.2.3", f"9,80,{pdq[0]},4294967.295"]
+    read = Reading(tmp_path / "film.txt", "\n".join(lines))
     assert read.format == "vpdq"
     (row,) = read.rows
-    assert row.pdq == ((bytes.fromhex(pdq[0]), 100), (bytes.fromhex(pdq[1]), 80))
+    first, second = map(bytes.fromhex, pdq)
+    assert row.pdq == ((first, 100), (second, 60), (second, 80))
+    assert row.frames == ((0, None), (1, 41), (7, 12_000))
     assert row.media_id == "film.txt"
-    assert read.ignored == {"vPDQ frame numbers and times": 3}
-    assert [reason for _, reason in read.refused] == ["the line is not frame,quality,hash", "PDQ quality is above 100"]
+    assert read.ignored == {}
+    assert [reason for _, reason in read.refused] == [
+        "the line is not frame,quality,hash",
+        "PDQ quality is above 100",
+        "the time of the frame is not a number of seconds",
+        "the time of the frame is more than 49 days",
+    ]
 
 
 def test_hashdb_file_hashes_are_read_and_block_hashes_are_not(tmp_path: Path) -> None:
@@ -186,7 +195,7 @@ def test_hashdb_file_hashes_are_read_and_block_hashes_are_not(tmp_path: Path) ->
     lines = [f'{{"file_hash":"{md5[0]}","filesize":800,"name_pairs":["r","f"]}}', f'{{"block_hash":"{hexed()}"}}']
     read = Reading(tmp_path / "x.json", "\n".join(lines))
     assert [(row.md5, row.size) for row in read.rows] == [(bytes.fromhex(md5[0]), 800)]
-    with pytest.raises(HashSetError, match=r"1 block hashes.*512-byte blocks.*caid-triage blocks"):
+    with pytest.raises(HashSetError, match=r"1 block hashes.*blocks within files.*hashes of the whole files"):
         Reading(tmp_path / "y.json", lines[1])
 
 

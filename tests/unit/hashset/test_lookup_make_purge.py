@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import os
+import shutil
+import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from caid_triage.errors import HashSetError, UsageError
-from caid_triage.hashset.build import build_hashset
+from caid_triage.hashset.build import build_hashset, build_hashset_from_arrays
 from caid_triage.hashset.lookup import lookup
 from caid_triage.hashset.make import make_hashset
 from caid_triage.hashset.purge import purge_hashset
@@ -93,6 +98,39 @@ def test_purge_deletes_the_set_and_puts_it_on_record(tmp_path: Path) -> None:
     assert lines[0]["sources"][0]["file"] == "in.json"
     assert MD5.lower() not in audit.read_text().lower()
     assert sorted(item.name for item in tmp_path.iterdir()) == ["a.chs.purged.jsonl", "in.json"]
+
+
+def every_hash_form(value: bytes) -> list[bytes]:
+    """A hash as a text or a file could hold it: raw, hexadecimal in both cases, base64."""
+    return [value, value.hex().encode(), value.hex().upper().encode(), base64.b64encode(value).rstrip(b"=")]
+
+
+def test_purge_leaves_no_hash_anywhere(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    lengths = {"md5": 16, "sha1": 20, "sha256": 32, "pdq": 32, "phash": 8, "photodna": 144}
+    hashes = {name: rng.integers(0, 256, (5, length), dtype=np.uint8) for name, length in lengths.items()}
+    out = tmp_path / "a.chs"
+    build_hashset_from_arrays(out, **hashes, media_id=[f"medium-{i}" for i in range(5)])
+    shutil.copytree(out, tmp_path / "a.chs.tmp-77")
+    purge_hashset(out)
+    (audit,) = tmp_path.iterdir()
+    content = audit.read_bytes()
+    for rows in hashes.values():
+        for row in rows:
+            assert not any(form in content for form in every_hash_form(row.tobytes()))
+    assert b"medium-" not in content
+    if os.name != "nt":
+        assert stat.S_IMODE(audit.stat().st_mode) == 0o600
+
+
+def test_purge_deletes_what_a_killed_first_build_left(tmp_path: Path) -> None:
+    path = a_set(tmp_path)
+    path.rename(tmp_path / "a.chs.tmp-9")
+    audit = purge_hashset(path)
+    assert [json.loads(line)["leftovers"] for line in audit.read_text().splitlines()] == [1, 1]
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["a.chs.purged.jsonl", "in.json"]
+    with pytest.raises(HashSetError, match="is not a hash set"):
+        purge_hashset(path)
 
 
 def test_purge_refuses_what_is_not_a_set_or_holds_more(tmp_path: Path) -> None:

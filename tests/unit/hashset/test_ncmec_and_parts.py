@@ -132,7 +132,8 @@ def test_a_set_of_parts_is_the_same_in_any_order_and_says_what_is_missing(tmp_pa
     results = [build_hashset(given, tmp_path / f"{number}.chs") for number, given in enumerate(permutations(parts))]
     assert len({result.generation for result in results}) == 1
     again = build_hashset([*parts, parts[0]], tmp_path / "0.chs")
-    assert (again.generation, again.counts["records"], again.warnings) == (results[0].generation, 150, ())
+    assert (again.generation, again.counts["records"]) == (results[0].generation, 150)
+    assert again.warnings == ("CAID_1of3.json: given 2 times, counted once. Nothing is lost.",)
     less = build_hashset(parts[::2], tmp_path / "less.chs")
     assert less.warnings == ("CAID_....json: part 2 of 3 not given.",)
 

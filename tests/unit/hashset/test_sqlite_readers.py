@@ -10,6 +10,7 @@ import pytest
 from unit.hashset.test_foreign_readers import Reading, hexed
 
 from caid_triage.errors import HashSetError
+from caid_triage.hashset.build import build_hashset
 
 RNG = random.Random(32)
 FILE = "sha256 VARCHAR, sha1 VARCHAR, md5 VARCHAR, file_name VARCHAR, file_size INTEGER, package_id INTEGER"
@@ -128,6 +129,27 @@ def test_autopsy(tmp_path: Path) -> None:
     ]
 
 
+def test_a_delta_as_nist_writes_it(tmp_path: Path) -> None:
+    """Seven named columns, capitals, one statement a line; names with quotes, brackets and semicolons in them."""
+    names = ["a.dll", "it''s.dll", "x'');DELETE FROM FILE;--", "(1),", "", "a;"]
+    wanted = [(hexed(32).upper(), hexed(20).upper(), hexed().upper(), number) for number in range(len(names))]
+    lines = [
+        f"INSERT INTO FILE(sha256,sha1,md5,crc32,file_name,file_size,package_id) "
+        f"VALUES('{sha256}','{sha1}','{md5}','7D227EE3','{name}',{size},289308);"
+        for (sha256, sha1, md5, size), name in zip(wanted, names, strict=True)
+    ]
+    text = "\n".join(["BEGIN TRANSACTION;", "UPDATE VERSION SET version='2026.09.1';", *lines, "COMMIT;\n"])
+    found = Reading(tmp_path / "RDS_2026.09.1_modern_minimal_delta.sql", text)
+    assert (found.format, found.refused) == ("nsrl-delta", [])
+    assert [(row.sha256, row.sha1, row.md5, row.size) for row in found.rows] == [
+        (bytes.fromhex(sha256), bytes.fromhex(sha1), bytes.fromhex(md5), size) for sha256, sha1, md5, size in wanted
+    ]
+    change = "\n".join(["BEGIN TRANSACTION;", lines[0], f"DELETE FROM FILE WHERE md5='{hexed()}';", "COMMIT;\n"])
+    (tmp_path / "d.sql").write_text(change)
+    result = build_hashset([tmp_path / "d.sql"], tmp_path / "a.chs", role="known-good")
+    assert (result.counts["records"], result.counts["refused"]) == (1, 1)
+
+
 def test_a_delta_is_read_and_never_run(tmp_path: Path) -> None:
     a, b, c, d = ([hexed(), hexed(20), hexed(32)] for _ in range(4))
     text = f"""-- RDS delta
@@ -148,7 +170,7 @@ COMMIT;
     assert [row.sha256.hex() if row.sha256 else "" for row in found.rows] == [a[2], b[2], c[2], ""]
     assert found.rows[3].size == 77
     assert [reason for _, reason in found.refused] == [
-        "the delta deletes or changes rows: rebuild from a full set",
+        "DELETE or UPDATE is not applied, the row stays in the set: apply it to the database and import that",
         "the statement is not INSERT with plain values",
     ]
     assert [item.name for item in tmp_path.iterdir()] == ["RDS_delta.sql"]

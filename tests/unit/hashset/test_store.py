@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ import pytest
 
 from caid_triage.errors import HashSetError, UsageError, VerificationError
 from caid_triage.hashset.build import BuildResult, build_hashset, build_hashset_from_arrays
+from caid_triage.hashset.manifest import ROLES
 from caid_triage.hashset.store import open_hashset
 from caid_triage.hashset.write import leftovers, seal_of
+from caid_triage.model import Role
 
 RNG = np.random.default_rng(3)
 
@@ -187,6 +191,58 @@ def test_a_record_number_beyond_the_set_is_an_error_not_an_answer(tmp_path: Path
         open_hashset(tmp_path / "a.chs").exact("md5", md5)
 
 
+@pytest.mark.parametrize("name", ["present", "table", "fp32", "rows"])
+@pytest.mark.parametrize("damage", ["zeros", "ones", "random"])
+def test_a_damaged_column_can_hide_a_hit_but_never_makes_one(tmp_path: Path, name: str, damage: str) -> None:
+    md5 = rows(5_000, 16)
+    build_hashset_from_arrays(tmp_path / "a.chs", md5=md5)
+    path = next((tmp_path / "a.chs").rglob(f"md5/{name}.npy"))
+    whole = path.read_bytes()
+    head, count = whole[:128], len(whole) - 128
+    filled = {"zeros": bytes(count), "ones": b"\xff" * count, "random": np.random.default_rng(1).bytes(count)}
+    path.write_bytes(head + filled[damage])
+    with pytest.raises(VerificationError, match=rf"md5/{name}\.npy is not what was built"):
+        open_hashset(tmp_path / "a.chs").verify()
+    strangers = np.random.default_rng(2).integers(0, 256, (5_000, 16), dtype=np.uint8)
+    q, r = open_hashset(tmp_path / "a.chs").exact("md5", np.concatenate([strangers, md5]))
+    assert (q - 5_000).tolist() == r.tolist()  # every pair is a true one
+    if (name, damage) == ("present", "ones"):
+        assert len(q) == 5_000
+
+
+@pytest.mark.parametrize("name", ["present", "table"])
+def test_a_column_of_another_set_is_refused(tmp_path: Path, name: str) -> None:
+    build_hashset_from_arrays(tmp_path / "a.chs", md5=rows(40, 16))
+    build_hashset_from_arrays(tmp_path / "b.chs", md5=rows(400, 16))
+    ours, other = (next(tmp_path.glob(f"{letter}.chs/*/md5/{name}.npy")) for letter in "ab")
+    ours.write_bytes(other.read_bytes())
+    facts = {s: json.loads((tmp_path / f"{s}.chs" / "manifest.json").read_bytes())["columns"] for s in "ab"}
+    facts["a"][f"md5/{name}.npy"] = facts["b"][f"md5/{name}.npy"]
+    change_manifest(tmp_path / "a.chs", sealed=True, columns=facts["a"])
+    with pytest.raises(HashSetError, match=rf"md5/{name}\.npy has \d+ rows for 40 hashes.*Build the set again"):
+        open_hashset(tmp_path / "a.chs")
+
+
+def test_the_roles_of_a_manifest_are_those_of_the_model() -> None:
+    assert tuple(role.value for role in Role) == ROLES
+
+
+def test_opening_a_set_and_looking_up_loads_no_more_than_that_needs(tmp_path: Path) -> None:
+    """Every process that opens a set pays for what it imports: many times what opening itself takes."""
+    build_hashset_from_arrays(tmp_path / "a.chs", md5=rows(40, 16))
+    script = (
+        "import sys, numpy as np\n"
+        "from caid_triage.hashset.store import open_hashset\n"
+        "open_hashset(sys.argv[1]).exact('md5', np.zeros((1, 16), np.uint8))\n"
+        "late = ('tomllib', 'tempfile', 'importlib.resources', 'caid_triage.model', 'caid_triage.hashset.mih')\n"
+        "print([name for name in late if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "a.chs"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 def change_manifest(path: Path, *, sealed: bool, **fields: Any) -> None:
     manifest = json.loads((path / "manifest.json").read_bytes()) | fields
     if sealed:
@@ -197,7 +253,7 @@ def change_manifest(path: Path, *, sealed: bool, **fields: Any) -> None:
 def test_manifests_of_other_versions_and_changed_ones_are_refused(tmp_path: Path) -> None:
     for number, (fields, sealed, message) in enumerate(
         [
-            ({"format_version": 1}, False, r"format version 1, this tool reads 2"),
+            ({"format_version": 1}, False, r"format version 1, this tool reads 3"),
             ({"role": "known-good"}, False, "was changed after the set was built"),
             ({"magic": "other"}, True, "of another program"),
         ]

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caid_triage.hashset import columns, hash_columns
+from caid_triage.hashset import columns, hash_columns, prefix
 from caid_triage.hashset.batch import batch_of
 from caid_triage.hashset.build import build_hashset, build_hashset_from_arrays
 from caid_triage.hashset.columns import Columns, RecordColumns
 from caid_triage.hashset.external_sort import sort_rows, sorted_blocks
-from caid_triage.hashset.prefix import PrefixTable, prefix_bits
+from caid_triage.hashset.prefix import PrefixTable, PresenceBits, perhaps_present, prefix_bits
 from caid_triage.hashset.rows import Row
 from caid_triage.hashset.spool import Spool
 from caid_triage.hashset.store import open_hashset
@@ -43,7 +43,7 @@ def test_sorting_on_disk_is_sorting(count: int, values: int, alike: int, block: 
     rows = rng.integers(0, values, (count, 3), dtype=np.uint64)
     rows[:, :alike] = 7
     blocks = (rows[i : i + block] for i in range(0, count, block))
-    found = list(sorted_blocks(blocks, 3, scratch, run_bytes=24 * run))
+    found = [block.copy() for block in sorted_blocks(blocks, 3, scratch, run_bytes=24 * run)]
     expected = rows[np.lexsort(rows.T[::-1])]
     assert np.array_equal(np.concatenate([np.zeros((0, 3), np.uint64), *found]), expected)
     assert np.array_equal(sort_rows(rows), expected)
@@ -63,7 +63,8 @@ def test_no_block_is_much_larger_than_a_run(kind: str) -> None:
         rows[:, 0] = np.arange(count)[::-1]
     elif kind == "few values":
         rows[:, 0] %= 3
-    blocks = list(sorted_blocks((rows[i : i + 777] for i in range(0, count, 777)), 2, scratch, run_bytes=16 * run))
+    pieces = (rows[i : i + 777] for i in range(0, count, 777))
+    blocks = [block.copy() for block in sorted_blocks(pieces, 2, scratch, run_bytes=16 * run)]
     assert np.array_equal(np.concatenate(blocks), rows[np.lexsort(rows.T[::-1])])
     assert max(map(len, blocks)) <= 2 * run
 
@@ -77,6 +78,34 @@ def test_the_prefix_table_counts_smaller_digests(values: list[int], block: int) 
     found = np.concatenate([*slots, *table.finish()])
     bits = prefix_bits(len(rows))
     assert found.tolist() == [sum(value >> (64 - bits) < p for value in values) for p in range((1 << bits) + 1)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 40), st.integers(2**64 - 40, 2**64 - 1)), max_size=60),
+    st.integers(1, 20),
+    st.integers(1, 9),
+)
+def test_the_presence_bits_are_those_of_the_digests(values: list[int], block: int, piece: int) -> None:
+    rows = np.array(sorted(values), dtype=np.uint64)[:, None]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prefix, "_PIECE", piece)
+        presence = PresenceBits(len(rows))
+        parts = [bits for i in range(0, len(rows), block) for bits in presence.add(rows[i : i + block])]
+        found = np.concatenate([*parts, *presence.add(rows[:0]), *presence.finish()])
+    bits = prefix_bits(len(rows))
+    assert {8 * p + b for p, byte in enumerate(found.tolist()) for b in range(8) if byte >> b & 1} == {
+        8 * (value >> (64 - bits)) + (value & 7) for value in values
+    }
+    assert len(found) == 1 << bits
+    assert perhaps_present(found, rows[:, 0]).tolist() == list(range(len(values)))
+
+
+def test_nine_strangers_in_ten_are_not_present() -> None:
+    rng = np.random.default_rng(3)
+    presence, rows = PresenceBits(50_000), np.sort(rng.integers(0, 2**64, (50_000, 1), dtype=np.uint64), axis=0)
+    found = np.concatenate([*presence.add(rows), *presence.finish()])
+    assert len(perhaps_present(found, rng.integers(0, 2**64, 10_000, dtype=np.uint64))) < 1_200
 
 
 def test_a_slot_for_about_each_entry() -> None:
@@ -109,6 +138,7 @@ def some_rows(count: int) -> list[Row]:
             md5=rng.bytes(16) if number % 3 else None,
             sha1=rng.bytes(20),
             pdq=tuple((rng.bytes(32), [None, 0, 100][k]) for k in range(number % 3)),
+            frames=((number, 40 * number if number % 4 else None),) * (number % 3) if number % 8 == 0 else (),
             phash=(rng.bytes(8),) if number % 2 else (),
             photodna=rng.bytes(144) if number % 5 == 0 else None,
             category=str(number % 4),
