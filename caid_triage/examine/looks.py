@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from caid_triage.examine.borders import boxes_inside
 from caid_triage.examine.decode import Decoded
@@ -20,7 +21,7 @@ from caid_triage.examine.pdq import (
     pdq_turned,
 )
 from caid_triage.examine.pdq_naive import SMALLEST_SIDE
-from caid_triage.examine.phash import LEAST_DETAIL, detail, phash_of_tiny, tiny
+from caid_triage.examine.phash import LEAST_DETAIL, detail, phash_of_tiny, phash_turned, tiny
 from caid_triage.examine.thumbnail import START, largest_thumbnail
 from caid_triage.model import PerceptualHash, Problem, Severity
 from caid_triage.perceptual import HashName
@@ -53,17 +54,19 @@ def hashes_of(decoded: Decoded, content: bytes = b"") -> tuple[tuple[PerceptualH
         notes.append(Problem("hash", "too-small", text, Severity.NOTE))
     else:
         turns = _pdq(decoded, pixels)
-        first, *turned = _pdq_hashes("", turns)
+        first, *others = _pdq_hashes("", turns)
         upright.append(first)
-        further += turned
-        if turned and max(decoded.width or 0, decoded.height or 0) > SIDE_OF_512:
+        further += others
+        if others and max(decoded.width or 0, decoded.height or 0) > SIDE_OF_512:
             further += _pdq_hashes("512", _pdq_512(decoded, pixels))
     small = tiny(pixels if decoded.grey is None else decoded.grey, reduced=decoded.reduced)
     if detail(small) < LEAST_DETAIL:
         text = "the picture is blank or nearly so: a pHash would meet that of every other blank"
         notes.append(Problem("hash", "flat-picture", text, Severity.NOTE))
     else:
-        upright.append(PerceptualHash("phash", phash_of_tiny(small)))
+        first, turned = _phash_hashes("", small)
+        upright.append(first)
+        further.append(turned)
     if turns is not None and turns[1]:
         further += _inside(decoded, pixels)
         thumbnail, differs = _thumbnail(content, turns)
@@ -82,7 +85,7 @@ def _inside(decoded: Decoded, pixels: Pixels) -> list[PerceptualHash]:
         found += _pdq_hashes(look, pdq_reduced_turned(part, height, width))
         small = tiny(part, reduced=decoded.reduced)
         if detail(small) >= LEAST_DETAIL:
-            found.append(PerceptualHash(HashName("phash", look).text, phash_of_tiny(small)))
+            found += _phash_hashes(look, small)
     return found
 
 
@@ -102,7 +105,7 @@ def _thumbnail(content: bytes, turns: Turns) -> tuple[list[PerceptualHash], list
     found = _pdq_hashes("thumbnail", whole)
     tiny_one = tiny(pixels)
     if detail(tiny_one) >= LEAST_DETAIL:
-        found.append(PerceptualHash(HashName("phash", "thumbnail").text, phash_of_tiny(tiny_one)))
+        found += _phash_hashes("thumbnail", tiny_one)
     if nearest < THUMBNAIL_DIFFERS:
         return found, []
     height, width = pixels.shape
@@ -139,3 +142,11 @@ def _pdq_hashes(look: str, turns: Turns) -> list[PerceptualHash]:
     if quality:  # a picture that shows nothing shows it any way up
         found.append(PerceptualHash(HashName("pdq", look, turned=True).text, b"".join(turned), quality))
     return found
+
+
+def _phash_hashes(look: str, small: Image.Image) -> tuple[PerceptualHash, PerceptualHash]:
+    """Return one look's upright pHash and those of the other orientations."""
+    return (
+        PerceptualHash(HashName("phash", look).text, phash_of_tiny(small)),
+        PerceptualHash(HashName("phash", look, turned=True).text, phash_turned(small)),
+    )

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from caid_triage.examine.pdq_naive import TURNS
+
 Pixels = NDArray[np.uint8]
 
 SIDE = 32  # imagehash: hash_size 8 x highfreq_factor 4
@@ -17,6 +19,8 @@ REDUCING_GAP = 3.0  # Pillow: "3.0 or greater: very close to fair resampling"
 # Rounding the 32x32 picture to whole grey levels alone moves a coefficient by 0.3 and gives
 # a blank a detail of 0.2: below half a grey level the bits say more of rounding than of the picture.
 LEAST_DETAIL = 0.5
+# imagehash takes a DCT that is not orthonormal: the first row is larger by this.
+_AS_IMAGEHASH_SCALES = np.where(np.arange(8) == 0, math.sqrt(2.0), 1.0)[:, None]
 
 
 def phash(pixels: Pixels) -> bytes:
@@ -50,6 +54,25 @@ def tiny(pixels: Pixels, *, reduced: bool = False) -> Image.Image:
 def phash_of_tiny(small: Image.Image) -> bytes:
     """Return the pHash of a picture already reduced by :func:`tiny` (imagehash leaves that size as it is)."""
     return np.packbits(imagehash.phash(small).hash.ravel()).tobytes()
+
+
+def phash_turned(small: Image.Image) -> bytes:
+    """Return the pHashes of a 32x32 picture in the seven other orientations of ``TURNS``, 7 x 8 bytes end to end.
+
+    Mirroring negates every other coefficient of the DCT, transposing transposes them. Equal to imagehash's of the
+    turned 32x32 picture but where two coefficients all but touch at the median.
+    """
+    matrix = _dct() * _AS_IMAGEHASH_SCALES
+    # Rounded so that sums taken in another order on another processor cannot turn a tie.
+    coefficients = np.round(matrix @ np.asarray(small, dtype=np.float64) @ matrix.T, 6)
+    signs = np.where(np.arange(8) % 2, -1.0, 1.0)
+    found = []
+    for transposed, down, across in TURNS[1:]:
+        turn = coefficients.T if transposed else coefficients
+        turn = turn * signs[:, None] if down else turn
+        turn = turn * signs if across else turn
+        found.append(np.packbits((turn > np.median(turn)).ravel()).tobytes())
+    return b"".join(found)
 
 
 def detail(small: Image.Image) -> float:
