@@ -9,6 +9,10 @@ from __future__ import annotations
 from caid_triage.examine.video_bytes import VideoBytes
 
 MOST_BOXES = 256
+_OUTERMOST = frozenset(
+    (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"meta", b"moof", b"mfra", b"sidx", b"styp",
+     b"emsg", b"pdin", b"pnot", b"PICT", b"prft", b"ssix", b"udta", b"junk")
+)  # fmt: skip
 _EBML = b"\x1aE\xdf\xa3"
 _SEGMENT = b"\x18S\x80g"
 
@@ -35,12 +39,12 @@ def _short(file: VideoBytes, end: int, what: str) -> str:
 
 
 def _boxes(file: VideoBytes) -> str:
-    """Walk the outermost boxes; a name that no box has ends the walk, as trailing bytes are common."""
+    """Walk the outermost boxes; a name that is none of theirs ends the walk, as trailing bytes are common."""
     offset = 0
     for _ in range(MOST_BOXES):
         head = _at(file, offset, 16)
         kind = head[4:8]
-        if len(head) < 8 or not all(32 <= byte < 127 or byte == 0xA9 for byte in kind):
+        if len(head) < 8 or kind not in _OUTERMOST:
             return ""
         length = int.from_bytes(head[:4], "big")
         if length == 1:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from caid_triage.examine import examine
-from caid_triage.scan import worker
+from caid_triage.scan import protocol, worker
 
 
 class Obedient:
@@ -47,7 +48,32 @@ class Obedient:
             worker.PRIVATE[1].write(b"x\xff\xff\xff\xff nonsense")  # type: ignore[attr-defined]
             worker.PRIVATE[1].flush()  # type: ignore[attr-defined]
             time.sleep(600)
+        if self._order.startswith(b"ask-"):
+            ask(self._order[4:].split()[0].decode())
         return self._run.finish()
+
+
+def ask(what: str) -> None:
+    """Ask for bytes of the file in a way that no good worker does."""
+    source, sink = worker.PRIVATE  # type: ignore[attr-defined]
+
+    def need(offset: object, length: object) -> bytes:
+        protocol.write_frame(sink, protocol.NEED, protocol.to_json({"offset": offset, "length": length}))
+        sink.flush()
+        return protocol.read_frame(source, protocol.MAX_CHUNK)[1]
+
+    orders: dict[str, Callable[[], object]] = {
+        "negative": lambda: need(-1, 5),
+        "beyond": lambda: need(10, 1 << 19),
+        "long": lambda: need(0, 8 << 20),
+        "nothing": lambda: need(0, 0),
+        "text": lambda: need("0", 5),
+        "half": lambda: (need(0, 5), os._exit(9)),
+        "slowly": lambda: [(need(0, 5), time.sleep(0.05)) for _ in range(100_000)],
+        "much": lambda: [need(0, 5) for _ in range(100_000)],
+    }
+    orders[what]()
+    time.sleep(600)
 
 
 def main() -> None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caid_triage.errors import EvidenceError
 from caid_triage.model import DecodeState, Digests, Examination, Kind, PerceptualHash, Problem, Severity
-from caid_triage.scan import protocol
+from caid_triage.scan import protocol, worker
 
 DIGESTS = Digests(bytes(16), bytes(range(20)), bytes(range(32)))
 words = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
@@ -166,3 +167,50 @@ def test_early_digests_with_a_wrong_field_are_refused(field: str, value: object)
 def test_a_digest_of_the_wrong_length_is_refused(value: object) -> None:
     with pytest.raises(protocol.ProtocolError):
         protocol.digests_from_plain(protocol.digests_to_plain(DIGESTS) | {"md5": value})
+
+
+@given(st.integers(1, 1 << 40), st.data())
+def test_a_worker_may_ask_for_what_lies_in_its_file(size: int, data: st.DataObject) -> None:
+    offset = data.draw(st.integers(0, size - 1))
+    length = data.draw(st.integers(1, min(protocol.MAX_NEED, size - offset)))
+    assert protocol.need_from_plain({"offset": offset, "length": length}, size) == (offset, length)
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"),
+    [(-1, 5), (0, 0), (0, -5), (0, 101), (99, 2), (100, 1), (101, 1), (None, 5), (0, "5"), (True, 5), (0.5, 1)],
+)
+def test_anything_else_that_a_worker_asks_for_is_refused(offset: object, length: object) -> None:
+    with pytest.raises(protocol.ProtocolError):
+        protocol.need_from_plain({"offset": offset, "length": length}, 100)
+    with pytest.raises(protocol.ProtocolError):
+        protocol.need_from_plain({}, 100)
+    with pytest.raises(protocol.ProtocolError):
+        protocol.need_from_plain({"offset": 0, "length": protocol.MAX_NEED + 1}, 1 << 40)
+
+
+def test_a_fault_of_the_evidence_survives_the_pipe() -> None:
+    error = EvidenceError("read", "short-read", "the content ended after 5 of 7 bytes")
+    found = protocol.fault_from_plain(protocol.from_json(protocol.to_json(protocol.fault_to_plain(error))))
+    assert (found.step, found.code, found.detail) == ("read", "short-read", "the content ended after 5 of 7 bytes")
+    with pytest.raises(protocol.ProtocolError):
+        protocol.fault_from_plain({"code": "x"})
+
+
+def test_a_worker_is_given_exactly_what_it_asked_for() -> None:
+    def answered(kind: bytes, payload: bytes) -> bytes:
+        source, sink = io.BytesIO(), io.BytesIO()
+        protocol.write_frame(source, kind, payload)
+        source.seek(0)
+        found = worker.ask(3, 4, source, sink)
+        sink.seek(0)
+        kind, payload = protocol.read_frame(sink, 100)
+        assert (kind, protocol.from_json(payload)) == (protocol.NEED, {"offset": 3, "length": 4})
+        return found
+
+    assert answered(protocol.CHUNK, b"abcd") == b"abcd"
+    for kind, payload in ((protocol.CHUNK, b"abc"), (protocol.END, b"")):
+        with pytest.raises(protocol.ProtocolError):
+            answered(kind, payload)
+    with pytest.raises(EvidenceError, match="sector 7"):
+        answered(protocol.ABORT, b'{"code":"read-failed","detail":"sector 7"}')
