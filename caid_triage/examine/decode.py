@@ -44,6 +44,7 @@ from caid_triage.model import DecodeState, Problem, Severity
 
 # Types that OpenCV reads and Pillow does not.
 OPENCV_ONLY = frozenset({"image/vnd.radiance", "image/x-portable-arbitrarymap"})
+JPEG_2000 = frozenset({"image/jp2", "image/jpx", "image/jph", "image/x-jp2-codestream"})
 # Types whose every byte of picture data is under a checksum that is verified here.
 CHECKSUMMED = frozenset({"image/png", "image/apng"})
 # Types that hold a small JPEG of themselves, which is better than nothing.
@@ -79,20 +80,21 @@ def decode(data: bytes, media_type: str, limits: Limits) -> Decoded:
         return _jpeg(data, limits)
     if media_type in RAW_TYPES:
         return _raw(data, media_type, limits)
-    if not any(_ladder(media_type)):
+    if not any(_ladder(media_type, Header())):
         return _no_decoder(data, media_type)
     data, mend = mended(data, media_type)
     header = read_header(data, media_type) or Header()
     return _picture(data, media_type, replace(header, damage=mend or header.damage), limits)
 
 
-def _ladder(media_type: str) -> Iterator[Rung]:
+def _ladder(media_type: str, header: Header) -> Iterator[Rung]:
     """Yield the decoders that may know a type, in the order in which they are asked."""
     if media_type in CODECS:
         yield Rung(decode_rare_jpeg, strict=True)
     if media_type in ("image/heic", "image/heif"):
         yield Rung(decode_with_heif, strict=True)
-    if media_type in OPENCV_ONLY:
+    # Pillow wraps bright colours of more than 8 bits around to black.
+    if media_type in OPENCV_ONLY or (media_type in JPEG_2000 and header.deep):
         yield Rung(_with_opencv, strict=True)
     if media_type in PILLOW_FORMATS and (media_type != "image/avif" or features.check("avif")):
         yield Rung(_with_pillow, strict=True)
@@ -190,7 +192,7 @@ def _picture(data: bytes, media_type: str, header: Header, limits: Limits) -> De
         return refused(header.width, header.height)
     fault = ""
     missing = False  # whether the type's own decoder is not installed
-    for number, rung in enumerate(_ladder(media_type)):
+    for number, rung in enumerate(_ladder(media_type, header)):
         if rung.unusual and header.damage:
             continue
         try:

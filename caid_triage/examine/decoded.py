@@ -40,8 +40,8 @@ class Decoded:
     ``pixels`` is uint8[h,w] grey or uint8[h,w,3] RGB, None when nothing was decoded. ``grey`` is
     Pillow's own grey version where that is not the grey of ``pixels`` (palettes). ``reduced``: the
     pixels are a smaller version of ``width`` x ``height``, which are the stored pixels. ``frames`` are
-    the middle and the last of an animation's frames that differ from ``pixels`` (the first) and from
-    each other, as (seconds from the start, pixels).
+    the first, the middle and the last of an animation's frames that show something and differ from
+    ``pixels`` (its first picture) and from each other, as (seconds from the start, pixels).
     """
 
     state: DecodeState

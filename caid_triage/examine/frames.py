@@ -1,8 +1,8 @@
 """The frames of an animation that look different: an animation whose first picture is black hides the others.
 
 All frames up to a bound of number and pixels are decoded in order (each builds on those before it); those
-that show something, and nothing that an earlier one showed, are candidates; the middle and the last of
-them are kept. The bound is of work and not of time, so that the result does not depend on the machine.
+that show something, and nothing that an earlier one showed, are candidates; the first, the middle and the
+last of them are kept. The bound is of work and not of time, so that the result does not depend on the machine.
 """
 
 from __future__ import annotations
@@ -49,11 +49,14 @@ def most_frames(width: int, height: int, limits: Limits) -> int:
 
 
 def distinct(first: Pixels, others: Iterable[Frame]) -> tuple[Frame, ...]:
-    """Return the middle and the last of ``others`` that show something which no frame before them showed."""
+    """Return the first, middle and last frame that show something which no frame before them showed, but for ``first``.
+
+    ``first`` is the animation's first picture, which is kept elsewhere; ``others`` follow it, in order.
+    """
     seen = {_digest(first)}
-    held: list[Frame] = []
+    held: list[Frame] = [] if _shows_nothing(first) else [(-1.0, first)]
+    found, step = len(held), 1
     last: Frame | None = None
-    found, step = 0, 1
     for seconds, pixels in others:
         digest = _digest(pixels)
         if digest in seen or _shows_nothing(pixels):
@@ -65,11 +68,8 @@ def distinct(first: Pixels, others: Iterable[Frame]) -> tuple[Frame, ...]:
         found += 1
         if len(held) > MOST_HELD:
             held, step = held[::2], step * 2
-    if last is None:
-        return ()
-    # The first frame counts as one of them where it shows something.
-    middle = held[min(len(held) - 1, (len(held) - (0 if _shows_nothing(first) else 1)) // 2)]
-    return (last,) if middle[0] == last[0] else (middle, last)
+    chosen = {frame[0]: frame for frame in (*held[:1], *held[len(held) // 2 :][:1], *((last,) if last else ()))}
+    return tuple(chosen[seconds] for seconds in sorted(chosen) if seconds >= 0)
 
 
 def frames_of(image: Image.Image, first: Pixels, limits: Limits, errors: tuple[type[Exception], ...]) -> Frames:

@@ -19,13 +19,14 @@ class Header:
     """Stored pixels as the header claims them (None if it does not say), and what is wrong in words.
 
     ``damage`` is "" for a file that is whole as far as its structure tells. ``animated`` says that
-    there are more frames than the one that is examined.
+    there are more frames than the one that is examined, ``deep`` that colours have more than 8 bits.
     """
 
     width: int | None = None
     height: int | None = None
     damage: str = ""
     animated: bool = False
+    deep: bool = False
 
 
 def read_header(data: bytes, media_type: str) -> Header | None:
@@ -166,7 +167,8 @@ def _jpeg2000(data: bytes) -> Header:
     right, bottom, left, top = struct.unpack_from(">IIII", data, start + 8)
     whole = data[end - 2 : end] == b"\xff\xd9" and end <= len(data)
     damage = "" if whole else "the file ends before the end-of-codestream marker"
-    return Header(max(0, right - left), max(0, bottom - top), damage)
+    deep = (data[start + 42] & 0x7F) >= 8 if len(data) > start + 42 else False
+    return Header(max(0, right - left), max(0, bottom - top), damage, deep=deep)
 
 
 def _heif(data: bytes) -> Header:

@@ -13,6 +13,7 @@ from caid_triage.examine.limits import Limits
 
 Pixels = NDArray[np.uint8]
 
+FLOATING = (b"PF", b"Pf")  # portable float maps
 OUT_OF_MEMORY = -4  # cv::Error::StsNoMem
 
 
@@ -42,6 +43,10 @@ def decode_with_opencv(data: bytes, *, grey: bool = False, factor: int = 1) -> P
     }
     try:
         pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
+        if pixels is not None and data[:2] in FLOATING:
+            # Asked for 8 bits, OpenCV cuts values of 0..1 off instead of scaling them.
+            deep = np.nan_to_num(cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED))
+            pixels = np.rint(np.clip(deep, 0, 1) * 255).astype(np.uint8)
     except cv2.error as error:
         if error.code == OUT_OF_MEMORY:
             raise MemoryError from error

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from caid_triage.examine.opencv import opencv
+
 Pixels = NDArray[np.uint8]
 
 # What turns an image that was turned by its orientation tag (2..8) back to its stored pixels.
@@ -35,18 +37,28 @@ def as_grey_or_rgb(image: Image.Image, orientation: int = 1) -> tuple[Pixels, Pi
     if mode in ("1", "L", "LA", "La"):
         return np.asarray(image.convert("LA").getchannel(0) if mode == "La" else image.convert("L")), None
     if mode == "LAB":
-        return np.asarray(image.getchannel(0)), None
+        return _from_lab(np.asarray(image)), None
     # Pillow weighs a palette's colours for grey by another rounding than those of pixels.
     grey = np.asarray(image.convert("L")) if mode in ("P", "PA") else None
     return np.asarray(image.convert("RGB")), grey
 
 
+def _from_lab(values: Pixels) -> Pixels:
+    """Return CIE L*a*b* of 8 bits (a and b two's complement, as Pillow keeps them) as sRGB."""
+    lab = np.empty(values.shape, dtype=np.float32)
+    lab[:, :, 0] = values[:, :, 0] * np.float32(100 / 255)
+    lab[:, :, 1:] = values[:, :, 1:].astype(np.int8)
+    colours = opencv().cvtColor(lab, opencv().COLOR_Lab2RGB)
+    return np.asarray(np.rint(np.clip(colours, 0, 1) * 255), dtype=np.uint8)
+
+
 def _scaled(values: NDArray[np.generic], mode: str) -> Pixels:
-    """Return deep grey as 0..255: 16-bit by its full range, others by the range that they use."""
+    """Return deep values as 0..255: 16 bits by the depth that they use, others by the range that they use."""
     deep = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(deep.min()), float(deep.max())
     if mode.startswith("I") and low >= 0 and high <= 65535:
-        low, high = 0.0, 65535.0
+        # Cameras and scanners put 10, 12 or 14 bits into 16; taken for 16 they are a black picture of few tones.
+        low, high = 0.0, float((1 << max(8, int(high).bit_length() + int(high).bit_length() % 2)) - 1)
     elif mode == "F" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     elif mode == "F" and low >= 0 and high <= 255:

@@ -1,0 +1,122 @@
+"""Each optional library, there and not there: a documented problem, never an error."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from caid_triage.examine.examine import prepare_decoders
+from caid_triage.examine.libraries import OPTIONAL, library
+from caid_triage.model import DecodeState, Severity
+
+JXL = bytes.fromhex("ff0afb4024080401009ef601") + bytes(64)
+
+
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """All optional libraries gone, as if they were not installed."""
+    library.cache_clear()
+    with monkeypatch.context() as patched:
+        for name in OPTIONAL:
+            patched.setitem(sys.modules, name, None)
+        yield
+    library.cache_clear()
+
+
+@pytest.fixture
+def heic(picture) -> bytes:
+    module = pytest.importorskip("pillow_heif")
+    stream = io.BytesIO()
+    module.from_pillow(Image.fromarray(picture())).save(stream)
+    return stream.getvalue()
+
+
+def raw(preview: bytes = b"") -> bytes:
+    """A file that begins as Fujifilm's raw files do, with a preview in it or without."""
+    return b"FUJIFILMCCD-RAW 0201FF129502" + bytes(4000) + preview + bytes(2000)
+
+
+def codes(found) -> list[tuple[str, Severity]]:
+    return [(item.code, item.severity) for item in found.problems]
+
+
+def test_without_any_of_them_every_type_is_named(heic, hidden, examined) -> None:
+    prepare_decoders()
+    samples = {"image/heic": heic, "image/jxl": JXL, "image/x-fuji-raf": raw()}
+    for media_type, data in samples.items():
+        found = examined(data)
+        assert (found.media_type, found.decode_state) == (media_type, DecodeState.NOT_ATTEMPTED)
+        assert codes(found) == [("no-decoder", Severity.PROBLEM)]
+        assert "extra" in found.problems[0].detail
+    assert (examined(JXL).width, examined(JXL).height) == (320, 240)
+    assert (examined(heic).width, examined(heic).height) == (320, 240)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF"])
+def test_without_any_of_them_the_usual_types_are_decoded(hidden, examined, encoded, form: str) -> None:
+    data = encoded(form)
+    assert examined(data).decode_state is DecodeState.DECODED
+    assert examined(data[:-200]).decode_state in (DecodeState.PARTIAL, DecodeState.UNDECODABLE)
+
+
+def test_with_them_the_same_files_are_opened(heic, examined) -> None:
+    found = examined(heic)
+    assert (found.decode_state, found.width, found.height) == (DecodeState.DECODED, 320, 240)
+    assert codes(found) == []
+
+
+def test_a_library_that_cannot_load_is_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        message = f"lib{name}.so: cannot open shared object file"
+        raise OSError(message)
+
+    library.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr("importlib.import_module", broken)
+        assert [library(name) for name in OPTIONAL] == [None] * len(OPTIONAL)
+    library.cache_clear()
+
+
+def test_the_largest_preview_of_a_raw_file_is_hashed_and_said(hidden, examined, encoded) -> None:
+    thumbnail, preview = encoded("JPEG", size=(160, 120)), encoded("JPEG", size=(800, 600), seed=4)
+    found = examined(raw(thumbnail + bytes(33) + preview))
+    assert (found.decode_state, codes(found)) == (DecodeState.DECODED, [("preview-hashed", Severity.NOTE)])
+    assert (found.width, found.height) == (800, 600)
+    assert found.hashes == examined(preview).hashes
+    small = examined(raw(thumbnail))
+    assert (small.width, small.height) == (160, 120)
+
+
+def test_a_damaged_preview_is_partial(hidden, examined, encoded) -> None:
+    preview = encoded("JPEG", size=(800, 600), seed=4)
+    found = examined(raw()[:4028] + preview[: len(preview) // 2])
+    assert found.decode_state is DecodeState.PARTIAL
+    assert [code for code, _ in codes(found)] == ["partial-decode", "preview-hashed"]
+
+
+def test_start_markers_without_end_cost_little(hidden, examined) -> None:
+    found = examined(b"FUJIFILMCCD-RAW " + b"\xff\xd8\xff" * 3_000_000)
+    assert found.decode_state is DecodeState.NOT_ATTEMPTED
+
+
+def test_svg_is_never_rendered(examined) -> None:
+    found = examined(b"<svg xmlns='http://www.w3.org/2000/svg' width='400' height='400'><rect/></svg>")
+    assert (found.media_type, found.decode_state) == ("image/svg+xml", DecodeState.NOT_ATTEMPTED)
+    assert codes(found) == [("no-decoder", Severity.NOTE)]
+
+
+def test_a_claim_of_too_many_pixels_is_refused_before_any_of_them(examined) -> None:
+    # JPEG XL: not small, height of 30 bits, no ratio, width of 30 bits.
+    bits = 0 | 3 << 1 | (60_000 - 1) << 3 | 0 << 33 | 3 << 36 | (60_000 - 1) << 38
+    jxl = b"\xff\x0a" + bits.to_bytes(16, "little") + bytes(64)
+    box = np.array([20, 0, 60_000, 60_000], dtype=">u4").tobytes()
+    heif = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + box[:4] + b"ispe" + box[4:] + bytes(64)
+    for data in (jxl, heif):
+        found = examined(data)
+        assert (found.decode_state, found.width, found.height) == (DecodeState.REFUSED, 60_000, 60_000)
+        assert codes(found) == [("too-many-pixels", Severity.PROBLEM)]
