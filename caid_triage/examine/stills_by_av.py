@@ -19,7 +19,7 @@ from caid_triage.examine.libraries import library
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.pixels import array_as_grey_or_rgb
 
-# FFmpeg's name of the container or bare stream for each type. Not JPEG LS: of a cut one it makes a blank, in six seconds.
+# FFmpeg's name of the container or bare stream for each type. Not JPEG LS: a cut one becomes a blank, in six seconds.
 DEMUXERS = {
     "image/jpeg": "jpeg_pipe",
     "image/png": "png_pipe",
