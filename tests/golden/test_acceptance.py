@@ -368,7 +368,8 @@ def test_matches_csv_says_what_matched_how_and_in_which_scheme(own: Own) -> None
     near = next(row for row in own.matches() if row["match_kind"] == "near")
     mine, _ = pdqhash.compute(np.asarray(Image.open(own.folder / "altered.jpg")))
     known, _ = pdqhash.compute(np.asarray(Image.open(io.BytesIO(picture("coast.jpg")))))
-    assert near["distance"] == str(int((mine != known).sum()))
+    # Both pictures are decoded at half size, which may turn up to 4 bits of each.
+    assert abs(int(near["distance"]) - int((mine != known).sum())) <= 8
     assert near["threshold"] == "31"
 
 
@@ -959,7 +960,7 @@ def test_open_case_gives_the_rows_of_the_reports(own: Own) -> None:
 def test_hashes_of_real_photographs_against_the_references_on_a_full_decode(
     folder: str, shared: Path, tmp_path: Path
 ) -> None:
-    """A decode at full size is exact; one at reduced size (JPEGs of 768 pixels and more) strays by few bits."""
+    """A decode at full size is exact; one at reduced size (JPEGs of 512 pixels and more) strays by few bits."""
     ok("scan", shared / folder, "--case", tmp_path / "case", "--workers", 2, "--quiet")
     strayed: dict[str, list[int]] = {"pdq": [], "phash": []}
     pictures = [row for row in table(tmp_path / "case" / "reports" / "files.csv") if row["kind"] == "image"]
@@ -968,7 +969,7 @@ def test_hashes_of_real_photographs_against_the_references_on_a_full_decode(
     ordinary = [row for row in pictures if int(row["width"]) * int(row["height"]) < 4_000_000]
     for row in [*ordinary, *pictures[len(ordinary) :: 3]]:  # the references are slow on the largest: every third
         with Image.open(shared / folder / row["path"][1:]) as image:
-            reduced = image.format in ("JPEG", "MPO") and min(image.size) >= 768
+            reduced = image.format in ("JPEG", "MPO") and min(image.size) >= 512
             assert (row["width"], row["height"]) == tuple(map(str, image.size))
             reference, quality = pdqhash.compute(np.asarray(image.convert("RGB")))
             apart = {"pdq": bits_apart(row["pdq"], np.packbits(reference).tobytes().hex())}

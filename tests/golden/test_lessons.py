@@ -230,7 +230,7 @@ def test_sample_pictures_are_near_only_to_their_altered_copies(algorithm: str, r
         name: int.from_bytes(found.value, "big")
         for name in ALL_PICTURES
         for found in examined(picture(name)).hashes
-        if found.algorithm == algorithm
+        if found.algorithm == algorithm and found.frame_time is None
     }
     assert set(values) == {name for name in ALL_PICTURES if name != "ball.avi"}
     near = {
