@@ -36,7 +36,7 @@ from caid_triage.examine.jpeg import JpegScan, cut_scans, scan_jpeg
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.mended import mended
 from caid_triage.examine.opencv import decode_with_opencv
-from caid_triage.examine.pillow import PILLOW_FORMATS, decode_with_pillow
+from caid_triage.examine.pillow import PADDED, PILLOW_FORMATS, decode_padded, decode_with_pillow
 from caid_triage.examine.rare_jpeg import CODECS, decode_rare_jpeg
 from caid_triage.examine.raw import PREVIEW_SIDE, RAW_TYPES, Preview, decode_with_libraw, largest_preview
 from caid_triage.examine.stills_by_av import DEMUXERS, decode_with_av
@@ -101,6 +101,8 @@ def _ladder(media_type: str, header: Header) -> Iterator[Rung]:
         if media_type in CHECKSUMMED:
             yield Rung(_with_opencv, unusual=True)
         yield Rung(_with_tolerant_pillow)
+        if media_type in PADDED:
+            yield Rung(decode_padded)
         yield Rung(_with_opencv)
     if media_type in DEMUXERS:
         yield Rung(decode_with_av)
@@ -198,7 +200,9 @@ def _picture(data: bytes, media_type: str, header: Header, limits: Limits) -> De
         try:
             found = rung.decoder(data, media_type, header, limits)
         except Refused as claim:
-            return refused(claim.width or header.width, claim.height or header.height)
+            if claim.width:
+                return refused(claim.width, claim.height)
+            return replace(refused(None, None), width=header.width, height=header.height)
         except DECODER_ERRORS as error:
             fault = fault or plain(error)
             continue

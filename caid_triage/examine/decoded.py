@@ -96,8 +96,8 @@ def check_size(width: int | None, height: int | None, limits: Limits) -> None:
 
 def refused(width: int | None, height: int | None) -> Decoded:
     """Return that a picture is too large to be decoded."""
-    size = f"{width} x {height} pixels" if width else "more pixels"
-    detail = f"the header claims {size}, more than is allowed; the picture was not decoded"
+    claim = f"the header claims {width} x {height} pixels" if width else "a picture in it claims more pixels"
+    detail = f"{claim}, more than is allowed; the picture was not decoded"
     return Decoded(DecodeState.REFUSED, width, height, problems=(problem("too-many-pixels", detail),))
 
 

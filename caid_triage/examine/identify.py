@@ -101,11 +101,12 @@ def _icon(head: bytes, size: int | None) -> Identified | None:
     if not 0 < count <= 1024 or offset < 6 + 16 * count or length < 12 or head[9] not in (0, 255):
         return None
     icon = head[2] == 1
+    if head[offset : offset + 4] in (b"\x89PNG", b"\x28\0\0\0"):
+        return Identified(Kind.IMAGE, "image/vnd.microsoft.icon" if icon else "image/x-win-bitmap")
     if size is not None and offset + length > size:
         return None
     planes, bits = struct.unpack_from("<HH", head, 10)
-    inside = head[offset : offset + 4]
-    if icon and inside not in (b"\x89PNG", b"\x28\0\0\0") and (planes > 1 or bits not in (0, 1, 4, 8, 16, 24, 32)):
+    if icon and (planes > 1 or bits not in (0, 1, 4, 8, 16, 24, 32)):
         return None
     return Identified(Kind.IMAGE, "image/vnd.microsoft.icon" if icon else "image/x-win-bitmap")
 

@@ -12,14 +12,14 @@ from PIL import Image, ImageFile
 
 from caid_triage.examine.decoded import DECODER_ERRORS, Decoded, Refused, check_size, judged, problem, whole
 from caid_triage.examine.frames import frames_of
-from caid_triage.examine.headers import Header
+from caid_triage.examine.headers import Header, boxes
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.pixels import as_grey_or_rgb
 from caid_triage.model import Problem, Severity
 
 # What Pillow may open for each type: nothing else, whatever the bytes pretend to be.
 PILLOW_FORMATS: dict[str, tuple[str, ...]] = {
-    "image/jpeg": ("JPEG", "MPO"),
+    "image/jpeg": ("JPEG",),
     "image/png": ("PNG",),
     "image/apng": ("PNG",),
     "image/gif": ("GIF",),
@@ -59,6 +59,9 @@ PILLOW_FORMATS: dict[str, tuple[str, ...]] = {
 # Formats of several pictures: of these the frames are looked at, of those the first picture is taken.
 ANIMATED = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
 PAGED = frozenset({"TIFF"})
+# Types whose decoders open nothing of a file that is cut short, and the most that is added to one.
+PADDED = frozenset({"image/webp", "image/avif", "image/vnd.ms-dds", "image/x-blp"})
+MOST_PADDING = 1 << 26
 
 
 def decode_with_pillow(data: bytes, media_type: str, header: Header, limits: Limits, *, tolerant: bool) -> Decoded:
@@ -70,6 +73,28 @@ def decode_with_pillow(data: bytes, media_type: str, header: Header, limits: Lim
             return _picture(image, header, limits)
     except Image.DecompressionBombError as error:
         raise Refused(header.width, header.height) from error
+
+
+def decode_padded(data: bytes, media_type: str, header: Header, limits: Limits) -> Decoded:
+    """Return the picture of a file that is cut short, filled up with zeros: some decoders want all of it or nothing.
+
+    Raises DECODER_ERRORS (of a file that is not shorter than it says), MemoryError or Refused.
+    """
+    missing = missing_bytes(data, media_type, header)
+    if not 0 < missing <= MOST_PADDING:
+        message = "the file is not cut short"
+        raise ValueError(message)
+    return decode_with_pillow(data + bytes(missing), media_type, header, limits, tolerant=True)
+
+
+def missing_bytes(data: bytes, media_type: str, header: Header) -> int:
+    """Return how many bytes a file is shorter than it says, for the types that are padded."""
+    if media_type == "image/webp":
+        return int.from_bytes(data[4:8], "little") + 8 - len(data)
+    if media_type == "image/avif":
+        return max((last for _, _, last in boxes(data, 0, len(data))), default=0) - len(data)
+    # Block-coded textures: at most four bytes a pixel, and as much again for their smaller versions.
+    return 8 * (header.width or 0) * (header.height or 0) + 4096 - len(data)
 
 
 def _picture(image: Image.Image, header: Header, limits: Limits) -> Decoded:

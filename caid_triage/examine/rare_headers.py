@@ -167,6 +167,12 @@ def bitmap(data: bytes) -> Found:
     return abs(width), abs(height), ""
 
 
+def mac_icon(data: bytes) -> Found:
+    """ICNS: its length (it holds several pictures and no size of its own)."""
+    (length,) = struct.unpack_from(">I", data, 4)
+    return None, None, "" if length <= len(data) else "the file is shorter than it says"
+
+
 RARE: dict[str, Callable[[bytes], Found]] = {
     "image/jxl": jpeg_xl,
     "image/jxr": jpeg_xr,
@@ -180,4 +186,5 @@ RARE: dict[str, Callable[[bytes], Found]] = {
     "image/x-pcx": pcx,
     "image/x-tga": targa,
     "image/x-ms-dib": bitmap,
+    "image/x-icns": mac_icon,
 }

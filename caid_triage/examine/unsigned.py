@@ -42,8 +42,11 @@ def _is_bitmap(head: bytes, size: int | None) -> bool:
     width, height, planes, depth, compression = struct.unpack_from("<iiHHI", head, 4)
     needed = -(-width * depth // 32) * 4 * abs(height)
     plain = planes == 1 and depth in (1, 4, 8, 16, 24, 32) and compression in (0, 3)
-    # Behind the header and the pixels there is room for masks, a palette and padding, and no more.
-    return plain and width > 0 and height != 0 and needed + 40 <= size <= needed + 40 + 12 + 1024 + 4096
+    stated = int.from_bytes(head[20:24], "little")
+    # Behind the header and the pixels there is room for masks, a palette and padding, and no more. One that is cut
+    # short must state its own length.
+    least = 40 + needed // 2 if stated == needed and needed >= 4096 else 40 + needed
+    return plain and width > 0 and height != 0 and least <= size <= needed + 40 + 12 + 1024 + 4096
 
 
 def _is_targa(head: bytes, size: int | None) -> bool:
