@@ -1,6 +1,6 @@
 """From the bytes of a picture to its pixels, and an honest word about how far that went.
 
-For each type there is a ladder of decoders (docs/decoders.md). JPEG: marker walk, OpenCV (reduced where
+For each type there is a ladder of decoders (docs/formats/pictures.md). JPEG: marker walk, OpenCV (reduced where
 the picture is large), Pillow, Pillow tolerant of missing data, FFmpeg. Most others: the header, Pillow,
 Pillow tolerant, OpenCV, FFmpeg. The order is that of exactness: on JPEG both give the same pixels
 (tested) and OpenCV is twice as fast; elsewhere Pillow is what the reference hashes are made with.
@@ -59,6 +59,8 @@ EXTRAS = {"image/heic": "heif", "image/heif": "heif", **dict.fromkeys(CODECS, "j
 
 __all__ = ["Decoded", "decode", "stored_size"]
 
+KNOWN = frozenset({*PILLOW_FORMATS, *DEMUXERS, *CODECS, *OPENCV_ONLY})
+
 Decoder = Callable[[bytes, str, Header, Limits], Decoded | None]
 
 
@@ -106,6 +108,8 @@ def _ladder(media_type: str, header: Header) -> Iterator[Rung]:
         yield Rung(_with_opencv)
     if media_type in DEMUXERS:
         yield Rung(decode_with_av)
+    if media_type not in KNOWN and media_type not in NO_PHOTOGRAPH:
+        yield Rung(_as_anything, strict=True)
 
 
 def _jpeg(data: bytes, limits: Limits) -> Decoded:
@@ -230,6 +234,14 @@ def _with_pillow(data: bytes, media_type: str, header: Header, limits: Limits) -
 def _with_tolerant_pillow(data: bytes, media_type: str, header: Header, limits: Limits) -> Decoded:
     """Decode by Pillow, tolerant of missing data."""
     return decode_with_pillow(data, media_type, header, limits, tolerant=True)
+
+
+def _as_anything(data: bytes, media_type: str, header: Header, limits: Limits) -> Decoded | None:
+    """Try a type that only a second opinion names as whatever Pillow knows; None if it is nothing of that."""
+    try:
+        return decode_with_pillow(data, media_type, header, limits, tolerant=False)
+    except DECODER_ERRORS:
+        return None
 
 
 def _with_opencv(data: bytes, _media_type: str, header: Header, _limits: Limits) -> Decoded:

@@ -56,6 +56,8 @@ PILLOW_FORMATS: dict[str, tuple[str, ...]] = {
     "image/x-xbitmap": ("XBM",),
     "image/x-xpixmap": ("XPM",),
 }
+# For a type that only a second opinion names.
+EVERY_FORMAT = tuple(sorted({form for forms in PILLOW_FORMATS.values() for form in forms}))
 # Formats of several pictures: of these the frames are looked at, of those the first picture is taken.
 ANIMATED = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
 PAGED = frozenset({"TIFF"})
@@ -66,7 +68,7 @@ MOST_PADDING = 1 << 26
 
 def decode_with_pillow(data: bytes, media_type: str, header: Header, limits: Limits, *, tolerant: bool) -> Decoded:
     """Return the picture, tolerant of missing data or not. Raises DECODER_ERRORS, MemoryError or Refused."""
-    formats = PILLOW_FORMATS[media_type]
+    formats = PILLOW_FORMATS.get(media_type, EVERY_FORMAT)
     try:
         with _settings(tolerant, limits), Image.open(io.BytesIO(data), formats=formats) as image:
             check_size(image.width, image.height, limits)

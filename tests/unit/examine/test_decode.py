@@ -187,6 +187,12 @@ def test_a_type_without_decoder_is_named(media_type: str, severity: Severity) ->
     assert media_type in result.problems[0].detail
 
 
+def test_a_type_that_only_a_second_opinion_names_is_tried(encoded) -> None:
+    result = decode(encoded("PNG"), "image/x-strange", LIMITS)
+    assert (result.state, result.width, result.height) == (DecodeState.DECODED, 320, 240)
+    assert codes(decode(b"anything", "image/x-strange", LIMITS)) == ["no-decoder"]
+
+
 def test_the_size_of_a_heic_is_read_though_it_cannot_be_decoded() -> None:
     tile, whole = (struct.pack(">I4sIII", 20, b"ispe", 0, *side) for side in ((512, 512), (4032, 3024)))
     result = decode(b"\0\0\0\x18ftypheic" + bytes(12) + tile + whole, "image/heic", LIMITS)

@@ -104,6 +104,23 @@ def test_start_markers_without_end_cost_little(hidden, examined) -> None:
     assert found.decode_state is DecodeState.NOT_ATTEMPTED
 
 
+def test_a_photoshop_file_that_no_decoder_knows_shows_its_preview(hidden, examined, encoded) -> None:
+    header = b"8BPS\0\2" + bytes(6) + b"\0\4" + (600).to_bytes(4, "big") + (800).to_bytes(4, "big") + b"\0\x20\0\3"
+    found = examined(header + bytes(40) + encoded("JPEG", size=(160, 120)) + bytes(500))
+    assert (found.media_type, found.decode_state) == ("image/vnd.adobe.photoshop", DecodeState.PARTIAL)
+    assert [code for code, _ in codes(found)] == ["partial-decode", "preview-hashed"]
+
+
+def test_a_telephones_108_megapixels_are_decoded_and_a_png_of_them_is_not(examined) -> None:
+    picture = Image.linear_gradient("L").resize((12_000, 9_000), Image.Resampling.NEAREST)
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=30)
+    found = examined(stream.getvalue())
+    assert (found.decode_state, found.width, found.height) == (DecodeState.DECODED, 12_000, 9_000)
+    cut = examined(stream.getvalue()[:-100_000])
+    assert cut.decode_state in (DecodeState.PARTIAL, DecodeState.REFUSED)
+
+
 def test_svg_is_never_rendered(examined) -> None:
     found = examined(b"<svg xmlns='http://www.w3.org/2000/svg' width='400' height='400'><rect/></svg>")
     assert (found.media_type, found.decode_state) == ("image/svg+xml", DecodeState.NOT_ATTEMPTED)
