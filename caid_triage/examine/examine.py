@@ -26,6 +26,7 @@ from caid_triage.examine.identify import HEAD_BYTES, Identified, identify
 from caid_triage.examine.libraries import load_libraries
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.looks import hashes_of
+from caid_triage.examine.metadata import Pairs, picture_metadata
 from caid_triage.examine.opencv import opencv
 from caid_triage.examine.phash import phash_of_tiny, tiny
 from caid_triage.examine.video import Film, examine_video
@@ -87,6 +88,8 @@ def _bytes_at(file: BinaryIO, offset: int, length: int) -> bytes:
 
 # A picture, or why there is none, and its perceptual hashes.
 Seen = tuple[Decoded, tuple[PerceptualHash, ...]]
+# What a picture says of its origin, or the problem that kept it from being read.
+Said = tuple[Pairs, tuple[Problem, ...]]
 
 
 class Examiner:
@@ -155,7 +158,9 @@ class Run:
         what = self.identified()
         if what.kind is Kind.VIDEO:
             return self._film(what)
-        decoded, hashes = self._seen(what)
+        content = self._picture(what)
+        said, faults = _said_at_the_boundary(content, what)
+        decoded, hashes = self._seen(what, content)
         return Examination(
             digests=self.digests(),
             bytes_read=self._read,
@@ -165,7 +170,8 @@ class Run:
             width=decoded.width,
             height=decoded.height,
             hashes=hashes,
-            problems=decoded.problems,
+            metadata=said,
+            problems=decoded.problems + faults,
         )
 
     def _film(self, what: Identified) -> Examination:
@@ -193,7 +199,13 @@ class Run:
         self._kept.clear()
         return in_memory(content)
 
-    def _seen(self, what: Identified) -> Seen:
+    def _picture(self, what: Identified) -> bytes:
+        """Return the content of a picture, only its beginning where that was too long to keep."""
+        content = self._head if self._too_large else b"".join(self._kept) if what.kind is Kind.IMAGE else b""
+        self._kept.clear()
+        return content
+
+    def _seen(self, what: Identified, content: bytes) -> Seen:
         """Return what became of the picture and its hashes, or the state and problem of why there are none."""
         if what.kind is Kind.OTHER:
             return Decoded(DecodeState.NOT_MEDIA), ()
@@ -202,9 +214,13 @@ class Run:
             return _without(
                 DecodeState.REFUSED, "content-too-large", text, size=stored_size(self._head, what.media_type)
             )
-        content = b"".join(self._kept)
-        self._kept.clear()
         return _seen_at_the_boundary(content, what.media_type, self._limits)
+
+
+def _said_at_the_boundary(content: bytes, what: Identified) -> Said:
+    """Read what a picture says of its origin; it does so even where no decoder opens it."""
+    said = _at_the_boundary(lambda: picture_metadata(content, what.media_type))
+    return ((), (said,)) if isinstance(said, Problem) else (said, ())
 
 
 def _seen_at_the_boundary(content: bytes, media_type: str, limits: Limits) -> Seen:
