@@ -12,7 +12,8 @@ an exception). PyAV: the first frame of the first video stream comes back, and i
 of those that draw text or read bare bytes without a signature (``NOT_A_PICTURE``), nor an audio file
 (whose cover is embedded, not the file's content). An opening that gives one flat colour from a file
 that its decoder calls damaged, or that only a tolerant mode opens, is filling and no picture: it is
-counted apart ("filled"). Both shares are printed. Ours: state decoded or partial with a picture, or
+counted apart ("filled"). Both shares are printed. PyAV's first frame of a tiled AVIF is one tile; it is
+counted as an opening all the same, as is a JPEG that its bare mjpeg demuxer finds inside a tar. Ours: state decoded or partial with a picture, or
 perceptual hashes of frames.
 """
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import lzma
 import os
 import platform
 import queue
@@ -331,14 +333,17 @@ def main() -> None:
     parser.add_argument("--deadline", type=float, default=30.0)
     parser.add_argument("--memory", type=int, default=3 << 30)
     parser.add_argument("--only", nargs="*", default=list(DECODERS), choices=list(DECODERS))
-    parser.add_argument("--raw", type=Path, help="keep every answer of every decoder here (JSON)")
+    parser.add_argument("--raw", type=Path, help="keep every answer of every decoder here (JSON, or .xz of it)")
     parser.add_argument("--join", type=Path, help="take the answers of decoders that are not run now from here")
     parser.add_argument("--child", choices=list(DECODERS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         child(options.child, options.memory)
         return
-    rows: dict[str, dict[str, Opened]] = json.loads(options.join.read_text()) if options.join else {}
+    rows: dict[str, dict[str, Opened]] = {}
+    if options.join:
+        text = options.join.read_bytes()
+        rows = json.loads(lzma.decompress(text) if options.join.suffix == ".xz" else text)
     with tempfile.TemporaryDirectory() as folder:
         files = files_of(options.corpus, Path(folder))
         for name in options.only:
@@ -347,7 +352,8 @@ def main() -> None:
                 rows.setdefault(file, {})[name] = supervised.open(path)
             supervised.close()
     if options.raw:
-        options.raw.write_text(json.dumps(rows))
+        text = json.dumps(rows, sort_keys=True).encode()
+        options.raw.write_bytes(lzma.compress(text) if options.raw.suffix == ".xz" else text)
     result = {"files": len(rows), "deadline_s": options.deadline, "memory": options.memory, "versions": versions()}
     json.dump(result | summary(rows), sys.stdout, indent=1)
     sys.stdout.write("\n")

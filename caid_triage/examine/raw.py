@@ -112,4 +112,5 @@ def decode_with_libraw(data: bytes, limits: Limits) -> Decoded | None:
             )
             return whole(array_as_grey_or_rgb(pixels))
     except rawpy.LibRawError as error:
-        raise ValueError(str(error)) from error
+        said = error.args[0] if error.args else b""
+        raise ValueError(said.decode("ascii", "replace") if isinstance(said, bytes) else str(said)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 from collections.abc import Iterator
 
@@ -97,6 +98,47 @@ def test_a_damaged_preview_is_partial(hidden, examined, encoded) -> None:
     found = examined(raw()[:4028] + preview[: len(preview) // 2])
     assert found.decode_state is DecodeState.PARTIAL
     assert [code for code, _ in codes(found)] == ["partial-decode", "preview-hashed"]
+
+
+def dng(colours: np.ndarray) -> bytes:
+    """A raw file without a preview: 16 bits a pixel behind a colour filter, in a TIFF with the tags of DNG."""
+    height, width = colours.shape[:2]
+    linear = np.rint((colours / 255.0) ** 2.2 * 60_000).astype("<u2")
+    sensor = np.empty((height, width), dtype="<u2")
+    for row, column, channel in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
+        sensor[row::2, column::2] = linear[row::2, column::2, channel]
+    unit = np.array([[10_000, 10_000]] * 3, dtype="<u4").tobytes()
+    matrix = np.array([[10_000 * (n % 4 == 0), 10_000] for n in range(9)], dtype="<i4").tobytes()
+    # (tag, type, count, value): whole numbers in place, longer values behind the directory, None where the data begins
+    rows = [
+        (254, 4, 1, 0), (256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 32803),
+        (271, 2, 5, b"Test\0\0"), (272, 2, 5, b"Test\0\0"), (273, 4, 1, None), (274, 3, 1, 1), (277, 3, 1, 1),
+        (278, 4, 1, height), (279, 4, 1, sensor.nbytes), (33421, 3, 2, 2 | 2 << 16), (33422, 1, 4, 0x02010100),
+        (50706, 1, 4, 0x0401), (50708, 2, 5, b"Test\0\0"), (50717, 4, 1, 60_000), (50721, 10, 9, matrix),
+        (50728, 5, 3, unit), (50778, 3, 1, 21),
+    ]  # fmt: skip
+    start = 8 + 2 + 12 * len(rows) + 4
+    data = start + sum(len(value) for *_, value in rows if isinstance(value, bytes))
+    directory, behind = struct.pack("<H", len(rows)), b""
+    for tag, form, count, value in rows:
+        place = start + len(behind)
+        behind += value if isinstance(value, bytes) else b""
+        number = data if value is None else place if isinstance(value, bytes) else value
+        directory += struct.pack("<HHII", tag, form, count, number)
+    return b"II*\0\x08\0\0\0" + directory + bytes(4) + behind + sensor.tobytes()
+
+
+def test_a_raw_file_without_a_preview_is_developed_if_that_is_installed(examined, picture) -> None:
+    pytest.importorskip("rawpy")
+    data = dng(picture(640, 480))
+    found = examined(data)
+    assert (found.media_type, found.decode_state) == ("image/x-adobe-dng", DecodeState.DECODED)
+    assert codes(found) == [("raw-developed", Severity.NOTE)]
+    assert (found.width, found.height) == (320, 240)
+    assert examined(data) == found
+    for share in (0.2, 0.5, 0.9, 0.999):
+        cut = examined(data[: int(len(data) * share)])
+        assert cut.decode_state in (DecodeState.PARTIAL, DecodeState.UNDECODABLE), share
 
 
 def test_start_markers_without_end_cost_little(hidden, examined) -> None:
