@@ -12,9 +12,9 @@ an exception). PyAV: the first frame of the first video stream comes back, and i
 of those that draw text or read bare bytes without a signature (``NOT_A_PICTURE``), nor an audio file
 (whose cover is embedded, not the file's content). An opening that gives one flat colour from a file
 that its decoder calls damaged, or that only a tolerant mode opens, is filling and no picture: it is
-counted apart ("filled"). Both shares are printed. PyAV's first frame of a tiled AVIF is one tile; it is
-counted as an opening all the same, as is a JPEG that its bare mjpeg demuxer finds inside a tar. Ours: state decoded or partial with a picture, or
-perceptual hashes of frames.
+counted apart ("filled"). Both shares are printed. PyAV's first frame of a tiled AVIF is one tile, and
+its bare mjpeg demuxer finds a JPEG inside a tar: both are counted as openings all the same. Ours:
+state decoded or partial with a picture, or perceptual hashes of frames.
 """
 
 from __future__ import annotations
