@@ -19,7 +19,8 @@ size_t exact(const uint64_t *rows, const uint32_t *table, const uint32_t *fp32, 
         for (size_t i = 0; i < left; i++) {
             uint64_t word = queries[2 * (first + i)];
             number[here] = first + i;
-            here += !present || (present[word >> (64 - bits)] >> (word & 7) & 1);
+            unsigned byte = present ? present[word >> (64 - bits)] : 255;
+            here += byte >> (word & 7) & byte >> (word >> 3 & 7) & 1;
         }
         for (size_t i = 0; i < here; i++)
             __builtin_prefetch(&table[queries[2 * number[i]] >> (64 - bits)]);

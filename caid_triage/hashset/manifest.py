@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 MAGIC = "caid-triage hash set"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST = "manifest.json"
 DATA_PREFIX = "data-"
 # What a set can be for: the values of model.Role, which is not imported to open one.

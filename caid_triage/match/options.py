@@ -60,7 +60,8 @@ def set_radius(text: str) -> SetRadius:
     name, _, rest = text.rpartition(":")
     algorithm, _, number = rest.partition("=")
     if not name or algorithm not in FARTHEST or not (number.isascii() and number.isdecimal()):
-        raise UsageError(f"a distance is written NAME:pdq=BITS, NAME:phash=BITS or NAME:photodna=NUMBER, not {text!r}")
+        forms = "NAME:pdq=BITS, NAME:phash=BITS or NAME:photodna=NUMBER (caid-2026:pdq=20)"
+        raise UsageError(f"a distance is written {forms}, not {text!r}")
     if int(number) > FARTHEST[algorithm]:
         raise UsageError(f"a {algorithm} distance is at most {FARTHEST[algorithm]}, not {number}")
     return name, algorithm, int(number)

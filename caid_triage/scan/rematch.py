@@ -64,7 +64,8 @@ def check_radii(radii: Sequence[SetRadius], hashsets: Sequence[HashSet]) -> None
     names = {hashset.name for hashset in hashsets}
     for name, algorithm, _ in radii:
         if name not in names:
-            raise UsageError(f"--distance names {name} ({algorithm}), but no such hash set is given: {sorted(names)}")
+            given = ", ".join(sorted(names)) or "none"
+            raise UsageError(f"--distance names {name} ({algorithm}), but no such hash set is given; given: {given}")
 
 
 def match_stored(

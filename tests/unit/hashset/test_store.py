@@ -253,7 +253,7 @@ def change_manifest(path: Path, *, sealed: bool, **fields: Any) -> None:
 def test_manifests_of_other_versions_and_changed_ones_are_refused(tmp_path: Path) -> None:
     for number, (fields, sealed, message) in enumerate(
         [
-            ({"format_version": 1}, False, r"format version 1, this tool reads 3"),
+            ({"format_version": 1}, False, r"format version 1, this tool reads 4"),
             ({"role": "known-good"}, False, "was changed after the set was built"),
             ({"magic": "other"}, True, "of another program"),
         ]
