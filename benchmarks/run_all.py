@@ -52,6 +52,7 @@ def jobs(options: argparse.Namespace) -> list[Job]:
     return [
         ("walk_ntfs", "walk_ntfs.py", []),
         ("examine_speed", "examine_speed.py", [options.photos]),
+        *([("video_speed", "video_speed.py", [options.videos])] if Path(options.videos).is_dir() else []),
         ("scan_photos", "scan_photos.py", [*photos, *keep]),
         ("match_exact", "match_exact.py", ["--entries", size(2_000_000, 10_000_000), *place]),
         ("share_pages", "share_pages.py", ["--entries", size(2_000_000, 10_000_000), *place]),
@@ -91,6 +92,11 @@ def run(script: str, arguments: Sequence[str], limit: float) -> dict[str, Any]:
 def main() -> int:
     """Run them one after the other, write one file for the day and hour; 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--videos",
+        default=str(HERE.parent.parent / "shared" / "video"),
+        help="folder of video clips, if there",
+    )
     parser.add_argument(
         "--photos", default=str(HERE.parent.parent / "shared" / "photos"), help="folder of real photographs"
     )

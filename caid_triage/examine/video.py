@@ -156,7 +156,7 @@ def _moving(look: _Look, number: int, container: Any) -> None:
 def _keyframes(stream: Stream, file: VideoBytes, limits: Limits) -> Keyframes:
     """Where the keyframes are, by the cheapest way that this container and length allow."""
     found = stream.from_index(file.size)
-    if found is None and file.size > limits.max_video_bytes:
+    if found is None and file.size > max(limits.max_video_bytes, limits.max_reread_bytes // 2):
         found = stream.from_jumps(limits.max_video_frames)
         if found is None:
             file.hold_back_half()
@@ -187,6 +187,7 @@ def _hash(look: _Look, stream: Stream, keys: Keyframes) -> None:
         elif found[0] != last:
             last = found[0]
             film.hashes.append(PerceptualHash("pdq", *found, frame_time=_seconds(seconds)))
+    film.limited = film.limited or stream.stopped
 
 
 def _cover(look: _Look, number: int) -> None:

@@ -21,7 +21,8 @@ REDUCING = frozenset(("mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2",
 MOST_PACKETS = 2_000_000
 MOST_TO_KEYFRAME = 20_000
 # A jump in a film without an index costs a search through it.
-MOST_JUMPS = 128
+MOST_JUMPS = 256
+_BEFORE_START = 10.0
 # Below this many frames a second a frame that no other refers to is not left out: it may be the only one for long.
 _LEAST_RATE_TO_SKIP = 10.0
 # A damaged frame is better hashed and marked than left out.
@@ -46,7 +47,11 @@ class Keyframes:
 
 
 class Stream:
-    """One stream of moving pictures and its decoder; what it complained of is counted in ``complaints``."""
+    """One stream of moving pictures and its decoder.
+
+    ``complaints`` counts what the decoder complained of, ``decoded`` the packets that it was given. ``stopped``: they
+    were as many as are allowed, whatever the container says of its frames a second.
+    """
 
     def __init__(self, av: Any, container: Any, stream: Any, limits: Limits) -> None:
         self.av = av
@@ -56,7 +61,10 @@ class Stream:
         self.rate = frame_rate(stream)
         self.complaints = 0
         self.without_keyframes = False
+        self.decoded = 0
+        self.stopped = False
         self._limits = limits
+        self._most_decoded = 0
         self._base = float(stream.time_base or 0)
         self._start: int | None = stream.start_time
         for other in container.streams:
@@ -82,7 +90,8 @@ class Stream:
             return None
         first, last = entries[0].timestamp, entries[len(entries) - 1].timestamp
         end = self.length()
-        if (last - first) * self._base < 0.9 * end - 2:
+        covered = (last - first) * (len(entries) + 1) / (len(entries) - 1)  # and a frame after the last begins
+        if covered * self._base < 0.99 * end - 0.05:  # a film in fragments has more indexes, further on
             return None
         keys = [entry for entry in entries if entry.is_keyframe]
         there = [entry for entry in keys if entry.pos + entry.size <= size]
@@ -116,8 +125,9 @@ class Stream:
             return None
         most = min(most, MOST_JUMPS)
         wanted = [end * number / most for number in range(most)]
-        start = self._start or 0
-        return Keyframes(tuple(wanted), end, tuple(start + int(time / self._base) for time in wanted))
+        seeks = [(self._start or 0) + int(time / self._base) for time in wanted]
+        seeks[0] -= int(_BEFORE_START / self._base)  # some containers jump to what comes after the time they are given
+        return Keyframes(tuple(wanted), end, tuple(seeks))
 
     def _time_of(self, packet: Any, count: int) -> float:
         stamp = packet.pts if packet.pts is not None else packet.dts
@@ -146,6 +156,7 @@ class Stream:
     def frames(self, keys: Keyframes, plan: Plan) -> Iterator[tuple[float, Any]]:
         """The chosen frames as (seconds, frame), in order."""
         self._prepare(reduce=not plan.fills)
+        self._most_decoded = plan.most_decoded
         if keys.seeks is None:
             yield from self._in_order(plan.stops)
             return
@@ -154,7 +165,7 @@ class Stream:
             try:
                 self.container.seek(keys.seeks[stop.key], stream=self.stream, backward=True)
             except self.av.FFmpegError:
-                self.complaints += 1
+                self.complaints += keys.stamps is not None  # a jump into the dark may fail, one by the index not
                 continue
             packets = self._packets()
             first = _first_keyframe(packets, None if keys.stamps is None else keys.stamps[stop.key])
@@ -224,7 +235,7 @@ class Stream:
                 yield frame, known if stamp is None else self.seconds(stamp)
 
         packet = first
-        while packet is not None:
+        while packet is not None and not self.stopped:
             times.append(self._time_of(packet, count))
             count += 1
             yield from out(self._decode(packet))
@@ -234,6 +245,11 @@ class Stream:
         yield from out(self._decode(None))
 
     def _decode(self, packet: Any) -> list[Any]:
+        if packet is not None:
+            self.decoded += 1
+            self.stopped = self.stopped or self.decoded > self._most_decoded
+        if self.stopped:
+            return []
         try:
             frames: list[Any] = self.codec.decode(packet)
         except self.av.FFmpegError:

@@ -34,10 +34,14 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The stops in order. ``limited``: parts of a film with few keyframes cost too much to be looked at."""
+    """The stops in order, and how many packets may be decoded for them.
+
+    ``limited``: parts of a film with few keyframes cost too much to be looked at.
+    """
 
     stops: tuple[Stop, ...]
     limited: bool = False
+    most_decoded: int = 0
 
     @property
     def fills(self) -> bool:
@@ -55,17 +59,18 @@ def plan_frames(
     """
     if not keys:
         return Plan(())
-    most = max(1, min(most, budget // max(1, pixels)))
+    affords = max(1, budget // max(1, pixels))
+    most = min(most, affords)
     chosen = thinned(keys, most)
     end = max(end, keys[-1])
     length = end - keys[0]
     few = len(chosen) < min(most, FEW_KEYFRAMES)
     sparse = length <= SHORT_SECONDS and length > SPARSE_SECONDS * len(chosen)
     if not (few or sparse or dense):
-        return Plan(tuple(Stop(key) for key in chosen))
+        return Plan(tuple(Stop(key) for key in chosen), most_decoded=affords)
     rate = rate if 0 < rate <= _HIGHEST_RATE else _USUAL_RATE
     step = max(FILL_SECONDS, length / most)
-    left = budget // max(1, pixels) - len(chosen)
+    left = affords - len(chosen)
     room = most - len(chosen)
     stops, limited = [], False
     for place, key in enumerate(chosen):
@@ -80,7 +85,7 @@ def plan_frames(
             left -= ceil((extra[-1] - start) * rate)
             room -= taken
         stops.append(Stop(key, extra))
-    return Plan(tuple(stops), limited and few)
+    return Plan(tuple(stops), limited and few, affords)
 
 
 def thinned(times: Sequence[float], most: int) -> list[int]:

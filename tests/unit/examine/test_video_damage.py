@@ -126,6 +126,14 @@ def test_a_film_of_few_keyframes_too_costly_to_go_through_is_said_to_be_seen_in_
     assert 2 <= len(found.hashes) <= 5
 
 
+def test_a_film_that_lies_of_its_rate_is_stopped_at_the_same_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    film = clips.clip(6, 12, 25, gop=1000, options={"sc_threshold": "0"})
+    monkeypatch.setattr("caid_triage.examine.video_frames.frame_rate", lambda _stream: 0.5)
+    found = examined(film, Limits(max_video_pixels=320 * 240 * 45))
+    assert (found.decode_state, codes(found)) == (DecodeState.PARTIAL, ["video-frames-limited"])
+    assert 1 <= len(found.hashes) <= 3
+
+
 def test_no_more_is_read_again_than_is_allowed() -> None:
     film = clips.clip(7, 10, container="mov", codec="mjpeg")
     assert len(film) > 4 * BLOCK
