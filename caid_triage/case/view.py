@@ -15,6 +15,16 @@ from typing import Any, Self, TypeVar
 from caid_triage.case.counts import GRAVEST_FIRST, STRONGEST_KIND_FIRST, count_rows, exhibit_rows, tally_rows
 from caid_triage.case.decode import reader
 from caid_triage.case.findings import contradiction_rows, media_rows
+from caid_triage.case.metadata import (
+    CameraRow,
+    MetadataFigures,
+    MetadataRow,
+    camera_rows,
+    figures,
+    lead_rows,
+    metadata_rows,
+    placed_rows,
+)
 from caid_triage.case.records import stored_records
 from caid_triage.case.rows import (
     CaseHeader,
@@ -171,6 +181,31 @@ class CaseView:
         """Every stored record again, in report order, as (source id, at most ``batch`` records of it)."""
         with storage_faults(self.folder):
             yield from stored_records(self._connection, batch)
+
+    def metadata(self) -> Iterator[MetadataRow]:
+        """Every file that says something of its own origin, and what."""
+        with storage_faults(self.folder):
+            yield from metadata_rows(self._connection)
+
+    def places(self) -> Iterator[MetadataRow]:
+        """Of those the files that name a place."""
+        with storage_faults(self.folder):
+            yield from placed_rows(self._connection)
+
+    def camera_leads(self) -> Iterator[MetadataRow]:
+        """Of those the files that are not listed and state the camera and serial number of a file that is."""
+        with storage_faults(self.folder):
+            yield from lead_rows(self._connection)
+
+    def cameras(self) -> list[CameraRow]:
+        """The cameras that files state, those of listed files first."""
+        with storage_faults(self.folder):
+            return list(camera_rows(self._connection))
+
+    def metadata_figures(self) -> MetadataFigures:
+        """How many files say something of their origin, and how many a place."""
+        with storage_faults(self.folder):
+            return figures(self._connection)
 
     def sources(self) -> list[SourceRow]:
         """The evidence sources in the order they were given."""

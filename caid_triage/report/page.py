@@ -23,6 +23,7 @@ from caid_triage.case.view import CaseView
 from caid_triage.model import DecodeState, Kind, MatchKind
 from caid_triage.report.meanings import COVERAGE_WORDS, DECODE_WORDS, STATUS_WORDS, meaning
 from caid_triage.report.near import Chance, NearFacts, shown_chance
+from caid_triage.report.origin import OriginFacts, origin_facts
 from caid_triage.report.text import number, size
 
 MATCHES_SHOWN = 2000
@@ -263,6 +264,7 @@ class Page:
     near: list[NearFacts]
     photodna: int
     withheld: list[WithheldRow]
+    origin: OriginFacts
     options: list[tuple[str, str]]
     started: str
     finished: str
@@ -343,6 +345,7 @@ def page(view: CaseView) -> Page:
         near=chance.by_set(),
         photodna=chance.photodna,
         withheld=view.withheld(),
+        origin=origin_facts(view),
         options=[(str(name), str(value)) for name, value in sorted(header.options.items())],
         started=times.started.strftime("%Y-%m-%d %H:%M:%S UTC") if times.started else "not recorded",
         finished=times.finished.strftime("%Y-%m-%d %H:%M:%S UTC") if times.finished else "not finished",

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from caid_triage.case.rows import SourceRow
 from caid_triage.case.view import CaseView
 from caid_triage.report.near import near_facts
+from caid_triage.report.origin import summarised_origin
 from caid_triage.report.text import iso
 
 
@@ -50,6 +51,7 @@ def summary(view: CaseView) -> dict[str, Any]:
         },
         "known_good": view.known_good(),
         "near": near_facts(view),
+        "metadata": summarised_origin(view),
         "contradictions": [asdict(row) for row in view.contradictions()],
         "started": iso(times.started) or None,
         "finished": iso(times.finished) or None,

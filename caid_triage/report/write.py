@@ -20,6 +20,7 @@ from caid_triage.report.files_csv import write_files
 from caid_triage.report.html import write_html
 from caid_triage.report.manifest import MANIFEST, file_sha256, manifest_text
 from caid_triage.report.matches_csv import write_matches
+from caid_triage.report.metadata_csv import write_metadata
 from caid_triage.report.problems_csv import write_problems
 from caid_triage.report.summary_json import write_summary
 from caid_triage.report.vics_json import write_vics
@@ -34,6 +35,7 @@ FORMATS: Mapping[str, tuple[str, Writer]] = MappingProxyType(
         "matches": ("matches.csv", write_matches),
         "files": ("files.csv", write_files),
         "problems": ("problems.csv", write_problems),
+        "metadata": ("metadata.csv", write_metadata),
         "vics": ("vics.json", write_vics),
         "delta": ("delta.csv", write_delta_rows),
         "delta-figures": ("delta.json", write_delta),

@@ -23,7 +23,8 @@ from caid_triage.report import write as write_module
 from caid_triage.report.manifest import verify_manifest
 from caid_triage.report.write import FORMATS, write_reports
 
-NAMES = ["report.html", "summary.json", "matches.csv", "files.csv", "problems.csv", "vics.json", "MANIFEST.sha256"]
+NAMES = ["report.html", "summary.json", "vics.json", "MANIFEST.sha256"]
+NAMES += ["matches.csv", "files.csv", "problems.csv", "metadata.csv"]
 
 
 @pytest.fixture
