@@ -179,6 +179,8 @@ def _hash(look: _Look, stream: Stream, keys: Keyframes) -> None:
     film.limited = film.limited or plan.limited
     last: bytes | None = None
     for seconds, frame in islice(stream.frames(keys, plan), limits.max_video_frames):
+        if not film.frames and frame.rotation:
+            film.metadata = tuple(sorted((*film.metadata, ("rotation", str(int(frame.rotation) % 360)))))
         film.frames += 1
         film.width, film.height = film.width or frame.width, film.height or frame.height
         found = frame_pdq(frame, height or frame.height, width or frame.width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,17 @@ def test_what_the_container_says_is_kept() -> None:
         "software": "14.5",
         "video-codec": "h264",
     }
+
+
+def test_a_rotation_is_said_and_not_applied() -> None:
+    film = bytearray(clips.clip(10, 2))
+    plain = examined(bytes(film))
+    at = film.index(b"tkhd") + 44  # ISO/IEC 14496-12, 8.3.2: the matrix of a version 0 header
+    struct.pack_into(">9i", film, at, 0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
+    found = examined(bytes(film))
+    assert dict(found.metadata)["rotation"] == "270"
+    assert "rotation" not in dict(plain.metadata)
+    assert (found.hashes, found.width, found.height) == (plain.hashes, 320, 240)
 
 
 def test_every_stream_of_pictures_is_seen_up_to_a_few() -> None:
