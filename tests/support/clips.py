@@ -72,6 +72,24 @@ def clip(seed: int = 1, seconds: int = 6, rate: int = 10, edit: Edit | None = No
     return encode((edit(one) for one in drawn) if edit else drawn, rate=rate, **how)
 
 
+def with_cover(cover: Picture, seed: int = 1, seconds: int = 3) -> bytes:
+    """An MP4 with a picture attached to it."""
+    av: Any = pytest.importorskip("av", reason="films are made and read with PyAV (extra: video)")
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp4") as film:
+        moving, still = film.add_stream("libx264", rate=10), film.add_stream("mjpeg", rate=1)
+        still.disposition = av.stream.Disposition.attached_pic
+        for track, pixel_format in ((moving, "yuv420p"), (still, "yuvj420p")):
+            track.width, track.height, track.pix_fmt = 320, 240, pixel_format
+        for track, pictures in ((still, [cover]), (moving, frames(seconds, 10, seed))):
+            for number, picture in enumerate(pictures):
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                frame.pts = number
+                film.mux(track.encode(frame))
+            film.mux(track.encode(None))
+    return out.getvalue()
+
+
 def sound(seconds: int = 2) -> bytes:
     """An MP4 that holds sound only."""
     av: Any = pytest.importorskip("av", reason="films are made and read with PyAV (extra: video)")

@@ -183,6 +183,14 @@ def test_every_stream_of_pictures_is_seen_up_to_a_few() -> None:
     assert (len(found.hashes), codes(found)) == (4 * one, ["video-streams-not-examined"])
 
 
+def test_a_picture_attached_to_a_film_is_a_still() -> None:
+    cover = clips.scene(99)
+    found = examined(clips.with_cover(cover))
+    assert found.problems == ()
+    assert [item.frame_time for item in found.hashes] == [0.0, 1.0, 2.0, None]
+    assert bits(found.hashes[-1].value, pdq(cover)[0]) <= 6
+
+
 def test_a_container_of_sound_is_no_film() -> None:
     found = examined(clips.sound())
     assert (found.kind, found.media_type) == (Kind.VIDEO, "video/mp4")
