@@ -19,6 +19,7 @@ class VideoFrames:
     ``videos`` int64[v]: record rows, ascending (their media ids name the videos). Of each frame, uint32[k] or int64[k]:
     ``entries`` its PDQ hash among the set's PDQ hashes (as ``pdq_quality`` and ``entry_records`` count them),
     ``numbers`` of the frame in its film, ascending within a video, ``times`` in milliseconds, 2**32 - 1 if not stated.
+    ``by_entry`` are the places of the frames in the order of their entries.
     """
 
     videos: Rows
@@ -26,10 +27,24 @@ class VideoFrames:
     entries: Rows
     numbers: NDArray[np.uint32]
     times: NDArray[np.uint32]
+    by_entry: Rows
+
+    def places_of(self, entries: Rows) -> Rows:
+        """The place of each of these hashes among the frames; -1 for one that is no video's frame."""
+        if not len(self.entries):
+            return np.full(len(entries), -1, dtype=np.int64)
+        place = np.searchsorted(self.entries, entries, sorter=self.by_entry)
+        found = self.by_entry[np.minimum(place, len(self.entries) - 1)]
+        return np.where(self.entries[found] == entries, found, -1)
+
+
+def is_frame(numbers: NDArray[np.uint32], times: NDArray[np.uint32], entries: Rows) -> NDArray[np.bool_]:
+    """Which of these PDQ hashes of a set are of a video's frame; the columns are those of ``HashSet.pdq_frames``."""
+    return np.asarray((numbers[entries] != FRAME_UNKNOWN) | (times[entries] != FRAME_UNKNOWN))
 
 
 def video_frames(hashset: HashSet) -> VideoFrames:
-    """The frames of every video in the set; none if it has no video."""
+    """The frames of every video in the set; none if it has no video. ``HashSet.videos`` keeps them."""
     found = hashset.pdq_frames()
     nothing = np.zeros(0, dtype=np.uint32)
     numbers, times = (nothing, nothing) if found is None else found
@@ -38,4 +53,5 @@ def video_frames(hashset: HashSet) -> VideoFrames:
     order = np.lexsort((entries, times[entries], numbers[entries], records))
     entries = entries[order]
     videos, start = np.unique(records[order], return_index=True)
-    return VideoFrames(videos, np.append(start, len(entries)), entries, numbers[entries], times[entries])
+    start = np.append(start, len(entries))
+    return VideoFrames(videos, start, entries, numbers[entries], times[entries], np.argsort(entries))

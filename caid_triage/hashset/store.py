@@ -47,6 +47,7 @@ from caid_triage.hashset.search import DigestIndex, exact_pairs
 
 # A process that opens a set loads what it uses: each of these is imported where it is first needed.
 if TYPE_CHECKING:
+    from caid_triage.hashset.frames import VideoFrames
     from caid_triage.hashset.hamming import Distances
     from caid_triage.hashset.mih import MihIndex
     from caid_triage.hashset.photodna import SquaredDistances
@@ -98,6 +99,13 @@ class HashSet:
         from caid_triage.model import Role  # noqa: PLC0415
 
         return Role(self.manifest["role"])
+
+    @cached_property
+    def videos(self) -> VideoFrames:
+        """The frames of the set's videos."""
+        from caid_triage.hashset.frames import video_frames  # noqa: PLC0415
+
+        return video_frames(self)
 
     @cached_property
     def _categories(self) -> tuple[Category, ...]:

@@ -1,9 +1,14 @@
-"""What the pictures of a batch look like, in all eight orientations, and which entries of a set are near."""
+"""What the pictures of a batch look like, in every look and orientation there is, and which entries of a set are near.
+
+A *picture* is what the guards judge by itself: a file's picture in all the looks of it, its embedded thumbnail (which
+may show something else), or one frame of a film or an animation.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from math import isfinite
 from types import MappingProxyType
 
 import numpy as np
@@ -12,7 +17,9 @@ from numpy.typing import NDArray
 from caid_triage.hashset.algorithms import PERCEPTUAL_BYTES, PHOTODNA_BYTES, Bytes, Rows, big_endian_words
 from caid_triage.hashset.store import HashSet
 from caid_triage.match.near import PerceptualColumn, flat, near_pairs
-from caid_triage.model import ScanRecord
+from caid_triage.match.turns import turned_hashes
+from caid_triage.model import Kind, PerceptualHash, ScanRecord
+from caid_triage.perceptual import LOOKS, HashName, hash_name
 
 # How the file's picture must be turned to look like the listed item, in the order of the hashes that examine/ keeps
 # (upright first). Turning is counter-clockwise; "transposed" swaps rows and columns.
@@ -26,77 +33,137 @@ ORIENTATIONS = (
     "transposed",
     "transposed other way",
 )
-# The hashes of one algorithm in a record: the upright one, and a second holding the other seven end to end.
-TURNED = MappingProxyType({"pdq": "pdq-turned"})
 LENGTHS: Mapping[str, int] = MappingProxyType({**PERCEPTUAL_BYTES, "photodna": PHOTODNA_BYTES})
 NO_QUALITY = -1
+
+# Looks by number, in the order in which the first of equally near ones is named: the stored pixels, the further looks,
+# then the frames by their milliseconds.
+_LOOK_NUMBERS: Mapping[str, int] = MappingProxyType({look: number for number, look in enumerate(("", *LOOKS))})
+_FIRST_FRAME = len(_LOOK_NUMBERS)
+_WORDS = ("", *LOOKS.values())
+_THUMBNAIL = _LOOK_NUMBERS["thumbnail"]
+_LAST_MILLISECOND = 10**12
 
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """The usable hashes of one kind in a batch: uint8[n, k], the record and orientation of each, and its quality.
+    """The usable hashes of one kind in a batch: uint8[n, k]; of each its record, picture, look, orientation, quality.
 
-    ``quality`` is int16, -1 where the algorithm has none.
+    ``pictures`` count through the batch; ``owners`` is the record of each. ``quality`` is int16, -1 where the algorithm
+    has none. ``of_films`` are frames of videos: they are compared with the listed stills only.
     """
 
     algorithm: str
     hashes: Bytes
     positions: Rows
+    pictures: Rows
+    looks: NDArray[np.int64]
     turns: NDArray[np.int8]
     quality: NDArray[np.int16]
+    of_films: NDArray[np.bool_]
+    owners: Rows
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Pairs of a record of the batch and a record of the set, sorted by both, each once, with its nearest distance.
+    """Pairs of a picture (or a record) of the batch and a record of the set, sorted by both, each once, the nearest.
 
-    ``turns`` is the orientation that is nearest (upright of equals), ``quality`` that of the hash.
+    ``looks`` and ``turns`` are the look and orientation that is nearest (the stored pixels, then upright of equals),
+    ``quality`` that of the hash.
     """
 
     positions: Rows
+    pictures: Rows
     rows: Rows
     distances: NDArray[np.int64]
+    looks: NDArray[np.int64]
     turns: NDArray[np.int8]
     quality: NDArray[np.int16]
 
     def __len__(self) -> int:
         return len(self.positions)
 
-    def where(self, keep: NDArray[np.bool_]) -> Candidates:
-        """The candidates for which ``keep`` is true."""
-        return Candidates(
-            self.positions[keep], self.rows[keep], self.distances[keep], self.turns[keep], self.quality[keep]
-        )
+    def where(self, keep: NDArray[np.bool_] | Rows) -> Candidates:
+        """The candidates for which ``keep`` is true, or those at these places."""
+        return Candidates(*(getattr(self, column.name)[keep] for column in fields(self)))
+
+    def of_records(self) -> Candidates:
+        """Each pair of records once: the nearest picture of the record."""
+        return _nearest(self, self.positions)
+
+
+def look_words(number: int) -> str:
+    """What a report says of a look: "" for the stored pixels, "frame at 12.0 s" for a frame."""
+    return _WORDS[number] if number < _FIRST_FRAME else f"frame at {(number - _FIRST_FRAME) / 1000:.1f} s"
 
 
 def looks_of(records: Sequence[ScanRecord], algorithm: str, min_quality: int, wanted: NDArray[np.bool_]) -> Looks:
-    """The usable hashes of one kind of the wanted still pictures of a batch, in every orientation there is.
+    """The usable hashes of one kind of the wanted records of a batch, in every look and orientation there is.
 
     Left out: quality below ``min_quality`` (where there is one), flat hashes, hashes of another length (a plug-in's
-    mistake, or an older version's). Hashes with a frame time belong to videos.
+    mistake, or an older version's). The turned hashes of a frame are made here (match/turns.py).
     """
-    length, turned = LENGTHS[algorithm], TURNED.get(algorithm)
-    found: list[tuple[bytes, int, int, int]] = []
+    length, names = LENGTHS[algorithm], dict[str, HashName]()
+    values: list[bytes] = []
+    found: list[tuple[int, int, int, int, int, bool]] = []
     for position in np.flatnonzero(wanted).tolist():
-        for item in records[position].examination.hashes:
-            if item.algorithm not in (algorithm, turned) or item.frame_time is not None:
+        examination = records[position].examination
+        for item in examination.hashes:
+            name = names.get(item.algorithm) or names.setdefault(item.algorithm, hash_name(item.algorithm))
+            if name.algorithm != algorithm or len(item.value) != name.hashes * length:
                 continue
             if item.quality is not None and item.quality < min_quality:
                 continue
-            first = 0 if item.algorithm == algorithm else 1
-            count = 1 if first == 0 else len(ORIENTATIONS) - 1
-            if len(item.value) != count * length:
-                continue
+            values.append(item.value)
             quality = NO_QUALITY if item.quality is None else item.quality
-            found += [
-                (item.value[place * length : (place + 1) * length], position, first + place, quality)
-                for place in range(count)
-            ]
-    hashes = np.frombuffer(b"".join(row[0] for row in found), dtype=np.uint8).reshape(-1, length)
-    columns = np.array([row[1:] for row in found], dtype=np.int64).reshape(-1, 3)
+            film = examination.kind is Kind.VIDEO and item.frame_time is not None
+            found.append((position, _look_number(name, item), int(name.turned), name.hashes, quality, film))
+    columns = np.array(found, dtype=np.int64).reshape(-1, 6).T
+    positions, looks, first, counts, quality_of, films = np.repeat(columns, columns[3], axis=1)
+    hashes = np.frombuffer(b"".join(values), dtype=np.uint8).reshape(-1, length)
+    turns = first + np.arange(len(hashes)) - np.repeat(np.cumsum(columns[3]) - columns[3], columns[3])
+    if algorithm == "pdq":
+        frames = np.flatnonzero((looks >= _FIRST_FRAME) & (counts == 1))
+        others = len(ORIENTATIONS) - 1
+        hashes = np.concatenate([hashes, turned_hashes(hashes[frames]).reshape(-1, length)])
+        again = np.concatenate([np.arange(len(turns)), np.repeat(frames, others)])
+        turns = np.concatenate([turns, np.tile(np.arange(1, len(ORIENTATIONS)), len(frames))])
+        positions, looks, quality_of, films = (column[again] for column in (positions, looks, quality_of, films))
     usable = _usable(hashes, algorithm)
-    positions, turns, quality_column = columns[usable].T
-    return Looks(algorithm, hashes[usable], positions, turns.astype(np.int8), quality_column.astype(np.int16))
+    hashes = hashes[usable]
+    positions, looks, turns, quality_of, films = (
+        column[usable] for column in (positions, looks, turns, quality_of, films)
+    )
+    pictures, owners = _pictures(positions, looks)
+    return Looks(
+        algorithm=algorithm,
+        hashes=hashes,
+        positions=positions,
+        pictures=pictures,
+        looks=looks,
+        turns=turns.astype(np.int8),
+        quality=quality_of.astype(np.int16),
+        of_films=films.astype(np.bool_),
+        owners=owners,
+    )
+
+
+def _look_number(name: HashName, item: PerceptualHash) -> int:
+    if item.frame_time is None:
+        return _LOOK_NUMBERS[name.look]
+    seconds = item.frame_time if isfinite(item.frame_time) else 0.0
+    return _FIRST_FRAME + min(max(0, round(seconds * 1000)), _LAST_MILLISECOND)
+
+
+def _pictures(positions: Rows, looks: NDArray[np.int64]) -> tuple[Rows, Rows]:
+    """The number of each hash's picture, ascending by record, and the record of each picture."""
+    shown = np.where(looks >= _THUMBNAIL, looks, 0)
+    order = np.lexsort((shown, positions))
+    new = np.ones(len(order), dtype=np.bool_)
+    new[1:] = (positions[order][1:] != positions[order][:-1]) | (shown[order][1:] != shown[order][:-1])
+    pictures = np.empty(len(order), dtype=np.int64)
+    pictures[order] = np.cumsum(new) - 1
+    return pictures, positions[order][new]
 
 
 def _usable(hashes: Bytes, algorithm: str) -> NDArray[np.bool_]:
@@ -106,17 +173,27 @@ def _usable(hashes: Bytes, algorithm: str) -> NDArray[np.bool_]:
 
 
 def candidates(hashset: HashSet, looks: Looks, radius: int, min_quality: int) -> Candidates:
-    """All pairs within ``radius`` (bits; squared L2 for PhotoDNA) whose entry is usable too."""
+    """All pairs of a picture and an entry within ``radius`` (bits; squared L2 for PhotoDNA), the entry usable too."""
     queries, rows, distances = _search(hashset, looks, radius, min_quality)
-    positions, turns = looks.positions[queries], looks.turns[queries]
-    order = np.lexsort((turns, distances, rows, positions))
-    positions, rows = positions[order], rows[order]
-    first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = (positions[1:] != positions[:-1]) | (rows[1:] != rows[:-1])
-    kept = order[first]
-    return Candidates(
-        positions[first], rows[first], distances[kept].astype(np.int64), turns[kept], looks.quality[queries[kept]]
+    found = Candidates(
+        looks.positions[queries],
+        looks.pictures[queries],
+        rows,
+        distances.astype(np.int64),
+        looks.looks[queries],
+        looks.turns[queries],
+        looks.quality[queries],
     )
+    return _nearest(found, found.pictures)
+
+
+def _nearest(found: Candidates, owners: Rows) -> Candidates:
+    """The nearest of the candidates of each owner and row, sorted by both."""
+    order = np.lexsort((found.turns, found.looks, found.distances, found.rows, owners))
+    sorted_owners, rows = owners[order], found.rows[order]
+    first = np.ones(len(order), dtype=np.bool_)
+    first[1:] = (sorted_owners[1:] != sorted_owners[:-1]) | (rows[1:] != rows[:-1])
+    return found.where(order[first])
 
 
 def _search(
@@ -130,5 +207,5 @@ def _search(
         return queries, rows, distances
     # Each hash is a query of its own here; to which record it belongs is looked up afterwards.
     column = PerceptualColumn(looks.hashes, np.arange(len(looks.hashes), dtype=np.int64))
-    near = near_pairs(hashset, looks.algorithm, column, radius, min_quality)
+    near = near_pairs(hashset, looks.algorithm, column, radius, min_quality, looks.of_films)
     return near.queries, near.rows, near.distances

@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 from caid_triage.hashset.algorithms import Rows
 from caid_triage.hashset.store import HashSet
 from caid_triage.match.exact import STRENGTH, ExactPairs, digest_columns, exact_pairs
-from caid_triage.match.guards import FAR, flooded, nearer_to_negative, nearest_by_record
-from caid_triage.match.looks import NO_QUALITY, ORIENTATIONS, Candidates, Looks, candidates, looks_of
+from caid_triage.match.films import match_films
+from caid_triage.match.guards import FAR, flooded, nearer_to_negative, nearest_by_picture
+from caid_triage.match.looks import NO_QUALITY, ORIENTATIONS, Candidates, Looks, candidates, look_words, looks_of
 from caid_triage.match.options import MatchOptions
+from caid_triage.match.video import ALGORITHM
 from caid_triage.model import Match, MatchKind, Role, ScanRecord, Withheld
 
 __all__ = ["BatchMatches", "MatchOptions", "match_batch", "match_records"]
 
-# (record of the batch, is near, set, distance, record row): the order of the matches; unique for each
-_Place = tuple[int, bool, int, int, int]
+# (record of the batch, kind of match, set, distance, record row): the order of the matches; unique for each
+_Place = tuple[int, int, int, int, int]
+_EXACT, _VIDEO, _NEAR = range(3)
 # A pair is named by the first of these that is within its distance.
 NEAR_ALGORITHMS = ("pdq", "phash", "photodna")
 NEGATIVE = (Role.KNOWN_GOOD, Role.NOT_THIS)
@@ -38,21 +41,22 @@ class _Near:
     """What looking for near matches of one batch needs to know: its hashes, and what looks like something harmless."""
 
     looks: dict[str, Looks]
-    negative: dict[str, NDArray[np.int64]]
+    negative: dict[str, NDArray[np.int64]]  # of each picture
     by: dict[str, list[str]]
 
 
 def match_records(
     records: Sequence[ScanRecord], hashsets: Sequence[HashSet], options: MatchOptions | None = None
 ) -> list[tuple[Match, ...]]:
-    """The matches of each record, in the order of ``records``: exact before near, then set, distance, set row.
+    """The matches of each record, in the order of ``records``: exact, video, near; then set, distance, set row.
 
     One Match for each pair of a record and a set's record. Exact: named by the strongest digest that
-    agrees. Near: only in notable sets, only where the pair is not exact already; PDQ (in any of eight
-    orientations) if within its radius, else pHash, else PhotoDNA. A record whose SHA-1 or SHA-256 is in a negative
-    set (known-good, not-this) gets no near matches; its exact ones stay, and an MD5 alone excludes nothing. A near
-    match farther than the nearest entry of a negative set is withheld, and so are those of a hash that is near too
-    many entries (:func:`match_batch` counts both). A set given twice counts once.
+    agrees. Near: only in notable sets, only where the pair is not exact already; PDQ (in any look and any of eight
+    orientations) if within its radius, else pHash, else PhotoDNA; the frames of a film meet the listed stills so.
+    Video: a film and a listed video of a notable set, frame by frame (match/video.py). A record whose SHA-1 or SHA-256
+    is in a negative set (known-good, not-this) gets no near or video matches; its exact ones stay, and an MD5 alone
+    excludes nothing. A near match farther than the picture's nearest entry of a negative set is withheld, and so are
+    those of a picture that is near too many entries (:func:`match_batch` counts both). A set given twice counts once.
     """
     return match_batch(records, hashsets, options).matches
 
@@ -70,10 +74,12 @@ def match_batch(
     for number, (hashset, pairs) in enumerate(zip(sets, exact, strict=True)):
         found |= _exact_matches(hashset, number, pairs, records)
     if options.near:
-        near = _look(records, ~_excluded(len(records), sets, exact), sets, options)
+        wanted = ~_excluded(len(records), sets, exact)
+        near = _look(records, wanted, sets, options)
         for number, (hashset, pairs) in enumerate(zip(sets, exact, strict=True)):
             if hashset.role is Role.NOTABLE:
                 found |= _near_matches(hashset, number, pairs, near, options, withheld)
+        found |= _video_matches(records, wanted, sets, exact, options, withheld)
     results: list[list[Match]] = [[] for _ in records]
     for place in sorted(found):
         results[place[0]].append(found[place])
@@ -104,15 +110,15 @@ def _look(
         if any(hashset.role is Role.NOTABLE and hashset.counts.get(name, 0) for hashset in sets)
     }
     looks = {name: looks_of(records, name, _min_quality(name, options), wanted) for name in searched}
-    negative = {name: np.full(len(records), FAR, dtype=np.int64) for name in searched}
-    by = {name: [""] * len(records) for name in searched}
+    negative = {name: np.full(len(looks[name].owners), FAR, dtype=np.int64) for name in searched}
+    by = {name: [""] * len(looks[name].owners) for name in searched}
     for name, having in searched.items():
         for hashset in having:
             if hashset.role in NEGATIVE:
                 near = candidates(hashset, looks[name], options.radius(hashset, name), _min_quality(name, options))
-                nearest = nearest_by_record(near, len(records))
-                for position in np.flatnonzero(nearest < negative[name]).tolist():
-                    by[name][position] = hashset.name
+                nearest = nearest_by_picture(near, len(looks[name].owners))
+                for picture in np.flatnonzero(nearest < negative[name]).tolist():
+                    by[name][picture] = hashset.name
                 negative[name] = np.minimum(negative[name], nearest)
     return _Near(looks, negative, by)
 
@@ -136,7 +142,7 @@ def _exact_matches(
         differs = size is not None and size != records[position].examination.bytes_read
         if contradicted or differs:
             match = replace(match, contradicted=contradicted, listed_size=size if differs else None)  # noqa: PLW2901
-        found[position, False, number, 0, row] = match
+        found[position, _EXACT, number, 0, row] = match
     return found
 
 
@@ -159,22 +165,59 @@ def _near_matches(
         pairs = candidates(hashset, looks, radius, _min_quality(algorithm, options))
         pairs = pairs.where(~np.isin(_keys(pairs.positions, pairs.rows, len(hashset)), taken))
         taken = np.concatenate([taken, _keys(pairs.positions, pairs.rows, len(hashset))])
-        not_this = nearer_to_negative(pairs, near.negative[algorithm])
-        _note(withheld, hashset, "not-this", algorithm, radius, pairs.where(not_this), near.by[algorithm])
-        pairs = pairs.where(~not_this)
-        flood = flooded(pairs, options.flood_limit, options.flood_kept)
-        _note(withheld, hashset, "flood", algorithm, radius, pairs.where(flood), kept=options.flood_kept)
-        pairs = pairs.where(~flood)
-        matches = _matches(
-            hashset, MatchKind.NEAR, [algorithm] * len(pairs), pairs.distances.tolist(), radius, pairs.rows
-        )
+        spared = pairs.where(~nearer_to_negative(pairs, near.negative[algorithm]))
+        lost = _without(pairs, spared, len(hashset))
+        _note(withheld, hashset, "not-this", algorithm, radius, lost, by=near.by[algorithm])
+        # A picture near too many entries first, then a file near too many by all of its pictures together.
+        kept = spared.where(~flooded(spared.pictures, spared, options.flood_limit, options.flood_kept)).of_records()
+        kept = kept.where(~flooded(kept.positions, kept, options.flood_limit, options.flood_kept))
+        lost = _without(spared, kept, len(hashset))
+        listed = np.bincount(kept.positions, minlength=1)
+        _note(withheld, hashset, "flood", algorithm, radius, lost, kept=listed)
+        matches = _matches(hashset, MatchKind.NEAR, [algorithm] * len(kept), kept.distances.tolist(), radius, kept.rows)
         columns = zip(
-            pairs.positions.tolist(), pairs.rows.tolist(), pairs.turns.tolist(), pairs.quality.tolist(), matches,
-            strict=True,
+            kept.positions.tolist(), kept.rows.tolist(), kept.turns.tolist(), kept.looks.tolist(),
+            kept.quality.tolist(), matches, strict=True,
         )  # fmt: skip
-        for position, row, turn, quality, match in columns:
-            found[position, True, number, match.distance, row] = replace(
-                match, orientation=ORIENTATIONS[turn], quality=None if quality == NO_QUALITY else quality
+        for position, row, turn, look, quality, match in columns:
+            found[position, _NEAR, number, match.distance, row] = replace(
+                match,
+                orientation=ORIENTATIONS[turn],
+                quality=None if quality == NO_QUALITY else quality,
+                look=look_words(look),
+            )
+    return found
+
+
+def _without(pairs: Candidates, others: Candidates, records: int) -> Candidates:
+    """The nearest of each pair of records that is not among the others."""
+    known = _keys(others.positions, others.rows, records)
+    return pairs.where(~np.isin(_keys(pairs.positions, pairs.rows, records), known)).of_records()
+
+
+def _video_matches(
+    records: Sequence[ScanRecord],
+    wanted: NDArray[np.bool_],
+    sets: Sequence[HashSet],
+    exact: Sequence[ExactPairs],
+    options: MatchOptions,
+    withheld: list[list[Withheld]],
+) -> dict[_Place, Match]:
+    """The films that agree with a listed video, where the pair is not exact already."""
+    taken = [set(zip(pairs.queries.tolist(), pairs.rows.tolist(), strict=True)) for pairs in exact]
+    films = match_films(records, wanted, sets, taken, options)
+    for position, item in films.withheld:
+        withheld[position].append(item)
+    found: dict[_Place, Match] = {}
+    for number, pairs in films.pairs:
+        hashset = sets[number]
+        distances = [pair.distance for pair in pairs]
+        rows = np.array([pair.row for pair in pairs], dtype=np.int64)
+        radius = options.radius(hashset, "pdq")
+        matches = _matches(hashset, MatchKind.VIDEO, [ALGORITHM] * len(pairs), distances, radius, rows)
+        for pair, match in zip(pairs, matches, strict=True):
+            found[pair.position, _VIDEO, number, pair.distance, pair.row] = replace(
+                match, orientation=ORIENTATIONS[pair.turn], agreement=pair.agreement
             )
     return found
 
@@ -187,14 +230,16 @@ def _note(
     radius: int,
     pairs: Candidates,
     by: Sequence[str] | None = None,
-    kept: int = 0,
+    kept: NDArray[np.intp] | None = None,
 ) -> None:
-    """Count what a guard withheld, one note a record."""
+    """Count what a guard withheld, one note a record. ``by`` is of each picture, ``kept`` of each record."""
     positions, starts, counts = np.unique(pairs.positions, return_index=True, return_counts=True)
     if not len(positions):
         return
     nearest = np.minimum.reduceat(pairs.distances, starts)
-    for position, count, distance in zip(positions.tolist(), counts.tolist(), nearest.tolist(), strict=True):
+    pictures = pairs.pictures[starts]
+    columns = zip(positions.tolist(), pictures.tolist(), counts.tolist(), nearest.tolist(), strict=True)
+    for position, picture, count, distance in columns:
         withheld[position].append(
             Withheld(
                 reason=reason,
@@ -204,8 +249,8 @@ def _note(
                 count=count,
                 nearest=distance,
                 threshold=radius,
-                kept=kept,
-                by=by[position] if by else "",
+                kept=int(kept[position]) if kept is not None and position < len(kept) else 0,
+                by=by[picture] if by else "",
             )
         )
 

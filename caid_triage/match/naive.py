@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class NaiveEntry:
-    """One record of a set as the oracle sees it; perceptual hashes are (bytes, quality or None)."""
+    """One record of a set as the oracle sees it; perceptual hashes are (bytes, quality or None).
+
+    ``frames`` are those of a listed video in their order: (PDQ, quality or None, milliseconds or None).
+    """
 
     digests: dict[str, bytes] = field(default_factory=dict)
     pdq: tuple[tuple[bytes, int | None], ...] = ()
     phash: tuple[tuple[bytes, int | None], ...] = ()
+    frames: tuple[tuple[bytes, int | None, int | None], ...] = ()
 
 
 def exact(entries: Sequence[bytes | None], queries: Sequence[bytes]) -> list[tuple[int, int]]:

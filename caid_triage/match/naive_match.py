@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from caid_triage.match.naive import NaiveEntry, distance
-from caid_triage.model import ScanRecord
+from caid_triage.match.options import MatchOptions
+from caid_triage.match.turns import TURNS, source_of
+from caid_triage.model import Kind, ScanRecord
+from caid_triage.perceptual import HASH_BYTES, LOOKS, hash_name
 
 _STRENGTH = ("sha256", "sha1", "md5")
 _FLAT = {
     "pdq": (b"\x00" * 32, b"\xff" * 32),
     "phash": (b"\x00" * 8, b"\x80" + b"\x00" * 7, b"\xff" * 8),
 }
-_TURNED = {"pdq": "pdq-turned"}
+_LOOKS = ("", *LOOKS)
+
+# (record, set, row, "exact", "near" or "video", algorithm, distance, orientation, contradicted, look)
+NaiveMatchRow = tuple[int, int, int, str, str, int, int, bool, str]
+# (distance, (0 and the number of a look, or 1 and the milliseconds of a frame), orientation)
+_Near = tuple[int, tuple[int, int], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +32,27 @@ class NaiveSet:
     negative: bool = False
     radii: dict[str, int] = field(default_factory=dict)
 
+    def radius(self, algorithm: str, options: MatchOptions) -> int:
+        """The distance that is in force."""
+        general = {"pdq": options.pdq_radius, "phash": options.phash_radius}
+        return self.radii.get(algorithm, general[algorithm])
+
 
 @dataclass(slots=True)
 class NaiveOutcome:
-    """What must be found: (record, set, row, "exact" or "near", algorithm, distance, orientation, contradicted), and
+    """What must be found, what of videos (record, set, row, median distance, orientation, met, frames, listed met,
 
-    what must be withheld: (record, set, reason, algorithm, count, nearest).
+    listed frames, first and last millisecond in the file, the same in the listed video), and what must be withheld:
+    (record, set, reason, algorithm, count, nearest).
     """
 
-    matches: set[tuple[int, int, int, str, str, int, int, bool]] = field(default_factory=set)
+    matches: set[NaiveMatchRow] = field(default_factory=set)
+    videos: set[tuple[int | None, ...]] = field(default_factory=set)
     withheld: set[tuple[int, int, str, str, int, int]] = field(default_factory=set)
 
 
-def match(
-    records: Sequence[ScanRecord],
-    sets: Sequence[NaiveSet],
-    radii: dict[str, int],
-    min_quality: int = 50,
-    flood_limit: int = 100,
-    flood_kept: int = 5,
-) -> NaiveOutcome:
-    """What match_batch must find and withhold. ``radii`` are the general distances, by algorithm ("pdq", "phash")."""
+def match(records: Sequence[ScanRecord], sets: Sequence[NaiveSet], options: MatchOptions) -> NaiveOutcome:
+    """What match_batch must find and withhold, of PDQ and pHash."""
     outcome = NaiveOutcome()
     for number, record in enumerate(records):
         exact = {
@@ -54,48 +62,69 @@ def match(
             if (agreed := _agreement(record, entry)) is not None
         }
         for (s, row), (algorithm, contradicted) in exact.items():
-            outcome.matches.add((number, s, row, "exact", algorithm, 0, 0, contradicted))
+            outcome.matches.add((number, s, row, "exact", algorithm, 0, 0, contradicted, ""))
         if any(sets[s].negative and algorithm != "md5" and not bad for (s, _), (algorithm, bad) in exact.items()):
             continue
-        harmless = {
-            algorithm: min(
-                (
-                    found[0]
+        for s, known in enumerate(sets):
+            if not known.negative:
+                taken = {row for of, row in exact if of == s}
+                _match_looks(outcome, number, record, s, sets, set(taken), options)
+                _match_film(outcome, number, record, s, sets, taken, options)
+    return outcome
+
+
+def _match_looks(
+    outcome: NaiveOutcome,
+    number: int,
+    record: ScanRecord,
+    s: int,
+    sets: Sequence[NaiveSet],
+    taken: set[int],
+    options: MatchOptions,
+) -> None:
+    for algorithm in ("pdq", "phash"):
+        near: dict[int, list[tuple[object, _Near]]] = {}
+        for row, entry in enumerate(sets[s].entries):
+            pictures = _nearest(record, algorithm, entry, sets[s].radius(algorithm, options), options)
+            if pictures and row not in taken:
+                near[row] = list(pictures.items())
+        taken |= set(near)
+        spared: dict[object, dict[int, _Near]] = {}
+        for row, found in near.items():
+            for picture, best in found:
+                if not any(
+                    (
+                        other := _nearest(record, algorithm, entry, known.radius(algorithm, options), options).get(
+                            picture
+                        )
+                    )
+                    and other[0] < best[0]
                     for known in sets
                     if known.negative
                     for entry in known.entries
-                    if (found := _nearest(record, algorithm, entry, known.radii.get(algorithm, radius), min_quality))
-                ),
-                default=None,
-            )
-            for algorithm, radius in radii.items()
-        }
-        for s, known in enumerate(sets):
-            if known.negative:
-                continue
-            taken = {row for of, row in exact if of == s}
-            for algorithm, radius in radii.items():
-                near = {
-                    row: found
-                    for row, entry in enumerate(known.entries)
-                    if row not in taken
-                    and (found := _nearest(record, algorithm, entry, known.radii.get(algorithm, radius), min_quality))
-                }
-                taken |= set(near)
-                limit = harmless[algorithm]
-                spared = {row: found for row, found in near.items() if limit is None or found[0] <= limit}
-                suppressed = [found[0] for row, found in near.items() if row not in spared]
-                if suppressed:
-                    outcome.withheld.add((number, s, "not-this", algorithm, len(suppressed), min(suppressed)))
-                nearest_first = sorted(spared, key=lambda row: (spared[row][0], row))
-                listed = nearest_first[:flood_kept] if len(spared) > flood_limit else nearest_first
-                dropped = [spared[row][0] for row in nearest_first[len(listed) :]]
-                if dropped:
-                    outcome.withheld.add((number, s, "flood", algorithm, len(dropped), min(dropped)))
-                for row in listed:
-                    bits, turn = spared[row]
-                    outcome.matches.add((number, s, row, "near", algorithm, bits, turn, False))
-    return outcome
+                ):
+                    spared.setdefault(picture, {})[row] = best
+        left = {row for found in spared.values() for row in found}
+        suppressed = [min(best[0] for _, best in found) for row, found in near.items() if row not in left]
+        if suppressed:
+            outcome.withheld.add((number, s, "not-this", algorithm, len(suppressed), min(suppressed)))
+        kept: dict[int, _Near] = {}
+        for found_of in spared.values():
+            for row, best in _unflooded(found_of, options).items():
+                kept[row] = min(kept.get(row, best), best)
+        kept = _unflooded(kept, options)
+        dropped = [min(of[row][0] for of in spared.values() if row in of) for row in left - set(kept)]
+        if dropped:
+            outcome.withheld.add((number, s, "flood", algorithm, len(dropped), min(dropped)))
+        for row, (bits, (is_frame, look), turn) in kept.items():
+            words = f"frame at {look / 1000:.1f} s" if is_frame else LOOKS.get(_LOOKS[look], "")
+            outcome.matches.add((number, s, row, "near", algorithm, bits, turn, False, words))
+
+
+def _unflooded(found: dict[int, _Near], options: MatchOptions) -> dict[int, _Near]:
+    nearest_first = sorted(found, key=lambda row: (found[row][0], row))
+    rows = nearest_first[: options.flood_kept] if len(found) > options.flood_limit else nearest_first
+    return {row: found[row] for row in rows}
 
 
 def _agreement(record: ScanRecord, entry: NaiveEntry) -> tuple[str, bool] | None:
@@ -114,30 +143,182 @@ def _agreement(record: ScanRecord, entry: NaiveEntry) -> tuple[str, bool] | None
 
 
 def _nearest(
-    record: ScanRecord, algorithm: str, entry: NaiveEntry, radius: int, min_quality: int
-) -> tuple[int, int] | None:
-    """The smallest distance of usable hashes within the radius and its orientation, None if there is none."""
-    gate = min_quality if algorithm == "pdq" else 0
-    found = [
-        (distance(mine, theirs), turn)
-        for mine, turn, quality in _hashes(record, algorithm)
-        for theirs, listed_quality in getattr(entry, algorithm)
-        if mine not in _FLAT[algorithm]
-        and theirs not in _FLAT[algorithm]
-        and (quality is None or quality >= gate)
-        and (listed_quality is None or listed_quality >= gate)
-    ]
-    return min((pair for pair in found if pair[0] <= radius), default=None)
-
-
-def _hashes(record: ScanRecord, algorithm: str) -> list[tuple[bytes, int, int | None]]:
-    """The hashes of one kind of a still picture: (value, orientation, quality)."""
-    found = []
-    for item in record.examination.hashes:
-        if item.frame_time is not None:
-            continue
-        if item.algorithm == algorithm:
-            found.append((item.value, 0, item.quality))
-        elif item.algorithm == _TURNED.get(algorithm):
-            found += [(item.value[32 * k : 32 * k + 32], 1 + k, item.quality) for k in range(7)]
+    record: ScanRecord, algorithm: str, entry: NaiveEntry, radius: int, options: MatchOptions
+) -> dict[object, _Near]:
+    """For each picture of the record the nearest of its usable hashes within the radius."""
+    gate = options.pdq_min_quality if algorithm == "pdq" else 0
+    found: dict[object, _Near] = {}
+    for mine, look, turn, quality in _hashes(record, algorithm):
+        listed: list[tuple[bytes, int | None]] = list(getattr(entry, algorithm))
+        if algorithm == "pdq" and not (look[0] and record.examination.kind is Kind.VIDEO):
+            listed += [(value, good) for value, good, _ in entry.frames]
+        for theirs, listed_quality in listed:
+            if mine in _FLAT[algorithm] or theirs in _FLAT[algorithm]:
+                continue
+            if (quality is not None and quality < gate) or (listed_quality is not None and listed_quality < gate):
+                continue
+            bits = distance(mine, theirs)
+            if bits <= radius:
+                picture = look if look[0] or _LOOKS[look[1]] == "thumbnail" else "its picture"
+                found[picture] = min(found.get(picture, (bits, look, turn)), (bits, look, turn))
     return found
+
+
+def _hashes(record: ScanRecord, algorithm: str) -> Iterator[tuple[bytes, tuple[int, int], int, int | None]]:
+    """The hashes of one kind of a record: (value, look as in _Near, orientation, quality)."""
+    length = HASH_BYTES[algorithm]
+    for item in record.examination.hashes:
+        name = hash_name(item.algorithm)
+        if name.algorithm != algorithm or len(item.value) != name.hashes * length:
+            continue
+        look = (0, _LOOKS.index(name.look)) if item.frame_time is None else (1, max(0, round(item.frame_time * 1000)))
+        values = [item.value[k * length : (k + 1) * length] for k in range(name.hashes)]
+        if item.frame_time is not None and algorithm == "pdq" and not name.turned:
+            values += turned(item.value)
+        for place, value in enumerate(values):
+            yield value, look, place + name.turned, item.quality
+
+
+def turned(value: bytes) -> list[bytes]:
+    """The seven other orientations of a PDQ hash, bit by bit."""
+    bits = f"{int.from_bytes(value):0256b}"
+    found = []
+    for turn in TURNS:
+        sources = [source_of(bit, *turn) for bit in range(256)]
+        found.append(int("".join(str(int(bits[place]) ^ changed) for place, changed in sources), 2).to_bytes(32))
+    return found
+
+
+def _match_film(
+    outcome: NaiveOutcome,
+    number: int,
+    record: ScanRecord,
+    s: int,
+    sets: Sequence[NaiveSet],
+    taken: set[int],
+    options: MatchOptions,
+) -> None:
+    harmless = [pair[0] for known in sets if known.negative for pair in _agreeing(record, known, options)[0].values()]
+    limit = min(harmless, default=None)
+    found, common = _agreeing(record, sets[s], options)
+    found = {row: pair for row, pair in found.items() if row not in taken}
+    spared = {row: pair for row, pair in found.items() if limit is None or pair[0] <= limit}
+    nearest_first = sorted(spared, key=lambda row: (spared[row][0], row))
+    kept = nearest_first[: options.flood_kept] if len(spared) > options.flood_limit else nearest_first
+    for reason, distances in (
+        ("common", [bits for row, bits in common.items() if row not in taken]),
+        ("not-this", [pair[0] for row, pair in found.items() if row not in spared]),
+        ("flood", [spared[row][0] for row in nearest_first[len(kept) :]]),
+    ):
+        if distances:
+            outcome.withheld.add((number, s, reason, "vpdq", len(distances), min(distances)))
+    for row in kept:
+        outcome.matches.add((number, s, row, "video", "vpdq", spared[row][0], spared[row][1], False, ""))
+        outcome.videos.add((number, s, row, *spared[row]))
+
+
+_Pair = tuple[int, int, int, int, int, int, int, int, int | None, int | None]
+
+
+def _agreeing(record: ScanRecord, known: NaiveSet, options: MatchOptions) -> tuple[dict[int, _Pair], dict[int, int]]:
+    """The listed videos that agree with the film, by row, and those that do only by frames which many have."""
+    if record.examination.kind is not Kind.VIDEO:
+        return {}, {}
+    gate, radius = options.pdq_min_quality, known.radius("pdq", options)
+    film = sorted(
+        (
+            (item.frame_time, item.value)
+            for item in record.examination.hashes
+            if item.frame_time is not None and item.algorithm == "pdq" and item.value not in _FLAT["pdq"]
+            if item.quality is None or item.quality >= gate
+        ),
+        key=lambda frame: frame[0],
+    )
+    videos = {
+        row: [
+            (value, time)
+            for value, quality, time in entry.frames
+            if value not in _FLAT["pdq"] and (quality is None or quality >= gate)
+        ]
+        for row, entry in enumerate(known.entries)
+        if entry.frames
+    }
+    looks = _look_numbers([value for _, value in film], options.pdq_radius)
+    turns = [[value, *turned(value)] for _, value in film]
+    bits = {
+        (turn, row): [[distance(of[turn], value) for value, _ in frames] for of in turns]
+        for row, frames in videos.items()
+        for turn in range(8)
+    }
+    none: set[int] = set()
+    first = {key: _scored(of, looks, none, radius, options) for key, of in bits.items()}
+    ruled = {row for (_, row), score in first.items() if score is not None}
+    common = {
+        turn: {
+            place
+            for place in range(len(film))
+            if sum(min(bits[turn, row][place], default=257) <= radius for row in videos if row not in ruled)
+            > options.video_common
+        }
+        for turn in range(8)
+    }
+    found: dict[int, _Pair] = {}
+    lost: dict[int, int] = {}
+    for row in ruled:
+        possible = [turn for turn in range(8) if first[turn, row] is not None]
+        scores = {turn: _scored(bits[turn, row], looks, common[turn], radius, options) for turn in possible}
+        best = min(((-len(score[0]), _median(score[2]), turn) for turn, score in scores.items() if score), default=None)
+        if best is None:
+            lost[row] = min(_median(score[2]) for turn in possible if (score := first[turn, row]))
+            continue
+        turn = best[2]
+        score = scores[turn]
+        assert score is not None
+        met, listed_met, _, touched = score
+        agree = [0 if k in common[turn] else 1 if k in met else -1 for k in range(len(film))]
+        listed = [0 if k in touched else 1 if k in listed_met else -1 for k in range(len(videos[row]))]
+        a, b = _best_part(agree)
+        c, d = _best_part(listed)
+        times = (round(film[a][0] * 1000), round(film[b][0] * 1000), videos[row][c][1], videos[row][d][1])
+        frames = len(film) - len(common[turn]), len(videos[row]) - len(touched)
+        found[row] = (best[1], turn, len(met), frames[0], len(listed_met), frames[1], *times)
+    return found, lost
+
+
+def _scored(
+    bits: list[list[int]], looks: list[int], common: set[int], radius: int, options: MatchOptions
+) -> tuple[set[int], set[int], list[int], set[int]] | None:
+    """(frames met, listed frames met, distances of the frames met, listed frames left out) if the rule is kept."""
+    count = len(bits[0]) if bits else 0
+    met = {k for k, of in enumerate(bits) if k not in common and min(of, default=257) <= radius}
+    touched = {j for j in range(count) if any(bits[k][j] <= radius for k in common)}
+    listed_met = {j for j in range(count) if j not in touched and any(bits[k][j] <= radius for k in met)}
+    if not met or not listed_met:
+        return None
+    of_file = 100 * len(met) >= options.video_share * (len(bits) - len(common))
+    of_listed = 100 * len(listed_met) >= options.video_share * (count - len(touched))
+    different = len({looks[k] for k in met})
+    if (of_file or of_listed) and (different >= options.video_looks or (of_file and of_listed)):
+        return met, listed_met, [min(bits[k]) for k in met], touched
+    return None
+
+
+def _look_numbers(hashes: list[bytes], radius: int) -> list[int]:
+    first: list[bytes] = []
+    numbers = []
+    for value in hashes:
+        near = [place for place, other in enumerate(first) if distance(value, other) <= radius]
+        numbers.append(near[0] if near else len(first))
+        if not near:
+            first.append(value)
+    return numbers
+
+
+def _median(distances: list[int]) -> int:
+    return sorted(distances)[(len(distances) - 1) // 2]
+
+
+def _best_part(agree: list[int]) -> tuple[int, int]:
+    """The stretch of the greatest sum: of equals the one that ends first, then the shortest."""
+    stretches = [(a, b) for b in range(len(agree)) for a in range(b + 1)]
+    return max(stretches, key=lambda s: (sum(agree[s[0] : s[1] + 1]), -s[1], s[0]))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caid_triage.hashset.algorithms import PERCEPTUAL_BYTES, Bytes, Rows, Words, big_endian_words
+from caid_triage.hashset.algorithms import Bytes, Rows, Words
+from caid_triage.hashset.frames import is_frame
 from caid_triage.hashset.hamming import Distances, nearest_per_record
 from caid_triage.hashset.manifest import QUALITY_UNKNOWN
 from caid_triage.hashset.store import HashSet
-from caid_triage.model import ScanRecord
 
 _ONES = 0xFFFF_FFFF_FFFF_FFFF
 # imagehash gives these for pictures of one tone: such hashes are near to each other whatever they show.
@@ -36,32 +35,19 @@ class NearPairs:
     distances: Distances
 
 
-def perceptual_column(records: Sequence[ScanRecord], algorithm: str, min_quality: int = 0) -> PerceptualColumn:
-    """The usable hashes of one kind of the still pictures in a batch.
-
-    Left out: quality below ``min_quality`` (where there is one) and flat hashes. Hashes with a frame time
-    belong to videos.
-    """
-    found = [
-        (position, item.value)
-        for position, record in enumerate(records)
-        for item in record.examination.hashes
-        if item.algorithm == algorithm
-        and item.frame_time is None
-        and (item.quality is None or item.quality >= min_quality)
-    ]
-    hashes = np.frombuffer(b"".join(value for _, value in found), dtype=np.uint8).reshape(
-        -1, PERCEPTUAL_BYTES[algorithm]
-    )
-    positions = np.array([position for position, _ in found], dtype=np.int64)
-    usable = ~flat(big_endian_words(hashes).T, algorithm)
-    return PerceptualColumn(hashes[usable], positions[usable])
-
-
 def near_pairs(
-    hashset: HashSet, algorithm: str, column: PerceptualColumn, radius: int, min_quality: int = 0
+    hashset: HashSet,
+    algorithm: str,
+    column: PerceptualColumn,
+    radius: int,
+    min_quality: int = 0,
+    stills_only: NDArray[np.bool_] | None = None,
 ) -> NearPairs:
-    """All pairs within ``radius`` bits whose entry is usable too: its quality, where known, and not flat."""
+    """All pairs within ``radius`` bits whose entry is usable too: its quality, where known, and not flat.
+
+    The hashes of the column that are ``stills_only`` do not meet the frames of listed videos: films are compared with
+    those frame by frame, in match/video.py.
+    """
     queries, unique, distances = hashset.near_unique(algorithm, column.hashes, radius)
     showing = ~flat(hashset.unique_words(algorithm, unique), algorithm)
     queries, unique, distances = queries[showing], unique[showing], distances[showing]
@@ -69,6 +55,10 @@ def near_pairs(
     if algorithm == "pdq" and entries.size:
         quality = hashset.pdq_quality()[entries]
         keep = (quality == QUALITY_UNKNOWN) | (quality >= min_quality)
+        entries, source = entries[keep], source[keep]
+    frames = hashset.pdq_frames() if algorithm == "pdq" and stills_only is not None and stills_only.any() else None
+    if frames is not None and stills_only is not None and entries.size:
+        keep = ~(stills_only[queries[source]] & is_frame(*frames, entries))
         entries, source = entries[keep], source[keep]
     rows = hashset.entry_records(algorithm, entries)
     positions, rows, distances, _ = nearest_per_record(column.positions[queries[source]], rows, distances[source])

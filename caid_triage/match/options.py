@@ -25,6 +25,11 @@ class MatchOptions:
     IPED ships. ``pdq_min_quality`` (0..100) is the least quality that may match at all. ``set_radii`` are distances
     for single sets. More than ``flood_limit`` near matches of one record with one set: only the ``flood_kept``
     nearest are listed.
+
+    A film is proposed for a listed video where at least ``video_share`` percent of the frames of one of the two look
+    like frames of the other, and ``video_looks`` different ones among them do (or that share of both). A frame that
+    more than ``video_common`` listed videos have which are otherwise other films weighs nothing. docs/formats/videos.md
+    has the rule and what it was measured on.
     """
 
     pdq_radius: int = 31
@@ -35,6 +40,9 @@ class MatchOptions:
     set_radii: tuple[SetRadius, ...] = ()
     flood_limit: int = 100
     flood_kept: int = 5
+    video_share: int = 80
+    video_looks: int = 2
+    video_common: int = 20
 
     def radius(self, hashset: HashSet, algorithm: str) -> int:
         """The distance for one set: as given for it by name, else as its manifest says, else the general one."""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caid_triage.hashset.build import build_hashset_from_arrays
+from caid_triage.hashset.build import facts_of, save
+from caid_triage.hashset.columns import RecordColumns
+from caid_triage.hashset.rows import Row
+from caid_triage.hashset.schemes import load_scheme
 from caid_triage.hashset.store import HashSet, open_hashset
 from caid_triage.match import naive, naive_match
 from caid_triage.match.looks import ORIENTATIONS
 from caid_triage.match.match import MatchOptions, match_batch, match_records
-from caid_triage.model import Digests, Examination, FileEntry, PerceptualHash, ScanRecord, State
+from caid_triage.model import Digests, Examination, FileEntry, Kind, PerceptualHash, Role, ScanRecord, State
 
 LENGTHS = {"md5": 16, "sha1": 20, "sha256": 32, "pdq": 32, "phash": 8}
 
@@ -42,68 +43,86 @@ def alike(length: int) -> st.SearchStrategy[bytes]:
 
 
 quality = st.sampled_from([None, 0, 49, 50, 100])
+moments = st.sampled_from([0.0, 0.04, 1.2, 1.24, 7.0, 60.0])
+
+
+def seven(one: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    return st.lists(one, min_size=7, max_size=7).map(b"".join)
 
 
 @st.composite
 def scan_records(draw: st.DrawFn) -> ScanRecord:
     digests = Digests(draw(some(16)), draw(some(20)), draw(some(32))) if draw(st.integers(0, 5)) else None
+    kind = draw(st.sampled_from([Kind.IMAGE, Kind.IMAGE, Kind.VIDEO]))
     hashes = [PerceptualHash("pdq", draw(some(32)), draw(quality)) for _ in range(draw(st.integers(0, 2)))]
     hashes += [PerceptualHash("phash", draw(some(8))) for _ in range(draw(st.integers(0, 1)))]
     if draw(st.booleans()):
         hashes = [PerceptualHash("pdq", draw(alike(32)), 100), PerceptualHash("phash", draw(alike(8)))]
     if draw(st.booleans()):
-        hashes.append(PerceptualHash("pdq-turned", b"".join(draw(some(32)) for _ in range(7)), draw(quality)))
+        hashes.append(PerceptualHash("pdq-turned", draw(seven(some(32))), draw(quality)))
+    if draw(st.booleans()):
+        look = draw(st.sampled_from(["512", "trimmed", "screenshot", "thumbnail", "thumbnail"]))
+        hashes.append(PerceptualHash(f"pdq-{look}", draw(alike(32)), draw(quality)))
+        hashes.append(PerceptualHash(f"pdq-{look}-turned", draw(seven(some(32))), 100))
+        hashes.append(PerceptualHash(f"phash-{look}", draw(alike(8))))
+        hashes.append(PerceptualHash("phash-turned", draw(seven(alike(8)))))
+        hashes.append(PerceptualHash("pdq-nonsense", draw(alike(32)), 100))
+        hashes.append(PerceptualHash("pdq-turned", draw(some(32)), 100))  # not seven
+    one = draw(st.sampled_from([some(32), alike(32)]))
+    frames = draw(st.lists(st.tuples(one, quality, moments), max_size=6))
+    hashes += [PerceptualHash("pdq", value, good, time) for value, good, time in frames]
     entry = FileEntry("A", "s", "p1", 0, "/x", b"/x", State.ALLOCATED, 1)
-    return ScanRecord(entry, Examination(digests, 1, hashes=tuple(hashes)))
+    return ScanRecord(entry, Examination(digests, 1, kind, hashes=tuple(hashes)))
+
+
+@st.composite
+def listed_videos(draw: st.DrawFn) -> naive.NaiveEntry:
+    one = draw(st.sampled_from([some(32), alike(32)]))
+    values = draw(st.lists(st.tuples(one, quality), min_size=1, max_size=6))
+    times = draw(st.sampled_from([None, 40]))
+    return naive.NaiveEntry(
+        frames=tuple((*value, None if times is None else times * place) for place, value in enumerate(values))
+    )
 
 
 @st.composite
 def entry_lists(draw: st.DrawFn) -> list[naive.NaiveEntry]:
     if draw(st.booleans()):
-        return [
+        found = [
             naive.NaiveEntry(pdq=((draw(alike(32)), 100),), phash=((draw(alike(8)), None),))
-            for _ in range(draw(st.integers(1, 8)))
+            for _ in range(draw(st.integers(0, 8)))
         ]
-    return [
-        naive.NaiveEntry(
-            digests={name: draw(some(LENGTHS[name])) for name in ("md5", "sha1", "sha256") if draw(st.booleans())},
-            pdq=((draw(some(32)), draw(quality)),) if draw(st.booleans()) else (),
-            phash=((draw(some(8)), None),) if draw(st.booleans()) else (),
-        )
-        for _ in range(draw(st.integers(1, 6)))
-    ]
+    else:
+        found = [
+            naive.NaiveEntry(
+                digests={name: draw(some(LENGTHS[name])) for name in ("md5", "sha1", "sha256") if draw(st.booleans())},
+                pdq=((draw(some(32)), draw(quality)),) if draw(st.booleans()) else (),
+                phash=((draw(some(8)), None),) if draw(st.booleans()) else (),
+            )
+            for _ in range(draw(st.integers(0, 6)))
+        ]
+    found += draw(st.lists(listed_videos(), max_size=4))
+    return found or [naive.NaiveEntry(phash=((b"\x01" * 8, None),))]
 
 
 def stored(path: Path, entries: list[naive.NaiveEntry], *, role: str, number: int) -> HashSet:
     """The oracle's entries as a set on disk. The category makes equal sets different generations."""
-    columns: dict[str, list[bytes | None]] = {
-        name: [entry.digests.get(name) for entry in entries] for name in ("md5", "sha1", "sha256")
-    }
-    columns["pdq"] = [entry.pdq[0][0] if entry.pdq else None for entry in entries]
-    columns["phash"] = [entry.phash[0][0] if entry.phash else None for entry in entries]
-    qualities = [entry.pdq[0][1] if entry.pdq else None for entry in entries]
-    arrays: dict[str, Any] = {}
-    for name, values in columns.items():
-        filled = b"".join(value or b"\x77" * LENGTHS[name] for value in values)
-        arrays[name] = np.frombuffer(filled, dtype=np.uint8).reshape(-1, LENGTHS[name])
-        arrays[f"{name}_present"] = np.array([value is not None for value in values])
-    if all(value is not None for value in qualities):
-        arrays["pdq_quality"] = np.array(qualities)
-    elif any(value is not None for value in qualities):
-        # arrays cannot say "unknown" for single rows: drop those entries' hashes in set and oracle alike
-        arrays["pdq_present"] &= np.array([value is not None for value in qualities])
-        arrays["pdq_quality"] = np.array([value or 0 for value in qualities])
-        for i, entry in enumerate(entries):
-            if qualities[i] is None:
-                entries[i] = naive.NaiveEntry(entry.digests, (), entry.phash)
-    build_hashset_from_arrays(path, **arrays, role=role, category=str(number))
+    columns = RecordColumns()
+    for entry in entries:
+        frames = tuple((place, time) for place, (*_, time) in enumerate(entry.frames))
+        pdq = entry.pdq + tuple((value, good) for value, good, _ in entry.frames)
+        phash = tuple(value for value, _ in entry.phash)
+        columns.add(Row(**entry.digests, pdq=pdq, frames=frames, phash=phash, category=str(number)), 0)
+    scheme = load_scheme("none")
+    facts = facts_of(path, str(number), Role(role), scheme, "a test", columns.codes.texts, [])
+    save(path, columns.finish(), facts, scheme)
     return open_hashset(path)
 
 
 own_radii = st.one_of(st.none(), st.integers(0, 64))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(scan_records(), max_size=6),
     st.lists(
@@ -111,11 +130,14 @@ own_radii = st.one_of(st.none(), st.integers(0, 64))
         min_size=1,
         max_size=3,
     ),
-    st.integers(0, 256),
+    st.one_of(st.just(31), st.integers(0, 256)),
     st.integers(0, 64),
     st.integers(0, 100),
     st.integers(1, 4),
     st.integers(0, 3),
+    st.integers(1, 100),
+    st.integers(1, 3),
+    st.integers(0, 2),
 )
 def test_match_batch_is_the_oracle(
     records: list[ScanRecord],
@@ -125,6 +147,9 @@ def test_match_batch_is_the_oracle(
     min_quality: int,
     flood_limit: int,
     flood_kept: int,
+    share: int,
+    looks: int,
+    common: int,
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         sets = [
@@ -139,35 +164,45 @@ def test_match_batch_is_the_oracle(
             set_radii=own,
             flood_limit=flood_limit,
             flood_kept=min(flood_kept, flood_limit),
+            video_share=share,
+            video_looks=looks,
+            video_common=common,
         )
         found = match_batch(records, sets, options)
         place = {hashset.generation: i for i, hashset in enumerate(sets)}
         plain = [
             (
                 *(n, place[m.generation], m.record_row, m.match_kind.value, m.algorithm, m.distance),
-                *(ORIENTATIONS.index(m.orientation), m.contradicted),
+                *(ORIENTATIONS.index(m.orientation), m.contradicted, m.look),
             )
             for n, matches in enumerate(found.matches)
             for m in matches
+        ]
+        videos = [
+            (
+                *(n, place[m.generation], m.record_row, m.distance, ORIENTATIONS.index(m.orientation)),
+                *(a.met, a.frames, a.listed_met, a.listed_frames),
+                *(None if s is None else round(s * 1000) for s in (a.first_s, a.last_s, a.listed_first_s)),
+                None if a.listed_last_s is None else round(a.listed_last_s * 1000),
+            )
+            for n, matches in enumerate(found.matches)
+            for m in matches
+            if (a := m.agreement) is not None
         ]
         withheld = [
             (n, place[w.generation], w.reason, w.algorithm, w.count, w.nearest)
             for n, items in enumerate(found.withheld)
             for w in items
         ]
-        expected = naive_match.match(
-            records,
-            [
-                naive_match.NaiveSet(e, negative=role != "notable", radii={} if radius is None else {"pdq": radius})
-                for e, role, radius in contents
-            ],
-            {"pdq": pdq_radius, "phash": phash_radius},
-            min_quality,
-            flood_limit,
-            min(flood_kept, flood_limit),
-        )
+        known = [
+            naive_match.NaiveSet(e, negative=role != "notable", radii={} if radius is None else {"pdq": radius})
+            for e, role, radius in contents
+        ]
+        expected = naive_match.match(records, known, options)
         assert len(plain) == len(set(plain))
         assert set(plain) == expected.matches
+        assert len(videos) == len(set(videos))
+        assert set(videos) == expected.videos
         assert len(withheld) == len(set(withheld))
         assert set(withheld) == expected.withheld
         # Batches do not matter.

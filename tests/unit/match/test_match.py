@@ -191,11 +191,6 @@ def test_a_set_given_twice_counts_once(tmp_path: Path) -> None:
     assert len(match_records([record(b"x")], [hashset, open_hashset(tmp_path / "a.chs")])[0]) == 1
 
 
-def test_frames_of_videos_are_left_to_the_video_matcher(tmp_path: Path) -> None:
-    hashset = a_set(tmp_path / "a.chs", pdq=column(PDQ))
-    assert match_records([record(b"x", PerceptualHash("pdq", PDQ, 90, frame_time=1.0))], [hashset]) == [()]
-
-
 def turned(value: bytes, place: int) -> PerceptualHash:
     """A set of seven turned hashes of which only one is near anything."""
     far = [hashlib.sha256(bytes([number])).digest() for number in range(7)]
