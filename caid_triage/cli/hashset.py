@@ -193,7 +193,7 @@ def make(
     name: str | None,
     distances: tuple[str, ...],
 ) -> None:
-    """Make a set with perceptual hashes from graded pictures: one sub-folder of DIR for each category code.
+    """Make a set with perceptual hashes from graded pictures and videos: a sub-folder of DIR for each category code.
 
     With --role not-this it holds pictures that look like listed ones and are not: they are never proposed again.
     """

@@ -1,4 +1,4 @@
-"""A hash set of a unit's own graded pictures: one sub-folder a category code, digests with PDQ and pHash."""
+"""A hash set of a unit's own graded pictures and videos: one sub-folder a category code, digests, PDQ and pHash."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from caid_triage.errors import HashSetError
 from caid_triage.hashset.algorithms import EMPTY_CONTENT
 from caid_triage.hashset.build import BuildResult, checked_radius, checked_role, facts_of, save
 from caid_triage.hashset.columns import RecordColumns
+from caid_triage.hashset.manifest import FRAME_UNKNOWN
 from caid_triage.hashset.rows import Row, printable
 from caid_triage.hashset.schemes import NO_SCHEME, CategoryScheme, load_scheme
 from caid_triage.hashset.write import refuse_other_folder
-from caid_triage.model import Examination, RefusedRow, Role
+from caid_triage.model import Examination, Kind, PerceptualHash, RefusedRow, Role
 
 
 def make_hashset(
@@ -31,8 +32,9 @@ def make_hashset(
     """Hash every file under ``folder`` into the set ``out``; the first sub-folder's name is the category code.
 
     Files directly in ``folder`` are uncategorised. A file that cannot be decoded keeps its digests; one that
-    cannot be read at all is a refused row. ``examine_file`` is given by the caller: this room decodes nothing.
-    ``radius`` are near-match distances of the set's own, {"pdq": 20}.
+    cannot be read at all is a refused row. Of a video the frames are kept with their times, so that another encoding
+    of it is found; a cover in its container is an entry of its own. ``examine_file`` is given by the caller: this room
+    decodes nothing. ``radius`` are near-match distances of the set's own, {"pdq": 20}.
     """
     folder, out, role = Path(folder), Path(out), checked_role(role)
     if not folder.is_dir():
@@ -52,9 +54,12 @@ def make_hashset(
         listed = os.fsencode(path.relative_to(folder).as_posix())
         listing.update((row.sha256 or b"").hex().encode() + b"  " + listed + b"\n")
         total += row.size or 0
-        if not row.pdq:
+        covers = _covers(examination, row)
+        if not (row.pdq or row.phash or covers):
             not_hashed["files without a perceptual hash (digests kept)"] += 1
         columns.add(row, 0)
+        for cover in covers:
+            columns.add(cover, 0)
     if not len(columns):
         raise HashSetError(f"{printable(folder)}: holds no file that could be hashed. Nothing was written.")
     chosen_by = "nothing: no scheme was given" if scheme is None else "the builder"
@@ -89,15 +94,41 @@ def _reason_to_refuse(examination: Examination) -> str:
 
 
 def _row(examination: Examination, category: str, number: int) -> Row:
+    """The entry of a graded file: a picture's stored pixels, or a video's frames in order of time."""
     digests = examination.digests
-    stills = [item for item in examination.hashes if item.frame_time is None]
+    frames = _frames(examination)
+    stills = [] if frames else [item for item in examination.hashes if item.frame_time is None]
+    pdq = frames or [item for item in stills if item.algorithm == "pdq"]
     return Row(
         md5=digests.md5 if digests else None,
         sha1=digests.sha1 if digests else None,
         sha256=digests.sha256 if digests else None,
-        pdq=tuple((item.value, item.quality) for item in stills if item.algorithm == "pdq"),
+        pdq=tuple((item.value, item.quality) for item in pdq),
+        frames=tuple((place, _milliseconds(item.frame_time)) for place, item in enumerate(frames)),
         phash=tuple(item.value for item in stills if item.algorithm == "phash"),
         category=category,
         media_id=str(number),
         size=examination.bytes_read,
     )
+
+
+def _frames(examination: Examination) -> list[PerceptualHash]:
+    if examination.kind is not Kind.VIDEO:
+        return []
+    frames = [item for item in examination.hashes if item.frame_time is not None and item.algorithm == "pdq"]
+    return sorted(frames, key=lambda item: item.frame_time or 0.0)
+
+
+def _milliseconds(seconds: float | None) -> int:
+    return min(max(0, round((seconds or 0.0) * 1000)), FRAME_UNKNOWN - 1)
+
+
+def _covers(examination: Examination, video: Row) -> list[Row]:
+    """The stills in a video's container: entries of the same medium, as a set keeps frames and stills apart."""
+    if not video.frames:
+        return []
+    return [
+        Row(pdq=((item.value, item.quality),), category=video.category, media_id=video.media_id)
+        for item in examination.hashes
+        if item.frame_time is None and item.algorithm == "pdq"
+    ]

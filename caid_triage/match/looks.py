@@ -206,6 +206,9 @@ def _search(
         queries, rows, distances = hashset.near_photodna(looks.hashes, radius)
         return queries, rows, distances
     # Each hash is a query of its own here; to which record it belongs is looked up afterwards.
-    column = PerceptualColumn(looks.hashes, np.arange(len(looks.hashes), dtype=np.int64))
-    near = near_pairs(hashset, looks.algorithm, column, radius, min_quality, looks.of_films)
+    asked = np.arange(len(looks.hashes), dtype=np.int64)
+    if looks.algorithm == "pdq" and len(hashset.videos.entries) == hashset.counts["pdq"]:
+        asked = asked[~looks.of_films]  # every hash of the set is of a video's frame: match/video.py compares those
+    column = PerceptualColumn(looks.hashes[asked], asked)
+    near = near_pairs(hashset, looks.algorithm, column, radius, min_quality, looks.of_films[asked])
     return near.queries, near.rows, near.distances

@@ -26,6 +26,7 @@ from caid_triage.match.turns import turned_hashes
 from caid_triage.model import Kind, ScanRecord, VideoAgreement
 
 ALGORITHM = "vpdq"
+_SPAN = 1 << 40  # more than a set has frames
 _QUERIES = 512  # looked up together: bounds the pairs that are held at once
 
 
@@ -353,12 +354,11 @@ class _Listed:
         return _Listed(self.turns[keep], self.frames[keep])
 
     def each(self) -> _Listed:
-        pairs = np.unique(np.stack([self.turns, self.frames], axis=1), axis=0)
-        return _Listed(pairs[:, 0], pairs[:, 1])
+        turns, frames = np.divmod(np.unique(self.turns * _SPAN + self.frames), _SPAN)
+        return _Listed(turns, frames)
 
     def without(self, others: _Listed) -> _Listed:
-        span = int(max(self.frames.max(initial=0), others.frames.max(initial=0))) + 1
-        return self.where(~np.isin(self.turns * span + self.frames, others.turns * span + others.frames))
+        return self.where(~np.isin(self.turns * _SPAN + self.frames, others.turns * _SPAN + others.frames))
 
     @classmethod
     def joined(cls, parts: Sequence[_Listed]) -> _Listed:

@@ -1,4 +1,4 @@
-"""Films against listed videos: match_batch against the oracle, on films that are cut, turned, noisy and share intros."""
+"""Films against listed videos: match_batch against the oracle, on films cut, turned, noisy and with shared intros."""
 
 from __future__ import annotations
 
