@@ -90,6 +90,10 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "metadata-unreadable": (
             "Records of the file system could not be read: the file they describe was not examined in full."
         ),
+        "near-common": (
+            "A film and listed videos have only frames in common that many listed videos have (a title, a logo): not "
+            "proposed."
+        ),
         "near-flood": (
             "The picture looks like more listed items than can mean anything (a flat or common picture): the "
             "nearest few are listed, the rest are counted."
