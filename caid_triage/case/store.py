@@ -49,7 +49,10 @@ from caid_triage.version import __version__
 
 # What a creation that died half way may leave behind, none of it a case.
 LEFTOVERS = frozenset({DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm", LOCK_FILE, AUDIT_FILE})
-DEPENDENCIES = "click imagehash jinja2 libewf-python numpy opencv-python-headless pillow pytsk3 rich"
+DEPENDENCIES = (
+    "av", "click", "imagecodecs", "imagehash", "jinja2", "libewf-python", "numpy", "opencv-python-headless", "pillow",
+    "pillow-heif", "pytsk3", "rawpy", "rich",
+)  # fmt: skip
 
 
 def tool_versions() -> dict[str, object]:
@@ -58,7 +61,7 @@ def tool_versions() -> dict[str, object]:
         "name": "caid-triage",
         "version": __version__,
         "python": platform.python_version(),
-        "dependencies": {name: _version(name) for name in DEPENDENCIES.split()},
+        "dependencies": {name: _version(name) for name in DEPENDENCIES},
     }
 
 

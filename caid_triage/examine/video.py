@@ -58,7 +58,7 @@ def examine_video(file: VideoBytes, media_type: str, limits: Limits) -> Film:
     av = library("av")
     if av is None:
         film.state = DecodeState.NOT_ATTEMPTED
-        text = f"the frames of this {media_type} were not hashed: PyAV is not installed (extra: video)"
+        text = f"the frames of this {media_type} were not hashed: PyAV could not be loaded"
         film.problems.append(problem("video-frames-not-hashed", text))
         return film
     since = errors_so_far(av)

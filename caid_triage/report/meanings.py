@@ -148,9 +148,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "video-frames-limited": (
             "Looking at the whole film would cost more than is allowed: a part of it was compared by look."
         ),
-        "video-frames-not-hashed": (
-            "The decoder for films (PyAV, the extra 'video') is not installed: compared exactly, not by look."
-        ),
+        "video-frames-not-hashed": ("The decoder for films (PyAV) could not be loaded: compared exactly, not by look."),
         "video-no-pictures": "A film's container that holds sound only: compared exactly.",
         "video-not-read": (
             "The film could not be read a second time for its frames: compared exactly, at most in part by look."

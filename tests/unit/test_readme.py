@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import pytest
 from PIL import Image, features
+from pillow_heif import register_heif_opener
 from support.cli import picture
 
 from caid_triage.cli.main import program
@@ -183,7 +184,12 @@ def examined(content: bytes) -> Examination:
     return run.finish()
 
 
-SAVED = {"WebP": "WEBP", "PNM": "PPM", "JPEG 2000": "JPEG2000"} | {n: n for n in ("JPEG", "PNG", "GIF", "BMP", "TIFF")}
+SAVED = {
+    **{name: name for name in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "AVIF")},
+    **{"WebP": "WEBP", "PNM": "PPM", "JPEG 2000": "JPEG2000", "HEIC": "HEIF"},
+}
+    n: n for n in ("JPEG", "PNG", "GIF", "BMP", "TIFF")
+}
 
 
 @pytest.mark.parametrize("name", SAVED)
@@ -192,6 +198,8 @@ def test_a_picture_that_the_table_says_is_hashed(name: str) -> None:
     assert CONTENTS[row][1].startswith("yes")
     if name == "JPEG 2000" and not features.check("jpg_2000"):
         pytest.skip("this build of Pillow writes no JPEG 2000")
+    if name == "HEIC":
+        register_heif_opener()
     with Image.open(io.BytesIO(picture("coast.jpg"))) as drawing:
         out = io.BytesIO()
         drawing.save(out, SAVED[name])
@@ -201,18 +209,17 @@ def test_a_picture_that_the_table_says_is_hashed(name: str) -> None:
     assert not found.problems
 
 
-NOT_HASHED = {
+DAMAGED = {
     "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500),
     "JPEG XL": b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(500),
     "camera RAW": b"FUJIFILMCCD-RAW 0201" + bytes(500),
 }
 
 
-@pytest.mark.parametrize("name", NOT_HASHED)
-def test_a_picture_that_is_not_hashed_is_a_problem(name: str) -> None:
-    row = next(row for row in CONTENTS if name in re.split(", ", row))
-    assert CONTENTS[row] == ["yes", "no: listed as a problem"]
-    found = examined(NOT_HASHED[name])
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_picture_that_cannot_be_hashed_is_a_problem(name: str) -> None:
+    assert any(name in re.split(", ", row) for row in CONTENTS)
+    found = examined(DAMAGED[name])
     assert found.kind is Kind.IMAGE
     assert found.digests is not None
     assert not found.hashes
@@ -220,7 +227,7 @@ def test_a_picture_that_is_not_hashed_is_a_problem(name: str) -> None:
 
 
 def test_the_frames_of_a_video_are_hashed_or_it_is_a_problem() -> None:
-    assert CONTENTS["video"][1].startswith("yes: frames of it, where the extra `video` is installed")
+    assert CONTENTS["video"][1] == "yes: of frames of it"
     found = examined(picture("ball.avi"))
     assert found.kind is Kind.VIDEO
     assert found.digests is not None
