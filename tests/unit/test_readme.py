@@ -186,9 +186,10 @@ def examined(content: bytes) -> Examination:
 
 SAVED = {
     **{name: name for name in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "AVIF")},
-    **{"WebP": "WEBP", "PNM": "PPM", "JPEG 2000": "JPEG2000", "HEIC": "HEIF"},
-}
-    n: n for n in ("JPEG", "PNG", "GIF", "BMP", "TIFF")
+    "WebP": "WEBP",
+    "PNM": "PPM",
+    "JPEG 2000": "JPEG2000",
+    "HEIC": "HEIF",
 }
 
 
