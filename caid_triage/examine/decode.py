@@ -33,6 +33,7 @@ from caid_triage.examine.decoded import (
 from caid_triage.examine.headers import Header, read_header
 from caid_triage.examine.heif import decode_with_heif
 from caid_triage.examine.jpeg import JpegScan, cut_scans, scan_jpeg
+from caid_triage.examine.jpeg_warnings import listening
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.mended import mended
 from caid_triage.examine.opencv import decode_with_opencv
@@ -131,7 +132,9 @@ def _jpeg(data: bytes, limits: Limits) -> Decoded:
     if found is None:
         result = _picture(data, "image/jpeg", header, limits)
     else:
-        result = judged(Decoded(DecodeState.DECODED, scan.width, scan.height, found[0], reduced=found[1]), scan.damage)
+        pixels, reduced, said = found
+        result = Decoded(DecodeState.DECODED, scan.width, scan.height, pixels, reduced=reduced)
+        result = judged(result, scan.damage or said)
     if cut and result.state is DecodeState.DECODED:
         result = replace(result, state=DecodeState.PARTIAL)
     return replace(result, problems=cut + result.problems)
@@ -143,8 +146,8 @@ def _most_scans(header: Header, limits: Limits) -> int:
     return max(1, min(limits.max_scans, limits.max_scan_pixels // pixels))
 
 
-def _jpeg_pixels(data: bytes, scan: JpegScan, limits: Limits) -> tuple[Pixels, bool] | None:
-    """Return OpenCV's pixels of a grey or colour JPEG and whether they are reduced, None if it cannot."""
+def _jpeg_pixels(data: bytes, scan: JpegScan, limits: Limits) -> tuple[Pixels, bool, str] | None:
+    """Return OpenCV's pixels of a JPEG, whether they are reduced and what is damaged, None if it cannot."""
     # CMYK is Pillow's: OpenCV converts it by a rule of its own. So is what is not 8 bits deep.
     if scan.components not in (1, 3) or scan.precision != 8 or not (scan.width and scan.height):
         return None
@@ -153,10 +156,11 @@ def _jpeg_pixels(data: bytes, scan: JpegScan, limits: Limits) -> tuple[Pixels, b
     factor = next((by for by in (8, 4, 2) if least and side // by >= least), 1)
     if too_many(scan.width // factor, scan.height // factor, limits):
         return None
-    pixels = decode_with_opencv(data, grey=scan.components == 1 or factor > 1, factor=factor)
+    grey = scan.components == 1 or factor > 1
+    pixels, damage = listening(lambda: decode_with_opencv(data, grey=grey, factor=factor))
     if pixels is None or pixels.shape[:2] != (-(-scan.height // factor), -(-scan.width // factor)):
         return None
-    return pixels, factor > 1
+    return pixels, factor > 1, damage
 
 
 def _raw(data: bytes, media_type: str, limits: Limits) -> Decoded:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from functools import lru_cache
 from types import ModuleType
+from typing import Any
 
 # Module, and the extra of this package that installs it.
 OPTIONAL = {"av": "video", "imagecodecs": "jxl", "pillow_heif": "heif", "rawpy": "raw"}
@@ -36,3 +37,8 @@ def load_libraries() -> None:
     """Import every decoder that is installed, so that no file's time is charged for it."""
     for name in OPTIONAL:
         library(name)
+    try:
+        avif: Any = importlib.import_module("PIL.AvifImagePlugin")
+    except ImportError:  # Pillow before 11.3
+        return
+    avif.DEFAULT_MAX_THREADS = 1  # a worker is one process a core
