@@ -70,9 +70,10 @@ def phash_turned(small: Image.Image) -> bytes:
     for transposed, down, across in TURNS[1:]:
         turn = coefficients.T if transposed else coefficients
         turn = turn * signs[:, None] if down else turn
-        turn = turn * signs if across else turn
-        found.append(np.packbits((turn > np.median(turn)).ravel()).tobytes())
-    return b"".join(found)
+        found.append((turn * signs if across else turn).ravel())
+    flat = np.array(found)
+    middle = np.partition(flat, (31, 32), axis=1)[:, 31:33].mean(axis=1)
+    return np.packbits(flat > middle[:, None], axis=1).tobytes()
 
 
 def detail(small: Image.Image) -> float:

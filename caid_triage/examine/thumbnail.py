@@ -17,16 +17,15 @@ def largest_thumbnail(data: bytes) -> bytes | None:
     Source: EXIF 2.32 4.5.8 (thumbnail of IFD1), JFIF 1.02 (JFXX), Photoshop image resource 1036. They are found by
     their own markers, not by the offsets of the segment, which editors leave wrong.
     """
-    head = data[:HEAD_BYTES]
-    end = _picture_data(head)
+    end = _picture_data(data)
     found: bytes | None = None
     most = 0
     position = 2
     for _ in range(MOST_CANDIDATES):
-        position = head.find(START, position, end)
+        position = data.find(START, position, end)
         if position < 0:
             break
-        inner = head[position:end]
+        inner = data[position:end]
         scan = scan_jpeg(inner)
         # A thumbnail that is cut or over its owner's data is not shown by any viewer either.
         if scan.width and scan.height and scan.scans and not scan.damage and len(scan.scans) <= 1:
@@ -37,12 +36,12 @@ def largest_thumbnail(data: bytes) -> bytes | None:
     return found
 
 
-def _picture_data(head: bytes) -> int:
+def _picture_data(data: bytes) -> int:
     """Return where the application segments end: at the first marker that is neither one of them nor a comment."""
-    position = 2
-    while position + 4 <= len(head) and head[position] == 0xFF:
-        code = head[position + 1]
+    position, limit = 2, min(len(data), HEAD_BYTES)
+    while position + 4 <= limit and data[position] == 0xFF:
+        code = data[position + 1]
         if not (0xE0 <= code <= 0xEF or code == 0xFE):
             break
-        position += 2 + int.from_bytes(head[position + 2 : position + 4], "big")
-    return min(position, len(head))
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return min(position, limit)
