@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageChops, ImageFile
 
 from caid_triage.examine.decoded import DECODER_ERRORS, Decoded, Refused, check_size, judged, problem, whole
 from caid_triage.examine.frames import frames_of
@@ -105,6 +105,9 @@ def _picture(image: Image.Image, header: Header, limits: Limits) -> Decoded:
     several = header.animated or (form in ANIMATED | PAGED and bool(getattr(image, "is_animated", False)))
     orientation = _tiff_orientation(image)
     image.load()
+    if form == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
+        # Inks are stored inverted by Adobe's programs, which say so by their marker; Pillow takes it for granted.
+        image = ImageChops.invert(image)
     found = whole(*as_grey_or_rgb(image, orientation))
     if not several or found.pixels is None:
         return found

@@ -41,7 +41,14 @@ def test_a_plug_in_adds_its_hash_and_it_survives_the_way_to_the_coordinator(monk
 
     found = examined(monkeypatch, ("photodna", photodna), ("other", lambda _: (b"1234", 70)))
     assert seen == [(240, 320, 3)]
-    assert [item.algorithm for item in found.hashes] == ["pdq", "phash", "pdq-turned", "photodna", "other"]
+    assert [item.algorithm for item in found.hashes] == [
+        "pdq",
+        "phash",
+        "pdq-turned",
+        "phash-turned",
+        "photodna",
+        "other",
+    ]
     assert (found.hashes[-2].value, found.hashes[-2].quality) == (bytes(range(144)), None)
     assert (found.hashes[-1].value, found.hashes[-1].quality) == (b"1234", 70)
     assert found.problems == ()
@@ -53,7 +60,7 @@ def test_an_answer_that_breaks_the_contract_is_a_problem_and_the_rest_stays(
     monkeypatch: pytest.MonkeyPatch, answer: Any
 ) -> None:
     found = examined(monkeypatch, ("photodna", lambda _: answer))
-    assert [item.algorithm for item in found.hashes] == ["pdq", "phash", "pdq-turned"]
+    assert [item.algorithm for item in found.hashes] == ["pdq", "phash", "pdq-turned", "phash-turned"]
     assert [(p.step, p.code) for p in found.problems] == [("hash", "plugin-failed")]
     assert found.decode_state is DecodeState.DECODED
 
@@ -63,7 +70,7 @@ def test_a_plug_in_that_raises_costs_only_its_own_hash(monkeypatch: pytest.Monke
         raise ZeroDivisionError
 
     found = examined(monkeypatch, ("broken", broken), ("fine", lambda _: b"ok"))
-    assert [item.algorithm for item in found.hashes] == ["pdq", "phash", "pdq-turned", "fine"]
+    assert [item.algorithm for item in found.hashes] == ["pdq", "phash", "pdq-turned", "phash-turned", "fine"]
     assert [p.code for p in found.problems] == ["plugin-failed"]
 
 

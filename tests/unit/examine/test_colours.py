@@ -11,7 +11,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 from caid_triage.examine.libraries import library
 from caid_triage.model import DecodeState, Examination
@@ -49,6 +49,13 @@ def with_alpha(alpha: int) -> Image.Image:
     return Image.merge("RGBA", (*picture.split(), Image.new("L", picture.size, alpha)))
 
 
+def cmyk_without_adobe() -> bytes:
+    """Inks as they are, and no marker that says they were inverted."""
+    data = saved(ImageChops.invert(Image.fromarray(PICTURE).convert("CMYK")), "JPEG", quality=95)
+    at = data.index(b"\xff\xee")
+    return data[:at] + data[at + 2 + int.from_bytes(data[at + 2 : at + 4], "big") :]
+
+
 def lab() -> bytes:
     profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     return saved(ImageCms.profileToProfile(Image.fromarray(PICTURE), *profiles, outputMode="LAB"), "TIFF")
@@ -57,6 +64,7 @@ def lab() -> bytes:
 # What is encoded, and by how many bits its PDQ may differ from that of the RGB original.
 WAYS: dict[str, tuple[Callable[[], bytes], int]] = {
     "CMYK JPEG": (lambda: saved(Image.fromarray(PICTURE).convert("CMYK"), "JPEG", quality=95), 4),
+    "CMYK JPEG not by Adobe": (cmyk_without_adobe, 4),
     "CMYK TIFF": (lambda: saved(Image.fromarray(PICTURE).convert("CMYK"), "TIFF"), 0),
     "YCbCr TIFF": (lambda: saved(Image.fromarray(PICTURE).convert("YCbCr"), "TIFF"), 2),
     "Lab TIFF": (lab, 14),
