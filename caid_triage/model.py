@@ -268,7 +268,9 @@ class VideoAgreement:
     ``frames`` of the file were compared and ``met`` of them looked like a listed frame; ``listed_frames`` and
     ``listed_met`` say the same of the listed video. The agreeing frames of the file lie between ``first_s`` and
     ``last_s`` (seconds into the file), those of the listed video between ``listed_first_s`` and ``listed_last_s``
-    (None where the list has no times).
+    (None where the list has no times). ``strip`` and ``listed_strip`` say where the frames agree, for a reader: at most
+    a hundred cells in order of time, each its first second (None: not known) and how many percent of its frames agree
+    (None: none of them was compared).
     """
 
     frames: int
@@ -279,6 +281,8 @@ class VideoAgreement:
     last_s: float
     listed_first_s: float | None = None
     listed_last_s: float | None = None
+    strip: tuple[tuple[float | None, int | None], ...] = ()
+    listed_strip: tuple[tuple[float | None, int | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,11 @@ def codes(joined: str | None) -> tuple[str, ...]:
     return () if joined is None else tuple(dict.fromkeys(joined.split(";")))
 
 
+def strip(stored: str) -> tuple[tuple[float | None, int | None], ...]:
+    """The cells of a strip of frames from their JSON form."""
+    return tuple((seconds, percent) for seconds, percent in json.loads(stored))
+
+
 # What is stored otherwise than it is handed out. ``parent_path`` is selected as the path.
 BY_FIELD: Mapping[str, Callable[[Any], Any]] = {
     "state": State,
@@ -54,6 +59,8 @@ BY_FIELD: Mapping[str, Callable[[Any], Any]] = {
     "coverage": json.loads,
     "complete": bool,
     "decision": decision,
+    "strip": strip,
+    "listed_strip": strip,
 }
 
 

@@ -19,7 +19,7 @@ INSERT_MATCH = """INSERT INTO file_match (entry_id, hashset_id, position, match_
 
 INSERT_DETAIL = "INSERT INTO match_detail VALUES (?, ?, ?, ?, ?, ?)"
 INSERT_LOOK = "INSERT INTO match_look VALUES (?, ?, ?, ?)"
-INSERT_VIDEO = "INSERT INTO video_match VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_VIDEO = "INSERT INTO video_match VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_WITHHELD = "INSERT INTO withheld VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 TABLES = ("file_match", "match_detail", "match_look", "video_match", "withheld")
 
@@ -78,7 +78,9 @@ class MatchTable:
                 if match.look:
                     looks.append((identity, hashset_id, position, text(match.look)))
                 if match.agreement is not None:
-                    videos.append((identity, hashset_id, position, *astuple(match.agreement)))
+                    *figures, strip, listed_strip = astuple(match.agreement)
+                    strips = json.dumps(strip), json.dumps(listed_strip)
+                    videos.append((identity, hashset_id, position, *figures, *strips))
             for position, item in enumerate(withheld[place] if withheld else ()):
                 held.append(
                     (

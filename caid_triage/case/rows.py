@@ -102,6 +102,38 @@ class MatchRow:
     listed_last_s: float | None = None
 
 
+# Cells of a strip of frames: the second in the film (None: unknown), and how many percent agree (None: not compared).
+Strip = tuple[tuple[float | None, int | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoMatchRow:
+    """One film and one listed video that it agrees with: the figures of MatchRow, and where the frames agree."""
+
+    exhibit: str
+    source: str
+    volume: str
+    path: str
+    state: State
+    category_label: str
+    scheme: str
+    hashset: str
+    media_id: str
+    distance: int
+    threshold: int
+    orientation: str
+    frames: int
+    frames_met: int
+    listed_frames: int
+    listed_frames_met: int
+    first_s: float
+    last_s: float
+    listed_first_s: float | None
+    listed_last_s: float | None
+    strip: Strip
+    listed_strip: Strip
+
+
 @dataclass(frozen=True, slots=True)
 class ProblemRow:
     """Why a value is missing, or a part was not examined: a row of problems.csv."""

@@ -130,7 +130,8 @@ CREATE TABLE match_look (
 CREATE TABLE video_match (
     entry_id INTEGER NOT NULL, hashset_id INTEGER NOT NULL, position INTEGER NOT NULL, frames INTEGER NOT NULL,
     met INTEGER NOT NULL, listed_frames INTEGER NOT NULL, listed_met INTEGER NOT NULL, first_s REAL NOT NULL,
-    last_s REAL NOT NULL, listed_first_s REAL, listed_last_s REAL, PRIMARY KEY (entry_id, hashset_id, position)
+    last_s REAL NOT NULL, listed_first_s REAL, listed_last_s REAL, strip TEXT NOT NULL, listed_strip TEXT NOT NULL,
+    PRIMARY KEY (entry_id, hashset_id, position)
 ) WITHOUT ROWID;
 """
 # The tables that each later schema added to those of schema 1.

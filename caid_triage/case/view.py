@@ -42,6 +42,7 @@ from caid_triage.case.rows import (
     RunTimes,
     SourceRow,
     TallyRow,
+    VideoMatchRow,
     VolumeRow,
     WithheldRow,
 )
@@ -80,6 +81,19 @@ FROM file_match m LEFT JOIN match_detail x
     JOIN category c ON c.id = m.category_id JOIN hashset h ON h.id = m.hashset_id
 WHERE h.role = 'notable' AND m.contradicted = ?
 ORDER BY m.entry_id, {STRONGEST_KIND_FIRST}, {GRAVEST_FIRST}, h.name, m.distance, m.algorithm, m.record_row, m.position
+"""  # noqa: S608 - constants only
+
+VIDEO_MATCHES = f"""
+SELECT s.exhibit, s.name, e.volume, e.path, e.state, c.label, c.scheme, h.name, m.media_id, m.distance, m.threshold,
+    coalesce(x.orientation, ''), v.frames, v.met, v.listed_frames, v.listed_met, v.first_s, v.last_s,
+    v.listed_first_s, v.listed_last_s, v.strip, v.listed_strip
+FROM video_match v JOIN file_match m
+        ON m.entry_id = v.entry_id AND m.hashset_id = v.hashset_id AND m.position = v.position
+    LEFT JOIN match_detail x ON x.entry_id = v.entry_id AND x.hashset_id = v.hashset_id AND x.position = v.position
+    JOIN entry e ON e.id = m.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
+    JOIN category c ON c.id = m.category_id JOIN hashset h ON h.id = m.hashset_id
+WHERE h.role = 'notable'
+ORDER BY m.entry_id, {GRAVEST_FIRST}, h.name, m.distance, m.record_row, m.position
 """  # noqa: S608 - constants only
 
 # What the guards of matching withheld, one note a file and set: never one row a withheld match.
@@ -171,6 +185,10 @@ class CaseView:
     def matches(self) -> Iterator[MatchRow]:
         """Every match with notable material; known-good is counted, contradicted matches are listed apart."""
         return self._typed(MatchRow, MATCHES, 0)
+
+    def video_matches(self) -> Iterator[VideoMatchRow]:
+        """Every film that agrees with a listed video of a notable set, with where their frames agree."""
+        return self._typed(VideoMatchRow, VIDEO_MATCHES)
 
     def contradicted_matches(self) -> Iterator[MatchRow]:
         """Matches whose weaker digest agrees while a stronger one does not: shown, never counted."""

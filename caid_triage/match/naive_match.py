@@ -253,11 +253,12 @@ def _agreeing(record: ScanRecord, known: NaiveSet, options: MatchOptions) -> tup
     none: set[int] = set()
     first = {key: _scored(of, looks, none, radius, options) for key, of in bits.items()}
     ruled = {row for (_, row), score in first.items() if score is not None}
+    mostly = {row for (_, row), score in first.items() if score is not None and score[4]}
     common = {
         turn: {
             place
             for place in range(len(film))
-            if sum(min(bits[turn, row][place], default=257) <= radius for row in videos if row not in ruled)
+            if sum(min(bits[turn, row][place], default=257) <= radius for row in videos if row not in mostly)
             > options.video_common
         }
         for turn in range(8)
@@ -274,7 +275,7 @@ def _agreeing(record: ScanRecord, known: NaiveSet, options: MatchOptions) -> tup
         turn = best[2]
         score = scores[turn]
         assert score is not None
-        met, listed_met, _, touched = score
+        met, listed_met, _, touched, _ = score
         agree = [0 if k in common[turn] else 1 if k in met else -1 for k in range(len(film))]
         listed = [0 if k in touched else 1 if k in listed_met else -1 for k in range(len(videos[row]))]
         a, b = _best_part(agree)
@@ -287,8 +288,11 @@ def _agreeing(record: ScanRecord, known: NaiveSet, options: MatchOptions) -> tup
 
 def _scored(
     bits: list[list[int]], looks: list[int], common: set[int], radius: int, options: MatchOptions
-) -> tuple[set[int], set[int], list[int], set[int]] | None:
-    """(frames met, listed frames met, distances of the frames met, listed frames left out) if the rule is kept."""
+) -> tuple[set[int], set[int], list[int], set[int], bool] | None:
+    """(frames met, listed frames met, distances of the frames met, listed frames left out, whether most of one agrees)
+
+    if the rule is kept.
+    """
     count = len(bits[0]) if bits else 0
     met = {k for k, of in enumerate(bits) if k not in common and min(of, default=257) <= radius}
     touched = {j for j in range(count) if any(bits[k][j] <= radius for k in common)}
@@ -298,8 +302,9 @@ def _scored(
     of_file = 100 * len(met) >= options.video_share * (len(bits) - len(common))
     of_listed = 100 * len(listed_met) >= options.video_share * (count - len(touched))
     different = len({looks[k] for k in met})
-    if (of_file or of_listed) and (different >= options.video_looks or (of_file and of_listed)):
-        return met, listed_met, [min(bits[k]) for k in met], touched
+    mostly = (of_file or of_listed) and (different >= options.video_looks or (of_file and of_listed))
+    if mostly or different >= options.video_part:
+        return met, listed_met, [min(bits[k]) for k in met], touched, mostly
     return None
 
 

@@ -27,9 +27,9 @@ class MatchOptions:
     nearest are listed.
 
     A film is proposed for a listed video where at least ``video_share`` percent of the frames of one of the two look
-    like frames of the other, and ``video_looks`` different ones among them do (or that share of both). A frame that
-    more than ``video_common`` listed videos have which are otherwise other films weighs nothing. docs/formats/videos.md
-    has the rule and what it was measured on.
+    like frames of the other, and ``video_looks`` different ones among them do (or that share of both); or where
+    ``video_part`` different ones do, whatever the shares. A frame that more than ``video_common`` listed videos have
+    which are otherwise other films weighs nothing. docs/formats/videos.md has the rule and what it was measured on.
     """
 
     pdq_radius: int = 31
@@ -42,6 +42,7 @@ class MatchOptions:
     flood_kept: int = 5
     video_share: int = 80
     video_looks: int = 2
+    video_part: int = 5
     video_common: int = 20
 
     def radius(self, hashset: HashSet, algorithm: str) -> int:

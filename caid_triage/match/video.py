@@ -1,15 +1,16 @@
 """Films against the listed videos of a set, frame by frame: which show the same, how much of each, and where.
 
 Two frames agree when their PDQ hashes differ in no more bits than the set's distance, with the quality of both good
-enough (vPDQ's rule). A film and a listed video agree when most of the frames of one of them are found in the other:
-so a clip is found in a compilation and a compilation by its parts. One orientation is used for all frames of a pair.
-The rule is :func:`agrees`; match/naive_match.py says the same in plain Python.
+enough (vPDQ's rule). A film and a listed video agree when most of the frames of one of them are found in the other (a
+clip in a compilation, a compilation by its parts), or when several different frames are (a part of both). One
+orientation is used for all frames of a pair. The rule is :func:`agrees`; match/naive_match.py says it in plain Python.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isfinite
 
 import numpy as np
@@ -26,6 +27,7 @@ from caid_triage.match.turns import turned_hashes
 from caid_triage.model import Kind, ScanRecord, VideoAgreement
 
 ALGORITHM = "vpdq"
+STRIP_CELLS = 100
 _SPAN = 1 << 40  # more than a set has frames
 _QUERIES = 512  # looked up together: bounds the pairs that are held at once
 
@@ -67,11 +69,19 @@ class FilmMatches:
     common: list[tuple[int, int]]
 
 
-def agrees(met: int, frames: int, listed_met: int, listed_frames: int, looks: int, options: MatchOptions) -> bool:
-    """Whether a film and a listed video are proposed as the same: ``met`` of ``frames`` agree, in so many ``looks``."""
+def agrees(
+    met: int, frames: int, listed_met: int, listed_frames: int, looks: int, options: MatchOptions
+) -> tuple[bool, bool]:
+    """Whether a film and a listed video show mostly the same, and whether they are proposed: that, or a part is.
+
+    ``met`` of ``frames`` agree, in ``looks`` different ones.
+    """
+    if not met or not listed_met:
+        return False, False
     of_file = 100 * met >= options.video_share * frames
     of_listed = 100 * listed_met >= options.video_share * listed_frames
-    return met > 0 < listed_met and (of_file or of_listed) and (looks >= options.video_looks or (of_file and of_listed))
+    mostly = (of_file or of_listed) and (looks >= options.video_looks or (of_file and of_listed))
+    return mostly, mostly or looks >= options.video_part
 
 
 def films_of(records: Sequence[ScanRecord], wanted: NDArray[np.bool_], min_quality: int, radius: int) -> Iterator[Film]:
@@ -145,17 +155,18 @@ class ListedVideos:
             return nothing
         met, listed = self._search(film.hashes, np.arange(len(film.hashes)))
         scores = self._scores(film, met, listed)
-        ruled = {key for key, score in scores.items() if score.agrees(self._options)}
+        ruled = {key for key, score in scores.items() if score.agrees(self._options)[1]}
         if not ruled:
             return nothing
-        common = self._common(met, {video for _, video in ruled})
+        mostly = {video for (_, video), score in scores.items() if score.agrees(self._options)[0]}
+        common = self._common(met, mostly)
         if common.any():
             met = met.where(~common[met.turns, met.frames])
             turns, frames = np.nonzero(common)
             _, touched = self._search(film.hashes, frames, turns)
             listed = listed.without(touched)
             again = self._scores(film, met, listed, common.sum(axis=1), touched)
-            held = {key: scores[key] for key in ruled if key not in again or not again[key].agrees(self._options)}
+            held = {key: scores[key] for key in ruled if key not in again or not again[key].agrees(self._options)[1]}
             kept = {key: again[key] for key in ruled if key not in held}
         else:
             touched, held = listed.where(np.zeros(len(listed.frames), dtype=np.bool_)), {}
@@ -213,6 +224,7 @@ class ListedVideos:
         listed_frames = self._sizes[videos] - (0 if touched is None else self._counted(touched, keys))
         share = self._options.video_share
         possible = (100 * counts >= share * frames) | (100 * listed_met >= share * listed_frames)
+        possible |= counts >= self._options.video_part
         found = {}
         for place in np.flatnonzero(possible).tolist():
             size, turn, video = int(counts[place]), int(turns[place]), int(videos[place])
@@ -240,9 +252,9 @@ class ListedVideos:
     def _keys(self, listed: _Listed) -> Rows:
         return listed.turns * len(self._sizes) + self._video_of[listed.frames]
 
-    def _common(self, met: _Met, ruled: set[int]) -> NDArray[np.bool_]:
-        """bool[orientations, frames]: which frames too many videos have that do not agree with the film otherwise."""
-        others = met.where(~np.isin(met.videos, list(ruled)))
+    def _common(self, met: _Met, mostly: set[int]) -> NDArray[np.bool_]:
+        """bool[orientations, frames]: which frames too many videos have that do not show mostly the same."""
+        others = met.where(~np.isin(met.videos, list(mostly)))
         frames = int(met.frames.max(initial=-1)) + 1
         counts = np.zeros((len(ORIENTATIONS), frames), dtype=np.int64)
         np.add.at(counts, (others.turns, others.frames), 1)
@@ -262,7 +274,8 @@ class ListedVideos:
             of_turn = places.frames[places.turns == score.turn]
             listed_agree[of_turn[(of_turn >= begin) & (of_turn < end)] - begin] = value
         first, last = best_part(agree)
-        listed_first, listed_last = (int(frames.times[begin + place]) for place in best_part(listed_agree))
+        listed_times = [None if time == FRAME_UNKNOWN else time / 1000 for time in frames.times[begin:end].tolist()]
+        listed_first, listed_last = best_part(listed_agree)
         return VideoPair(
             position=film.position,
             video=video,
@@ -276,8 +289,10 @@ class ListedVideos:
                 listed_met=score.listed_met,
                 first_s=float(film.times[first]),
                 last_s=float(film.times[last]),
-                listed_first_s=None if listed_first == FRAME_UNKNOWN else listed_first / 1000,
-                listed_last_s=None if listed_last == FRAME_UNKNOWN else listed_last / 1000,
+                listed_first_s=listed_times[listed_first],
+                listed_last_s=listed_times[listed_last],
+                strip=strip(agree, film.times.tolist()),
+                listed_strip=strip(listed_agree, listed_times),
             ),
         )
 
@@ -295,6 +310,19 @@ def best_part(agree: NDArray[np.signedinteger]) -> tuple[int, int]:
     return int(start[last]), last
 
 
+def strip(
+    agree: NDArray[np.signedinteger], times: Sequence[float | None]
+) -> tuple[tuple[float | None, int | None], ...]:
+    """The frames in at most STRIP_CELLS cells: when each begins, and how many percent of its compared frames agree."""
+    cells = min(len(agree), STRIP_CELLS)
+    bounds = [len(agree) * cell // cells for cell in range(cells + 1)]
+    found: list[tuple[float | None, int | None]] = []
+    for begin, end in pairwise(bounds):
+        compared, met = int((agree[begin:end] != 0).sum()), int((agree[begin:end] > 0).sum())
+        found.append((times[begin], 100 * met // compared if compared else None))
+    return tuple(found)
+
+
 @dataclass(frozen=True, slots=True)
 class _Score:
     """What one orientation of a film and one listed video have in common."""
@@ -308,8 +336,8 @@ class _Score:
     looks: int
     distance: int
 
-    def agrees(self, options: MatchOptions) -> bool:
-        """Whether they are proposed as the same."""
+    def agrees(self, options: MatchOptions) -> tuple[bool, bool]:
+        """Whether they show mostly the same, and whether they are proposed."""
         return agrees(self.met, self.frames, self.listed_met, self.listed_frames, self.looks, options)
 
 

@@ -21,6 +21,7 @@ from caid_triage.case.rows import (
 )
 from caid_triage.case.view import CaseView
 from caid_triage.model import DecodeState, Kind, MatchKind
+from caid_triage.report.films import FILMS_SHOWN, FilmFacts, film_facts
 from caid_triage.report.meanings import COVERAGE_WORDS, DECODE_WORDS, STATUS_WORDS, meaning
 from caid_triage.report.near import Chance, NearFacts, shown_chance
 from caid_triage.report.origin import OriginFacts, origin_facts
@@ -265,6 +266,8 @@ class Page:
     photodna: int
     withheld: list[WithheldRow]
     origin: OriginFacts
+    films: list[FilmFacts]
+    films_total: int
     options: list[tuple[str, str]]
     started: str
     finished: str
@@ -308,6 +311,7 @@ def page(view: CaseView) -> Page:
     hashsets = [hashset_facts(info) for info in view.hashsets()]
     matches, matches_total = _first(view.matches(), MATCHES_SHOWN)
     chance = Chance(view)
+    films, films_total = _first(film_facts(view.video_matches()), FILMS_SHOWN)
     contradictions, contradictions_total = _first(view.contradictions(), CONTRADICTIONS_SHOWN)
     times = view.run_times()
     return Page(
@@ -346,6 +350,8 @@ def page(view: CaseView) -> Page:
         photodna=chance.photodna,
         withheld=view.withheld(),
         origin=origin_facts(view),
+        films=films,
+        films_total=films_total,
         options=[(str(name), str(value)) for name, value in sorted(header.options.items())],
         started=times.started.strftime("%Y-%m-%d %H:%M:%S UTC") if times.started else "not recorded",
         finished=times.finished.strftime("%Y-%m-%d %H:%M:%S UTC") if times.finished else "not finished",

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from caid_triage.case.rows import SourceRow
 from caid_triage.case.view import CaseView
+from caid_triage.report.films import video_counts
 from caid_triage.report.near import near_facts
 from caid_triage.report.origin import summarised_origin
 from caid_triage.report.text import iso
@@ -51,6 +52,7 @@ def summary(view: CaseView) -> dict[str, Any]:
         },
         "known_good": view.known_good(),
         "near": near_facts(view),
+        "videos": video_counts(view),
         "metadata": summarised_origin(view),
         "contradictions": [asdict(row) for row in view.contradictions()],
         "started": iso(times.started) or None,

@@ -67,6 +67,7 @@ def test_films_are_matched_as_the_oracle_says(tmp_path: Path, seed: int) -> None
     options = MatchOptions(
         video_share=int(rng.choice([50, 80, 100])),
         video_looks=int(rng.integers(1, 4)),
+        video_part=int(rng.choice([3, 5, 9])),
         video_common=int(rng.integers(6)),
     )
     hashset = stored(tmp_path / "s.chs", entries, role="notable", number=0)

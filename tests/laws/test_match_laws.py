@@ -166,6 +166,7 @@ def test_match_batch_is_the_oracle(
             flood_kept=min(flood_kept, flood_limit),
             video_share=share,
             video_looks=looks,
+            video_part=looks + 1,
             video_common=common,
         )
         found = match_batch(records, sets, options)

@@ -81,7 +81,8 @@ def test_a_record_comes_back_equal_in_every_field(writer: CaseWriter) -> None:
 
 
 def test_a_match_of_another_look_and_of_a_video_comes_back_with_how_it_agreed(writer: CaseWriter) -> None:
-    agreement = VideoAgreement(12, 9, 40, 10, 1.5, 60.0, None, 61.25)
+    strips = ((0.0, 100), (2.5, None)), ((None, 33),)
+    agreement = VideoAgreement(12, 9, 40, 10, 1.5, 60.0, None, 61.25, *strips)
     met = (
         samples.near(look="without its borders", orientation="turned 90", quality=77),
         samples.near(match_kind=MatchKind.VIDEO, algorithm="vpdq", agreement=agreement),
@@ -90,6 +91,8 @@ def test_a_match_of_another_look_and_of_a_video_comes_back_with_how_it_agreed(wr
     writer.write_batch(add(writer), [samples.record()], [met], [], 1)
     with open_case(writer.folder) as view:
         near, video = sorted(view.matches(), key=lambda row: row.match_kind)
+        (shown,) = view.video_matches()
+    assert (shown.strip, shown.listed_strip, shown.frames_met, shown.listed_last_s) == (*strips, 9, 61.25)
     assert (near.look, near.orientation, near.quality, near.frames) == ("without its borders", "turned 90", 77, None)
     assert (video.look, video.frames, video.frames_met, video.listed_frames, video.listed_frames_met) == (
         "",

@@ -10,7 +10,7 @@ from unit.case import samples
 from unit.report import exhibits
 
 from caid_triage.case.view import open_case
-from caid_triage.model import DecodeState, Kind, Severity
+from caid_triage.model import DecodeState, Kind, MatchKind, Severity, VideoAgreement
 from caid_triage.report.page import Page, page
 
 
@@ -137,3 +137,20 @@ def test_a_file_whose_kind_is_not_known_is_not_called_media(tmp_path: Path) -> N
 def test_refused_rows_of_a_hash_set_are_summed_over_its_files(tmp_path: Path) -> None:
     (facts,) = page_of(tmp_path, []).hashsets
     assert (facts.refused, facts.sources) == (1, [("unit-set.json", "ab" * 32)])
+
+
+def test_a_film_is_shown_by_its_figures_and_strips(tmp_path: Path) -> None:
+    strip = ((0.0, 100), (61.5, 50), (700.0, 0), (4000.0, None))
+    agreement = VideoAgreement(12, 9, 40, 10, 1.5, 3723.0, None, None, strip, ((None, 100), (None, 0)))
+    met = samples.near(match_kind=MatchKind.VIDEO, algorithm="vpdq", agreement=agreement, orientation="mirrored")
+    found = page_of(tmp_path, [(samples.record(kind=Kind.VIDEO), (met, samples.near(look="frame at 2.0 s")))])
+    assert found.exact.total.cells["all"].files == 0
+    assert found.verdict.word == "leads"
+    (film,) = found.films
+    assert (film.share, film.listed_share) == ("9 of 12 frames (75%)", "10 of 40 frames (25%)")
+    assert (film.part, film.listed_part) == ("0:01.5 to 1:02:03", "times not listed")
+    drawn, listed = film.strips
+    assert drawn.ticks == ["0:00.0", "1:01.5", "11:40", "1:06:40"]
+    assert listed.ticks == []
+    assert [(bar.height, bar.agrees) for bar in drawn.bars] == [(24, True), (12, True), (3, False)]
+    assert drawn.words == "This file: 9 of 12 frames (75%) agree, best part 0:01.5 to 1:02:03."
