@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from caid_triage.cli.display import shown_import
 from caid_triage.cli.exit_codes import WITH_PROBLEMS, CommandWithExitCodes, GroupWithExitCodes
 from caid_triage.errors import UsageError
 from caid_triage.examine.examine import examine_file
+from caid_triage.examine.limits import Limits
 from caid_triage.hashset.build import BuildResult, build_hashset
 from caid_triage.hashset.contradictions import digests_in_several_categories
 from caid_triage.hashset.lookup import Lookup
@@ -198,7 +200,9 @@ def make(
     With --role not-this it holds pictures that look like listed ones and are not: they are never proposed again.
     """
     radius = _distances(distances)
-    result = make_hashset(folder, out, examine_file, name=name, scheme=scheme, role=Role(role), radius=radius)
+    # A frame of every second: a copy that was cut elsewhere has its keyframes at other moments.
+    examine = partial(examine_file, limits=Limits(dense_video=True))
+    result = make_hashset(folder, out, examine, name=name, scheme=scheme, role=Role(role), radius=radius)
     _say_result(ctx, result, out)
 
 
