@@ -41,11 +41,8 @@ class Frames:
 
 
 def most_frames(width: int, height: int, limits: Limits) -> int:
-    """Return how many frames of that size may be decoded."""
-    size = max(1, width * height)
-    if size > limits.max_frame_pixels // MOST_HELD:  # the candidates are held in memory
-        return 1
-    return max(1, min(limits.max_frames, limits.max_frame_pixels // size))
+    """Return how many frames of that size may be decoded, which also bounds what is held of them: two at least."""
+    return max(2, min(limits.max_frames, limits.max_frame_pixels // max(1, width * height)))
 
 
 def distinct(first: Pixels, others: Iterable[Frame]) -> tuple[Frame, ...]:

@@ -103,7 +103,9 @@ def test_the_bound_of_frames_is_said(picture) -> None:
     assert found.problems[0].severity is Severity.NOTE
     assert found.state is DecodeState.DECODED
     assert [seconds for seconds, _ in found.frames] == [0.4, 0.6]
-    assert most_frames(10_000, 9_000, Limits()) == 1
+    assert most_frames(10_000, 9_000, Limits()) == 2
+    assert most_frames(4_000, 3_000, Limits()) == 8
+    assert most_frames(1, 1, Limits()) == Limits().max_frames
 
 
 def test_a_hundred_thousand_frames_cost_no_more_than_the_bound() -> None:
