@@ -21,7 +21,8 @@ def missing_end(file: VideoBytes) -> str:
     """Return a sentence if the container says that it is longer than the file, "" where nothing is amiss or known."""
     head = _at(file, 0, 16)
     if head[:4] == b"RIFF" and head[8:12] in (b"AVI ", b"AVIX"):
-        return _short(file, 8 + int.from_bytes(head[4:8], "little"), "the AVI container")
+        stated = int.from_bytes(head[4:8], "little")
+        return _short(file, 8 + stated - stated % 2, "the AVI container")  # writers disagree whether padding counts
     if head[:4] == _EBML:
         return _matroska(file)
     return _boxes(file)

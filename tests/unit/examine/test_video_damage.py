@@ -263,6 +263,8 @@ def test_a_box_that_ends_behind_the_file_is_seen_at_once() -> None:
     mkv = clips.clip(11, 2, container="matroska")
     assert missing_end(in_memory(mkv)) == ""
     assert "by 100 bytes" in missing_end(in_memory(mkv[:-100]))
+    assert missing_end(in_memory(b"RIFF\x05\0\0\0AVI ")) == ""
+    assert missing_end(in_memory(b"RIFF\x08\0\0\0AVI ")) != ""
     assert missing_end(in_memory(b"")) == ""
 
 
