@@ -46,6 +46,12 @@ def camera_key(said: Mapping[str, str]) -> CameraKey | None:
     return CameraKey(maker, model, serial, internal and bool(serial))
 
 
+def camera_name(make: str, model: str) -> str:
+    """Return maker and model for a reader, the maker's name once where the model begins with it."""
+    first = make.split(" ", maxsplit=1)[0].casefold()
+    return model if first and model.casefold().startswith(first) else f"{make} {model}".strip()
+
+
 def _letters(text: str) -> str:
     return "".join(letter for letter in text.casefold() if letter.isalnum())
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from caid_triage.case.cameras import CameraKey, camera_key, reasons
+from caid_triage.case.cameras import CameraKey, camera_key, camera_name, reasons
 from caid_triage.case.counts import propose_once
 from caid_triage.case.schema import NUMBER_BITS
 from caid_triage.model import Kind, State
@@ -48,6 +48,8 @@ PLACED = WITH_METADATA.format(
     which="m.entry_id IN (SELECT entry_id FROM metadata WHERE name IN ('latitude', 'location'))"
 )
 LEADS = WITH_METADATA.format(which="c.leads AND NOT o.listed")
+OF_PLACE = """SELECT entry_id, name, value FROM metadata WHERE name IN ('latitude', 'longitude', 'location')
+ORDER BY entry_id, position"""
 BATCH = 1000
 _TAKEN = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?)?")
 _DEGREES = re.compile(r"-?\d{1,3}\.\d{1,12}", re.ASCII)
@@ -79,13 +81,13 @@ class MetadataRow:
         """The first text of a name, "" where there is none."""
         return next((value for known, value in self.pairs if known == name), "")
 
+    def camera(self) -> str:
+        """Maker and model for a reader, "" where the file states none."""
+        return camera_name(self.first("camera-make"), self.first("camera-model"))
+
     def place(self) -> tuple[float, float] | None:
         """Signed decimal degrees, north and east positive; None where the file names no place."""
-        written = self.first("latitude"), self.first("longitude")
-        if all(map(_DEGREES.fullmatch, written)):
-            latitude, longitude = map(float, written)
-            return (latitude, longitude) if abs(latitude) <= 90 and abs(longitude) <= 180 else None
-        return place_of_video(self.first("location"))
+        return place_of(dict(reversed(self.pairs)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,10 @@ class CameraRow:
     listed_unique: int
     first_taken: str
     last_taken: str
+
+    def name(self) -> str:
+        """Maker and model for a reader."""
+        return camera_name(self.make, self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +207,9 @@ def lead_rows(connection: sqlite3.Connection) -> Iterator[MetadataRow]:
 def figures(connection: sqlite3.Connection) -> MetadataFigures:
     """How many files say something of their origin, and how many a place."""
     (files,) = connection.execute("SELECT count(DISTINCT entry_id) FROM metadata").fetchone()
-    return MetadataFigures(files, sum(1 for _ in placed_rows(connection)))
+    said = (list(rows) for _, rows in groupby(connection.execute(OF_PLACE), itemgetter(0)))
+    places = (place_of({name: value for _, name, value in reversed(rows)}) for rows in said)
+    return MetadataFigures(files, sum(place is not None for place in places))
 
 
 def _rows(connection: sqlite3.Connection, statement: str) -> Iterator[MetadataRow]:
@@ -214,6 +222,15 @@ def _row(lines: list[tuple[Any, ...]]) -> MetadataRow:
     _, exhibit, source, volume, path, state, kind, media_type, sha256, lead, *_ = lines[0]
     pairs = tuple((line[-2], line[-1]) for line in lines)
     return MetadataRow(exhibit, source, volume, path, State(state), Kind(kind), media_type, sha256, lead, pairs)
+
+
+def place_of(said: Mapping[str, str]) -> tuple[float, float] | None:
+    """Return latitude and longitude that a file names, None where it names none or an impossible one."""
+    written = said.get("latitude", ""), said.get("longitude", "")
+    if all(map(_DEGREES.fullmatch, written)):
+        latitude, longitude = map(float, written)
+        return (latitude, longitude) if abs(latitude) <= 90 and abs(longitude) <= 180 else None
+    return place_of_video(said.get("location", ""))
 
 
 def place_of_video(location: str) -> tuple[float, float] | None:

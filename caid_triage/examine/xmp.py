@@ -37,7 +37,7 @@ TEXTS: Mapping[str, str] = {
     EXIF_EX + "LensSerialNumber": "lens-serial",
     AUX + "OwnerName": "camera-owner", EXIF_EX + "CameraOwnerName": "camera-owner",
     EXIF + "ImageUniqueID": "image-unique-id", EXIF + "UserComment": "user-comment",
-    DC + "creator": "artist", DC + "rights": "copyright", DC + "description": "description",
+    DC + "creator": "artist", DC + "rights": "copyright", DC + "description": "description", DC + "title": "title",
     XMP + "CreatorTool": "creator-tool", MM + "OriginalDocumentID": "original-document-id",
     MM + "DocumentID": "document-id", IPTC + "DigitalSourceType": "digital-source-type",
 }  # fmt: skip
@@ -175,6 +175,9 @@ class _Reader:
         if not {"latitude", "longitude"} <= found.keys():
             found.pop("latitude", None)
             found.pop("longitude", None)
+        title = found.pop("title", "")
+        if title:
+            found.setdefault("description", title)
         derived = next((self.derived[word] for word in DERIVED_IDS if self.derived.get(word)), "")
         if derived:
             found["derived-from"] = clean(derived)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.case import samples
 
-from caid_triage.case.cameras import camera_key, reasons
+from caid_triage.case.cameras import camera_key, camera_name, reasons
 from caid_triage.case.metadata import place_of_video
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.store import CaseWriter, create_case
@@ -140,6 +140,20 @@ def test_a_number_without_a_model_or_of_three_models_links_nothing(writer: CaseW
     with view_of(writer, items) as view:
         assert {row.unlinked for row in view.cameras()} == {"no model with it", "shared by 3 models"}
         assert list(view.camera_leads()) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "name"),
+    [
+        ("Canon", "Canon EOS 5D", "Canon EOS 5D"),
+        ("NIKON CORPORATION", "NIKON D90", "NIKON D90"),
+        ("LGE", "Nexus 4", "LGE Nexus 4"),
+        ("", "X", "X"),
+        ("FLIR", "", "FLIR"),
+    ],
+)
+def test_a_maker_is_named_once(make: str, model: str, name: str) -> None:
+    assert camera_name(make, model) == name
 
 
 def test_an_internal_number_is_never_taken_for_the_body_s() -> None:

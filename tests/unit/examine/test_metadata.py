@@ -157,6 +157,24 @@ def test_the_history_of_xmp() -> None:
     ]
 
 
+def test_a_title_stands_in_for_a_description() -> None:
+    title = "<dc:title><rdf:Alt><rdf:li xml:lang='x-default'>Title</rdf:li></rdf:Alt></dc:title>"
+    text = title.replace("title>", "description>").replace("Title", "Text")
+    assert of_xmp("", title) == [("description", "Title")]
+    assert of_xmp("", title + text) == [("description", "Text")]
+
+
+def test_files_that_other_libraries_write_are_read() -> None:
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif (extra: heif) is not installed")
+    heif.register_heif_opener()
+    image = Image.new("RGB", (64, 64), (10, 20, 30))
+    for form, media_type in (("HEIF", "image/heic"), ("AVIF", "image/avif")):
+        stream = io.BytesIO()
+        image.save(stream, form, exif=b"Exif\0\0" + EXIF, xmp=TOOL)
+        found = dict(picture_metadata(stream.getvalue(), media_type))
+        assert (found["camera-serial"], found["creator-tool"]) == ("0420123456", "Editor 9"), form
+
+
 def test_exif_goes_before_xmp_and_a_place_is_from_one_of_them() -> None:
     packet = files.packet('tiff:Model="other" exif:GPSLatitude="10,30.0N" exif:GPSLongitude="20,0,36E"')
     found = dict(picture_metadata(files.jpeg_with(files.tiff(CAMERA, None, LONDON), packet), "image/jpeg"))
