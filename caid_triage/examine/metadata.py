@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 
 from caid_triage.examine.exif import exif_tags
 from caid_triage.examine.metadata_blocks import What, blocks
@@ -27,6 +28,8 @@ NAMES = (
 )  # fmt: skip
 HISTORY = "history"
 MOST_PAIRS = 200
+# Of one file in all: a worker's answer has a longest length, and texts of any script must fit in it (scan/protocol.py).
+MOST_CHARACTERS = 40_000
 # What damaged or hostile structures raise in the readers of blocks.
 FAULTS = (struct.error, zlib.error, ValueError, LookupError)
 MOST_BLOCKS = 8
@@ -91,4 +94,5 @@ def _in_order(found: Mapping[str, str], xmp: list[Xmp], texts: Mapping[str, str]
     pairs = [(name, joined[name]) for name in NAMES if joined.get(name)]
     steps = dict.fromkeys(step for one in xmp for step in one.history)
     pairs += [(HISTORY, clean(step)) for step in steps]
-    return tuple(pairs[:MOST_PAIRS])
+    lengths = accumulate(len(text) for _, text in pairs[:MOST_PAIRS])
+    return tuple(pair for pair, length in zip(pairs, lengths, strict=False) if length <= MOST_CHARACTERS)

@@ -7,8 +7,10 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.examine import metadata_files
 
 from caid_triage.errors import EvidenceError
+from caid_triage.examine.metadata import picture_metadata
 from caid_triage.model import DecodeState, Digests, Examination, Kind, PerceptualHash, Problem, Severity
 from caid_triage.scan import protocol, worker
 
@@ -214,3 +216,18 @@ def test_a_worker_is_given_exactly_what_it_asked_for() -> None:
             answered(kind, payload)
     with pytest.raises(EvidenceError, match="sector 7"):
         answered(protocol.ABORT, b'{"code":"read-failed","detail":"sector 7"}')
+
+
+def test_the_longest_metadata_fits_in_an_answer() -> None:
+    """Texts of characters that JSON spells in twelve letters, as many as a file may hold."""
+    step = "".join(f'<rdf:li stEvt:action="{chr(0x1F600 + number) * 2000}"/>' for number in range(50))
+    history = f"<xmpMM:History><rdf:Seq>{step}</rdf:Seq></xmpMM:History>"
+    names = " ".join(f'{name}="{chr(0x1F4F7) * 3000}"' for name in ("tiff:Make", "tiff:Model", "xmp:CreatorTool"))
+    chunks = [
+        (b"XMP ", metadata_files.packet(names, history.replace("\U0001f600", chr(0x1F900 + n)))) for n in range(8)
+    ]
+    found = picture_metadata(metadata_files.webp(*chunks), "image/webp")
+    assert sum(len(text) for _, text in found) > 35_000
+    said = protocol.to_json(protocol.examination_to_plain(Examination(DIGESTS, 5, metadata=found)))
+    assert len(said) < protocol.MAX_REPLY * 3 // 4
+    assert protocol.examination_from_plain(protocol.from_json(said), DIGESTS).metadata == found
