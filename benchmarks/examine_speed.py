@@ -9,7 +9,7 @@ repetitions the least counts, of the files the median. CPU time of one thread.
 
 "ours" is begin/update/finish: type, three digests, decode, every look's PDQ with quality and pHash, thumbnail, notes.
 The others do less: each row's name says what. "floor" is what no tool that needs the picture's coefficients and three
-digests can do without: OpenCV's decode at 1/8 in grey and hashlib. "ratios" are ours beside them, "targets" what was wanted.
+digests can do without: OpenCV's decode at 1/8 in grey and hashlib. "targets" says what was wanted and what came out.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ are stored in the case and travel between the processes; they are parsed here an
     pdq-turned          the same in the seven other orientations, end to end
     pdq-512             the picture brought to 512 pixels first, as Meta's C++ tool does
     pdq-trimmed-turned  without uniform borders and bars, in the seven other orientations
+    pdq-crop10          as if a tenth of its sides had been cropped off (caid_triage/examine/recut.py)
 """
 
 from __future__ import annotations
@@ -26,6 +27,17 @@ LOOKS: Mapping[str, str] = MappingProxyType(
         "trimmed": "without its borders",
         "screenshot": "without the bars of a screen",
         "thumbnail": "its embedded thumbnail",
+        "crop5": "as if 5% had been cropped",
+        "crop10": "as if 10% had been cropped",
+        "crop20": "as if 20% had been cropped",
+        "top10": "as if the top 10% had been cropped",
+        "bottom10": "as if the bottom 10% had been cropped",
+        "left10": "as if the left 10% had been cropped",
+        "right10": "as if the right 10% had been cropped",
+        "tilt2": "turned back by 2 degrees",
+        "tilt2b": "turned back by 2 degrees the other way",
+        "tilt5": "turned back by 5 degrees",
+        "tilt5b": "turned back by 5 degrees the other way",
     }
 )
 ORIENTATIONS = 8

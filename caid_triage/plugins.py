@@ -6,7 +6,8 @@
 
 ``pixels`` is uint8[h, w] luma or uint8[h, w, 3] RGB as it was decoded (large JPEGs are decoded in grey at reduced
 size); "photodna" must answer with 144 bytes. A plug-in runs in a worker process; what it raises is recorded as a
-problem of the file, and the hashes of this tool are kept. Only installed packages are looked at, nothing is loaded
+problem of the file, and the hashes of this tool are kept. ``python -m caid_triage.conformance`` tries an installed
+plug-in against this contract. Only installed packages are looked at, nothing is loaded
 from a case or an exhibit.
 """
 
@@ -18,9 +19,10 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from caid_triage.errors import UsageError
+from caid_triage.perceptual import hash_name
 
 PERCEPTUAL_HASHES = "caid_triage.perceptual_hashes"
-OWN_ALGORITHMS = frozenset({"pdq", "pdq-turned", "phash", "vpdq"})
+OWN_ALGORITHMS = frozenset({"pdq", "phash", "vpdq"})
 
 HashPlugin = Callable[[Any], "bytes | tuple[bytes, int]"]
 
@@ -30,12 +32,18 @@ def perceptual_hash_plugins() -> tuple[tuple[str, HashPlugin], ...]:
     """The installed perceptual-hash plug-ins, by algorithm; UsageError for one that takes a name of this tool's own."""
     found: dict[str, HashPlugin] = {}
     for point in sorted(entry_points(group=PERCEPTUAL_HASHES), key=lambda point: point.name):
-        if point.name in OWN_ALGORITHMS or point.name in found:
+        if _is_own(point.name) or point.name in found:
             raise UsageError(
                 f"the plug-in {point.value} calls itself {point.name!r}, which is taken: remove it, or ask its makers"
             )
         found[point.name] = point.load()
     return tuple(found.items())
+
+
+def _is_own(name: str) -> bool:
+    """Return whether a name means one of this tool's hashes, or a look of one (``pdq-512``, ``photodna-turned``)."""
+    meant = hash_name(name)
+    return meant.algorithm in OWN_ALGORITHMS or meant.algorithm != name
 
 
 def checked_hash(algorithm: str, answer: bytes | tuple[bytes, int]) -> tuple[bytes, int | None]:

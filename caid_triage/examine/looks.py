@@ -15,6 +15,7 @@ from caid_triage.examine.decode import Decoded
 from caid_triage.examine.opencv import decode_with_opencv
 from caid_triage.examine.pdq import (
     SIDE_OF_512,
+    grid_of,
     pdq_512_reduced_turned,
     pdq_512_turned,
     pdq_reduced_turned,
@@ -22,6 +23,7 @@ from caid_triage.examine.pdq import (
 )
 from caid_triage.examine.pdq_naive import SMALLEST_SIDE
 from caid_triage.examine.phash import LEAST_DETAIL, detail, phash_of_tiny, phash_turned, tiny
+from caid_triage.examine.recut import recut
 from caid_triage.examine.thumbnail import START, largest_thumbnail
 from caid_triage.model import PerceptualHash, Problem, Severity
 from caid_triage.perceptual import HashName
@@ -53,12 +55,19 @@ def hashes_of(decoded: Decoded, content: bytes = b"") -> tuple[tuple[PerceptualH
         text = f"a side is shorter than {SMALLEST_SIDE} pixels: there is no PDQ"
         notes.append(Problem("hash", "too-small", text, Severity.NOTE))
     else:
-        turns = _pdq(decoded, pixels)
+        height, width = _stored_size(decoded, pixels)
+        grid = grid_of(pixels, height, width)
+        turns = _pdq(decoded, pixels, grid)
         first, *others = _pdq_hashes("", turns)
         upright.append(first)
         further += others
         if others and max(decoded.width or 0, decoded.height or 0) > SIDE_OF_512:
             further += _pdq_hashes("512", _pdq_512(decoded, pixels))
+        if others:
+            further += (
+                PerceptualHash(HashName("pdq", look).text, value, turns[1])
+                for look, value in recut(grid, height, width)
+            )
     small = tiny(pixels if decoded.grey is None else decoded.grey, reduced=decoded.reduced)
     if detail(small) < LEAST_DETAIL:
         text = "the picture is blank or nearly so: a pHash would meet that of every other blank"
@@ -121,11 +130,18 @@ def _distance(one: bytes, other: bytes) -> int:
     return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
 
 
-def _pdq(decoded: Decoded, pixels: Pixels) -> Turns:
+def _stored_size(decoded: Decoded, pixels: Pixels) -> tuple[int, int]:
+    """Return height and width before the decoder reduced the picture."""
+    if decoded.reduced and decoded.height and decoded.width:
+        return decoded.height, decoded.width
+    return pixels.shape[0], pixels.shape[1]
+
+
+def _pdq(decoded: Decoded, pixels: Pixels, grid: NDArray[np.float64]) -> Turns:
     """Return the PDQ of the stored pixels in eight orientations."""
     if decoded.reduced and decoded.height and decoded.width:
-        return pdq_reduced_turned(pixels, decoded.height, decoded.width)
-    return pdq_turned(pixels)
+        return pdq_reduced_turned(pixels, decoded.height, decoded.width, grid)
+    return pdq_turned(pixels, grid)
 
 
 def _pdq_512(decoded: Decoded, pixels: Pixels) -> Turns:

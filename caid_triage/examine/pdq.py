@@ -68,25 +68,35 @@ def pdq(pixels: Pixels) -> tuple[bytes, int]:
     return bits(found[0]), found[1]
 
 
-def pdq_turned(pixels: Pixels) -> tuple[tuple[bytes, ...], int]:
+def pdq_turned(pixels: Pixels, grid: Float64 | None = None) -> tuple[tuple[bytes, ...], int]:
     """Return the PDQ hashes of a picture turned in the eight ways of ``TURNS``, upright first, and its quality.
 
-    Equal to the reference (``pdqhash.compute_dihedral``) on the same pixels; the first is :func:`pdq`'s.
+    Equal to the reference (``pdqhash.compute_dihedral``) on the same pixels; the first is :func:`pdq`'s. ``grid`` is
+    :func:`grid_of` the same pixels where that is known already.
     """
     pixels = checked_pixels(pixels)
-    found = _transformed(pixels)
+    found = _transformed(pixels, grid)
     # A transpose keeps the set of coefficients and so its median: four sets of signs are to be looked at.
     if found is None or any(_doubtful(found[0] * signs) for signs in _SIGNS):
         return pdq_turned_naive(pixels)
     return turned(found[0]), found[1]
 
 
-def _transformed(pixels: Pixels) -> tuple[Float64, int] | None:
+def grid_of(pixels: Pixels, original_height: int, original_width: int) -> Float64:
+    """Return the 64x64 grid of luma that PDQ hashes, float64, of uint8[h,w] or uint8[h,w,3] at its original size.
+
+    No side may be shorter than 5 pixels.
+    """
+    height, width = pixels.shape[:2]
+    return _sampled(pixels, _bands(height, original_height), _bands(width, original_width))
+
+
+def _transformed(pixels: Pixels, grid: Float64 | None = None) -> tuple[Float64, int] | None:
     """Return the coefficients and the quality; None where only the oracle can tell."""
     height, width = pixels.shape[:2]
     if min(height, width) < SMALLEST_SIDE or _drawn(pixels):
         return None
-    grid = _sampled(pixels, _bands(height, height), _bands(width, width))
+    grid = grid_of(pixels, height, width) if grid is None else grid
     quality = _certain_quality(grid)
     return None if quality is None else (_transform(grid), quality)
 
@@ -109,14 +119,15 @@ def pdq_reduced(grey: Pixels, original_height: int, original_width: int) -> tupl
     return hashes[0], quality
 
 
-def pdq_reduced_turned(grey: Pixels, original_height: int, original_width: int) -> tuple[tuple[bytes, ...], int]:
+def pdq_reduced_turned(
+    grey: Pixels, original_height: int, original_width: int, grid: Float64 | None = None
+) -> tuple[tuple[bytes, ...], int]:
     """Return :func:`pdq_reduced` for the picture turned in the eight ways of ``TURNS``, upright first.
 
     At its own size, a picture (uint8[h,w,3] too) gets the hashes of :func:`pdq_turned` but for a bit or two, and
     never by way of the oracle: good enough for a look that is only asked about.
     """
-    height, width = grey.shape[:2]
-    grid = _sampled(grey, _bands(height, original_height), _bands(width, original_width))
+    grid = grid_of(grey, original_height, original_width) if grid is None else grid
     # Rounded so that sums taken in another order on another processor cannot turn a tie.
     return turned(np.round(_transform(grid), 6)), _quality_between(np.round(grid, 6), 0.0)[0]
 
