@@ -16,10 +16,10 @@ from caid_triage.examine.opencv import decode_with_opencv
 from caid_triage.examine.pdq import (
     SIDE_OF_512,
     grid_of,
+    pdq_512_asked,
     pdq_512_reduced_turned,
-    pdq_512_turned,
+    pdq_asked,
     pdq_reduced_turned,
-    pdq_turned,
 )
 from caid_triage.examine.pdq_naive import SMALLEST_SIDE
 from caid_triage.examine.phash import LEAST_DETAIL, detail, phash_of_tiny, phash_turned, tiny
@@ -141,14 +141,14 @@ def _pdq(decoded: Decoded, pixels: Pixels, grid: NDArray[np.float64]) -> Turns:
     """Return the PDQ of the stored pixels in eight orientations."""
     if decoded.reduced and decoded.height and decoded.width:
         return pdq_reduced_turned(pixels, decoded.height, decoded.width, grid)
-    return pdq_turned(pixels, grid)
+    return pdq_asked(pixels, grid)
 
 
 def _pdq_512(decoded: Decoded, pixels: Pixels) -> Turns:
     """Return the PDQ in the convention of Meta's C++ tool, in eight orientations."""
     if decoded.reduced and decoded.height and decoded.width:
         return pdq_512_reduced_turned(pixels, decoded.height, decoded.width)
-    return pdq_512_turned(pixels)
+    return pdq_512_asked(pixels)
 
 
 def _pdq_hashes(look: str, turns: Turns) -> list[PerceptualHash]:

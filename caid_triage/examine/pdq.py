@@ -55,14 +55,14 @@ _SIGNS = (
 )
 
 
-def pdq(pixels: Pixels) -> tuple[bytes, int]:
+def pdq(pixels: Pixels, grid: Float64 | None = None) -> tuple[bytes, int]:
     """Return the PDQ hash (32 bytes) and quality (0..100) of a picture, equal to the reference.
 
     ``pixels`` is uint8[h,w] luma or uint8[h,w,3] RGB; ValueError for anything else. A side below
-    5 pixels gives zeros and 0, as the reference does.
+    5 pixels gives zeros and 0, as the reference does. ``grid`` is :func:`grid_of` the same pixels where that is known.
     """
     pixels = checked_pixels(pixels)
-    found = _transformed(pixels)
+    found = _transformed(pixels, grid)
     if found is None or _doubtful(found[0]):
         return pdq_naive(pixels)
     return bits(found[0]), found[1]
@@ -80,6 +80,22 @@ def pdq_turned(pixels: Pixels, grid: Float64 | None = None) -> tuple[tuple[bytes
     if found is None or any(_doubtful(found[0] * signs) for signs in _SIGNS):
         return pdq_turned_naive(pixels)
     return turned(found[0]), found[1]
+
+
+def pdq_asked(pixels: Pixels, grid: Float64 | None = None) -> tuple[tuple[bytes, ...], int]:
+    """Return :func:`pdq_turned` in less time: upright hash and quality are exact, the others but for a bit or two.
+
+    Any of four medians may be doubtful and sends :func:`pdq_turned` to the oracle, which takes ten times as long. The
+    seven other orientations are only asked about, so there the doubt is let stand. No side may be below 5 pixels.
+    """
+    grid = grid_of(pixels, *pixels.shape[:2]) if grid is None else grid
+    upright, quality = pdq(pixels, grid)
+    return (upright, *turned(np.round(_transform(grid), 6))[1:]), quality
+
+
+def pdq_512_asked(pixels: Pixels) -> tuple[tuple[bytes, ...], int]:
+    """Return :func:`pdq_512_turned` as :func:`pdq_asked` does: exact upright, but for a bit or two otherwise."""
+    return pdq_asked(_every_so_manyth(pixels))
 
 
 def grid_of(pixels: Pixels, original_height: int, original_width: int) -> Float64:
@@ -138,12 +154,16 @@ def pdq_512_turned(pixels: Pixels) -> tuple[tuple[bytes, ...], int]:
     That tool takes every so-manyth pixel (CImg's nearest neighbour) when a side is longer than 512, and hashes
     smaller pictures as they are; so does this.
     """
-    pixels = checked_pixels(pixels)
+    return pdq_turned(_every_so_manyth(checked_pixels(pixels)))
+
+
+def _every_so_manyth(pixels: Pixels) -> Pixels:
+    """Return 512 x 512 pixels of a picture with a longer side, as the nearest neighbours are, or the picture."""
     height, width = pixels.shape[:2]
     if max(height, width) <= SIDE_OF_512:
-        return pdq_turned(pixels)
+        return pixels
     rows, columns = (np.arange(SIDE_OF_512) * side // SIDE_OF_512 for side in (height, width))
-    return pdq_turned(pixels[rows][:, columns])
+    return np.asarray(pixels[rows][:, columns])
 
 
 def pdq_512_reduced_turned(grey: Pixels, original_height: int, original_width: int) -> tuple[tuple[bytes, ...], int]:

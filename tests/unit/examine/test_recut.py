@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from caid_triage.examine.examine import Examiner
-from caid_triage.examine.pdq import grid_of, pdq
+from caid_triage.examine.pdq import grid_of, pdq, pdq_512_asked, pdq_512_turned, pdq_asked, pdq_turned
 from caid_triage.examine.recut import MISSING, TILTED, recut
 from caid_triage.perceptual import LOOKS, hash_name
 
@@ -66,3 +66,14 @@ def test_every_guess_has_a_name_and_words(picture) -> None:
 def test_a_blank_and_a_tiny_picture_have_no_guesses() -> None:
     for pixels in (np.full((300, 300), 9, np.uint8), np.full((4, 300), 9, np.uint8)):
         assert not [name for name in looks_of(Image.fromarray(pixels)) if hash_name(name).look in {*MISSING, *TILTED}]
+
+
+def test_what_is_only_asked_about_is_exact_upright_and_near_otherwise(picture) -> None:
+    for size in ((640, 480), (300, 420), (513, 77)):
+        pixels = picture(*size)
+        for fast, exact in ((pdq_asked, pdq_turned), (pdq_512_asked, pdq_512_turned)):
+            (upright, *others), quality = fast(pixels)
+            (same, *turns), same_quality = exact(pixels)
+            assert (upright, quality) == (same, same_quality)
+            assert len(others) == len(turns) == 7
+            assert all(distance(one, other) <= 4 for one, other in zip(others, turns, strict=True))
