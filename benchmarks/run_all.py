@@ -54,6 +54,16 @@ def jobs(options: argparse.Namespace) -> list[Job]:
         ("examine_speed", "examine_speed.py", [options.photos]),
         *([("video_speed", "video_speed.py", [options.videos])] if Path(options.videos).is_dir() else []),
         ("scan_photos", "scan_photos.py", [*photos, *keep]),
+        (
+            "scan_photos_camera_size",
+            "scan_photos.py",
+            [*photos, "--megapixels", "9", "--count", size(80, 400), "--one-worker"],
+        ),
+        (
+            "robustness",
+            "robustness.py",
+            ["--source", "photographs", "as stated with them", options.photos, "--limit", size(8, 400)],
+        ),
         ("match_exact", "match_exact.py", ["--entries", size(2_000_000, 10_000_000), *place]),
         ("share_pages", "share_pages.py", ["--entries", size(2_000_000, 10_000_000), *place]),
         *near,
