@@ -31,7 +31,7 @@ def test_the_page_tells_of_benchmarks_that_are_there() -> None:
 
 @pytest.mark.parametrize("full", [False, True])
 def test_all_are_run_with_options_that_they_have(run_all: ModuleType, full: bool) -> None:
-    jobs = run_all.jobs(Namespace(photos="photos", keep="kept", folder="folder", full=full))
+    jobs = run_all.jobs(Namespace(photos="photos", keep="kept", folder="folder", videos="videos", full=full))
     assert {script for _, script, _ in jobs} <= TOLD
     assert len({name for name, *_ in jobs}) == len(jobs)
     for _, script, arguments in jobs:
