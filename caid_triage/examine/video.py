@@ -56,9 +56,10 @@ def examine_video(file: VideoBytes, media_type: str, limits: Limits) -> Film:
     """Return what a video shows and says. Never raises for a fault of the video, whatever its bytes."""
     film = Film()
     av = library("av")
-    if av is None:
+    if av is None or not hasattr(av.stream, "Discard"):  # came with PyAV 17.1, as the last of what is used here
         film.state = DecodeState.NOT_ATTEMPTED
-        text = f"the frames of this {media_type} were not hashed: PyAV could not be loaded"
+        reason = "PyAV could not be loaded" if av is None else f"PyAV {av.__version__} is too old, 17.1 is needed"
+        text = f"the frames of this {media_type} were not hashed: {reason}"
         film.problems.append(problem("video-frames-not-hashed", text))
         return film
     since = errors_so_far(av)

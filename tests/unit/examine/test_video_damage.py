@@ -178,6 +178,13 @@ def test_a_long_film_that_cannot_be_read_again_is_a_problem() -> None:
     assert found.digests is not None
 
 
+def test_a_library_that_is_too_old_is_said_and_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(av.stream, "Discard")
+    found = examined(clips.clip(7, 2))
+    assert (found.decode_state, codes(found)) == (DecodeState.NOT_ATTEMPTED, ["video-frames-not-hashed"])
+    assert "too old" in found.problems[0].detail
+
+
 def test_the_bytes_of_a_film_read_as_a_file() -> None:
     content = random.Random(8).randbytes(3 * BLOCK + 77)
     file = in_memory(content)
