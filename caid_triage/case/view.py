@@ -48,7 +48,7 @@ from caid_triage.case.rows import (
 )
 from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, read_as_up_to_date, storage_faults
 from caid_triage.model import ScanRecord
-from caid_triage.perceptual import hash_name
+from caid_triage.perceptual import ORIENTATIONS, hash_name
 
 T = TypeVar("T")
 
@@ -294,13 +294,17 @@ class CaseView:
         return int(next(self._rows(statement))[0])
 
     def perceptual_hashes(self, least_pdq_quality: int) -> dict[str, int]:
-        """How many hashes of each algorithm near matching looks up: every look in every orientation, good ones only."""
-        statement = """SELECT algorithm, count(*) FROM perceptual_hash WHERE quality IS NULL OR quality >= ?
-            GROUP BY algorithm ORDER BY algorithm"""
+        """How many hashes of each algorithm matching looks up: every look and frame in each orientation, good ones only.
+
+        Of a frame the upright PDQ is stored, and looked up in all eight orientations too (match/turns.py).
+        """
+        statement = """SELECT algorithm, frame_time IS NOT NULL, count(*) FROM perceptual_hash
+            WHERE quality IS NULL OR quality >= ? GROUP BY 1, 2 ORDER BY 1, 2"""
         found: Counter[str] = Counter()
-        for stored, values in self._rows(statement, least_pdq_quality):
+        for stored, is_frame, values in self._rows(statement, least_pdq_quality):
             name = hash_name(stored)
-            found[name.algorithm] += values * name.hashes
+            turned = is_frame and name.algorithm == "pdq" and not name.turned
+            found[name.algorithm] += values * (ORIENTATIONS if turned else name.hashes)
         return dict(sorted(found.items()))
 
     def withheld(self) -> list[WithheldRow]:

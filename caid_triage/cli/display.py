@@ -66,7 +66,7 @@ def progress_table(progress: Progress) -> Table:
                   f"time left {human_seconds(progress.seconds_left())}")  # fmt: skip
     hits = ", ".join(f"{label}: {count:,}" for label, count in sorted(progress.hits.items())) or "none so far"
     table.add_row("known", hits)
-    table.add_row("", f"leads (near matches) {progress.leads:,}", f"problems {progress.problems:,}")
+    table.add_row("", f"leads (look-alikes) {progress.leads:,}", f"problems {progress.problems:,}")
     return table
 
 

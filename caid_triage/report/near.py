@@ -18,6 +18,9 @@ SMALLEST_SHOWN = 1e-6
 class NearFacts:
     """One hash set compared by one algorithm: how many hashes met how many, and what chance would make of it.
 
+    ``queries`` counts every hash looked up: each look of a picture and each frame of a film, in each orientation that
+    was tried, of a quality good enough. It is an upper bound: flat hashes are left out, and so is what a known-good set
+    holds. ``entries`` counts the set's hashes, of stills and of videos' frames.
     ``expected_chance_matches`` is at the full distance, over all files; None where no rate was measured. ``basis``
     is "measured", "modelled" or "not known".
     """

@@ -12,7 +12,7 @@ from unit.case import samples
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.store import CaseWriter, create_case
 from caid_triage.case.view import CaseView, open_case
-from caid_triage.model import Category, DecodeState, Kind, Match, MatchKind, Role, ScanRecord, State
+from caid_triage.model import Category, DecodeState, Kind, Match, MatchKind, PerceptualHash, Role, ScanRecord, State
 
 Item = tuple[ScanRecord, tuple[Match, ...]]
 
@@ -131,6 +131,17 @@ def test_conservation_is_counted_from_the_rows_not_remembered(writer: CaseWriter
     with open_case(writer.folder) as view:
         assert (view.conservation().walked, view.conservation().stored) == (3, 2)
         assert not view.conservation().holds
+
+
+def test_looks_are_counted_as_often_as_they_are_looked_up(writer: CaseWriter) -> None:
+    frame = PerceptualHash("pdq", bytes(range(32)), 90, 1.0)
+    film = samples.record(0, kind=Kind.VIDEO, hashes=(frame, frame, PerceptualHash("pdq", bytes(32), 10, 2.0)))
+    turned = PerceptualHash("pdq-trimmed-turned", bytes(range(224)), 90)
+    picture = samples.record(
+        1, hashes=(PerceptualHash("pdq", bytes(32), 90), turned, PerceptualHash("phash", bytes(8)))
+    )
+    with view_of(writer, [(film, ()), (picture, ())]) as view:
+        assert view.perceptual_hashes(50) == {"pdq": 2 * 8 + 1 + 7, "phash": 1}
 
 
 def test_an_unfinished_source_is_not_complete(writer: CaseWriter) -> None:
