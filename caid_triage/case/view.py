@@ -294,7 +294,7 @@ class CaseView:
         return int(next(self._rows(statement))[0])
 
     def perceptual_hashes(self, least_pdq_quality: int) -> dict[str, int]:
-        """How many hashes of each algorithm matching looks up: every look and frame in each orientation, good ones only.
+        """How many hashes of each algorithm matching looks up: every look and frame in each orientation, if good.
 
         Of a frame the upright PDQ is stored, and looked up in all eight orientations too (match/turns.py).
         """
