@@ -26,6 +26,8 @@ from caid_triage.hashset.store import open_hashset
 from caid_triage.model import Role
 
 MOST_REFUSED_SHOWN = 20
+# Of a graded video a frame each eighth of a second, or so many in all (docs/formats/videos.md says why).
+GRADED_STEP, GRADED_FRAMES = 0.125, 2048
 
 path_argument = click.argument("path", type=click.Path(path_type=Path), metavar="NAME.chs")
 out_option = click.option(
@@ -200,8 +202,9 @@ def make(
     With --role not-this it holds pictures that look like listed ones and are not: they are never proposed again.
     """
     radius = _distances(distances)
-    # A frame of every second: a copy that was cut elsewhere has its keyframes at other moments.
-    examine = partial(examine_file, limits=Limits(dense_video=True))
+    # Many frames: a copy that was cut elsewhere has its keyframes at other moments, and a hand-held film moves fast.
+    dense = Limits(dense_video=True, dense_step=GRADED_STEP, max_video_frames=GRADED_FRAMES)
+    examine = partial(examine_file, limits=dense)
     result = make_hashset(folder, out, examine, name=name, scheme=scheme, role=Role(role), radius=radius)
     _say_result(ctx, result, out)
 

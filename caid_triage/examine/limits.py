@@ -21,8 +21,8 @@ class Limits:
 
     ``max_video_bytes``: a longer video is not held in memory but read again where its decoder looks, at most
     ``max_reread_bytes`` of it. ``max_video_frames`` frames of one video are hashed at most, ``max_video_pixels`` pixels
-    decoded. ``dense_video`` hashes a frame of every second of any video that this allows (graded videos of a unit's
-    own), where otherwise keyframes do.
+    decoded. ``dense_video`` hashes a frame each ``dense_step`` seconds of any video that this allows (graded videos of a
+    unit's own), where otherwise keyframes do.
     """
 
     max_pixels: int = 100_000_000
@@ -39,3 +39,4 @@ class Limits:
     max_video_frames: int = 512
     max_video_pixels: int = 4_500_000_000
     dense_video: bool = False
+    dense_step: float = 1.0

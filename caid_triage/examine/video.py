@@ -176,6 +176,7 @@ def _hash(look: _Look, stream: Stream, keys: Keyframes) -> None:
         rate=stream.rate,
         budget=limits.max_video_pixels // look.share,
         dense=limits.dense_video,
+        dense_step=limits.dense_step,
     )
     film.limited = film.limited or plan.limited
     last: bytes | None = None

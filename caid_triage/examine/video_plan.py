@@ -50,12 +50,21 @@ class Plan:
 
 
 def plan_frames(
-    keys: Sequence[float], end: float, *, most: int, pixels: int, rate: float, budget: int, dense: bool = False
+    keys: Sequence[float],
+    end: float,
+    *,
+    most: int,
+    pixels: int,
+    rate: float,
+    budget: int,
+    dense: bool = False,
+    dense_step: float = FILL_SECONDS,
 ) -> Plan:
     """Choose among keyframes at ``keys`` (seconds, ascending) of a film that ends at ``end`` seconds.
 
     ``most`` frames at most are chosen; ``budget`` pixels may be decoded, at ``pixels`` a frame and ``rate`` frames a
-    second (0 where unknown). ``dense`` asks for one frame a second of any film that the budget allows.
+    second (0 where unknown). ``dense`` asks for a frame each ``dense_step`` seconds of any film that the
+    budget allows.
     """
     if not keys:
         return Plan(())
@@ -69,7 +78,7 @@ def plan_frames(
     if not (few or sparse or dense):
         return Plan(tuple(Stop(key) for key in chosen), most_decoded=affords)
     rate = rate if 0 < rate <= _HIGHEST_RATE else _USUAL_RATE
-    step = max(FILL_SECONDS, length / most)
+    step = max(dense_step if dense else FILL_SECONDS, length / most)
     left = affords - len(chosen)
     room = most - len(chosen)
     stops, limited = [], False

@@ -33,8 +33,10 @@ def test_a_re_encoded_film_is_a_lead_in_every_report_and_in_no_count(run: Run, t
         "vpdq",
         "31",
     )
-    assert (row["frames"], row["frames_met"], row["listed_frames"], row["listed_frames_met"]) == ("7", "7", "7", "7")
-    assert (row["first_s"], row["listed_last_s"], row["expected_chance"]) == ("0.0", "6.0", "")
+    # Of the graded film a frame each eighth of a second is listed: the scene moves between those that the file shows.
+    assert (row["frames"], row["frames_met"], row["listed_frames"]) == ("7", "7", "56")
+    assert 7 <= int(row["listed_frames_met"]) < 56
+    assert (row["first_s"], row["last_s"], row["expected_chance"]) == ("0.0", "6.0", "")
     summary = json.loads((case / "reports" / "summary.json").read_text())
     assert summary["videos"] == {"pairs": 1, "files": 1, "listed_videos": 1}
     assert [count["match_kind"] for count in summary["counts"]] == ["video"]
@@ -42,7 +44,7 @@ def test_a_re_encoded_film_is_a_lead_in_every_report_and_in_no_count(run: Run, t
     assert "No identical file found; leads to check" in page
     assert 'id="films"' in page
     assert 'aria-label="This file: 7 of 7 frames (100%) agree, best part 0:00.0 to 0:06.0."' in page
-    assert page.count('class="met"') == 14
+    assert page.count('class="met"') == 7 + int(row["listed_frames_met"])
     vics = (case / "reports" / "vics.json").read_text()
     assert '"IsSuspected": "true"' in vics or '"IsSuspected":"true"' in vics
     assert '"Category"' not in vics
