@@ -21,8 +21,8 @@ class Limits:
 
     ``max_video_bytes``: a longer video is not held in memory but read again where its decoder looks, at most
     ``max_reread_bytes`` of it. ``max_video_frames`` frames of one video are hashed at most, ``max_video_pixels`` pixels
-    decoded. ``dense_video`` hashes a frame each ``dense_step`` seconds of any video that this allows (graded videos of a
-    unit's own), where otherwise keyframes do.
+    decoded. ``dense_video`` hashes a frame each ``dense_step`` seconds of any video that this allows (graded videos of
+    a unit's own), where otherwise keyframes do.
     """
 
     max_pixels: int = 100_000_000
