@@ -94,8 +94,9 @@ def pdq_asked(pixels: Pixels, grid: Float64 | None = None) -> tuple[tuple[bytes,
 
 
 def pdq_512_asked(pixels: Pixels) -> tuple[tuple[bytes, ...], int]:
-    """Return :func:`pdq_512_turned` as :func:`pdq_asked` does: exact upright, but for a bit or two otherwise."""
-    return pdq_asked(_every_so_manyth(pixels))
+    """Return :func:`pdq_512_turned` but for a bit or two, in less time: never by way of the oracle."""
+    small = _every_so_manyth(pixels)
+    return pdq_reduced_turned(small, *small.shape[:2])
 
 
 def grid_of(pixels: Pixels, original_height: int, original_width: int) -> Float64:
@@ -163,7 +164,8 @@ def _every_so_manyth(pixels: Pixels) -> Pixels:
     if max(height, width) <= SIDE_OF_512:
         return pixels
     rows, columns = (np.arange(SIDE_OF_512) * side // SIDE_OF_512 for side in (height, width))
-    return np.asarray(pixels[rows][:, columns])
+    taken: Pixels = pixels.take(rows, axis=0).take(columns, axis=1)
+    return taken
 
 
 def pdq_512_reduced_turned(grey: Pixels, original_height: int, original_width: int) -> tuple[tuple[bytes, ...], int]:
@@ -199,8 +201,11 @@ def _drawn(pixels: Pixels) -> bool:
     """Return whether so many neighbours are equal that the picture is no plain photograph."""
     for lines in (pixels, pixels.swapaxes(0, 1)):
         some = lines[:: max(1, len(lines) // LINES_LOOKED_AT)]
-        same = some[:, 1:] == some[:, :-1]
-        if np.mean(same if pixels.ndim == 2 else same.all(axis=2)) >= DRAWN:
+        # No more neighbours are equal in all colours than are in green: mostly one colour is enough to look at.
+        green = some if pixels.ndim == 2 else some[:, :, 1]
+        if np.mean(green[:, 1:] == green[:, :-1]) < DRAWN:
+            continue
+        if pixels.ndim == 2 or np.mean((some[:, 1:] == some[:, :-1]).all(axis=2)) >= DRAWN:
             return True
     return False
 
