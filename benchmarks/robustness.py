@@ -52,6 +52,8 @@ from caid_triage.perceptual import HASH_BYTES, hash_name
 SEED, SIDE, LEAST_SIDE, LEAST_QUALITY, SAME = 2026, 800, 200, 50, 70
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 RATE = 1e-6
+# Two different pictures can be each other's negative: such files are no measure of how near different ones come.
+NEGATIVE = "invert"
 # What of a file is asked about: its stored pixels, those in eight orientations, every look. Then the peers.
 WAYS = ("pdq", "pdq upright", "pdq turned", "phash", "phash upright", "imagehash.phash", "pdqhash")
 BITS = {way: 64 if "phash" in way else 256 for way in WAYS}
@@ -194,12 +196,14 @@ def measure(task: tuple[int, Path, str]) -> tuple[dict[str, dict[str, int]], dic
             others = len(_known[64])
             if not hashes:
                 own[edit][way] = -1
-                pairs[way][-1] += others - 1
+                pairs[way][-1] += 0 if edit == NEGATIVE else others - 1
                 continue
             table = distances(words(hashes), _known[BITS[way]])
             least = table.min(axis=0)
             own[edit][way] = int(least[number])
             least = np.delete(least, number)
+            if edit == NEGATIVE:
+                continue
             pairs[way] += np.bincount(least, minlength=BITS[way] + 1)
             if way in ("pdq", "phash"):
                 nearest.append((way, int(least.min()), edit, len(hashes)))
