@@ -21,6 +21,8 @@ FILL_SECONDS = 1.0
 # A frame for a second that has one just past its end: 30/1.001 frames a second are 30.
 _SLACK = 0.05
 _USUAL_RATE = 30.0
+# Frames a second that a film can have; what a container says beyond that is no rate.
+_LOWEST_RATE = 0.001
 _HIGHEST_RATE = 1000.0
 
 
@@ -77,7 +79,7 @@ def plan_frames(
     sparse = length <= SHORT_SECONDS and length > SPARSE_SECONDS * len(chosen)
     if not (few or sparse or dense):
         return Plan(tuple(Stop(key) for key in chosen), most_decoded=affords)
-    rate = rate if 0 < rate <= _HIGHEST_RATE else _USUAL_RATE
+    rate = rate if _LOWEST_RATE <= rate <= _HIGHEST_RATE else _USUAL_RATE
     step = max(dense_step if dense else FILL_SECONDS, length / most)
     left = affords - len(chosen)
     room = most - len(chosen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from caid_triage.examine.video_plan import FEW_KEYFRAMES, LEAST_GAP, Plan, plan_frames, thinned
@@ -22,6 +22,7 @@ def shown(keys: list[float], plan: Plan) -> list[float]:
 
 
 @given(times, st.floats(0, 6000), st.integers(1, 600), st.integers(1, 10**8), st.floats(0, 2000))
+@example([0.0], 10.0, 100, 10**8, 1.1e-308)
 def test_no_plan_is_over_its_bounds(keys: list[float], end: float, most: int, budget: int, rate: float) -> None:
     plan = planned(keys, end, most, budget, rate)
     chosen = shown(keys, plan)
