@@ -276,8 +276,10 @@ def _agreeing(record: ScanRecord, known: NaiveSet, options: MatchOptions) -> tup
         score = scores[turn]
         assert score is not None
         met, listed_met, _, touched, _ = score
-        agree = [0 if k in common[turn] else 1 if k in met else -1 for k in range(len(film))]
-        listed = [0 if k in touched else 1 if k in listed_met else -1 for k in range(len(videos[row]))]
+        own, theirs = [round(time * 1000) for time, _ in film], [time for _, time in videos[row]]
+        gap, listed_gap = _gap_weight(own, theirs), _gap_weight(theirs, own)
+        agree = [0 if k in common[turn] else 1000 if k in met else -gap for k in range(len(film))]
+        listed = [0 if k in touched else 1000 if k in listed_met else -listed_gap for k in range(len(videos[row]))]
         a, b = _best_part(agree)
         c, d = _best_part(listed)
         times = (round(film[a][0] * 1000), round(film[b][0] * 1000), videos[row][c][1], videos[row][d][1])
@@ -321,6 +323,18 @@ def _look_numbers(hashes: list[bytes], radius: int) -> list[int]:
 
 def _median(distances: list[int]) -> int:
     return sorted(distances)[(len(distances) - 1) // 2]
+
+
+def _gap_weight(times: Sequence[int | None], others: Sequence[int | None]) -> int:
+    """1000 for a film looked at as rarely as the other, less in proportion where it was looked at more often."""
+    known = [[time for time in of if time is not None] for of in (times, others)]
+    if [len(of) for of in known] != [len(times), len(others)] or min(map(len, known)) < 2:
+        return 1000
+    (first, *_, last), (other_first, *_, other_last) = known
+    if last <= first or other_last <= other_first:
+        return 1000
+    ours, other = (last - first) * (len(others) - 1), (other_last - other_first) * (len(times) - 1)
+    return min(1000, max(1, 1000 * ours // other))
 
 
 def _best_part(agree: list[int]) -> tuple[int, int]:

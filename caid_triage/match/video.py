@@ -28,6 +28,7 @@ from caid_triage.model import Kind, ScanRecord, VideoAgreement
 
 ALGORITHM = "vpdq"
 STRIP_CELLS = 100
+AGREES = 1000  # the weight of a frame that agrees, in the search for the best part
 _SPAN = 1 << 40  # more than a set has frames
 _QUERIES = 512  # looked up together: bounds the pairs that are held at once
 
@@ -265,12 +266,14 @@ class ListedVideos:
     ) -> VideoPair:
         """The outcome for one video, with the part of either that agrees best."""
         frames, video = self._frames, score.video
-        agree = np.full(len(film.hashes), -1)
-        agree[np.flatnonzero(common)] = 0
-        agree[met.frames[(met.turns == score.turn) & (met.videos == video)]] = 1
         begin, end = frames.start[video], frames.start[video + 1]
-        listed_agree = np.where(self._usable[begin:end], -1, 0)
-        for places, value in ((touched, 0), (listed, 1)):
+        usable = self._usable[begin:end]
+        own, theirs = np.round(film.times * 1000).astype(np.int64), frames.times[begin:end][usable].astype(np.int64)
+        agree = np.full(len(film.hashes), -gap_weight(own, theirs))
+        agree[np.flatnonzero(common)] = 0
+        agree[met.frames[(met.turns == score.turn) & (met.videos == video)]] = AGREES
+        listed_agree = np.where(usable, -gap_weight(theirs, own), 0)
+        for places, value in ((touched, 0), (listed, AGREES)):
             of_turn = places.frames[places.turns == score.turn]
             listed_agree[of_turn[(of_turn >= begin) & (of_turn < end)] - begin] = value
         first, last = best_part(agree)
@@ -297,10 +300,23 @@ class ListedVideos:
         )
 
 
-def best_part(agree: NDArray[np.signedinteger]) -> tuple[int, int]:
-    """First and last place of the stretch with the greatest sum of -1, 0 and 1; the first of equals, the shortest.
+def gap_weight(times: Rows, others: Rows) -> int:
+    """What a frame that does not agree counts against one that does (AGREES), from the milliseconds of both films.
 
-    A chance agreement far from the others does not stretch it. The sum of all ones is never less than 1.
+    Where one film was looked at eight times as often as the other, seven of its eight frames can agree with nothing.
+    """
+    if min(len(times), len(others)) < 2 or FRAME_UNKNOWN in times or FRAME_UNKNOWN in others:
+        return AGREES
+    span, other_span = int(times[-1] - times[0]), int(others[-1] - others[0])
+    if span <= 0 or other_span <= 0:
+        return AGREES
+    return min(AGREES, max(1, AGREES * span * (len(others) - 1) // (other_span * (len(times) - 1))))
+
+
+def best_part(agree: NDArray[np.signedinteger]) -> tuple[int, int]:
+    """First and last place of the stretch with the greatest sum; the first of equals, the shortest.
+
+    Frames that agree are positive. A chance agreement far from the others does not stretch it.
     """
     sums = np.concatenate([[0], np.cumsum(agree)])
     # Of equally low starts the last: the shortest stretch for its end.
