@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import isfinite
 
 import numpy as np
@@ -20,6 +19,7 @@ from caid_triage.hashset.algorithms import Bytes, Rows, Words, big_endian_words
 from caid_triage.hashset.frames import VideoFrames
 from caid_triage.hashset.manifest import FRAME_UNKNOWN, QUALITY_UNKNOWN
 from caid_triage.hashset.store import HashSet
+from caid_triage.match.film_parts import AGREES, best_part, gap_weight, strip
 from caid_triage.match.looks import ORIENTATIONS
 from caid_triage.match.near import flat
 from caid_triage.match.options import MatchOptions
@@ -27,8 +27,6 @@ from caid_triage.match.turns import turned_hashes
 from caid_triage.model import Kind, ScanRecord, VideoAgreement
 
 ALGORITHM = "vpdq"
-STRIP_CELLS = 100
-AGREES = 1000  # the weight of a frame that agrees, in the search for the best part
 _SPAN = 1 << 40  # more than a set has frames
 _QUERIES = 512  # looked up together: bounds the pairs that are held at once
 
@@ -298,45 +296,6 @@ class ListedVideos:
                 listed_strip=strip(listed_agree, listed_times),
             ),
         )
-
-
-def gap_weight(times: Rows, others: Rows) -> int:
-    """What a frame that does not agree counts against one that does (AGREES), from the milliseconds of both films.
-
-    Where one film was looked at eight times as often as the other, seven of its eight frames can agree with nothing.
-    """
-    if min(len(times), len(others)) < 2 or FRAME_UNKNOWN in times or FRAME_UNKNOWN in others:
-        return AGREES
-    span, other_span = int(times[-1] - times[0]), int(others[-1] - others[0])
-    if span <= 0 or other_span <= 0:
-        return AGREES
-    return min(AGREES, max(1, AGREES * span * (len(others) - 1) // (other_span * (len(times) - 1))))
-
-
-def best_part(agree: NDArray[np.signedinteger]) -> tuple[int, int]:
-    """First and last place of the stretch with the greatest sum; the first of equals, the shortest.
-
-    Frames that agree are positive. A chance agreement far from the others does not stretch it.
-    """
-    sums = np.concatenate([[0], np.cumsum(agree)])
-    # Of equally low starts the last: the shortest stretch for its end.
-    lowest, starts = np.minimum.accumulate(sums[:-1]), np.arange(len(agree))
-    start = np.maximum.accumulate(np.where(sums[:-1] == lowest, starts, 0))
-    last = int(np.argmax(sums[1:] - lowest))
-    return int(start[last]), last
-
-
-def strip(
-    agree: NDArray[np.signedinteger], times: Sequence[float | None]
-) -> tuple[tuple[float | None, int | None], ...]:
-    """The frames in at most STRIP_CELLS cells: when each begins, and how many percent of its compared frames agree."""
-    cells = min(len(agree), STRIP_CELLS)
-    bounds = [len(agree) * cell // cells for cell in range(cells + 1)]
-    found: list[tuple[float | None, int | None]] = []
-    for begin, end in pairwise(bounds):
-        compared, met = int((agree[begin:end] != 0).sum()), int((agree[begin:end] > 0).sum())
-        found.append((times[begin], 100 * met // compared if compared else None))
-    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from caid_triage.examine.examine import examine_file
 from caid_triage.hashset.build import build_hashset
 from caid_triage.hashset.make import make_hashset
 from caid_triage.hashset.store import HashSet, open_hashset
+from caid_triage.match.film_parts import best_part, strip
 from caid_triage.match.looks import ORIENTATIONS
 from caid_triage.match.match import match_batch
 from caid_triage.match.options import MatchOptions
 from caid_triage.match.turns import turned_hashes
-from caid_triage.match.video import best_part, strip
 from caid_triage.model import Examination, FileEntry, Kind, Match, MatchKind, PerceptualHash, ScanRecord, State
 
 RNG = np.random.default_rng(23)
