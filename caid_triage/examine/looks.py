@@ -33,7 +33,7 @@ Turns = tuple[tuple[bytes, ...], int]
 
 
 # Of a thumbnail of the same picture at most 48 of PDQ's bits are others, borders cut off (36 real cameras and
-# editors; docs/formats/perceptual-hashes.md): it shows something else from here on, of different pictures 128 are usual.
+# editors): it shows something else from here on, of different pictures 128 are usual.
 THUMBNAIL_DIFFERS = 90
 # A thumbnail nearer than that to its picture would be found by every set that finds the picture.
 THUMBNAIL_IS_THE_PICTURE = 24

@@ -172,7 +172,8 @@ def pdq_512_reduced_turned(grey: Pixels, original_height: int, original_width: i
     """Return about what :func:`pdq_512_turned` gives for the picture that ``grey`` is a reduced decode of.
 
     The single pixels that the tool takes are gone; areas are averaged instead, folded into the same matrices. That
-    is within 4 bits of averaging the whole picture, and mostly 4 to 10 from the tool (docs/formats/perceptual-hashes.md).
+    is within 4 bits of averaging the whole picture, and mostly 4 to 10 from the tool
+    (docs/formats/perceptual-hashes.md).
     """
     height, width = grey.shape
     grid = _sampled(grey, _bands_of_512(height, original_height), _bands_of_512(width, original_width))

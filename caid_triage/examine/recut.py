@@ -3,8 +3,8 @@
 Cropping 10% of both sides turns 86 of PDQ's bits, turning by 5 degrees as many: far out of reach of any distance that
 tells pictures apart. Both are linear in the 64x64 grid that PDQ hashes, so the grid can be laid out as if the picture
 were whole (what was cut off is filled with the edge) and hashed again, for some 20 microseconds a guess. The guesses
-bring the usual amounts back within 15 to 50 bits (docs/formats/perceptual-hashes.md). A wrong guess costs a question, never
-an answer.
+bring the usual amounts back within 15 to 50 bits (docs/formats/perceptual-hashes.md). A wrong guess costs a question,
+never an answer.
 """
 
 from __future__ import annotations
