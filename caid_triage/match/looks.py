@@ -172,8 +172,13 @@ def _usable(hashes: Bytes, algorithm: str) -> NDArray[np.bool_]:
     return ~flat(big_endian_words(hashes).T, algorithm)
 
 
-def candidates(hashset: HashSet, looks: Looks, radius: int, min_quality: int) -> Candidates:
-    """All pairs of a picture and an entry within ``radius`` (bits; squared L2 for PhotoDNA), the entry usable too."""
+def candidates(
+    hashset: HashSet, looks: Looks, radius: int, min_quality: int, looks_radius: int | None = None
+) -> Candidates:
+    """All pairs of a picture and an entry within ``radius`` (bits; squared L2 for PhotoDNA), the entry usable too.
+
+    Any other look or orientation than the stored pixels, upright, must be within ``looks_radius`` (None: the same).
+    """
     queries, rows, distances = _search(hashset, looks, radius, min_quality)
     found = Candidates(
         looks.positions[queries],
@@ -184,6 +189,8 @@ def candidates(hashset: HashSet, looks: Looks, radius: int, min_quality: int) ->
         looks.turns[queries],
         looks.quality[queries],
     )
+    if looks_radius is not None and looks_radius < radius:
+        found = found.where(((found.looks == 0) & (found.turns == 0)) | (found.distances <= looks_radius))
     return _nearest(found, found.pictures)
 
 

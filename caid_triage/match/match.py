@@ -115,12 +115,19 @@ def _look(
     for name, having in searched.items():
         for hashset in having:
             if hashset.role in NEGATIVE:
-                near = candidates(hashset, looks[name], options.radius(hashset, name), _min_quality(name, options))
+                near = _candidates(hashset, looks[name], options)
                 nearest = nearest_by_picture(near, len(looks[name].owners))
                 for picture in np.flatnonzero(nearest < negative[name]).tolist():
                     by[name][picture] = hashset.name
                 negative[name] = np.minimum(negative[name], nearest)
     return _Near(looks, negative, by)
+
+
+def _candidates(hashset: HashSet, looks: Looks, options: MatchOptions) -> Candidates:
+    """The pairs of a batch and a set by one algorithm, as near as the options want them."""
+    name = looks.algorithm
+    radius = options.radius(hashset, name)
+    return candidates(hashset, looks, radius, _min_quality(name, options), options.looks_radius(radius, name))
 
 
 def _min_quality(algorithm: str, options: MatchOptions) -> int:
@@ -162,7 +169,7 @@ def _near_matches(
     found: dict[_Place, Match] = {}
     for algorithm, looks in near.looks.items():
         radius = options.radius(hashset, algorithm)
-        pairs = candidates(hashset, looks, radius, _min_quality(algorithm, options))
+        pairs = _candidates(hashset, looks, options)
         pairs = pairs.where(~np.isin(_keys(pairs.positions, pairs.rows, len(hashset)), taken))
         taken = np.concatenate([taken, _keys(pairs.positions, pairs.rows, len(hashset))])
         spared = pairs.where(~nearer_to_negative(pairs, near.negative[algorithm]))

@@ -158,7 +158,8 @@ def _nearest(
             if (quality is not None and quality < gate) or (listed_quality is not None and listed_quality < gate):
                 continue
             bits = distance(mine, theirs)
-            if bits <= radius:
+            stored = look == (0, 0) and turn == 0
+            if bits <= (radius if stored or algorithm != "phash" else min(radius, options.phash_looks_radius)):
                 picture = look if look[0] or _LOOKS[look[1]] == "thumbnail" else "its picture"
                 found[picture] = min(found.get(picture, (bits, look, turn)), (bits, look, turn))
     return found

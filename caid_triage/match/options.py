@@ -22,7 +22,9 @@ class MatchOptions:
 
     Distances are bits: 31 of 256 is what PDQ's authors recommend, 8 of 64 keeps pHash's chance matches rare in a set of
     a unit's own size (docs/formats/hashsets.md gives the measured rates). PhotoDNA's is squared L2; 40,000 is what
-    IPED ships. ``pdq_min_quality`` (0..100) is the least quality that may match at all. ``set_radii`` are distances
+    IPED ships. ``phash_looks_radius`` is how near the pHash of anything but the stored pixels, upright, must be: in 64
+    bits, some thirty questions a picture would find as many times more by chance. ``pdq_min_quality`` (0..100) is the
+    least quality that may match at all. ``set_radii`` are distances
     for single sets. More than ``flood_limit`` near matches of one record with one set: only the ``flood_kept``
     nearest are listed.
 
@@ -35,6 +37,7 @@ class MatchOptions:
     pdq_radius: int = 31
     pdq_min_quality: int = 50
     phash_radius: int = 8
+    phash_looks_radius: int = 4
     near: bool = True
     photodna_radius: int = 40_000
     set_radii: tuple[SetRadius, ...] = ()
@@ -58,6 +61,10 @@ class MatchOptions:
         if not isinstance(own, int) or isinstance(own, bool) or not 0 <= own <= FARTHEST[algorithm]:
             raise HashSetError(f"{hashset.name}: its {algorithm} distance {own!r} is not 0 to {FARTHEST[algorithm]}")
         return own
+
+    def looks_radius(self, radius: int, algorithm: str) -> int:
+        """The distance for other looks and orientations than the stored pixels, upright."""
+        return min(radius, self.phash_looks_radius) if algorithm == "phash" else radius
 
     def radii(self, hashset: HashSet) -> dict[str, int]:
         """The distance for each kind of perceptual hash that the set has."""

@@ -296,3 +296,22 @@ def test_photodna_is_matched_where_records_carry_it(tmp_path: Path) -> None:
     assert match_records([record(b"x", PerceptualHash("pdq", PDQ, 90))], [hashset]) == [()]
     assert match_records(computed, [a_set(tmp_path / "b.chs", pdq=column(PDQ))]) == [()]
     assert match_records([record(b"x", PerceptualHash("photodna", b"\x07" * 144))], [hashset]) == [()]
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "met"),
+    [("phash", 8, True), ("phash", 9, False), ("phash-trimmed", 4, True), ("phash-trimmed", 5, False)],
+)
+def test_the_phash_of_another_look_must_be_nearer(tmp_path: Path, name: str, bits: int, met: bool) -> None:
+    hashset = a_set(tmp_path / "x.chs", phash=column(PHASH))
+    (found,) = match_records([record(b"x", PerceptualHash(name, flipped(PHASH, bits)))], [hashset])
+    assert [match.distance for match in found] == ([bits] if met else [])
+
+
+@pytest.mark.parametrize(("bits", "met"), [(4, True), (5, False)])
+def test_a_turned_phash_must_be_nearer_too(tmp_path: Path, bits: int, met: bool) -> None:
+    far = [hashlib.sha1(bytes([i])).digest()[:8] for i in range(7)]
+    far[4] = flipped(PHASH, bits)
+    hashset = a_set(tmp_path / "x.chs", phash=column(PHASH))
+    (found,) = match_records([record(b"x", PerceptualHash("phash-turned", b"".join(far)))], [hashset])
+    assert [(match.distance, match.orientation) for match in found] == ([(bits, "mirrored")] if met else [])
