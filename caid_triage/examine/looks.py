@@ -105,10 +105,11 @@ def _thumbnail(content: bytes, turns: Turns) -> tuple[list[PerceptualHash], list
     if pixels is None or min(pixels.shape) < SMALLEST_SIDE:
         return [], []
     whole = pdq_reduced_turned(pixels, *pixels.shape)
-    # Letterbox bars are part of how thumbnails are made, not of what they show.
-    cuts = (box.cut(pixels) for box in boxes_inside(pixels).values())
-    parts = [pdq_reduced_turned(part, *part.shape) for part in cuts]
-    nearest = min(_distance(turns[0][0], turned) for hashes, _ in (whole, *parts) for turned in hashes)
+    nearest = _nearest(turns, whole)
+    if nearest > THUMBNAIL_IS_THE_PICTURE:
+        # Letterbox bars are part of how thumbnails are made, not of what they show.
+        cuts = (box.cut(pixels) for box in boxes_inside(pixels).values())
+        nearest = min([nearest, *(_nearest(turns, pdq_reduced_turned(part, *part.shape)) for part in cuts)])
     if not whole[1] or nearest <= THUMBNAIL_IS_THE_PICTURE:
         return [], []
     found = _pdq_hashes("thumbnail", whole)
@@ -125,9 +126,10 @@ def _thumbnail(content: bytes, turns: Turns) -> tuple[list[PerceptualHash], list
     return found, [Problem("hash", "thumbnail-differs", text, Severity.NOTE)]
 
 
-def _distance(one: bytes, other: bytes) -> int:
-    """Return how many bits two hashes differ in."""
-    return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
+def _nearest(upright: Turns, other: Turns) -> int:
+    """Return how many bits the first hash of one picture differs from the other's in, in the nearest orientation."""
+    own = int.from_bytes(upright[0][0])
+    return min((own ^ int.from_bytes(turned)).bit_count() for turned in other[0])
 
 
 def _stored_size(decoded: Decoded, pixels: Pixels) -> tuple[int, int]:
