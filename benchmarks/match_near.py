@@ -217,7 +217,8 @@ def main() -> None:
     parser.add_argument("--kind", choices=list(LENGTHS), default="pdq")
     parser.add_argument("--data", choices=["uniform", "clustered", "adversarial"], default="uniform")
     parser.add_argument("--entries", type=int, default=100_000)
-    parser.add_argument("--radius", type=int, default=31)
+    # 31 of pHash's 64 bits would be near half of everything.
+    parser.add_argument("--radius", type=int, help="bits; default 31 for pdq, 8 for phash")
     parser.add_argument("--threshold", type=int, default=5_000, help="squared L2, for photodna")
     parser.add_argument("--batch", type=int, default=1_000)
     parser.add_argument("--peer-batch", type=int, default=32)
@@ -227,6 +228,7 @@ def main() -> None:
     parser.add_argument("--folder", help="where the set is made (default: a temporary folder)")
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
+    options.radius = {"pdq": 31, "phash": 8}.get(options.kind) if options.radius is None else options.radius
     rng = np.random.default_rng(11)
     facts = {key: getattr(options, key) for key in ("kind", "data", "entries", "radius", "threshold", "peer_batch")}
     figures: dict[str, Any] = {**about_the_run(), **facts}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -83,7 +83,8 @@ def create_case(folder: Path, header: CaseHeader) -> CaseWriter:
             raise CaseError(f"{folder} is not empty and holds no case; choose an empty or a new folder for the case")
         folder.mkdir(parents=True, exist_ok=True)
     lock = CaseLock(folder)
-    try:
+    with ExitStack() as undo:
+        undo.callback(lock.release)
         if holds_case(folder):
             raise CaseError(f"{folder} already holds a case; open that, or choose another folder")
         for name in LEFTOVERS - {LOCK_FILE}:
@@ -91,10 +92,9 @@ def create_case(folder: Path, header: CaseHeader) -> CaseWriter:
         with storage_faults(folder):
             connection = connect_for_writing(folder / DATABASE)
             create_tables(connection, _header_row(header))
-        return CaseWriter(folder, lock, connection)
-    except BaseException:
-        lock.release()
-        raise
+        writer = CaseWriter(folder, lock, connection)
+        undo.pop_all()
+    return writer
 
 
 def _header_row(header: CaseHeader) -> tuple[str, ...]:
@@ -108,15 +108,15 @@ def open_case_for_writing(folder: Path) -> CaseWriter:
     if not (folder / DATABASE).is_file():
         raise CaseError(f"there is no case in {folder} (no {DATABASE}); check the folder's name")
     lock = CaseLock(folder)
-    try:
+    with ExitStack() as undo:
+        undo.callback(lock.release)
         with storage_faults(folder):
             connection = connect_for_writing(folder / DATABASE)
             check_schema(connection, folder)
             bring_up_to_date(connection)
-        return CaseWriter(folder, lock, connection)
-    except BaseException:
-        lock.release()
-        raise
+        writer = CaseWriter(folder, lock, connection)
+        undo.pop_all()
+    return writer
 
 
 class CaseWriter:
@@ -154,15 +154,17 @@ class CaseWriter:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with storage_faults(self.folder):
             self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            with ExitStack() as undo:
+                undo.callback(self._roll_back)
                 yield self._connection
                 self._connection.execute("COMMIT")
-            except BaseException:
-                self._matches.forget_categories()
-                # SQLite has rolled back by itself after some faults (no space left): a second time would be an error.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+                undo.pop_all()
+
+    def _roll_back(self) -> None:
+        self._matches.forget_categories()
+        # SQLite has rolled back by itself after some faults (no space left): a second time would be an error.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     # -- sources ------------------------------------------------------------------------------------------------------
 

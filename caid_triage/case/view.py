@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -136,15 +137,15 @@ def open_case(folder: Path | str) -> CaseView:
     folder = Path(folder)
     with storage_faults(folder):
         connection = connect_for_reading(folder)
-        try:
+        with ExitStack() as undo:
+            undo.callback(connection.close)
             check_schema(connection, folder)
             read_as_up_to_date(connection)
             # One moment of the case for all that is read, also while a scan goes on.
             connection.execute("BEGIN")
-            return CaseView(folder, connection)
-        except BaseException:
-            connection.close()
-            raise
+            view = CaseView(folder, connection)
+            undo.pop_all()
+    return view
 
 
 def read_header(connection: sqlite3.Connection) -> CaseHeader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from caid_triage.examine.decoded import Decoded
-from caid_triage.examine.pdq import pdq_turned
+from caid_triage.examine.pdq import pdq
 from caid_triage.examine.pdq_naive import SMALLEST_SIDE
 from caid_triage.examine.phash import LEAST_DETAIL, detail, phash_of_tiny, tiny
 from caid_triage.model import PerceptualHash
@@ -14,8 +14,7 @@ def frame_hashes(decoded: Decoded) -> tuple[PerceptualHash, ...]:
     found: list[PerceptualHash] = []
     for seconds, pixels in decoded.frames:
         if min(pixels.shape[:2]) >= SMALLEST_SIDE:
-            turns, quality = pdq_turned(pixels)
-            found.append(PerceptualHash("pdq", turns[0], quality, seconds))
+            found.append(PerceptualHash("pdq", *pdq(pixels), seconds))
         small = tiny(pixels)
         if detail(small) >= LEAST_DETAIL:
             found.append(PerceptualHash("phash", phash_of_tiny(small), None, seconds))

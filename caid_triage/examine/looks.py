@@ -57,12 +57,13 @@ def hashes_of(decoded: Decoded, content: bytes = b"") -> tuple[tuple[PerceptualH
     else:
         height, width = _stored_size(decoded, pixels)
         grid = grid_of(pixels, height, width)
-        turns = _pdq(decoded, pixels, grid)
+        turns = pdq_reduced_turned(pixels, height, width, grid) if decoded.reduced else pdq_asked(pixels, grid)
         first, *others = _pdq_hashes("", turns)
         upright.append(first)
         further += others
         if others and max(decoded.width or 0, decoded.height or 0) > SIDE_OF_512:
-            further += _pdq_hashes("512", _pdq_512(decoded, pixels))
+            in_512 = pdq_512_reduced_turned(pixels, height, width) if decoded.reduced else pdq_512_asked(pixels)
+            further += _pdq_hashes("512", in_512)
         if others:
             further += (
                 PerceptualHash(HashName("pdq", look).text, value, turns[1])
@@ -137,20 +138,6 @@ def _stored_size(decoded: Decoded, pixels: Pixels) -> tuple[int, int]:
     if decoded.reduced and decoded.height and decoded.width:
         return decoded.height, decoded.width
     return pixels.shape[0], pixels.shape[1]
-
-
-def _pdq(decoded: Decoded, pixels: Pixels, grid: NDArray[np.float64]) -> Turns:
-    """Return the PDQ of the stored pixels in eight orientations."""
-    if decoded.reduced and decoded.height and decoded.width:
-        return pdq_reduced_turned(pixels, decoded.height, decoded.width, grid)
-    return pdq_asked(pixels, grid)
-
-
-def _pdq_512(decoded: Decoded, pixels: Pixels) -> Turns:
-    """Return the PDQ in the convention of Meta's C++ tool, in eight orientations."""
-    if decoded.reduced and decoded.height and decoded.width:
-        return pdq_512_reduced_turned(pixels, decoded.height, decoded.width)
-    return pdq_512_asked(pixels)
 
 
 def _pdq_hashes(look: str, turns: Turns) -> list[PerceptualHash]:

@@ -194,7 +194,7 @@ def pdq_512_reduced_turned(grey: Pixels, original_height: int, original_width: i
 @lru_cache(maxsize=256)
 def _bands_of_512(length: int, original: int) -> _Bands:
     """Return what PDQ does along a side whose ``original`` pixels were averaged to 512, for ``length`` that remain."""
-    factor = next((by for by in (1, 2, 4, 8) if -(-original // by) == length), original / length)
+    factor = _reduced_by(length, original)
     edges = np.arange(SIDE_OF_512 + 1) * (original / SIDE_OF_512) / factor
     # How much of each pixel lies left of each edge; the difference of two edges is what an area takes of it.
     covered = np.clip(edges[:, None] - np.arange(length), 0.0, 1.0)
@@ -264,14 +264,21 @@ def _made_bands(length: int, original: int) -> _Bands:
     return _Bands(tuple(start for start, _ in rows), tuple(weights for _, weights in rows))
 
 
+def _reduced_by(length: int, original: int) -> float:
+    """Return how many of ``original`` pixels one of ``length`` stands for.
+
+    A decoder that reduces by 2, 4 or 8 rounds the length up, so the last pixel may reach over the edge.
+    """
+    return next((by for by in (1, 2, 4, 8) if -(-original // by) == length), original / length)
+
+
 def _folded(start: int, weights: Float64, length: int, original: int) -> tuple[int, Float64]:
     """Return the weights over the reduced pixels that act as ``weights`` does over the enlarged ones.
 
     Enlarging is cubic between pixel centres (Catmull-Rom): linear enlarging would blur once more what the decoder
-    has averaged already, and turns half as many bits again. A decoder that reduces by 2, 4 or 8 rounds the
-    length up, so its pixels are that many original ones wide, and the last may reach over the edge.
+    has averaged already, and turns half as many bits again.
     """
-    factor = next((by for by in (1, 2, 4, 8) if -(-original // by) == length), original / length)
+    factor = _reduced_by(length, original)
     centres = (start + np.arange(len(weights)) + 0.5) / factor - 0.5
     left = np.floor(centres).astype(np.int64)
     t = centres - left

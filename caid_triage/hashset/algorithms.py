@@ -56,6 +56,15 @@ def checked_rows(values: NDArray[Any], length: int, what: str) -> Bytes:
     return array
 
 
+def first_of_runs(*columns: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which places of sorted columns of one length begin a run of equal rows."""
+    first = np.zeros(len(columns[0]), dtype=np.bool_)
+    first[:1] = True
+    for column in columns:
+        first[1:] |= column[1:] != column[:-1]
+    return first
+
+
 def big_endian_words(values: Bytes) -> Words:
     """Hashes uint8[n, k] as uint64[n, ceil(k / 8)], so that numeric order is byte order.
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.errors import HashSetError
-from caid_triage.hashset.algorithms import Rows, Words
+from caid_triage.hashset.algorithms import Rows, Words, first_of_runs
 from caid_triage.hashset.kernels import DAMAGED, Kernels, are_compiled, compiled, have_compiled
 from caid_triage.hashset.mih import MihIndex, WordColumns, expected_work
 
@@ -221,8 +221,5 @@ def nearest_per_record(
     A record can carry several hashes of the same kind. The fourth array says which input row was kept.
     """
     order = np.lexsort((distances, records, queries))
-    q, r = queries[order], records[order]
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = (q[1:] != q[:-1]) | (r[1:] != r[:-1])
-    kept = order[first].astype(np.int64)
+    kept = order[first_of_runs(queries[order], records[order])].astype(np.int64)
     return queries[kept], records[kept], distances[kept], kept

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from caid_triage.hashset.algorithms import DIGEST_BYTES, Bytes, Rows
+from caid_triage.hashset.algorithms import DIGEST_BYTES, Bytes, Rows, first_of_runs
 from caid_triage.hashset.rows import HAS_DIGEST
 from caid_triage.hashset.store import HashSet
 from caid_triage.model import ScanRecord
@@ -52,8 +52,7 @@ def exact_pairs(hashset: HashSet, digests: Mapping[str, Bytes]) -> ExactPairs:
     strength = np.repeat(np.arange(len(STRENGTH), dtype=np.int8), [len(q) for q, _ in found])
     order = np.lexsort((strength, rows, queries))
     queries, rows, strength = queries[order], rows[order], strength[order]
-    first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = (queries[1:] != queries[:-1]) | (rows[1:] != rows[:-1])
+    first = first_of_runs(queries, rows)
     queries, rows, strength = queries[first], rows[first], strength[first]
     # Had an entry's stronger digest agreed, the pair would carry that strength: to have one is to contradict.
     flags = hashset.records["flags"][rows]

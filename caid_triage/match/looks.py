@@ -14,7 +14,14 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from caid_triage.hashset.algorithms import PERCEPTUAL_BYTES, PHOTODNA_BYTES, Bytes, Rows, big_endian_words
+from caid_triage.hashset.algorithms import (
+    PERCEPTUAL_BYTES,
+    PHOTODNA_BYTES,
+    Bytes,
+    Rows,
+    big_endian_words,
+    first_of_runs,
+)
 from caid_triage.hashset.store import HashSet
 from caid_triage.match.near import PerceptualColumn, flat, near_pairs
 from caid_triage.match.turns import turned_hashes
@@ -159,8 +166,7 @@ def _pictures(positions: Rows, looks: NDArray[np.int64]) -> tuple[Rows, Rows]:
     """The number of each hash's picture, ascending by record, and the record of each picture."""
     shown = np.where(looks >= _THUMBNAIL, looks, 0)
     order = np.lexsort((shown, positions))
-    new = np.ones(len(order), dtype=np.bool_)
-    new[1:] = (positions[order][1:] != positions[order][:-1]) | (shown[order][1:] != shown[order][:-1])
+    new = first_of_runs(positions[order], shown[order])
     pictures = np.empty(len(order), dtype=np.int64)
     pictures[order] = np.cumsum(new) - 1
     return pictures, positions[order][new]
@@ -197,10 +203,7 @@ def candidates(
 def _nearest(found: Candidates, owners: Rows) -> Candidates:
     """The nearest of the candidates of each owner and row, sorted by both."""
     order = np.lexsort((found.turns, found.looks, found.distances, found.rows, owners))
-    sorted_owners, rows = owners[order], found.rows[order]
-    first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = (sorted_owners[1:] != sorted_owners[:-1]) | (rows[1:] != rows[:-1])
-    return found.where(order[first])
+    return found.where(order[first_of_runs(owners[order], found.rows[order])])
 
 
 def _search(

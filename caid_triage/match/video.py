@@ -15,7 +15,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from caid_triage.hashset.algorithms import Bytes, Rows, Words, big_endian_words
+from caid_triage.hashset.algorithms import Bytes, Rows, Words, big_endian_words, first_of_runs
 from caid_triage.hashset.frames import VideoFrames
 from caid_triage.hashset.manifest import FRAME_UNKNOWN, QUALITY_UNKNOWN
 from caid_triage.hashset.store import HashSet
@@ -334,10 +334,7 @@ class _Met:
     def nearest(self) -> _Met:
         order = np.lexsort((self.distances, self.frames, self.videos, self.turns))
         found = self.where(order)
-        first = np.ones(len(order), dtype=np.bool_)
-        columns = (found.turns, found.videos, found.frames)
-        first[1:] = np.any([column[1:] != column[:-1] for column in columns], axis=0)
-        return found.where(first)
+        return found.where(first_of_runs(found.turns, found.videos, found.frames))
 
     @classmethod
     def joined(cls, parts: Sequence[_Met]) -> _Met:

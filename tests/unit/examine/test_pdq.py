@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -96,17 +97,20 @@ def test_drawings_go_to_the_oracle_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert pdq(board) == reference(board)
 
 
-def test_published_hashes_of_metas_tool(shared: Path) -> None:
-    """In the convention of that tool they are met; 2 bits where its JPEG decoder gave other pixels than ours."""
+def published(shared: Path) -> Iterator[tuple[str, np.ndarray, bytes]]:
+    """The pictures at hand that Meta published PDQ hashes of: name, pixels, hash."""
     folder = shared / "pdq"
-    distances = []
     with (folder / "PDQMD5TestData.csv").open(encoding="utf-8") as rows:
         for row in csv.DictReader(rows):
             path = folder / row["FilePath"].replace("../../../../", "")
             if path.exists():
                 with Image.open(path) as image:
-                    pixels = np.asarray(image.convert("RGB"))
-                distances.append(distance(pdq_512_turned(pixels)[0][0], bytes.fromhex(row["Hash"])))
+                    yield path.name, np.asarray(image.convert("RGB")), bytes.fromhex(row["Hash"])
+
+
+def test_published_hashes_of_metas_tool(shared: Path) -> None:
+    """In the convention of that tool they are met; 2 bits where its JPEG decoder gave other pixels than ours."""
+    distances = [distance(pdq_512_turned(pixels)[0][0], value) for _, pixels, value in published(shared)]
     assert len(distances) >= 14
     assert max(distances) <= 2
     assert sum(bits == 0 for bits in distances) >= len(distances) - 1
@@ -149,18 +153,11 @@ def test_the_512_convention_from_a_reduced_decode_stays_near_that_of_the_whole(s
 def test_published_hashes(shared: Path) -> None:
     """Equal up to 512 pixels. Above, the published ones are of a picture first shrunk to 512 x 512
     (Meta's C++ tool), and Meta calls an implementation compatible within 10 bits."""
-    folder = shared / "pdq"
     compared = 0
-    with (folder / "PDQMD5TestData.csv").open(encoding="utf-8") as rows:
-        for row in csv.DictReader(rows):
-            path = folder / row["FilePath"].replace("../../../../", "")
-            if not path.exists():
-                continue
-            with Image.open(path) as image:
-                pixels = np.asarray(image.convert("RGB"))
-            bits = distance(pdq(pixels)[0], bytes.fromhex(row["Hash"]))
-            assert bits <= (0 if max(pixels.shape[:2]) <= 512 else 10), path.name
-            compared += 1
+    for name, pixels, value in published(shared):
+        bits = distance(pdq(pixels)[0], value)
+        assert bits <= (0 if max(pixels.shape[:2]) <= 512 else 10), name
+        compared += 1
     assert compared >= 14
 
 
