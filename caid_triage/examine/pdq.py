@@ -139,8 +139,8 @@ def pdq_reduced(grey: Pixels, original_height: int, original_width: int) -> tupl
     it stands would move PDQ's sampling grid by part of a pixel and turn 4 to 28 bits. Within a few
     bits of the reference on the full picture (tested), not equal to it.
     """
-    hashes, quality = pdq_reduced_turned(grey, original_height, original_width)
-    return hashes[0], quality
+    grid = grid_of(grey, original_height, original_width)
+    return bits(np.round(_transform(grid), 6)), _quality_between(np.round(grid, 6), 0.0)[0]
 
 
 def pdq_reduced_turned(

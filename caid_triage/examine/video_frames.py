@@ -216,7 +216,7 @@ class Stream:
             self.codec.skip_frame = "NONREF"
         half = 0.5 / self.rate if self.rate else 0.0
         wanted = [time, *stop.extra]
-        for frame, stamp in self._decoded_from(first, time, packets, count):
+        for frame, stamp in self._decoded_from(first, time, packets, count, wanted[-1] - half):
             if wanted and stamp >= wanted[0] - half:
                 while wanted and stamp >= wanted[0] - half:
                     wanted.pop(0)
@@ -224,9 +224,17 @@ class Stream:
             if not wanted:
                 return
 
-    def _decoded_from(self, first: Any, time: float, packets: Iterator[Any], count: int) -> Iterator[tuple[Any, float]]:
-        """Every frame from a keyframe to the next, with its time."""
+    def _decoded_from(
+        self, first: Any, time: float, packets: Iterator[Any], count: int, enough: float
+    ) -> Iterator[tuple[Any, float]]:
+        """Every frame from a keyframe to the next, with its time; none that is decoded after what ``enough`` needs.
+
+        Frames that go back to a later one follow it in the file, and the decoder holds that one back until they are
+        through. So the first at ``enough`` seconds or past it is in the decoder, and whole, when a packet follows that
+        is shown before it: nothing more is given to the decoder then, which puts out what it holds.
+        """
         times: list[float] = []  # of the packets that went in, for frames that carry no time
+        reached: float | None = None
 
         def out(frames: list[Any]) -> Iterator[tuple[Any, float]]:
             for frame in frames:
@@ -236,7 +244,13 @@ class Stream:
 
         packet = first
         while packet is not None and not self.stopped:
-            times.append(self._time_of(packet, count))
+            shown = self._time_of(packet, count)
+            if packet.pts is not None:
+                if reached is not None and shown < reached:
+                    break
+                if reached is None and shown >= enough:
+                    reached = shown
+            times.append(shown)
             count += 1
             yield from out(self._decode(packet))
             packet = next(packets, None)

@@ -56,6 +56,9 @@ def open_container(av: Any, file: VideoBytes, limits: Limits, media_type: str) -
         "protocol_whitelist": "none",
         "max_streams": str(MOST_STREAMS),
         "enable_drefs": "0",
+        # For the frames that FFmpeg decodes to know the stream, which nobody sees; our own decoder is set up apart.
+        "skip_loop_filter": "all",
+        "skip_idct": "all",
     }
     first: Exception | None = None
     for forced in (None, FORMAT_OF.get(media_type)):

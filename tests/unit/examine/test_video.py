@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from support import clips
 from caid_triage.examine.examine import Examiner, examine_file
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.pdq import pdq
+from caid_triage.examine.video_frames import Stream
 from caid_triage.examine.video_luma import frame_pdq
 from caid_triage.model import DecodeState, Examination, Kind, PerceptualHash
 
@@ -84,6 +86,60 @@ def test_a_clip_of_one_keyframe_gives_a_frame_a_second_and_more_only_when_asked(
     half = clips.clip(4, 24, 10, gop=20, options={"sc_threshold": "0"})
     assert len(examined(half).hashes) == 12
     assert len(examined(half, Limits(dense_video=True)).hashes) == 24
+
+
+PYRAMID = {"preset": "medium", "bf": "3", "refs": "4", "sc_threshold": "0"}  # later frames go back to B-frames too
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "gop", "options"),
+    [
+        ("mp4", "libx264", 250, PYRAMID),
+        ("mp4", "libx264", 20, {**PYRAMID, "crf": "40"}),
+        ("matroska", "libx264", 250, PYRAMID),
+        ("mp4", "libx264", 10, {**PYRAMID, "crf": "40"}),  # keyframes alone
+        ("mp4", "libx265", 250, {"preset": "fast", "x265-params": "log-level=none:pools=none"}),
+        ("mp4", "mpeg4", 250, {"bf": "2"}),
+        ("webm", "libvpx", 50, {}),
+    ],
+)
+def test_a_hash_is_that_of_the_frame_which_a_player_shows_at_its_time(
+    container: str, codec: str, gop: int, options: dict[str, str]
+) -> None:
+    if codec not in av.codecs_available:
+        pytest.skip(f"this build of FFmpeg has no encoder {codec}")
+    film = clips.clip(14, 12, container=container, codec=codec, gop=gop, options=options)
+    with av.open(io.BytesIO(film)) as player:
+        shown = {round(frame.time, 3): frame_pdq(frame, 240, 320) for frame in player.decode(video=0)}
+    found = timed(examined(film))
+    assert len(found) >= 12
+    for time, item in found:
+        value, quality = shown[time]
+        assert (bits(item.value, value), item.quality) == (0, quality), time
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska", "mpegts"])
+def test_nothing_is_decoded_behind_the_last_frame_that_is_wanted(
+    container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+    decode = Stream._decode
+
+    def counted(self: Stream, packet: Any) -> list[Any]:
+        if packet is not None:
+            given.append(self.seconds(packet.pts))
+        return decode(self, packet)
+
+    film = clips.clip(4, 8, 25, container=container, gop=250, options={"bf": "3", "sc_threshold": "0"})
+    with av.open(io.BytesIO(film)) as player:
+        start = player.streams.video[0].start_time
+        order = [float((one.pts - start) * one.time_base) for one in player.demux(video=0) if one.size]
+    monkeypatch.setattr(Stream, "_decode", counted)
+    times = [time for time, _ in timed(examined(film))]
+    assert len(times) == 8
+    last = next(place for place, time in enumerate(order) if time >= 6.98)
+    assert given == pytest.approx(order[: last + 1])
+    assert times[-1] == pytest.approx(order[last], abs=0.001)
 
 
 def test_a_long_film_is_sampled_evenly_to_the_bound() -> None:
