@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,9 +64,12 @@ def scan_and_report(
     from caid_triage.cli.display import shown_progress
     from caid_triage.cli.verdict import verdict_lines
     from caid_triage.model import Severity
+    from caid_triage.report.html import prepared_page
     from caid_triage.report.write import write_reports
     from caid_triage.scan.run import run_scan
 
+    # The page's template is compiled while this process waits for disks and workers, not when all wait for the page.
+    threading.Thread(target=prepared_page, name="page", daemon=True).start()
     with workforce, shown_progress(quiet=quiet, as_json=as_json) as show:
         outcome = run_scan(requests, case_folder, list(hashsets), options, show, workforce)
     with open_case(case_folder) as view:
