@@ -77,15 +77,16 @@ def make_photographs(source: Path, folder: Path, count: int, least_pixels: float
         list(pool.map(encode, tasks, chunksize=8))
 
 
-def timed(command: list[str]) -> float:
-    """Wall seconds of a command that must succeed."""
-    began = time.perf_counter()
+def timed(command: list[str]) -> tuple[float, float]:
+    """Wall seconds of a command that must succeed, and the CPU seconds of it and all that it started."""
+    before, began = os.times(), time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    wall, after = time.perf_counter() - began, os.times()
+    return wall, after.children_user + after.children_system - before.children_user - before.children_system
 
 
-def scanned(folder: Path, case: Path, workers: int) -> float:
-    """Wall seconds of a scan into a new case, which is removed."""
+def scanned(folder: Path, case: Path, workers: int) -> tuple[float, float]:
+    """Wall and CPU seconds of a scan into a new case, which is removed."""
     scan = [sys.executable, "-m", "caid_triage", "scan", str(folder), "--case", str(case)]
     seconds = timed([*scan, "--workers", str(workers), "--quiet"])
     shutil.rmtree(case)
@@ -112,17 +113,18 @@ def main() -> None:
         size = sum(path.stat().st_size for path in folder.iterdir())
         for path in folder.iterdir():
             path.read_bytes()  # both sides read from the page cache
-        times: dict[str, list[float]] = {"plain script": [], "caid-triage scan": []}
+        times: dict[str, list[tuple[float, float]]] = {"plain script": [], "caid-triage scan": []}
         for _ in range(options.rounds):
             times["plain script"].append(timed([sys.executable, str(script), str(folder)]))
             times["caid-triage scan"].append(scanned(folder, scratch / "case", 2))
             if options.one_worker:
                 times.setdefault("caid-triage scan, one worker", []).append(scanned(folder, scratch / "case", 1))
-    medians = {name: statistics.median(values) for name, values in times.items()}
+    medians = {name: statistics.median(wall for wall, _ in values) for name, values in times.items()}
     report = {
         "files": options.count,
         "megabytes": round(size / 1e6),
-        "seconds": {name: [round(value, 2) for value in values] for name, values in times.items()},
+        "seconds": {name: [round(wall, 2) for wall, _ in values] for name, values in times.items()},
+        "cpu_seconds": {name: [round(cpu, 2) for _, cpu in values] for name, values in times.items()},
         "median_seconds": {name: round(value, 2) for name, value in medians.items()},
         "ratio": round(medians["plain script"] / medians["caid-triage scan"], 2),
         "wanted": "at least 5" if options.megapixels >= 8 else "at least 2",

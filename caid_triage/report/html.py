@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import lru_cache
 from typing import TextIO
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from caid_triage.case.view import CaseView
@@ -21,6 +22,17 @@ from caid_triage.report.page import page
 
 def write_html(view: CaseView, out: TextIO) -> None:
     """Write the page. Only the line with the id "run-times" differs between two runs on the same material."""
+    template, style = prepared_page()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    # The policy allows this one style by its digest and nothing else: no script, no picture, no request.
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    # Markup only for our own packaged style sheet: no text of the case or the evidence goes into it.
+    out.writelines(template.generate(page=page(view), style=Markup(style), policy=policy))  # noqa: S704
+
+
+@lru_cache(maxsize=1)
+def prepared_page() -> tuple[Template, str]:
+    """The template, compiled, and the style sheet: most of what the page of a small case takes, and needs no case."""
     environment = Environment(
         loader=PackageLoader("caid_triage.report"),
         autoescape=True,
@@ -33,9 +45,4 @@ def write_html(view: CaseView, out: TextIO) -> None:
         shown=text.shown, brief=text.brief, number=text.number, size=text.size, iso=text.iso, chance=shown_chance
     )
     style, _, _ = environment.loader.get_source(environment, "report.css") if environment.loader else ("", None, None)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    # The policy allows this one style by its digest and nothing else: no script, no picture, no request.
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    template = environment.get_template("report.html")
-    # Markup only for our own packaged style sheet: no text of the case or the evidence goes into it.
-    out.writelines(template.generate(page=page(view), style=Markup(style), policy=policy))  # noqa: S704
+    return environment.get_template("report.html"), style

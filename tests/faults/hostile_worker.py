@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from caid_triage.examine import examine
+from caid_triage.examine.libraries import told_of_loading
 from caid_triage.scan import protocol, worker
 
 
@@ -48,9 +49,31 @@ class Obedient:
             worker.PRIVATE[1].write(b"x\xff\xff\xff\xff nonsense")  # type: ignore[attr-defined]
             worker.PRIVATE[1].flush()  # type: ignore[attr-defined]
             time.sleep(600)
+        if self._order.startswith(b"load-"):
+            load(self._order[5:].split()[0].decode())
         if self._order.startswith(b"ask-"):
             ask(self._order[4:].split()[0].decode())
         return self._run.finish()
+
+
+def load(how: str) -> None:
+    """Say that a library is loaded: for longer than a decode may take, for ever, again and again, or wrongly."""
+    told = told_of_loading.get()
+
+    def loads(seconds: float) -> None:
+        told(True)
+        time.sleep(seconds)
+        told(False)
+
+    orders: dict[str, Callable[[], object]] = {
+        "slowly": lambda: loads(5),
+        "for-ever": lambda: loads(600),
+        "often": lambda: [loads(0) for _ in range(1000)],
+        "unsaid": lambda: (told(False), time.sleep(600)),
+        "twice": lambda: (told(True), told(True), time.sleep(600)),
+        "then-hang": lambda: (loads(0.1), time.sleep(600)),
+    }
+    orders[how]()
 
 
 def ask(what: str) -> None:

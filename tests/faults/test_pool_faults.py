@@ -22,6 +22,7 @@ from caid_triage.scan import worker_process
 from caid_triage.scan.pool import examine_in_pool
 from caid_triage.scan.results import Read
 from caid_triage.scan.serial import examine_serially
+from caid_triage.scan.workforce import Workforce
 
 QUICK = ScanOptions(workers=2, limits=WorkerLimits(decode_seconds=4, decode_seconds_per_mb=0))
 
@@ -77,6 +78,73 @@ def test_a_bad_decoder_costs_one_file_its_decode(order: bytes, code: str) -> Non
         assert record.examination.digests.sha256 == hashlib.sha256(contents[number]).digest()
         assert [problem.code for problem in record.problems] == ([code] if number == 5 else [])
     assert records[5].examination.decode_state is DecodeState.UNDECODABLE
+
+
+@pytest.mark.usefixtures("_hostile_worker")
+@pytest.mark.parametrize(
+    ("order", "code"),
+    [
+        (b"load-slowly", None),  # 5 seconds where a decode may take 4: a library's time is not the file's
+        (b"load-then-hang", "decoder-hung"),  # and what the file had left is what it has
+        (b"load-for-ever", "decoder-hung"),
+        (b"load-often", "decoder-died"),
+        (b"load-unsaid", "decoder-died"),
+        (b"load-twice", "decoder-died"),
+    ],
+)
+def test_the_time_to_load_a_decoder_is_not_the_files_and_has_an_end(order: bytes, code: str | None) -> None:
+    contents = [plain_content(number) for number in range(6)]
+    contents[2] = order + b" and the rest of the file"
+    options = replace(QUICK, limits=replace(QUICK.limits, start_seconds=8))
+    records = examined(contents, options)
+    assert sorted(records) == list(range(6))
+    for number, record in records.items():
+        assert record.examination.digests is not None
+        assert record.examination.digests.md5 == hashlib.md5(contents[number]).digest()
+        assert [problem.code for problem in record.problems] == ([code] if number == 2 and code else [])
+
+
+@pytest.mark.skipif(not Path(f"/proc/{os.getpid()}/task").exists(), reason="finds the worker processes in /proc")
+def test_workers_are_kept_for_the_next_source_and_ended_at_the_end() -> None:
+    contents = [plain_content(number) for number in range(20)]
+    with Workforce(QUICK.limits, 2) as workforce:
+        first = children()
+        for _ in range(3):
+            results = examine_in_pool(iter(entries(contents)), reader(contents), QUICK, workforce=workforce)
+            assert len(list(results)) == 20
+            assert children() == first
+    assert len(first) == 2
+    assert not [child for child in first if Path(f"/proc/{child}").exists()]
+
+
+@pytest.mark.skipif(not Path(f"/proc/{os.getpid()}/task").exists(), reason="finds the worker processes in /proc")
+def test_a_worker_killed_between_two_sources_costs_nothing() -> None:
+    contents = [plain_content(number) for number in range(20)]
+    with Workforce(QUICK.limits, 2) as workforce:
+        for _ in range(3):
+            records = [
+                result
+                for result in examine_in_pool(iter(entries(contents)), reader(contents), QUICK, workforce=workforce)
+                if isinstance(result, ScanRecord)
+            ]
+            assert len(records) == 20
+            assert not [record for record in records if record.problems or not record.examination.digests]
+            for child in children():
+                os.kill(child, signal.SIGKILL)
+    assert not children()
+
+
+def test_a_scan_that_is_stopped_leaves_nothing_in_the_workforce() -> None:
+    contents = [plain_content(number) for number in range(500)]
+    workforce = Workforce(QUICK.limits, 2)
+    results = examine_in_pool(iter(entries(contents)), reader(contents), QUICK, workforce=workforce)
+    next(results)
+    results.close()
+    workforce.close()
+    late = workforce.take()
+    workforce.give_back(late)  # after the end: ended at once
+    with pytest.raises(ValueError, match="closed file"):
+        late.sink.write(b"")
 
 
 @pytest.mark.usefixtures("_hostile_worker")
