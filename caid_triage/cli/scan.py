@@ -10,9 +10,9 @@ import click
 from caid_triage.case.view import open_case
 from caid_triage.cli.display import shown_progress
 from caid_triage.cli.exit_codes import CommandWithExitCodes
-from caid_triage.cli.match import distance_option
+from caid_triage.cli.match import distance_option, leads_option
 from caid_triage.cli.verdict import verdict_lines
-from caid_triage.config import EXECUTORS, PROFILES, ScanOptions, default_workers
+from caid_triage.config import AUTO, EXECUTORS, PROFILES, ScanOptions, checked_leads, default_workers
 from caid_triage.errors import UsageError
 from caid_triage.match.options import set_radius
 from caid_triage.model import Severity
@@ -98,6 +98,7 @@ def scan_and_report(
     help="A hash set (NAME.chs); may be repeated.",
 )
 @distance_option
+@leads_option
 @click.option("--exhibit", "exhibits", multiple=True, help="Exhibit reference, one for all sources or one for each.")
 @click.option("--workers", type=int, default=None, help="Worker processes  [default: one for each core]")
 @click.option(
@@ -119,6 +120,7 @@ def scan(
     case_folder: Path,
     hashsets: tuple[Path, ...],
     distances: tuple[str, ...],
+    leads: str | None,
     exhibits: tuple[str, ...],
     workers: int | None,
     executor: str,
@@ -133,7 +135,11 @@ def scan(
     """
     chosen = default_workers() if workers is None else workers
     options = ScanOptions(
-        workers=chosen, executor=executor, profile=profile, set_radii=tuple(map(set_radius, distances))
+        workers=chosen,
+        executor=executor,
+        profile=profile,
+        set_radii=tuple(map(set_radius, distances)),
+        leads=AUTO if leads is None else checked_leads(leads),
     )
     outcome = scan_and_report(
         name_requests(sources, exhibits), case_folder, hashsets, options, quiet=quiet, as_json=as_json
