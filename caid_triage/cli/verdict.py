@@ -10,7 +10,7 @@ from caid_triage.scan.run import ScanOutcome
 
 
 def verdict_lines(view: CaseView, outcome: ScanOutcome) -> list[str]:
-    """Known material yes or no, counts by category and place, leads (and where none were looked for), conservation, what was not examined."""
+    """Known material yes or no, counts by category and place, leads, conservation, what was not examined or sought."""
     exact: dict[str, list[int]] = {}
     for row in view.counts():
         if row.match_kind is MatchKind.EXACT:
