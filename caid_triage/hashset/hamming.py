@@ -53,7 +53,7 @@ def near_hashes(words: WordColumns, index: MihIndex | None, queries: Words, radi
     # Few pairs: what a call of the kernel makes room for would take longer.
     if kernel is None or entries * len(queries) < _ROOM:
         return near_entries(words, queries, radius)
-    return _brute(kernel, words, np.ascontiguousarray(queries), radius)
+    return near_entries_compiled(kernel, words, np.ascontiguousarray(queries), radius)
 
 
 _spent_ns = 0.0
@@ -104,9 +104,10 @@ def near_indexed(words: WordColumns, index: MihIndex, queries: Words, radius: in
     if not heavy.any():
         return q, e, d
     rows = np.flatnonzero(heavy)
-    by_all = (
-        near_entries(words, queries[rows], radius) if kernels is None else _brute(kernels, words, queries[rows], radius)
-    )
+    if kernels is None:
+        by_all = near_entries(words, queries[rows], radius)
+    else:
+        by_all = near_entries_compiled(kernels, words, queries[rows], radius)
     q, e, d = _joined([(q, e, d), (rows[by_all[0]], by_all[1], by_all[2])])
     order = np.argsort(q, kind="stable")
     return q[order], e[order], d[order]
@@ -136,7 +137,7 @@ def _by_kernel(
     return _joined(parts)
 
 
-def _brute(kernels: Kernels, words: WordColumns, queries: Words, radius: int) -> Pairs:
+def near_entries_compiled(kernels: Kernels, words: WordColumns, queries: Words, radius: int) -> Pairs:
     """The pairs of :func:`near_entries`, compiled."""
     parts: list[Pairs] = []
     columns = tuple(words)
