@@ -10,9 +10,13 @@ import os
 from dataclasses import dataclass, field
 
 from caid_triage.errors import UsageError
+from caid_triage.model import STRONG_BITS
 
 EXECUTORS = ("pool", "serial")
 PROFILES = ("standard",)
+# How far beyond the strong distance leads are looked for: as the sizes allow, not at all, or up to so many bits.
+AUTO, OFF = "auto", "off"
+MOST_LEAD_BITS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +46,20 @@ def default_workers() -> int:
     return max(1, os.cpu_count() or 1)
 
 
+def checked_leads(text: str) -> str:
+    """ "auto", "off" or a number of bits, as --leads has it; UsageError if it is none of them."""
+    if text in (AUTO, OFF):
+        return text
+    if not (text.isascii() and text.isdecimal() and STRONG_BITS < int(text) <= MOST_LEAD_BITS):
+        raise UsageError(f"--leads is {AUTO}, {OFF} or {STRONG_BITS + 1} to {MOST_LEAD_BITS} bits, not {text!r}")
+    return str(int(text))
+
+
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
     """How a scan is run. Bits for the radii, PDQ quality 0..100 for the gate.
 
-    ``set_radii`` are distances for single hash sets: (name, algorithm, distance).
+    ``set_radii`` are distances for single hash sets: (name, algorithm, distance). ``leads``: "auto", "off" or bits.
     """
 
     workers: int = field(default_factory=default_workers)
@@ -58,6 +71,7 @@ class ScanOptions:
     pdq_min_quality: int = 50
     phash_radius: int = 8
     set_radii: tuple[tuple[str, str, int], ...] = ()
+    leads: str = AUTO
     limits: WorkerLimits = WorkerLimits()
 
     def __post_init__(self) -> None:
@@ -68,10 +82,15 @@ class ScanOptions:
             raise UsageError(f"--executor must be one of {', '.join(EXECUTORS)}, not {self.executor!r}")
         if self.profile not in PROFILES:
             raise UsageError(f"--profile must be one of {', '.join(PROFILES)}, not {self.profile!r}")
+        checked_leads(self.leads)
 
     def result_options(self) -> dict[str, object]:
         """The options that a result depends on, as JSON-able values."""
-        own = {"set_radii": [list(item) for item in sorted(self.set_radii)]} if self.set_radii else {}
+        own: dict[str, object] = {}
+        if self.set_radii:
+            own["set_radii"] = [list(item) for item in sorted(self.set_radii)]
+        if self.leads != OFF:  # a case that says nothing of leads was matched without them
+            own["leads"] = self.leads
         return {
             **own,
             "profile": self.profile,

@@ -40,6 +40,18 @@ class MatchKind(StrEnum):
     VIDEO = "video"
 
 
+# Up to so many of PDQ's 256 bits a near match is a strong one: by the measured curve (match/chance.py) no unrelated
+# picture comes as near. A different scene of the same place, or another frame, may.
+STRONG_BITS = 31
+
+
+class Tier(StrEnum):
+    """How much a near match says: STRONG, PDQ within STRONG_BITS; LEAD, any other look-alike, which chance may make."""
+
+    STRONG = "strong"
+    LEAD = "lead"
+
+
 class Role(StrEnum):
     """What membership of a hash set means.
 
@@ -315,6 +327,13 @@ class Match:
     listed_size: int | None = None
     look: str = ""
     agreement: VideoAgreement | None = None
+
+
+def tier_of(match_kind: MatchKind, algorithm: str, distance: int) -> Tier | None:
+    """The tier of a near match; None for an exact or a video match, which have none."""
+    if match_kind is not MatchKind.NEAR:
+        return None
+    return Tier.STRONG if algorithm == "pdq" and distance <= STRONG_BITS else Tier.LEAD
 
 
 @dataclass(frozen=True, slots=True)

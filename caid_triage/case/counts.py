@@ -1,10 +1,10 @@
 """Counting files by category: the one place that decides which category a file counts under.
 
-A file counts once: under its strongest kind of match (exact, then video, then near: leads are never mixed into exact
-counts), and there under the gravest category. A code the scheme does not know ranks above every ignorable one
-(severity 0) and below every graver one; no code at all ranks just below it. Known-good and contradicted matches never
-count. The same rule as match/policy.py has for one file, here over all files at once; tests/unit/case holds the two
-together.
+A file counts once: under its strongest kind of match (exact, then video, then near, there strong before lead:
+look-alikes are never mixed into exact counts), and there under the gravest category. A code the scheme does not know
+ranks above every ignorable one (severity 0) and below every graver one; no code at all ranks just below it. Known-good
+and contradicted matches never count. The same rule as match/policy.py has for one file, here over all files at once;
+tests/unit/case holds the two together.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ from collections.abc import Iterator
 
 from caid_triage.case.rows import CountRow, ExhibitRow, TallyRow
 from caid_triage.case.schema import NUMBER_BITS
-from caid_triage.model import Kind, MatchKind, State
+from caid_triage.model import STRONG_BITS, Kind, MatchKind, State, Tier
 
-STRONGEST_KIND_FIRST = "CASE m.match_kind WHEN 'exact' THEN 0 WHEN 'video' THEN 1 ELSE 2 END"
+# As tier_of in model.py says it.
+TIER = f"""CASE WHEN m.match_kind <> 'near' THEN '' WHEN m.algorithm = 'pdq' AND m.distance <= {STRONG_BITS}
+    THEN '{Tier.STRONG}' ELSE '{Tier.LEAD}' END"""
+STRONGEST_KIND_FIRST = f"""CASE m.match_kind WHEN 'exact' THEN 0 WHEN 'video' THEN 1 ELSE 2 END,
+    CASE {TIER} WHEN '{Tier.LEAD}' THEN 1 ELSE 0 END"""
 GRAVEST_FIRST = "coalesce(c.severity, CASE c.code WHEN '' THEN 0.25 ELSE 0.5 END) DESC, c.code, c.scheme, c.label"
 KINDS_IN_ORDER = "CASE e.kind WHEN 'image' THEN 0 WHEN 'video' THEN 1 ELSE 2 END"
 
 PROPOSALS = f"""
-SELECT entry_id, match_kind, category_id FROM (
-    SELECT m.entry_id, m.match_kind, m.category_id, row_number() OVER (
+SELECT entry_id, match_kind, tier, category_id FROM (
+    SELECT m.entry_id, m.match_kind, {TIER} AS tier, m.category_id, row_number() OVER (
         PARTITION BY m.entry_id ORDER BY {STRONGEST_KIND_FIRST}, {GRAVEST_FIRST}
     ) AS place
     FROM file_match m JOIN category c ON c.id = m.category_id JOIN hashset h ON h.id = m.hashset_id
@@ -62,13 +66,15 @@ def tally_rows(connection: sqlite3.Connection) -> Iterator[TallyRow]:
     propose_once(connection)
     for place in (PLACES, "'all'"):
         rows = connection.execute(
-            f"""SELECT c.code, c.label, c.scheme, c.severity, e.kind, p.match_kind, {place} AS place, {FIGURES} {JOINED}
-            GROUP BY c.id, e.kind, p.match_kind, place
-            ORDER BY p.match_kind, {GRAVEST_FIRST}, {KINDS_IN_ORDER}, place"""
+            f"""SELECT c.code, c.label, c.scheme, c.severity, e.kind, p.match_kind, {place} AS place, {FIGURES}, p.tier
+            {JOINED}
+            GROUP BY c.id, e.kind, p.match_kind, p.tier, place
+            ORDER BY p.match_kind, {GRAVEST_FIRST}, {KINDS_IN_ORDER}, place, p.tier"""
         )
-        for *category, kind, match_kind, where, files, unique in rows:
+        for *category, kind, match_kind, where, files, unique, tier in rows:
             code, label, scheme, severity = category
-            yield TallyRow(code, label, scheme, severity, Kind(kind), MatchKind(match_kind), where, files, unique)
+            what = Kind(kind), MatchKind(match_kind)
+            yield TallyRow(code, label, scheme, severity, *what, where, files, unique, Tier(tier) if tier else None)
 
 
 def exhibit_rows(connection: sqlite3.Connection) -> Iterator[ExhibitRow]:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from caid_triage.case.encode import Row, moment, whole_back
-from caid_triage.model import Category, Decision, Kind, MatchKind, State
+from caid_triage.model import Category, Decision, Kind, MatchKind, State, Tier
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ BY_FIELD: Mapping[str, Callable[[Any], Any]] = {
     "state": State,
     "kind": Kind,
     "match_kind": MatchKind,
+    "tier": lambda value: Tier(value) if value else None,
     "size": whole_back,
     "offset": whole_back,
     "length": whole_back,

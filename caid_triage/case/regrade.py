@@ -10,14 +10,15 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from caid_triage.case.audit import canonical_json
-from caid_triage.case.counts import GRAVEST_FIRST, PROPOSALS, STRONGEST_KIND_FIRST
+from caid_triage.case.counts import GRAVEST_FIRST, PROPOSALS, STRONGEST_KIND_FIRST, TIER
 from caid_triage.case.rows import MatchChange
 
 # What the notable sets of the re-grading say of each file: one row for a file and a set, one spelling for one meaning.
 OUTCOMES = f"""SELECT entry_id, hashset, group_concat(said, '; ') AS said FROM (
     SELECT entry_id, hashset, said FROM (
         SELECT m.entry_id, h.name AS hashset,
-            m.match_kind || CASE m.contradicted WHEN 1 THEN ', contradicted' ELSE '' END
+            m.match_kind || CASE {TIER} WHEN 'lead' THEN ', lead' ELSE '' END
+                || CASE m.contradicted WHEN 1 THEN ', contradicted' ELSE '' END
                 || ': ' || c.label || ' [' || c.scheme || ']' AS said,
             row_number() OVER (PARTITION BY m.entry_id, h.id ORDER BY {STRONGEST_KIND_FIRST}, m.contradicted,
                 {GRAVEST_FIRST}) AS place
@@ -26,7 +27,9 @@ OUTCOMES = f"""SELECT entry_id, hashset, group_concat(said, '; ') AS said FROM (
     ) GROUP BY entry_id, hashset, said ORDER BY entry_id, hashset, min(place)
 ) GROUP BY entry_id, hashset"""  # noqa: S608 - constants only
 
-PROPOSED_WORDS = f"""SELECT p.entry_id, p.match_kind || ': ' || c.label || ' [' || c.scheme || ']' AS said
+PROPOSED_WORDS = f"""SELECT p.entry_id,
+        p.match_kind || CASE p.tier WHEN 'lead' THEN ', lead' ELSE '' END
+        || ': ' || c.label || ' [' || c.scheme || ']' AS said
     FROM ({PROPOSALS}) p JOIN category c ON c.id = p.category_id"""  # noqa: S608 - constants only
 
 KNOWN_GOOD = """SELECT count(DISTINCT m.entry_id) FROM file_match m JOIN hashset h ON h.id = m.hashset_id

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from caid_triage.model import Decision, Kind, MatchKind, State
+from caid_triage.model import Decision, Kind, MatchKind, State, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +213,7 @@ class TallyRow:
     place: str
     files: int
     unique: int
+    tier: Tier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +336,8 @@ class WithheldRow:
 class MediaFileRow:
     """One occurrence of a matched content. Occurrences of one content in one exhibit follow each other.
 
-    ``media`` is the same for all of them and no other. ``match_kind`` and the category are those it counts under.
+    ``media`` is the same for all of them and no other. ``match_kind``, ``tier`` and the category are those it counts
+    under.
     """
 
     exhibit: str
@@ -358,6 +360,26 @@ class MediaFileRow:
     category_code: str
     category_label: str
     scheme: str
+    tier: Tier | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeadHashes:
+    """How many PDQ hashes of the case leads can be found by: stored pixels, all looks as they stand, all turned too."""
+
+    stored: int
+    upright: int
+    all: int
+
+
+@dataclass(frozen=True, slots=True)
+class TierRow:
+    """How many near matches of one notable set are of one tier, and how many files have such a match."""
+
+    hashset: str
+    tier: Tier | None
+    matches: int
+    files: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -314,10 +314,10 @@ class CaseWriter:
         with storage_faults(self.folder):
             return {name: generation for name, (_, generation) in self._matches.generations().items()}
 
-    def hashset_distances(self) -> dict[str, object]:
-        """Name of each hash set and the near-match distances that the stored records were matched with."""
+    def hashset_distances(self) -> dict[str, tuple[object, object]]:
+        """Name of each hash set, and the distances and the limits of leads its stored matches were made with."""
         with storage_faults(self.folder):
-            return {name: info.get("distances") for name, info in self._matches.infos().items()}
+            return {name: (info.get("distances"), info.get("leads")) for name, info in self._matches.infos().items()}
 
     def record_hashset(self, info: Mapping[str, object]) -> None:
         """Tell the case of a hash set before matching against it. ``info``: name, generation, role, scheme, sources ...

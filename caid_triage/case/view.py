@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from caid_triage.case.counts import GRAVEST_FIRST, STRONGEST_KIND_FIRST, count_rows, exhibit_rows, tally_rows
+from caid_triage.case.counts import GRAVEST_FIRST, STRONGEST_KIND_FIRST, TIER, count_rows, exhibit_rows, tally_rows
 from caid_triage.case.decode import reader
 from caid_triage.case.findings import contradiction_rows, media_rows
 from caid_triage.case.metadata import (
@@ -35,6 +35,7 @@ from caid_triage.case.rows import (
     DeltaRow,
     ExhibitRow,
     FileRow,
+    LeadHashes,
     MatchRow,
     MediaFileRow,
     ProblemCount,
@@ -43,6 +44,7 @@ from caid_triage.case.rows import (
     RunTimes,
     SourceRow,
     TallyRow,
+    TierRow,
     VideoMatchRow,
     VolumeRow,
     WithheldRow,
@@ -307,6 +309,29 @@ class CaseView:
             turned = is_frame and name.algorithm == "pdq" and not name.turned
             found[name.algorithm] += values * (ORIENTATIONS if turned else name.hashes)
         return dict(sorted(found.items()))
+
+    def lead_hashes(self, least_pdq_quality: int) -> LeadHashes:
+        """How many good PDQ hashes there are that may be asked about leads: not those of films' frames."""
+        statement = """SELECT h.algorithm, h.frame_time IS NOT NULL, count(*)
+            FROM perceptual_hash h JOIN entry e ON e.id = h.entry_id
+            WHERE (h.quality IS NULL OR h.quality >= ?) AND NOT (h.frame_time IS NOT NULL AND e.kind = 'video')
+            GROUP BY 1, 2 ORDER BY 1, 2"""
+        stored = upright = every = 0
+        for text, is_frame, values in self._rows(statement, least_pdq_quality):
+            name = hash_name(text)
+            if name.algorithm == "pdq":
+                every += values * (ORIENTATIONS if is_frame and not name.turned else name.hashes)
+                upright += 0 if name.turned else values
+                stored += 0 if name.turned or name.look or is_frame else values
+        return LeadHashes(stored, upright, every)
+
+    def tiers(self) -> list[TierRow]:
+        """How many near matches of each notable set are strong ones, and how many leads."""
+        statement = f"""SELECT h.name, {TIER} AS tier, count(*), count(DISTINCT m.entry_id)
+            FROM file_match m JOIN hashset h ON h.id = m.hashset_id
+            WHERE h.role = 'notable' AND m.match_kind = 'near' AND m.contradicted = 0
+            GROUP BY h.id, tier ORDER BY h.id, tier DESC"""  # noqa: S608 - constants only
+        return list(self._typed(TierRow, statement))
 
     def withheld(self) -> list[WithheldRow]:
         """How many near matches the guards of matching withheld, by set, algorithm and reason."""

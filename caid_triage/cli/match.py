@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from caid_triage.cli.exit_codes import CommandWithExitCodes
+from caid_triage.config import MOST_LEAD_BITS, checked_leads
+from caid_triage.model import STRONG_BITS
 
 if TYPE_CHECKING:
     from caid_triage.case.rows import MatchChange
@@ -24,6 +26,13 @@ distance_option = click.option(
     multiple=True,
     metavar="NAME:ALG=N",
     help="Near-match distance for one set, e.g. caid:pdq=20 (smaller: fewer leads, and surer); may be repeated.",
+)
+
+leads_option = click.option(
+    "--leads",
+    metavar="auto|off|BITS",
+    help=f"Leads beyond the strong distance (PDQ, {STRONG_BITS} bits): as far as chance and the size of a set allow "
+    f"(auto), none (off), or up to BITS, {STRONG_BITS + 1} to {MOST_LEAD_BITS}, whatever that costs and finds.",
 )
 
 
@@ -39,15 +48,21 @@ distance_option = click.option(
 )
 @click.argument("more", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
 @distance_option
+@leads_option
 @click.option("--json", "as_json", is_flag=True, help="What changed as one JSON object.")
 def match(
-    case_folder: Path, hashsets: tuple[Path, ...], more: tuple[Path, ...], distances: tuple[str, ...], as_json: bool
+    case_folder: Path,
+    hashsets: tuple[Path, ...],
+    more: tuple[Path, ...],
+    distances: tuple[str, ...],
+    leads: str | None,
+    as_json: bool,
 ) -> None:
     """Match a stored case against hash sets without scanning again, and say what is new, gone and changed.
 
     A set of the same name replaces its earlier generation in this case. Further hash sets may follow the first:
-    --hashset A.chs B.chs. The reports are written again, with delta.csv and delta.json. Stopped at any moment, the
-    case is as before or matched whole: run it again.
+    --hashset A.chs B.chs. Without --leads they are looked for as in the scan. The reports are written again, with
+    delta.csv and delta.json. Stopped at any moment, the case is as before or matched whole: run it again.
     """
     from caid_triage.case.store import open_case_for_writing
     from caid_triage.case.view import open_case
@@ -58,10 +73,11 @@ def match(
 
     opened = open_hashsets([*hashsets, *more])
     radii = tuple(map(set_radius, distances))
+    chosen = None if leads is None else checked_leads(leads)
     check_radii(radii, opened)
     with open_case_for_writing(case_folder) as case:
         kept = stored_options(case)
-        options = replace(kept, set_radii=(*radii, *kept.set_radii))
+        options = replace(kept, set_radii=(*radii, *kept.set_radii), leads=chosen or kept.leads)
         run = case.begin_run("match", datetime.now(UTC))
         ending = "failed"
         try:
@@ -73,6 +89,7 @@ def match(
                     name=facts["name"],
                     generation=facts["generation"],
                     distances=facts["distances"],
+                    leads=facts.get("leads"),
                     **asdict(change),
                 )
             ending = "finished"

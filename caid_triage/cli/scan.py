@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from caid_triage.cli.exit_codes import CommandWithExitCodes
-from caid_triage.cli.match import distance_option
-from caid_triage.config import EXECUTORS, PROFILES, ScanOptions, default_workers
+from caid_triage.cli.match import distance_option, leads_option
+from caid_triage.config import AUTO, EXECUTORS, PROFILES, ScanOptions, checked_leads, default_workers
 from caid_triage.errors import UsageError
 from caid_triage.scan.workforce import Workforce, started_workers
 
@@ -110,6 +110,7 @@ def scan_and_report(
     help="A hash set (NAME.chs); may be repeated.",
 )
 @distance_option
+@leads_option
 @click.option("--exhibit", "exhibits", multiple=True, help="Exhibit reference, one for all sources or one for each.")
 @click.option("--workers", type=int, default=None, help="Worker processes  [default: one for each core]")
 @click.option(
@@ -131,6 +132,7 @@ def scan(
     case_folder: Path,
     hashsets: tuple[Path, ...],
     distances: tuple[str, ...],
+    leads: str | None,
     exhibits: tuple[str, ...],
     workers: int | None,
     executor: str,
@@ -147,7 +149,11 @@ def scan(
 
     chosen = default_workers() if workers is None else workers
     options = ScanOptions(
-        workers=chosen, executor=executor, profile=profile, set_radii=tuple(map(set_radius, distances))
+        workers=chosen,
+        executor=executor,
+        profile=profile,
+        set_radii=tuple(map(set_radius, distances)),
+        leads=AUTO if leads is None else checked_leads(leads),
     )
     with started_workers(options) as workforce:  # before anything else: they get ready while the rest is imported
         requests = name_requests(sources, exhibits)

@@ -2,7 +2,9 @@
 
 Small sets by blocked brute force: two of PDQ's four words decide nearly every pair (of random pairs one in
 5e8 has 31 bits or fewer in 128), so the other two are only looked at for the few that pass. One word would
-let 45% through. Large sets by multi-index hashing (mih.py), which finds the same pairs.
+let 45% through. Beyond 45 bits three words are looked at first: at 75 bits two would let 97% through, three 0.2%.
+Large sets by multi-index hashing (mih.py), which finds the same pairs, as long as the distance is short enough for
+that; at the distances of leads (60 to 85 bits) every entry is compared, compiled where numba is installed.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from caid_triage.errors import HashSetError
 from caid_triage.hashset.algorithms import Rows, Words, first_of_runs
-from caid_triage.hashset.kernels import DAMAGED, Kernels, are_compiled, compiled, have_compiled
+from caid_triage.hashset.kernels import DAMAGED, HALF_DECIDES, Kernels, are_compiled, compiled, have_compiled
 from caid_triage.hashset.mih import MihIndex, WordColumns, expected_work
 
 _QUERY_BLOCK = 8
@@ -38,15 +40,33 @@ Pairs = tuple[Rows, Rows, Distances]
 
 def near_hashes(words: WordColumns, index: MihIndex | None, queries: Words, radius: int) -> Pairs:
     """As :func:`near_entries`, by whatever way is fastest. ``index`` is of the same ``words``, or None."""
-    if index is None:
-        return near_entries(words, queries, radius)
-    slots, candidates = expected_work(index.bits, radius, index.entries)
+    entries, slots, candidates = len(words[0]), 0.0, 0.0
+    brute = entries * _PAIR_NS
+    if index is not None:
+        slots, candidates = expected_work(index.bits, radius, index.entries)
     indexed = slots * _SLOT_NS + candidates * _CANDIDATE_NS
-    if indexed >= index.entries * _PAIR_NS:
+    by_all = index is None or indexed >= brute
+    kernels = _kernels((brute if by_all else indexed) * len(queries))
+    kernel = kernels[len(words)] if kernels else None
+    if index is not None and not by_all:
+        return near_indexed(words, index, queries, radius, kernel)
+    # Few pairs: what a call of the kernel makes room for would take longer.
+    if kernel is None or entries * len(queries) < _ROOM:
         return near_entries(words, queries, radius)
-    worth_it = are_compiled() or (have_compiled() and indexed * len(queries) > _COMPILE_NS)
-    kernels = compiled() if worth_it else None
-    return near_indexed(words, index, queries, radius, kernels[len(words)] if kernels else None)
+    return near_entries_compiled(kernel, words, np.ascontiguousarray(queries), radius)
+
+
+_spent_ns = 0.0
+
+
+def _kernels(work_ns: float) -> dict[int, Kernels] | None:
+    """The compiled path, once this process has had as much work for it as loading it costs; None before, and without.
+
+    Either way finds the same pairs.
+    """
+    global _spent_ns  # noqa: PLW0603 - how much this process has searched so far
+    _spent_ns += work_ns
+    return compiled() if are_compiled() or (have_compiled() and _spent_ns > _COMPILE_NS) else None
 
 
 def near_entries(words: WordColumns, queries: Words, radius: int) -> Pairs:
@@ -84,9 +104,10 @@ def near_indexed(words: WordColumns, index: MihIndex, queries: Words, radius: in
     if not heavy.any():
         return q, e, d
     rows = np.flatnonzero(heavy)
-    by_all = (
-        near_entries(words, queries[rows], radius) if kernels is None else _brute(kernels, words, queries[rows], radius)
-    )
+    if kernels is None:
+        by_all = near_entries(words, queries[rows], radius)
+    else:
+        by_all = near_entries_compiled(kernels, words, queries[rows], radius)
     q, e, d = _joined([(q, e, d), (rows[by_all[0]], by_all[1], by_all[2])])
     order = np.argsort(q, kind="stable")
     return q[order], e[order], d[order]
@@ -116,7 +137,7 @@ def _by_kernel(
     return _joined(parts)
 
 
-def _brute(kernels: Kernels, words: WordColumns, queries: Words, radius: int) -> Pairs:
+def near_entries_compiled(kernels: Kernels, words: WordColumns, queries: Words, radius: int) -> Pairs:
     """The pairs of :func:`near_entries`, compiled."""
     parts: list[Pairs] = []
     columns = tuple(words)
@@ -191,15 +212,15 @@ def _compared(
 
 def _near_block(words: WordColumns, queries: Words, radius: int, offset: int) -> Pairs:
     """The pairs of one block of queries with one block of entries; ``offset`` is the first entry's row."""
-    width, count = len(words), len(words[0])
+    count, first = len(words[0]), min(len(words), 2 if radius <= HALF_DECIDES else 3)
     head = np.bitwise_count(queries[:, 0, None] ^ words[0][None, :])
-    if width > 1:
-        head += np.bitwise_count(queries[:, 1, None] ^ words[1][None, :])  # at most 128: fits uint8
+    for word in range(1, first):
+        head += np.bitwise_count(queries[:, word, None] ^ words[word][None, :])  # at most 192: fits uint8
     hits = np.flatnonzero(head <= min(radius, 255))
     q, e = np.divmod(hits, count)
     # uint16 from here on: four uint8 counts of 64 add up to 0, and a complementary hash would be "equal"
     distance = head.ravel()[hits].astype(np.uint16)
-    for word in range(2, width):
+    for word in range(first, len(words)):
         distance += np.bitwise_count(queries[q, word] ^ words[word][e])
     keep = distance <= radius
     return q[keep], e[keep] + offset, distance[keep]

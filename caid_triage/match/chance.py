@@ -48,6 +48,12 @@ def expected_chance_matches(algorithm: str, distance: int, set_size: int, querie
     return curve.rates[max(0, min(distance, len(curve.rates) - 1))] * set_size * queries
 
 
+def rates(algorithm: str) -> tuple[float, ...]:
+    """By distance, how probably two unrelated pictures lie within it; () without a measured curve."""
+    curve = chance_curve(algorithm)
+    return () if curve is None else curve.rates
+
+
 def is_measured(algorithm: str, distance: int) -> bool:
     """Whether the rate at this distance was measured rather than modelled."""
     curve = chance_curve(algorithm)

@@ -7,7 +7,7 @@ may show something else), or one frame of a film or an animation.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import isfinite
 from types import MappingProxyType
 
@@ -70,6 +70,16 @@ class Looks:
     of_films: NDArray[np.bool_]
     owners: Rows
 
+    @property
+    def stored(self) -> NDArray[np.bool_]:
+        """Which hashes are of the stored pixels, upright."""
+        return np.asarray((self.looks == 0) & (self.turns == 0))
+
+    def where(self, keep: NDArray[np.bool_]) -> Looks:
+        """The hashes for which ``keep`` is true; records and pictures keep their numbers."""
+        columns = ("hashes", "positions", "pictures", "looks", "turns", "quality", "of_films")
+        return replace(self, **{name: getattr(self, name)[keep] for name in columns})
+
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
@@ -97,6 +107,18 @@ class Candidates:
     def of_records(self) -> Candidates:
         """Each pair of records once: the nearest picture of the record."""
         return _nearest(self, self.positions)
+
+    @property
+    def stored(self) -> NDArray[np.bool_]:
+        """Which were found by the stored pixels, upright."""
+        return np.asarray((self.looks == 0) & (self.turns == 0))
+
+
+def joined(parts: Sequence[Candidates]) -> Candidates:
+    """All of these, each pair of a picture and a row once, the nearest. There is at least one part."""
+    columns = (np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Candidates))
+    found = Candidates(*columns)
+    return _nearest(found, found.pictures)
 
 
 def look_words(number: int) -> str:
@@ -164,7 +186,7 @@ def _look_number(name: HashName, item: PerceptualHash) -> int:
 
 def _pictures(positions: Rows, looks: NDArray[np.int64]) -> tuple[Rows, Rows]:
     """The number of each hash's picture, ascending by record, and the record of each picture."""
-    shown = np.where(looks >= _THUMBNAIL, looks, 0)
+    shown = np.where((looks == _THUMBNAIL) | (looks >= _FIRST_FRAME), looks, 0)
     order = np.lexsort((shown, positions))
     new = first_of_runs(positions[order], shown[order])
     pictures = np.empty(len(order), dtype=np.int64)
@@ -196,7 +218,7 @@ def candidates(
         looks.quality[queries],
     )
     if looks_radius is not None and looks_radius < radius:
-        found = found.where(((found.looks == 0) & (found.turns == 0)) | (found.distances <= looks_radius))
+        found = found.where(found.stored | (found.distances <= looks_radius))
     return _nearest(found, found.pictures)
 
 

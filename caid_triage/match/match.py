@@ -13,6 +13,8 @@ from caid_triage.hashset.store import HashSet
 from caid_triage.match.exact import STRENGTH, ExactPairs, digest_columns, exact_pairs
 from caid_triage.match.films import match_films
 from caid_triage.match.guards import FAR, flooded, nearer_to_negative, nearest_by_picture
+from caid_triage.match.lead_limits import Asked, lead_limits
+from caid_triage.match.leads import lead_candidates, nearest_negative
 from caid_triage.match.looks import NO_QUALITY, ORIENTATIONS, Candidates, Looks, candidates, look_words, looks_of
 from caid_triage.match.options import MatchOptions
 from caid_triage.match.video import ALGORITHM
@@ -43,6 +45,7 @@ class _Near:
     looks: dict[str, Looks]
     negative: dict[str, NDArray[np.int64]]  # of each picture
     by: dict[str, list[str]]
+    negative_sets: list[HashSet]
 
 
 def match_records(
@@ -52,7 +55,8 @@ def match_records(
 
     One Match for each pair of a record and a set's record. Exact: named by the strongest digest that
     agrees. Near: only in notable sets, only where the pair is not exact already; PDQ (in any look and any of eight
-    orientations) if within its radius, else pHash, else PhotoDNA; the frames of a film meet the listed stills so.
+    orientations) if within its radius, else pHash, else PhotoDNA; the frames of a film meet the listed stills so. Else
+    a lead, PDQ within the lead limits of the set (match/lead_limits.py), of a picture that no nearer entry explains.
     Video: a film and a listed video of a notable set, frame by frame (match/video.py). A record whose SHA-1 or SHA-256
     is in a negative set (known-good, not-this) gets no near or video matches; its exact ones stay, and an MD5 alone
     excludes nothing. A near match farther than the picture's nearest entry of a negative set is withheld, and so are
@@ -120,7 +124,7 @@ def _look(
                 for picture in np.flatnonzero(nearest < negative[name]).tolist():
                     by[name][picture] = hashset.name
                 negative[name] = np.minimum(negative[name], nearest)
-    return _Near(looks, negative, by)
+    return _Near(looks, negative, by, [hashset for hashset in sets if hashset.role in NEGATIVE])
 
 
 def _candidates(hashset: HashSet, looks: Looks, options: MatchOptions) -> Candidates:
@@ -163,37 +167,101 @@ def _near_matches(
 ) -> dict[_Place, Match]:
     """The near pairs with one set that are not exact already as Matches; what the guards withhold is noted.
 
-    A pair that a guard withholds by one algorithm does not come back by the next.
+    A pair that a guard withholds by one algorithm does not come back by the next, nor as a lead.
     """
     taken = _keys(exact.queries, exact.rows, len(hashset))
+    strong: Candidates | None = None
     found: dict[_Place, Match] = {}
     for algorithm, looks in near.looks.items():
         radius = options.radius(hashset, algorithm)
         pairs = _candidates(hashset, looks, options)
+        strong = pairs if algorithm == "pdq" else strong
         pairs = pairs.where(~np.isin(_keys(pairs.positions, pairs.rows, len(hashset)), taken))
         taken = np.concatenate([taken, _keys(pairs.positions, pairs.rows, len(hashset))])
-        spared = pairs.where(~nearer_to_negative(pairs, near.negative[algorithm]))
-        lost = _without(pairs, spared, len(hashset))
-        _note(withheld, hashset, "not-this", algorithm, radius, lost, by=near.by[algorithm])
-        # A picture near too many entries first, then a file near too many by all of its pictures together.
-        kept = spared.where(~flooded(spared.pictures, spared, options.flood_limit, options.flood_kept)).of_records()
-        kept = kept.where(~flooded(kept.positions, kept, options.flood_limit, options.flood_kept))
-        lost = _without(spared, kept, len(hashset))
-        listed = np.bincount(kept.positions, minlength=1)
-        _note(withheld, hashset, "flood", algorithm, radius, lost, kept=listed)
-        matches = _matches(hashset, MatchKind.NEAR, [algorithm] * len(kept), kept.distances.tolist(), radius, kept.rows)
-        columns = zip(
-            kept.positions.tolist(), kept.rows.tolist(), kept.turns.tolist(), kept.looks.tolist(),
-            kept.quality.tolist(), matches, strict=True,
+        found |= _guarded(
+            hashset, number, algorithm, pairs, near.negative[algorithm], near.by[algorithm], (radius, radius),
+            options, withheld,
         )  # fmt: skip
-        for position, row, turn, look, quality, match in columns:
-            found[position, _NEAR, number, match.distance, row] = replace(
-                match,
-                orientation=ORIENTATIONS[turn],
-                quality=None if quality == NO_QUALITY else quality,
-                look=look_words(look),
-            )
+    if strong is not None:
+        found |= _leads(hashset, number, exact, strong, taken, near, options, withheld)
     return found
+
+
+def _leads(
+    hashset: HashSet,
+    number: int,
+    exact: ExactPairs,
+    strong: Candidates,
+    taken: Rows,
+    near: _Near,
+    options: MatchOptions,
+    withheld: list[list[Withheld]],
+) -> dict[_Place, Match]:
+    """The leads of one set: PDQ beyond the strong distance, of pictures of which the set says nothing surer.
+
+    A picture that is near an entry of the set at the strong distance is not asked about, nor is any of a record that
+    the set lists exactly (a contradicted match is no such thing).
+    """
+    limits, looks = lead_limits(hashset, options), near.looks["pdq"]
+    if limits.asked is Asked.NONE:
+        return {}
+    wanted = ~np.isin(looks.owners, exact.queries[~exact.contradicted])
+    wanted[strong.pictures] = False
+    quality = _min_quality("pdq", options)
+    pairs = lead_candidates(hashset, looks, wanted, limits, quality)
+    pairs = pairs.where(~np.isin(_keys(pairs.positions, pairs.rows, len(hashset)), taken))
+    if not len(pairs):
+        return {}
+    met = np.zeros(len(looks.owners), dtype=np.bool_)
+    met[pairs.pictures] = True
+    negative, by = nearest_negative(near.negative_sets, looks, met, options, quality)
+    for picture in np.flatnonzero(near.negative["pdq"] <= negative).tolist():
+        by[picture] = near.by["pdq"][picture]
+    negative = np.minimum(near.negative["pdq"], negative)
+    thresholds = limits.stored, limits.looks
+    return _guarded(hashset, number, "pdq", pairs, negative, by, thresholds, options, withheld)
+
+
+def _guarded(
+    hashset: HashSet,
+    number: int,
+    algorithm: str,
+    pairs: Candidates,
+    negative: NDArray[np.int64],
+    by: Sequence[str],
+    thresholds: tuple[int, int],
+    options: MatchOptions,
+    withheld: list[list[Withheld]],
+) -> dict[_Place, Match]:
+    """The pairs that the guards leave as Matches; what they withhold is noted.
+
+    ``negative`` and ``by`` are of each picture. ``thresholds``: of the stored pixels, upright, and of the other looks.
+    """
+    spared = pairs.where(~nearer_to_negative(pairs, negative))
+    lost = _without(pairs, spared, len(hashset))
+    _note(withheld, hashset, "not-this", algorithm, max(thresholds), lost, by=by)
+    # A picture near too many entries first, then a file near too many by all of its pictures together.
+    kept = spared.where(~flooded(spared.pictures, spared, options.flood_limit, options.flood_kept)).of_records()
+    kept = kept.where(~flooded(kept.positions, kept, options.flood_limit, options.flood_kept))
+    lost = _without(spared, kept, len(hashset))
+    listed = np.bincount(kept.positions, minlength=1)
+    _note(withheld, hashset, "flood", algorithm, max(thresholds), lost, kept=listed)
+    matches = _matches(hashset, MatchKind.NEAR, [algorithm] * len(kept), kept.distances.tolist(), 0, kept.rows)
+    limits = np.where(kept.stored, *thresholds)
+    columns = zip(
+        kept.positions.tolist(), kept.rows.tolist(), kept.turns.tolist(), kept.looks.tolist(),
+        kept.quality.tolist(), limits.tolist(), matches, strict=True,
+    )  # fmt: skip
+    return {
+        (position, _NEAR, number, match.distance, row): replace(
+            match,
+            threshold=limit,
+            orientation=ORIENTATIONS[turn],
+            quality=None if quality == NO_QUALITY else quality,
+            look=look_words(look),
+        )
+        for position, row, turn, look, quality, limit, match in columns
+    }
 
 
 def _without(pairs: Candidates, others: Candidates, records: int) -> Candidates:

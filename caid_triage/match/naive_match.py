@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
+from caid_triage.match.chance import expected_chance_matches
 from caid_triage.match.naive import NaiveEntry, distance
 from caid_triage.match.options import MatchOptions
 from caid_triage.match.turns import TURNS, source_of
@@ -36,6 +37,31 @@ class NaiveSet:
         """The distance that is in force."""
         general = {"pdq": options.pdq_radius, "phash": options.phash_radius}
         return self.radii.get(algorithm, general[algorithm])
+
+    def lead_limits(self, options: MatchOptions) -> tuple[str, int, int] | None:
+        """("all", "upright" or "stored" hashes are asked, the limit of the stored pixels, that of the others), or None.
+
+        Tried out bit by bit: the farther, the more matches chance makes; 42 of 43 questions are of other looks.
+        """
+        entries = sum(len(entry.pdq) + len(entry.frames) for entry in self.entries)
+        if options.leads == "off" or not entries or "pdq" in self.radii:
+            return None
+        if options.leads != "auto":
+            return ("all", int(options.leads), int(options.leads)) if int(options.leads) > options.pdq_radius else None
+        stored = looks = 0
+        for bits in range(257):
+            by_stored = expected_chance_matches("pdq", bits, entries, options.lead_pictures)
+            by_looks = expected_chance_matches("pdq", bits, entries, options.lead_pictures * 43)
+            assert by_stored is not None
+            assert by_looks is not None
+            stored = bits if bits <= 85 and by_stored <= 0.5 else stored
+            looks = bits if bits <= 75 and by_looks <= 0.5 else looks
+        if stored <= options.pdq_radius:
+            return None
+        for asked, questions in (("all", 43), ("upright", 15), ("stored", 1)):
+            if entries * questions <= options.lead_comparisons:
+                return asked, stored, max(looks, options.pdq_radius)
+        return None
 
 
 @dataclass(slots=True)
@@ -89,36 +115,101 @@ def _match_looks(
             if pictures and row not in taken:
                 near[row] = list(pictures.items())
         taken |= set(near)
-        spared: dict[object, dict[int, _Near]] = {}
-        for row, found in near.items():
-            for picture, best in found:
-                if not any(
-                    (
-                        other := _nearest(record, algorithm, entry, known.radius(algorithm, options), options).get(
-                            picture
-                        )
-                    )
-                    and other[0] < best[0]
-                    for known in sets
-                    if known.negative
-                    for entry in known.entries
-                ):
-                    spared.setdefault(picture, {})[row] = best
-        left = {row for found in spared.values() for row in found}
-        suppressed = [min(best[0] for _, best in found) for row, found in near.items() if row not in left]
-        if suppressed:
-            outcome.withheld.add((number, s, "not-this", algorithm, len(suppressed), min(suppressed)))
-        kept: dict[int, _Near] = {}
-        for found_of in spared.values():
-            for row, best in _unflooded(found_of, options).items():
-                kept[row] = min(kept.get(row, best), best)
-        kept = _unflooded(kept, options)
-        dropped = [min(of[row][0] for of in spared.values() if row in of) for row in left - set(kept)]
-        if dropped:
-            outcome.withheld.add((number, s, "flood", algorithm, len(dropped), min(dropped)))
-        for row, (bits, (is_frame, look), turn) in kept.items():
-            words = f"frame at {look / 1000:.1f} s" if is_frame else LOOKS.get(_LOOKS[look], "")
-            outcome.matches.add((number, s, row, "near", algorithm, bits, turn, False, words))
+
+        def negatives(picture: object, algorithm: str = algorithm) -> list[int]:
+            return [
+                other[picture][0]
+                for known in sets
+                if known.negative
+                for entry in known.entries
+                if picture in (other := _nearest(record, algorithm, entry, known.radius(algorithm, options), options))
+            ]
+
+        _list_or_withhold(outcome, number, s, algorithm, near, negatives, options)
+    _match_leads(outcome, number, record, s, sets, taken, options)
+
+
+def _match_leads(
+    outcome: NaiveOutcome,
+    number: int,
+    record: ScanRecord,
+    s: int,
+    sets: Sequence[NaiveSet],
+    taken: set[int],
+    options: MatchOptions,
+) -> None:
+    """PDQ beyond the strong distance, of the pictures that no entry of the set is nearer to."""
+    limits = sets[s].lead_limits(options)
+    agreed = [_agreement(record, entry) for entry in sets[s].entries]
+    if limits is None or any(one is not None and not one[1] for one in agreed):
+        return
+    radius = sets[s].radius("pdq", options)
+    explained = {picture for entry in sets[s].entries for picture in _nearest(record, "pdq", entry, radius, options)}
+    near: dict[int, list[tuple[object, _Near]]] = {}
+    for row, entry in enumerate(sets[s].entries):
+        pictures = _nearest_lead(record, entry, limits, options)
+        found = [(picture, best) for picture, best in pictures.items() if picture not in explained]
+        if found and row not in taken:
+            near[row] = found
+
+    def negatives(picture: object) -> list[int]:
+        distances = []
+        for known in sets:
+            wide = known.lead_limits(replace(options, lead_comparisons=1 << 60))
+            for entry in known.entries if known.negative else ():
+                strong = _nearest(record, "pdq", entry, known.radius("pdq", options), options)
+                far = _nearest_lead(record, entry, wide, options) if wide else {}
+                distances += [of[picture][0] for of in (strong, far) if picture in of]
+        return distances
+
+    _list_or_withhold(outcome, number, s, "pdq", near, negatives, options)
+
+
+def _nearest_lead(
+    record: ScanRecord, entry: NaiveEntry, limits: tuple[str, int, int], options: MatchOptions
+) -> dict[object, _Near]:
+    """For each picture of the record the nearest of the hashes that are asked about, within the limits."""
+    asked, stored, looks = limits
+    film = record.examination.kind is Kind.VIDEO
+    found: dict[object, _Near] = {}
+    for hashes in ("stored", "looks"):
+        part = _nearest(record, "pdq", entry, stored if hashes == "stored" else looks, options, hashes, asked)
+        for picture, best in part.items():
+            if not (film and best[1][0]):
+                found[picture] = min(found.get(picture, best), best)
+    return found
+
+
+def _list_or_withhold(
+    outcome: NaiveOutcome,
+    number: int,
+    s: int,
+    algorithm: str,
+    near: dict[int, list[tuple[object, _Near]]],
+    negatives: Callable[[object], list[int]],
+    options: MatchOptions,
+) -> None:
+    """The guards: what is nearer to something harmless, then what is near too much. ``near``: by row and picture."""
+    spared: dict[object, dict[int, _Near]] = {}
+    for row, found in near.items():
+        for picture, best in found:
+            if not any(bits < best[0] for bits in negatives(picture)):
+                spared.setdefault(picture, {})[row] = best
+    left = {row for found_of in spared.values() for row in found_of}
+    suppressed = [min(best[0] for _, best in found) for row, found in near.items() if row not in left]
+    if suppressed:
+        outcome.withheld.add((number, s, "not-this", algorithm, len(suppressed), min(suppressed)))
+    kept: dict[int, _Near] = {}
+    for found_of in spared.values():
+        for row, best in _unflooded(found_of, options).items():
+            kept[row] = min(kept.get(row, best), best)
+    kept = _unflooded(kept, options)
+    dropped = [min(of[row][0] for of in spared.values() if row in of) for row in left - set(kept)]
+    if dropped:
+        outcome.withheld.add((number, s, "flood", algorithm, len(dropped), min(dropped)))
+    for row, (bits, (is_frame, look), turn) in kept.items():
+        words = f"frame at {look / 1000:.1f} s" if is_frame else LOOKS.get(_LOOKS[look], "")
+        outcome.matches.add((number, s, row, "near", algorithm, bits, turn, False, words))
 
 
 def _unflooded(found: dict[int, _Near], options: MatchOptions) -> dict[int, _Near]:
@@ -143,12 +234,26 @@ def _agreement(record: ScanRecord, entry: NaiveEntry) -> tuple[str, bool] | None
 
 
 def _nearest(
-    record: ScanRecord, algorithm: str, entry: NaiveEntry, radius: int, options: MatchOptions
+    record: ScanRecord,
+    algorithm: str,
+    entry: NaiveEntry,
+    radius: int,
+    options: MatchOptions,
+    hashes: str = "",
+    asked: str = "all",
 ) -> dict[object, _Near]:
-    """For each picture of the record the nearest of its usable hashes within the radius."""
+    """For each picture of the record the nearest of its usable hashes within the radius.
+
+    ``hashes``: "" all, "stored" the stored pixels as they are, "looks" the others. ``asked`` as in _lead_limits.
+    """
     gate = options.pdq_min_quality if algorithm == "pdq" else 0
     found: dict[object, _Near] = {}
     for mine, look, turn, quality in _hashes(record, algorithm):
+        stored = look == (0, 0) and turn == 0
+        if (hashes and stored != (hashes == "stored")) or (asked == "stored" and not stored):
+            continue
+        if asked == "upright" and turn:
+            continue
         listed: list[tuple[bytes, int | None]] = list(getattr(entry, algorithm))
         if algorithm == "pdq" and not (look[0] and record.examination.kind is Kind.VIDEO):
             listed += [(value, good) for value, good, _ in entry.frames]
@@ -158,7 +263,6 @@ def _nearest(
             if (quality is not None and quality < gate) or (listed_quality is not None and listed_quality < gate):
                 continue
             bits = distance(mine, theirs)
-            stored = look == (0, 0) and turn == 0
             if bits <= (radius if stored or algorithm != "phash" else min(radius, options.phash_looks_radius)):
                 picture = look if look[0] or _LOOKS[look[1]] == "thumbnail" else "its picture"
                 found[picture] = min(found.get(picture, (bits, look, turn)), (bits, look, turn))

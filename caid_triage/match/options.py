@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from caid_triage.config import OFF
 from caid_triage.errors import HashSetError, UsageError
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ class MatchOptions:
     IPED ships. ``phash_looks_radius`` is how near the pHash of anything but the stored pixels, upright, must be: in 64
     bits, some thirty questions a picture would find as many times more by chance. ``pdq_min_quality`` (0..100) is the
     least quality that may match at all. ``set_radii`` are distances
-    for single sets. More than ``flood_limit`` near matches of one record with one set: only the ``flood_kept``
-    nearest are listed.
+    for single sets. ``leads`` is "off", "auto" or a number of bits: how far PDQ leads are looked for beyond
+    ``pdq_radius`` (match/lead_limits.py); auto reckons with ``lead_pictures`` in the case, and with at most
+    ``lead_comparisons`` for each of them and a set. More than ``flood_limit`` near matches of one record with one set:
+    only the ``flood_kept`` nearest are listed.
 
     A film is proposed for a listed video where at least ``video_share`` percent of the frames of one of the two look
     like frames of the other, and ``video_looks`` different ones among them do (or that share of both); or where
@@ -44,6 +47,9 @@ class MatchOptions:
     near: bool = True
     photodna_radius: int = 40_000
     set_radii: tuple[SetRadius, ...] = ()
+    leads: str = OFF
+    lead_pictures: int = 100_000
+    lead_comparisons: int = 20_000_000
     flood_limit: int = 100
     flood_kept: int = 5
     video_share: int = 80
@@ -53,14 +59,21 @@ class MatchOptions:
 
     def radius(self, hashset: HashSet, algorithm: str) -> int:
         """The distance for one set: as given for it by name, else as its manifest says, else the general one."""
+        own = self.own_radius(hashset, algorithm)
+        if own is None:
+            return int(
+                {"pdq": self.pdq_radius, "phash": self.phash_radius, "photodna": self.photodna_radius}[algorithm]
+            )
+        return own
+
+    def own_radius(self, hashset: HashSet, algorithm: str) -> int | None:
+        """The distance that was chosen for this one set, by name or in its manifest; None if none was."""
         for name, of_algorithm, distance in self.set_radii:
             if (name, of_algorithm) == (hashset.name, algorithm):
                 return distance
         own = hashset.manifest.get("radius", {}).get(algorithm)
         if own is None:
-            return int(
-                {"pdq": self.pdq_radius, "phash": self.phash_radius, "photodna": self.photodna_radius}[algorithm]
-            )
+            return None
         if not isinstance(own, int) or isinstance(own, bool) or not 0 <= own <= FARTHEST[algorithm]:
             raise HashSetError(f"{hashset.name}: its {algorithm} distance {own!r} is not 0 to {FARTHEST[algorithm]}")
         return own

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from caid_triage.model import Category, Match, MatchKind, Role
+from caid_triage.model import Category, Match, MatchKind, Role, Tier, tier_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +22,28 @@ class Proposal:
     conflicts: tuple[str, ...] = ()
 
 
+_STRONGEST_FIRST = (
+    (MatchKind.EXACT, None),
+    (MatchKind.VIDEO, None),
+    (MatchKind.NEAR, Tier.STRONG),
+    (MatchKind.NEAR, Tier.LEAD),
+)
+
+
 def propose(matches: Sequence[Match]) -> Proposal:
-    """The gravest category of the notable matches, exact ones first; a near match only where none is exact.
+    """The gravest category of the notable matches, exact ones first, then films, strong look-alikes, leads.
 
     Gravest by the scheme's severity. A code that the scheme does not know ranks above every ignorable
     code (severity 0) and below every graver one, so that it is never hidden by "not pertinent".
     A contradicted match proposes nothing.
     """
     counted = [match for match in matches if match.role is Role.NOTABLE and not match.contradicted]
-    for kind in (MatchKind.EXACT, MatchKind.VIDEO, MatchKind.NEAR):
-        of_kind = [match for match in counted if match.match_kind is kind]
+    for kind, tier in _STRONGEST_FIRST:
+        of_kind = [
+            match
+            for match in counted
+            if match.match_kind is kind and tier_of(kind, match.algorithm, match.distance) is tier
+        ]
         if of_kind:
             strongest = max(of_kind, key=_rank)
             return Proposal(strongest.category, kind, _conflicts(matches))

@@ -20,14 +20,15 @@ from caid_triage.case.rows import (
     WithheldRow,
 )
 from caid_triage.case.view import CaseView
-from caid_triage.model import DecodeState, Kind, MatchKind
+from caid_triage.model import DecodeState, Kind, MatchKind, Tier
 from caid_triage.report.films import FILMS_SHOWN, FilmFacts, film_facts
 from caid_triage.report.meanings import COVERAGE_WORDS, DECODE_WORDS, STATUS_WORDS, meaning
-from caid_triage.report.near import Chance, NearFacts, shown_chance
+from caid_triage.report.near import Chance, NearFacts, is_lead, leads_not_searched, likeliest, shown_chance
 from caid_triage.report.origin import OriginFacts, origin_facts
 from caid_triage.report.text import number, size
 
 MATCHES_SHOWN = 2000
+LEADS_SHOWN = 500
 CONTRADICTIONS_SHOWN = 200
 GAPS_SHOWN = 12
 PLACES = ("live", "deleted", "other")
@@ -107,13 +108,14 @@ def verdict(
     any_set: bool,
     unconfirmed: bool = False,
     contradicted: int = 0,
+    far: int = 0,
 ) -> Verdict:
     """Whether known material was found; the words never claim more than was examined.
 
     A category of severity 0 is one that its scheme ranks as not pertinent: such files do not make the answer a yes,
     and they are named, for the rank may be wrong (some codes have been published both ways round). From a scheme that
     nobody has confirmed they do not make it a no either. Nor does a file whose weaker digest is listed while a stronger
-    one is not: the file may have been made so, or the entry may be wrong.
+    one is not: the file may have been made so, or the entry may be wrong. ``far`` leads lie beyond the strong distance.
     """
     lead, ignorable = leads.total.cells["all"], exact.ignorable
     found = exact.total.cells["all"].files - ignorable.files
@@ -121,6 +123,8 @@ def verdict(
         f"{_files(lead.files)} ({_contents(lead.unique)}) only {_looks(lead.files)} like a listed item: "
         "a lead to check by eye, in no count."
     )
+    if far:
+        lead_words += f" {number(far)} of them {_is(far)} only beyond the strong distance."
     ignorable_words = (
         f"{_files(ignorable.files)} {_is(ignorable.files)} identical to an item in a category that its scheme ranks as "
         "not pertinent."
@@ -244,11 +248,16 @@ class Page:
     verdict: Verdict
     exact: CountTable
     leads: CountTable
+    strong_leads: CountTable
+    far_leads: CountTable
     not_examined: list[tuple[str, str]]
     figures: Conservation
     matches: list[MatchRow]
     matches_total: int
     matches_shown: int
+    far_matches: list[tuple[MatchRow, str]]
+    far_total: int
+    leads_not_searched: list[str]
     hashsets: list[HashSetFacts]
     unconfirmed: bool
     sources: list[SourceRow]
@@ -280,6 +289,13 @@ def count_tables(view: CaseView) -> tuple[CountTable, CountTable]:
     return exact, count_table(row for row in tallies if row.match_kind is not MatchKind.EXACT)
 
 
+def tier_tables(view: CaseView) -> tuple[CountTable, CountTable]:
+    """The counts of the leads apart: films and strong look-alikes, and those of the tier of leads."""
+    tallies = [row for row in view.tallies() if row.match_kind is not MatchKind.EXACT]
+    far = count_table(row for row in tallies if row.tier is Tier.LEAD)
+    return count_table(row for row in tallies if row.tier is not Tier.LEAD), far
+
+
 def verdict_of(view: CaseView) -> Verdict:
     """The answer of the page alone, for a terminal."""
     return _verdict(view, *count_tables(view), list(map(hashset_facts, view.hashsets())))
@@ -293,6 +309,7 @@ def _verdict(view: CaseView, exact: CountTable, leads: CountTable, hashsets: Seq
         view.conservation(),
         any_set=bool(notable),
         unconfirmed=_unconfirmed(hashsets),
+        far=tier_tables(view)[1].total.cells["all"].files,
         contradicted=len({(row.exhibit, row.source, row.volume, row.path) for row in view.contradicted_matches()}),
     )
 
@@ -309,8 +326,11 @@ def page(view: CaseView) -> Page:
     sources, header = view.sources(), view.header
     exact, leads = count_tables(view)
     hashsets = [hashset_facts(info) for info in view.hashsets()]
-    matches, matches_total = _first(view.matches(), MATCHES_SHOWN)
     chance = Chance(view)
+    matches, matches_total = _first((row for row in view.matches() if not is_lead(row)), MATCHES_SHOWN)
+    far_matches, far_total = likeliest(view, chance, LEADS_SHOWN)
+    strong_leads, far_leads = tier_tables(view)
+    unsearched = list(filter(None, map(leads_not_searched, view.hashsets())))
     films, films_total = _first(film_facts(view.video_matches()), FILMS_SHOWN)
     contradictions, contradictions_total = _first(view.contradictions(), CONTRADICTIONS_SHOWN)
     times = view.run_times()
@@ -324,11 +344,16 @@ def page(view: CaseView) -> Page:
         verdict=_verdict(view, exact, leads, hashsets),
         exact=exact,
         leads=leads,
+        strong_leads=strong_leads,
+        far_leads=far_leads,
         not_examined=list(not_examined(figures, volumes, view.wide_problems(), problems, media_states)),
         figures=figures,
         matches=matches,
         matches_total=matches_total,
         matches_shown=MATCHES_SHOWN,
+        far_matches=far_matches,
+        far_total=far_total,
+        leads_not_searched=unsearched,
         hashsets=hashsets,
         unconfirmed=_unconfirmed(hashsets),
         sources=sources,

@@ -2,8 +2,9 @@
 
 One Case an exhibit; one Media for each matched content, exact or near; one MediaFile for each occurrence. Files that
 met nothing are not listed: files.csv has them. An exact match carries its Category where the code is a number. A
-near one carries none: it is "IsSuspected" and says "near match, not confirmed". Booleans are strings, as real exporters
-write them. "@odata.context" comes first and "value" second, nothing else at the root: some readers insist on that.
+near one carries none: it is "IsSuspected" and says "near match, not confirmed", and in its comment whether it is of the
+tier of leads. Booleans are strings, as real exporters write them. "@odata.context" comes first and "value" second,
+nothing else at the root: some readers insist on that.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, TextIO
 
 from caid_triage.case.rows import MediaFileRow
 from caid_triage.case.view import CaseView
-from caid_triage.model import MatchKind, State
+from caid_triage.model import MatchKind, State, Tier
 from caid_triage.report.text import iso
 
 CONTEXT = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/{region}/$metadata#Cases"
@@ -85,7 +86,9 @@ def _media(rows: Iterable[MediaFileRow]) -> Iterator[dict[str, Any]]:
 
 def _grade(row: MediaFileRow) -> dict[str, Any]:
     if row.match_kind is not MatchKind.EXACT:
-        return {"IsSuspected": "true", "Tags": NEAR_NOTE, "Comments": f"{NEAR_NOTE}; listed item: {row.category_label}"}
+        tier = " (tier: lead)" if row.tier is Tier.LEAD else ""
+        comment = f"{NEAR_NOTE}{tier}; listed item: {row.category_label}"
+        return {"IsSuspected": "true", "Tags": NEAR_NOTE, "Comments": comment}
     grade: dict[str, Any] = {
         "IsPrecategorized": "true",
         "PrecategorizationSource": "exact hash match",

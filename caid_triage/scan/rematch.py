@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from caid_triage.case.matches import RecordedBatch
 from caid_triage.case.rows import MatchChange
 from caid_triage.case.store import CaseWriter
-from caid_triage.config import ScanOptions
+from caid_triage.config import OFF, ScanOptions
 from caid_triage.errors import HashSetError, UsageError
+from caid_triage.match.lead_limits import lead_limits
 from caid_triage.match.options import MatchOptions, SetRadius
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def match_options(options: ScanOptions) -> MatchOptions:
         pdq_min_quality=options.pdq_min_quality,
         phash_radius=options.phash_radius,
         set_radii=options.set_radii,
+        leads=options.leads,
     )
 
 
@@ -32,13 +34,21 @@ def stored_options(case: CaseWriter) -> MatchOptions:
     kept = dict(case.header.options)
     words = {word: kept[word] for word in ("pdq_radius", "pdq_min_quality", "phash_radius") if word in kept}
     radii: Any = kept.get("set_radii", [])
-    return replace(MatchOptions(), **words, set_radii=tuple((str(n), str(a), int(d)) for n, a, d in radii))  # type: ignore[arg-type]
+    leads = str(kept.get("leads", OFF))
+    set_radii = tuple((str(n), str(a), int(d)) for n, a, d in radii)
+    return replace(MatchOptions(), **words, leads=leads, set_radii=set_radii)  # type: ignore[arg-type]
 
 
 def hashset_facts(hashset: HashSet, options: MatchOptions | None = None) -> dict[str, object]:
-    """What a case keeps and a report prints of a hash set: never a hash of it. ``distances`` are those in force."""
+    """What a case keeps and a report prints of a hash set: never a hash of it. ``distances`` are those in force, and
+
+    ``leads`` how far leads are looked for, where the set has PDQ hashes.
+    """
+    options = options or MatchOptions()
+    leads = {"leads": lead_limits(hashset, options).facts()} if hashset.counts.get("pdq", 0) else {}
     return {
-        "distances": (options or MatchOptions()).radii(hashset),
+        **leads,
+        "distances": options.radii(hashset),
         "name": hashset.name,
         "generation": hashset.generation,
         "role": hashset.role.value,

@@ -278,9 +278,13 @@ def open_case_for_scan(folder: Path, reference: str, options: ScanOptions) -> Ca
     if not holds_case(folder):
         return create_case(folder, CaseHeader(reference=reference, options=options.result_options()))
     case = open_case_for_writing(folder)
-    if dict(case.header.options) != options.result_options():
+    before, now = dict(case.header.options), options.result_options()
+    if before != now:
         case.close()
-        raise CaseError(f"the case in {folder} was begun with other options; use those again, or a new case folder")
+        differ = ", ".join(sorted(name for name in {*before, *now} if before.get(name) != now.get(name)))
+        raise CaseError(
+            f"the case in {folder} was begun with other options ({differ}); use those again, or a new case folder"
+        )
     return case
 
 
@@ -295,11 +299,12 @@ def attach_hashsets(case: CaseWriter, hashsets: Sequence[HashSet], options: Scan
             "--hashset, or the files still to come would not be matched against it"
         )
     distances, chosen = case.hashset_distances(), match_options(options)
-    renewed = [
-        hashset
-        for hashset in hashsets
-        if (known.get(hashset.name), distances.get(hashset.name)) != (hashset.generation, chosen.radii(hashset))
-    ]
+    renewed = []
+    for hashset in hashsets:
+        facts = hashset_facts(hashset, chosen)
+        now = hashset.generation, (facts["distances"], facts.get("leads"))
+        if (known.get(hashset.name), distances.get(hashset.name)) != now:
+            renewed.append(hashset)
     if renewed:
         match_stored(case, renewed, chosen)
     for hashset in renewed:

@@ -22,9 +22,11 @@ LENGTHS = {"md5": 16, "sha1": 20, "sha256": 32, "pdq": 32, "phash": 8}
 
 
 def some(length: int) -> st.SearchStrategy[bytes]:
-    """Few values, so that files and entries meet; some flat, some one to forty bits apart."""
+    """Few values, so that files and entries meet; some flat, some one to forty bits apart, PDQ up to 88."""
+    farther = [b"\x12" * (length - k) + b"\xed" * k for k in (8, 9, 10, 11)] if length == LENGTHS["pdq"] else []
     return st.sampled_from(
         [
+            *farther,
             b"\x00" * length,
             b"\xff" * length,
             b"\x80" + b"\x00" * (length - 1),
@@ -122,7 +124,7 @@ def stored(path: Path, entries: list[naive.NaiveEntry], *, role: str, number: in
 own_radii = st.one_of(st.none(), st.integers(0, 64))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(scan_records(), max_size=6),
     st.lists(
@@ -138,6 +140,9 @@ own_radii = st.one_of(st.none(), st.integers(0, 64))
     st.integers(1, 100),
     st.integers(1, 3),
     st.integers(0, 2),
+    st.sampled_from(["off", "auto", "auto", "auto", "40", "66", "100"]),
+    st.sampled_from([1, 50, 20_000_000]),
+    st.sampled_from([100_000, 10**11]),
 )
 def test_match_batch_is_the_oracle(
     records: list[ScanRecord],
@@ -150,25 +155,39 @@ def test_match_batch_is_the_oracle(
     share: int,
     looks: int,
     common: int,
+    leads: str,
+    comparisons: int,
+    pictures: int,
 ) -> None:
+    own = tuple((str(i), "pdq", radius) for i, (*_, radius) in enumerate(contents) if radius is not None)
+    options = MatchOptions(
+        pdq_radius,
+        min_quality,
+        phash_radius,
+        set_radii=own,
+        flood_limit=flood_limit,
+        flood_kept=min(flood_kept, flood_limit),
+        video_share=share,
+        video_looks=looks,
+        video_part=looks + 1,
+        video_common=common,
+        leads=leads,
+        lead_comparisons=comparisons,
+        lead_pictures=pictures,
+    )
+    check_against_the_oracle(records, contents, options)
+
+
+Contents = list[tuple[list[naive.NaiveEntry], str, int | None]]
+
+
+def check_against_the_oracle(records: list[ScanRecord], contents: Contents, options: MatchOptions) -> None:
+    """``contents``: of each set its entries, its role and the PDQ distance that the options have for it, if any."""
     with tempfile.TemporaryDirectory() as folder:
         sets = [
             stored(Path(folder) / f"{i}.chs", entries, role=role, number=i)
             for i, (entries, role, _) in enumerate(contents)
         ]
-        own = tuple((str(i), "pdq", radius) for i, (*_, radius) in enumerate(contents) if radius is not None)
-        options = MatchOptions(
-            pdq_radius,
-            min_quality,
-            phash_radius,
-            set_radii=own,
-            flood_limit=flood_limit,
-            flood_kept=min(flood_kept, flood_limit),
-            video_share=share,
-            video_looks=looks,
-            video_part=looks + 1,
-            video_common=common,
-        )
         found = match_batch(records, sets, options)
         place = {hashset.generation: i for i, hashset in enumerate(sets)}
         plain = [
@@ -201,7 +220,7 @@ def test_match_batch_is_the_oracle(
         ]
         expected = naive_match.match(records, known, options)
         assert len(plain) == len(set(plain))
-        assert set(plain) == expected.matches
+        assert set(plain) == expected.matches, (set(plain) - expected.matches, expected.matches - set(plain))
         assert len(videos) == len(set(videos))
         assert set(videos) == expected.videos
         assert len(withheld) == len(set(withheld))
@@ -209,3 +228,87 @@ def test_match_batch_is_the_oracle(
         # Batches do not matter.
         assert found.matches == [match_records([record], sets, options)[0] for record in records]
         del sets
+
+
+def steps(*bits: int) -> st.SearchStrategy[bytes]:
+    """Values that lie as many bits from each other as their numbers differ."""
+    return st.sampled_from(bits).map(lambda n: (int.from_bytes(b"\x12" * 32) ^ ((1 << n) - 1)).to_bytes(32))
+
+
+# Of files and of entries: all about the limits of leads.
+OF_FILES = steps(90, 88, 87, 86, 85, 78, 77, 76, 75, 70, 69, 68, 67, 66, 64, 63, 60, 50, 40, 34, 33, 32, 31, 0)
+OF_ENTRIES = steps(0, 1, 2, 3)
+
+
+@st.composite
+def far_records(draw: st.DrawFn) -> ScanRecord:
+    """Records whose hashes are far from each other: pictures with all sorts of looks, and films."""
+    hashes = [PerceptualHash("pdq", draw(OF_FILES), draw(quality))]
+    names = st.sampled_from(["pdq-crop10", "pdq-trimmed", "pdq-thumbnail", "pdq-tilt2"])
+    hashes += [PerceptualHash(look, draw(OF_FILES), 90) for look in draw(st.lists(names, max_size=3, unique=True))]
+    if draw(st.booleans()):
+        hashes.append(PerceptualHash("pdq-turned", draw(seven(OF_FILES)), 100))
+    if draw(st.booleans()):
+        hashes.append(PerceptualHash("phash", draw(alike(8))))
+    if not draw(st.integers(0, 3)):
+        hashes += [PerceptualHash("pdq", draw(OF_FILES), 90, draw(moments)) for _ in range(2)]
+    digests = draw(st.sampled_from([None, Digests(b"\x12" * 16, b"\x12" * 20, bytes(range(32)))]))
+    kind = draw(st.sampled_from([Kind.IMAGE, Kind.IMAGE, Kind.VIDEO]))
+    entry = FileEntry("A", "s", "p1", 0, "/x", b"/x", State.ALLOCATED, 1)
+    return ScanRecord(entry, Examination(digests, 1, kind, hashes=tuple(hashes)))
+
+
+@st.composite
+def far_entries(draw: st.DrawFn) -> list[naive.NaiveEntry]:
+    found = [
+        naive.NaiveEntry(
+            digests=draw(st.sampled_from([{}, {}, {}, {"md5": b"\x12" * 16}, {"sha1": b"\x12" * 20}])),
+            pdq=((draw(OF_ENTRIES), draw(quality)),),
+            phash=((draw(alike(8)), None),) if draw(st.booleans()) else (),
+        )
+        for _ in range(draw(st.integers(1, 6)))
+    ]
+    # An entry whose SHA-256 says otherwise than its MD5: contradicted, and no reason to look no further.
+    if not draw(st.integers(0, 3)):
+        digests = {"md5": b"\x12" * 16, "sha256": b"\x13" * 32}
+        found.append(naive.NaiveEntry(digests=digests, pdq=((draw(OF_ENTRIES), 100),)))
+    return found
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(far_records(), min_size=1, max_size=4),
+    st.lists(
+        st.tuples(
+            far_entries(),
+            st.sampled_from(["notable", "notable", "notable", "known-good", "not-this"]),
+            st.sampled_from([None, None, None, 20]),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    st.sampled_from(["auto", "auto", "auto", "40", "66", "100"]),
+    st.sampled_from([3, 50, 20_000_000]),
+    st.sampled_from([100_000, 10**11]),
+    st.integers(1, 4),
+    st.integers(0, 2),
+)
+def test_leads_are_the_oracles(
+    records: list[ScanRecord],
+    contents: Contents,
+    leads: str,
+    comparisons: int,
+    pictures: int,
+    flood_limit: int,
+    flood_kept: int,
+) -> None:
+    own = tuple((str(i), "pdq", radius) for i, (*_, radius) in enumerate(contents) if radius is not None)
+    options = MatchOptions(
+        set_radii=own,
+        leads=leads,
+        lead_comparisons=comparisons,
+        lead_pictures=pictures,
+        flood_limit=flood_limit,
+        flood_kept=min(flood_kept, flood_limit),
+    )
+    check_against_the_oracle(records, contents, options)

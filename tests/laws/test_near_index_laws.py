@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,7 @@ def test_compiled_brute_force_finds_numpys_pairs(monkeypatch: pytest.MonkeyPatch
             values = hashes_of(kind, rng, count, 12)
             columns, queries = columns_of(values), big_endian_words(values[rng.integers(0, count, 8)])
             for radius in (0, 8, 31, BITS[kind]):
-                found = hamming._brute(kernels[words], columns, queries, radius)
+                found = hamming.near_entries_compiled(kernels[words], columns, queries, radius)
                 truth = near_entries(columns, queries, radius)
                 assert all(np.array_equal(a, b) for a, b in zip(found, truth, strict=True))
 
@@ -183,7 +184,7 @@ def test_kernels_start_no_threads() -> None:
     columns, queries = columns_of(values), big_endian_words(values[:50])
     index, before = index_of("pdq", columns, 16), len(list(Path("/proc/self/task").glob("*")))
     near_indexed(columns, index, queries, 31, kernels[4])
-    hamming._brute(kernels[4], columns, queries, 31)
+    hamming.near_entries_compiled(kernels[4], columns, queries, 31)
     assert len(list(Path("/proc/self/task").glob("*"))) == before
 
 
@@ -238,3 +239,56 @@ def test_a_large_set_keeps_an_index_and_its_records(tmp_path: Path, kind: str) -
     wide = {"pdq": 100, "phash": 24}[kind]  # too wide for the index: brute force
     found, truth = near_hashes(words, index, queries[:2], wide), near_entries(words, queries[:2], wide)
     assert all(np.array_equal(a, b) for a, b in zip(found, truth, strict=True))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    data=st.sampled_from(["uniform", "clustered"]),
+    count=st.integers(1, 50),
+    copies=st.integers(0, 3),
+    asked=st.integers(0, 12),
+    radius=st.integers(60, 90),
+    seed=st.integers(0, 2**32),
+)
+def test_a_set_finds_the_oracles_pairs_at_the_distances_of_leads(
+    data: str, count: int, copies: int, asked: int, radius: int, seed: int
+) -> None:
+    """Entries and queries on both sides of the distance; the same hash in several records; no query at all."""
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 256, (count, 32), dtype=np.uint8)
+    if data == "clustered":
+        values = hashes_of("pdq", rng, count, 90)
+    values = np.concatenate([values, values[: min(copies, count)]])
+    wanted = values[rng.integers(0, len(values), asked)].copy()
+    for row in range(asked):
+        for bit in rng.permutation(256)[: radius + int(rng.integers(-2, 3))]:
+            wanted[row, bit // 8] ^= 1 << (bit % 8)
+    with tempfile.TemporaryDirectory() as folder:
+        build_hashset_from_arrays(Path(folder) / "s.chs", pdq=values)
+        hashset = open_hashset(Path(folder) / "s.chs")
+        found = [column.tolist() for column in hashset.near("pdq", wanted, radius)]
+        kernels, words = compiled(), hashset.perceptual_words("pdq")
+        if kernels is not None:
+            queries = big_endian_words(wanted)
+            by_kernel = hamming.near_entries_compiled(kernels[4], words, queries, radius)
+            assert all(map(np.array_equal, by_kernel, near_entries(words, queries, radius)))
+        del hashset, words
+    expected = naive.near([[value.tobytes()] for value in values], [query.tobytes() for query in wanted], radius)
+    assert list(zip(*found, strict=True)) == expected
+
+
+def test_the_kernel_is_loaded_once_a_process_has_searched_for_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(8)
+    columns = columns_of(rng.integers(0, 256, (3_000, 32), dtype=np.uint8))
+    queries = big_endian_words(rng.integers(0, 256, (20, 32), dtype=np.uint8))
+    asked = []
+    monkeypatch.setattr(hamming, "are_compiled", lambda: False)
+    monkeypatch.setattr(hamming, "have_compiled", lambda: True)
+    monkeypatch.setattr(hamming, "compiled", lambda: asked.append(1))
+    monkeypatch.setattr(hamming, "_spent_ns", 0.0)
+    once = 3_000 * 20 * hamming._PAIR_NS
+    monkeypatch.setattr(hamming, "_COMPILE_NS", 2.5 * once)
+    found = [near_hashes(columns, None, queries, 100) for _ in range(3)]
+    assert asked == [1]
+    assert len(found[0][0]) > 0
+    assert all(np.array_equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))

@@ -21,9 +21,12 @@ CATEGORIES = [Category(str(code), f"label {code}", "s", rank) for code, rank in 
 @st.composite
 def matches(draw: st.DrawFn) -> Match:
     role = draw(st.sampled_from(Role))
+    algorithm, distance = draw(st.sampled_from([("pdq", 31), ("pdq", 32), ("phash", 4)]))
     return samples.match(
         draw(st.sampled_from(CATEGORIES)),
         match_kind=draw(st.sampled_from(MatchKind)),
+        algorithm=algorithm,
+        distance=distance,
         role=role,
         hashset="unit-set" if role is Role.NOTABLE else "good-set",
         contradicted=draw(st.booleans()),

@@ -43,6 +43,17 @@ def test_exact_goes_before_a_graver_near_match() -> None:
     assert propose([near]).match_kind is MatchKind.NEAR
 
 
+def test_a_strong_look_alike_goes_before_a_graver_lead() -> None:
+    strong = match("3", 30, match_kind=MatchKind.NEAR, algorithm="pdq", distance=31)
+    lead = match("1", 50, match_kind=MatchKind.NEAR, algorithm="pdq", distance=32)
+    by_phash = match("1", 50, match_kind=MatchKind.NEAR, algorithm="phash", distance=2)
+    for others in ([lead], [by_phash], [lead, by_phash]):
+        proposal = propose([*others, strong])
+        assert proposal.category is not None
+        assert (proposal.category.code, proposal.match_kind) == ("3", MatchKind.NEAR)
+    assert propose([lead]).match_kind is MatchKind.NEAR
+
+
 def test_an_unknown_code_is_not_hidden_by_an_ignorable_one() -> None:
     proposal = propose([match("0", 0), match("9", None)])
     assert proposal.category is not None
