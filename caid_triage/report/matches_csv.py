@@ -7,6 +7,7 @@ from typing import TextIO
 from caid_triage.case.rows import MatchRow
 from caid_triage.case.view import CaseView
 from caid_triage.model import Tier, tier_of
+from caid_triage.report.locations import place_columns
 from caid_triage.report.near import Chance
 from caid_triage.report.rows_csv import write_rows
 
@@ -19,4 +20,4 @@ def tier(row: MatchRow) -> Tier | None:
 def write_matches(view: CaseView, out: TextIO) -> None:
     """Write the list of every match, exact ones and leads, each lead with what chance alone would make."""
     chance = Chance(view)
-    write_rows(out, MatchRow, view.matches(), {"expected_chance": chance.of_match, "tier": tier})
+    write_rows(out, MatchRow, view.matches(), {"expected_chance": chance.of_match, "tier": tier, **place_columns()})

@@ -22,6 +22,7 @@ from caid_triage.case.rows import (
 from caid_triage.case.view import CaseView
 from caid_triage.model import DecodeState, Kind, MatchKind, Tier
 from caid_triage.report.films import FILMS_SHOWN, FilmFacts, film_facts
+from caid_triage.report.locations import LocationCount, location_rules, matched_places
 from caid_triage.report.meanings import COVERAGE_WORDS, DECODE_WORDS, STATUS_WORDS, meaning
 from caid_triage.report.near import Chance, NearFacts, is_lead, leads_not_searched, likeliest, shown_chance
 from caid_triage.report.origin import OriginFacts, origin_facts
@@ -245,6 +246,8 @@ class Page:
     tool: str
     exhibits: list[str]
     by_exhibit: list[tuple[str, Cell, Cell]]
+    places: list[LocationCount]
+    location_rules: str
     verdict: Verdict
     exact: CountTable
     leads: CountTable
@@ -341,6 +344,8 @@ def page(view: CaseView) -> Page:
         tool=f"{header.tool.get('name', 'caid-triage')} {header.tool.get('version', '')}".strip(),
         exhibits=list(dict.fromkeys(source.exhibit for source in sources)),
         by_exhibit=_by_exhibit(view, sources),
+        places=matched_places(view),
+        location_rules=location_rules().version,
         verdict=_verdict(view, exact, leads, hashsets),
         exact=exact,
         leads=leads,

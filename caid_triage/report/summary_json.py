@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from caid_triage.case.rows import SourceRow
 from caid_triage.case.view import CaseView
 from caid_triage.report.films import video_counts
+from caid_triage.report.locations import location_rules, matched_places
 from caid_triage.report.near import near_facts
 from caid_triage.report.origin import summarised_origin
 from caid_triage.report.text import iso
@@ -51,6 +52,10 @@ def summary(view: CaseView) -> dict[str, Any]:
             "decode_states": view.decode_states(),
         },
         "known_good": view.known_good(),
+        "locations": {
+            "rules": location_rules().version,
+            "exact": [asdict(row) for row in matched_places(view)],
+        },
         "near": near_facts(view),
         "videos": video_counts(view),
         "metadata": summarised_origin(view),

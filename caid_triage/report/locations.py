@@ -1,0 +1,141 @@
+"""What the place of a file says: a user's folder, a browser's cache, a recycle bin, a chat program, a backup.
+
+Accessibility and indicative location are what a charge turns on (CPS guidance on indecent images; *R v Porter*). The
+rules are data (``locations.toml``), applied to the display path when a report is written, so a unit may change them and
+write its reports again. A tag says where a file lies and nothing else: it never asserts who put it there or had it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from caid_triage.case.view import CaseView
+from caid_triage.model import MatchKind, State
+
+DATA = "locations.toml"
+REACHES = ("user", "program", "hidden", "system")
+ELSEWHERE = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A kind of place: its tag, words for a report, how a person comes to files there (one of REACHES, "" unknown)."""
+
+    tag: str
+    words: str
+    reach: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocationRules:
+    """The rules in their order, compiled; ``version`` is printed with every use of them."""
+
+    version: str
+    rules: tuple[tuple[Location, re.Pattern[str]], ...]
+
+    def of(self, path: str) -> Location:
+        """The place of a display path: that of the first rule that fits."""
+        small = path.lower()
+        for location, pattern in self.rules:
+            if pattern.search(small):
+                return location
+        return OTHER
+
+
+OTHER = Location(ELSEWHERE, "elsewhere", "")
+
+
+@lru_cache(maxsize=1)
+def location_rules() -> LocationRules:
+    """The shipped rules."""
+    return rules_from((resources.files("caid_triage.report") / DATA).read_text(encoding="utf-8"))
+
+
+def rules_from(text: str) -> LocationRules:
+    """The rules of a TOML text. ValueError says which rule is wrong and why."""
+    data = tomllib.loads(text)
+    rules = []
+    for number, rule in enumerate(data.get("rule", []), 1):
+        tag, words, reach, patterns = (rule.get(word) for word in ("tag", "words", "reach", "patterns"))
+        if not (tag and words and patterns) or reach not in REACHES:
+            needs = f"it needs tag, words, patterns and a reach of {', '.join(REACHES)}"
+            raise ValueError(f"rule {number} ({tag}): {needs}")
+        try:
+            rules.append((Location(tag, words, reach), re.compile("|".join(patterns))))
+        except re.error as error:
+            raise ValueError(f"rule {number} ({tag}): not a pattern: {error}") from error
+    if not rules or not data.get("version"):
+        raise ValueError("rules of locations need a version and at least one rule")
+    return LocationRules(str(data["version"]), tuple(rules))
+
+
+def location_of(path: str) -> Location:
+    """The place of a display path by the shipped rules."""
+    return location_rules().of(path)
+
+
+# How a file could be come to, by its state first: recoverability and reach are stated, possession never is.
+_BY_STATE = {
+    State.DELETED: "deleted: not reachable without recovery",
+    State.ORPHAN: "deleted: not reachable without recovery",
+    State.CARVED: "recovered from unallocated space: not reachable without special tools",
+    State.SLACK: "recovered from slack space: not reachable without special tools",
+}
+_BY_REACH = {
+    "user": "live, in a folder of plain use",
+    "program": "live, kept by a program for itself",
+    "hidden": "live, not reachable without special tools",
+    "system": "live, among files of the system or of programs",
+    "": "live",
+}
+
+
+def accessibility(state: State, location: Location) -> str:
+    """In words, how a file of that state in that place can be come to."""
+    words = _BY_STATE.get(state)
+    if words is not None:
+        return words
+    inside = ", inside another file" if state is State.EMBEDDED else ""
+    return _BY_REACH[location.reach] + inside
+
+
+@dataclass(frozen=True, slots=True)
+class LocationCount:
+    """How many matched files lie in one kind of place, of them live ones, and one folder for example."""
+
+    location: Location
+    files: int
+    live: int
+    example: str
+
+
+def place_columns() -> dict[str, Callable[[Any], object]]:
+    """The columns that the list of matches has for it: made from a row's path and state."""
+    return {
+        "location": lambda row: location_of(row.path).tag,
+        "accessibility": lambda row: accessibility(row.state, location_of(row.path)),
+    }
+
+
+def matched_places(view: CaseView) -> list[LocationCount]:
+    """Where the files lie that match known material exactly, each file once."""
+    exact = (row for row in view.matches() if row.match_kind is MatchKind.EXACT)
+    files = {(row.exhibit, row.source, row.volume, row.path, row.state): row.parent_path for row in exact}
+    return location_counts((path, parent, state) for (_, _, _, path, state), parent in files.items())
+
+
+def location_counts(places: Iterable[tuple[str, str, State]]) -> list[LocationCount]:
+    """Count files (path, parent path, state) by kind of place, the most frequent first."""
+    found: dict[str, tuple[Location, int, int, str]] = {}
+    for path, parent, state in places:
+        location = location_of(path)
+        _, files, live, example = found.get(location.tag, (location, 0, 0, parent))
+        found[location.tag] = location, files + 1, live + (state is State.ALLOCATED), example
+    rows = [LocationCount(*row) for row in found.values()]
+    return sorted(rows, key=lambda row: (-row.files, row.location.tag))
