@@ -1,4 +1,4 @@
-"""Screens, windows and letterboxes around pictures whose own edges are plain: the box goes no further than the ground."""
+"""Screens, windows and letterboxes around pictures with plain edges of their own: the box ends with the ground."""
 
 from __future__ import annotations
 
