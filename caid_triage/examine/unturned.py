@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from caid_triage.examine.opencv import opencv
 from caid_triage.examine.pdq import grid_of
 from caid_triage.examine.pdq_naive import GRID, TURNS, bits, box_window, dct_matrix, sample_points
 
@@ -36,11 +37,12 @@ def hashes_turned_back(
     across = _is_uneven(pixels.shape[1], width)
     if not down and not across:
         return hashes
+    flip = opencv().flip  # 0: upside down, 1: mirrored, -1: both
     grids = {(False, False): grid}
-    grids[True, False] = grid_of(pixels[::-1], height, width) if down else grid[::-1]
-    grids[False, True] = grid_of(pixels[:, ::-1], height, width) if across else grid[:, ::-1]
+    grids[True, False] = grid_of(flip(pixels, 0), height, width) if down else grid[::-1]
+    grids[False, True] = grid_of(flip(pixels, 1), height, width) if across else grid[:, ::-1]
     if down and across:
-        grids[True, True] = grid_of(pixels[::-1, ::-1], height, width)
+        grids[True, True] = grid_of(flip(pixels, -1), height, width)
     else:
         grids[True, True] = grids[True, False][:, ::-1] if down else grids[False, True][::-1]
     matrix = dct_matrix().astype(np.float64)
