@@ -256,7 +256,7 @@ def stored_limits(near: list[Any], pairs: int) -> dict[int, int]:
     """By the limit of everything else, the longest limit of the stored pixels at which RATE of the pairs come near."""
     allowed = int(RATE * pairs)
     found = {}
-    for limit in range(63, NEAR, 4):
+    for limit in range(63, NEAR, 2):
         stored = sorted(row[0] for row in near if min(row[1:4]) > limit)
         left = allowed - sum(min(row[1:4]) <= limit for row in near)
         if left >= 0:
