@@ -46,6 +46,60 @@ class Box:
         return bool((np.abs(mine - others) <= 1).all())
 
 
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """The rows of a picture: int16[n] the middle level of each, float64[n] the share of it that is of just that level."""
+
+    colours: Grey
+    shares: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, grey: Pixels) -> _Lines:
+        """Return the rows of uint8[h,w]."""
+        levels = _levels(grey)
+        colours = _middle(levels)
+        return cls(colours, _share_near(levels, colours[:, None], SAME_IN_A_BAR))
+
+    def ground(self, least: float) -> int | None:
+        """Return the colour of most of the plain lines that both ends begin with; None if they begin with none.
+
+        Plain is a line of which ``least`` is of one colour. Where all are plain the picture's own colour may be the
+        usual one: then it is the first line's.
+        """
+        plain = self.shares >= least
+        patience = int(len(plain) * TEXT)
+        top, bottom = _bars(plain, patience), len(plain) - _bars(plain[::-1], patience)
+        if top >= bottom:
+            return int(self.colours[0])
+        outside = np.concatenate([self.colours[:top][plain[:top]], self.colours[bottom:][plain[bottom:]]])
+        return int(np.bincount(outside).argmax()) if outside.size else None
+
+    def behind_ground(self, ground: int | None, least: float) -> tuple[int, int]:
+        """Return the first line behind those of the ground's colour, and the first of those at the other end.
+
+        Bars of another colour may lie at the edge and between.
+        """
+        if ground is None:
+            return 0, len(self.colours)
+        patience = int(len(self.colours) * BAR)
+        of_ground = (self.shares >= least) & (np.abs(self.colours - ground) <= SAME_IN_A_BAR)
+        ends = []
+        for lines in (of_ground, of_ground[::-1]):
+            begun = lines[: patience + 1].any()
+            ends.append(_bars(np.append(begun, lines), patience) - 1 if begun else 0)
+        return ends[0], max(ends[0], len(self.colours) - ends[1])
+
+    def behind_edges(self, least: float) -> tuple[int, int]:
+        """Return the first line that is not of the first one's colour, and the first of those of the last one's."""
+        plain = self.shares >= least
+        patience = int(len(plain) * TEXT)
+        ends = [
+            _bars(lines & (np.abs(colours - colours[0]) <= SAME_IN_A_BAR), patience)
+            for lines, colours in ((plain, self.colours), (plain[::-1], self.colours[::-1]))
+        ]
+        return ends[0], max(ends[0], len(plain) - ends[1])
+
+
 def boxes_inside(pixels: Pixels) -> dict[str, Box]:
     """Return what is left of uint8[h,w] or uint8[h,w,3] without its edges, by look.
 
@@ -58,13 +112,14 @@ def boxes_inside(pixels: Pixels) -> dict[str, Box]:
     whole = Box(0, grey.shape[0], 0, grey.shape[1])
     if not any(_share_of_one_colour(edge) >= OF_A_BAR for edge in (grey[0], grey[-1], grey[:, 0], grey[:, -1])):
         return {}
+    rows = _Lines.of(grey)
     found: dict[str, Box] = {}
     for look, box in (
         ("trimmed", _inside(grey, OF_A_BORDER)),
         ("screenshot", _inside(grey, OF_A_BAR)),
-        ("bars", _inside_ground(grey)),
-        ("window", _inside_window(grey)),
-        ("letterbox", _between_bars(grey)),
+        ("bars", _inside_ground(grey, rows)),
+        ("window", _inside_window(grey, rows)),
+        ("letterbox", _between_bars(grey, rows)),
     ):
         if box and not box.near(whole) and not any(box.near(other) for other in found.values()):
             found[look] = box
@@ -84,31 +139,30 @@ def _inside(grey: Pixels, least: float) -> Box | None:
     return _worth_it(Box(top + above, top + below, left, right), grey)
 
 
-def _inside_ground(grey: Pixels) -> Box | None:
+def _inside_ground(grey: Pixels, rows: _Lines) -> Box | None:
     """Return the box without the lines of the ground's colour, as a viewer paints it around a picture."""
-    colours, plain = _plain_lines(grey, OF_A_BAR)
-    ground = _ground(colours, plain)
-    top, bottom = _behind_ground(colours, plain, ground)
+    ground = rows.ground(OF_A_BAR)
+    top, bottom = rows.behind_ground(ground, OF_A_BAR)
     if bottom - top < LEAST_SIDE:
         return None
-    colours, plain = _plain_lines(grey[top:bottom].T, OF_A_BORDER)
-    left, right = _behind_ground(colours, plain, _ground(colours, plain) if ground is None else ground)
-    return _worth_it(Box(top, bottom, left, right), grey)
+    columns = _Lines.of(grey[top:bottom].T)
+    ground = columns.ground(OF_A_BORDER) if ground is None else ground
+    return _worth_it(Box(top, bottom, *columns.behind_ground(ground, OF_A_BORDER)), grey)
 
 
-def _inside_window(grey: Pixels) -> Box | None:
+def _inside_window(grey: Pixels, rows: _Lines) -> Box | None:
     """Return the box without what is at each edge of the very colour of that edge: a title above, tools below."""
-    top, bottom = _behind_edges(grey, OF_A_BAR)
+    top, bottom = rows.behind_edges(OF_A_BAR)
     if bottom - top < LEAST_SIDE:
         return None
-    return _worth_it(Box(top, bottom, *_behind_edges(grey[top:bottom].T, OF_A_BORDER)), grey)
+    return _worth_it(Box(top, bottom, *_Lines.of(grey[top:bottom].T).behind_edges(OF_A_BORDER)), grey)
 
 
-def _between_bars(grey: Pixels) -> Box | None:
+def _between_bars(grey: Pixels, rows: _Lines) -> Box | None:
     """Return the box between bars above and below or left and right, whichever cut off more."""
     height, width = grey.shape
-    above, below = _behind_edges(grey, OF_A_BORDER)
-    before, behind = _behind_edges(grey.T, OF_A_BORDER)
+    above, below = rows.behind_edges(OF_A_BORDER)
+    before, behind = _Lines.of(grey.T).behind_edges(OF_A_BORDER)
     boxes = []
     if 0 < above < below < height:
         boxes.append(Box(above, below, 0, width))
@@ -127,46 +181,6 @@ def _worth_it(box: Box, grey: Pixels) -> Box | None:
     return box
 
 
-def _ground(colours: Grey, plain: NDArray[np.bool_]) -> int | None:
-    """Return the colour of most of the plain lines that both ends begin with; None if they begin with none.
-
-    Where every line is plain the picture's own colour may be the usual one: then it is the first line's.
-    """
-    patience = int(len(plain) * TEXT)
-    top, bottom = _bars(plain, patience), len(plain) - _bars(plain[::-1], patience)
-    if top >= bottom:
-        return int(colours[0])
-    outside = np.concatenate([colours[:top][plain[:top]], colours[bottom:][plain[bottom:]]])
-    return int(np.bincount(outside).argmax()) if outside.size else None
-
-
-def _behind_ground(colours: Grey, plain: NDArray[np.bool_], ground: int | None) -> tuple[int, int]:
-    """Return the first line behind those of the ground's colour, and the first of those at the other end.
-
-    Bars of another colour may lie at the edge and between.
-    """
-    if ground is None:
-        return 0, len(plain)
-    patience = int(len(plain) * BAR)
-    of_ground = plain & (np.abs(colours - ground) <= SAME_IN_A_BAR)
-    ends = []
-    for lines in (of_ground, of_ground[::-1]):
-        begun = lines[: patience + 1].any()
-        ends.append(_bars(np.append(begun, lines), patience) - 1 if begun else 0)
-    return ends[0], max(ends[0], len(plain) - ends[1])
-
-
-def _behind_edges(grey: Pixels, least: float) -> tuple[int, int]:
-    """Return the first row that is not of the first one's colour, and the first of those of the last one's."""
-    colours, plain = _plain_lines(grey, least)
-    patience = int(len(grey) * TEXT)
-    ends = [
-        _bars(lines & (np.abs(of_lines - of_lines[0]) <= SAME_IN_A_BAR), patience)
-        for lines, of_lines in ((plain, colours), (plain[::-1], colours[::-1]))
-    ]
-    return ends[0], max(ends[0], len(grey) - ends[1])
-
-
 def _lines_kept(grey: Pixels, least: float) -> tuple[int, int]:
     """Return the first row that is no edge line, and the first row of those at the other end."""
     if least >= OF_A_BORDER:
@@ -176,7 +190,7 @@ def _lines_kept(grey: Pixels, least: float) -> tuple[int, int]:
             for lines in (levels, levels[::-1])
         ]
     else:
-        _, plain = _plain_lines(grey, least)
+        plain = _Lines.of(grey).shares >= least
         patience = int(len(grey) * TEXT)
         ends = [_bars(plain, patience), _bars(plain[::-1], patience)]
     return ends[0], max(ends[0], len(grey) - ends[1])
@@ -185,13 +199,6 @@ def _lines_kept(grey: Pixels, least: float) -> tuple[int, int]:
 def _levels(grey: Pixels) -> Grey:
     """Return at most 128 evenly spaced pixels of each row."""
     return grey[:, :: -(-grey.shape[1] // SAMPLES)].astype(np.int16)
-
-
-def _plain_lines(grey: Pixels, least: float) -> tuple[Grey, NDArray[np.bool_]]:
-    """Return the middle level of each row, and whether a share of at least ``least`` of the row is of it exactly."""
-    levels = _levels(grey)
-    colours = _middle(levels)
-    return colours, _share_near(levels, colours[:, None], SAME_IN_A_BAR) >= least
 
 
 def _middle(levels: Grey) -> Grey:
