@@ -48,7 +48,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """The rows of a picture: int16[n] the middle level of each, float64[n] the share of it that is of just that level."""
+    """The rows of a picture: int16[n] the middle level of each, float64[n] the share of it that is of that level."""
 
     colours: Grey
     shares: NDArray[np.float64]
