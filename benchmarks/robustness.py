@@ -7,8 +7,8 @@ holds it (one PDQ, one pHash, upright). Each is then edited in all ways of robus
 examined by ``Examiner`` as a file of an exhibit is; a hash set would be asked about every look and orientation that
 comes out. The distance of a pair (edited file, listed picture) is the least of all those hashes: a pair counts once.
 
-Pictures of a quality below 50 are not listed by most; here they are, as sets without qualities have them, and they are
-asked about in a few edits: what different pairs they make counts, whether they are found again does not.
+Pictures of a quality below 50 are listed as well, as sets without qualities have them, and asked about in a few edits:
+for the different pairs that they make, which are counted by themselves.
 
 Beside it in the same run: ``imagehash.phash`` and ``pdqhash.compute`` of the same files, as a plain script takes
 them. Everything is seeded by the picture's content. ``--half`` measures the edits of one half of the pictures (told
@@ -63,10 +63,13 @@ WAYS = ("pdq", "pdq upright", "pdq turned", "phash", "phash upright", "imagehash
 # Parts of "pdq" that may have limits of their own: the stored pixels upright, those turned, parts and other
 # conventions of the picture, guesses at what was cropped or tilted. A pair is kept if any of them is as near as NEAR.
 GROUPS = ("stored", "turned", "looks", "guesses")
-NEAR, NO_HASH = 99, 999
+NEAR, NO_HASH = 87, 999
 # What the pictures of a low quality are asked about in.
 OF_GATED = ("identity, PNG", "jpeg q50", "brightness x0.6", "contrast x0.3", "blur s8", "phone screenshot, gallery")
-BITS = {way: 64 if "phash" in way else 256 for way in WAYS}
+# The same for pairs of which one or both are of a low quality.
+OF_LOW = "low quality: "
+LOW = tuple(f"{OF_LOW}{way}" for way in WAYS)
+BITS = {way: 64 if "phash" in way else 256 for way in (*WAYS, *LOW)}
 Words = np.ndarray
 
 
@@ -192,10 +195,12 @@ def asked(data: bytes) -> dict[str, list[bytes]]:
 
 
 _known: dict[int, Words] = {}
+_of_good_quality: list[int] = []
 
 
-def begin(pdqs: list[bytes], phashes: list[bytes]) -> None:
-    """A worker's start: what a list holds."""
+def begin(pdqs: list[bytes], phashes: list[bytes], good: int) -> None:
+    """A worker's start: what a list holds, the first ``good`` of it of a quality that matches."""
+    _of_good_quality.append(good)
     prepare_decoders()
     if library := sys.modules.get("pillow_heif"):
         library.register_heif_opener()
@@ -211,7 +216,7 @@ def measure(task: tuple[int, Path, str, bool]) -> tuple[dict[str, dict[str, int]
     picture = load(path)
     assert picture is not None
     own: dict[str, dict[str, int]] = {}
-    pairs = {way: np.zeros(BITS[way] + 1, dtype=np.int64) for way in WAYS}
+    pairs = {way: np.zeros(BITS[way] + 1, dtype=np.int64) for way in (*WAYS, *LOW)}
     nearest: list[Any] = []
     others = np.delete(np.arange(len(_known[64])), number)
     for place, (edit, change) in enumerate(EDITS.items()):
@@ -223,8 +228,11 @@ def measure(task: tuple[int, Path, str, bool]) -> tuple[dict[str, dict[str, int]
         own[edit] = {way: int(of[number]) if found[way] else -1 for way, of in least.items()}
         if edit == NEGATIVE:
             continue
-        for way in WAYS:
-            pairs[way] += np.bincount(np.minimum(least[way][others], BITS[way]), minlength=BITS[way] + 1)
+        good = np.zeros(len(others), dtype=bool) if gated else others < _of_good_quality[0]
+        for way in (*WAYS, *LOW):
+            of_way = least[way.removeprefix(OF_LOW)][others]
+            counted = of_way[good] if way in WAYS else of_way[~good]
+            pairs[way] += np.bincount(np.minimum(counted, BITS[way]), minlength=BITS[way] + 1)
         by_group = np.array([least[group][others] for group in GROUPS])
         near = np.flatnonzero(by_group.min(axis=0) <= NEAR)
         nearest += [(*by_group[:, place].tolist(), edit, int(others[place])) for place in near]
@@ -264,10 +272,13 @@ def stored_limits(near: list[Any], pairs: int) -> dict[int, int]:
     return found
 
 
-def results(measured: Iterator[Any], gated: int) -> dict[str, Any]:
-    """Recall and false pairs of everything that was measured, the ``gated`` last ones for their pairs only."""
+def results(measured: Iterator[Any], good: int, gated: int) -> dict[str, Any]:
+    """Recall and false pairs of everything that was measured, the ``gated`` last ones for their pairs only.
+
+    The first ``good`` of what is listed are of a quality that matches.
+    """
     own: dict[str, dict[str, list[int]]] = {edit: {way: [] for way in (*WAYS, *GROUPS)} for edit in EDITS}
-    pairs = {way: np.zeros(BITS[way] + 1, dtype=np.int64) for way in WAYS}
+    pairs = {way: np.zeros(BITS[way] + 1, dtype=np.int64) for way in (*WAYS, *LOW)}
     nearest: list[Any] = []
     everything = list(measured)
     for number, (of_one, pairs_of_one, near) in enumerate(everything):
@@ -275,10 +286,13 @@ def results(measured: Iterator[Any], gated: int) -> dict[str, Any]:
             for edit, by_way in of_one.items():
                 for way, value in by_way.items():
                     own[edit][way].append(value)
-        for way in WAYS:
+        for way in (*WAYS, *LOW):
             pairs[way] += pairs_of_one[way]
         nearest += [(*row, number) for row in near]
     limits = {way: limit_of(pairs[way]) for way in WAYS}
+    with_low = pairs["pdq"] + pairs[f"{OF_LOW}pdq"]
+    edited = len(everything) - gated
+    of_good = [row for row in nearest if row[5] < good and row[6] < edited]
     usual = {way: 31 if BITS[way] == 256 else 8 for way in WAYS}
     return {
         "pairs": int(pairs["pdq"].sum()),
@@ -293,7 +307,14 @@ def results(measured: Iterator[Any], gated: int) -> dict[str, Any]:
             for way in ("pdq", "phash")
         },
         "pairs_within": {way: np.cumsum(pairs[way])[: BITS[way] // 2].tolist() for way in WAYS},
-        "longest_stored_limit_by_limit_of_others": stored_limits(nearest, int(pairs["pdq"].sum())),
+        "longest_stored_limit_by_limit_of_others": stored_limits(of_good, int(pairs["pdq"].sum())),
+        "with_pictures_of_low_quality": {
+            "pairs": int(with_low.sum()),
+            "limit_at_1_in_1e6": limit_of(with_low),
+            "pairs_within": np.cumsum(with_low)[: NEAR + 1].tolist(),
+            "limit_at_1_in_1e6_by_way": {way: limit_of(pairs[way] + pairs[f"{OF_LOW}{way}"]) for way in WAYS},
+            "longest_stored_limit_by_limit_of_others": stored_limits(nearest, int(with_low.sum())),
+        },
         "near_pairs_stored_turned_looks_guesses_edit_listed_picture": sorted(nearest, key=lambda row: min(row[:4])),
         "own_distances": {edit: {way: own[edit][way] for way in ("pdq", "phash", *GROUPS)} for edit in EDITS},
     }
@@ -342,9 +363,9 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         (number, everything[number].path, everything[number].key, number >= len(known))
         for number in (*edited, *range(len(known), len(everything)))
     ]
-    listed = [item.pdq for item in everything], [item.phash for item in everything]
+    listed = [item.pdq for item in everything], [item.phash for item in everything], len(known)
     with ProcessPoolExecutor(options.workers, initializer=begin, initargs=listed) as pool:
-        found = results(pool.map(measure, tasks, chunksize=2), len(gated))
+        found = results(pool.map(measure, tasks, chunksize=2), len(known), len(gated))
     return {
         "corpus": {
             "sources": [{"name": s.name, "licence": s.licence, **s.counts} for s in sources],
