@@ -7,12 +7,16 @@ holds it (one PDQ, one pHash, upright). Each is then edited in all ways of robus
 examined by ``Examiner`` as a file of an exhibit is; a hash set would be asked about every look and orientation that
 comes out. The distance of a pair (edited file, listed picture) is the least of all those hashes: a pair counts once.
 
+Pictures of a quality below 50 are listed as well, as sets without qualities have them, and asked about in a few edits:
+for the different pairs that they make, which are counted by themselves.
+
 Beside it in the same run: ``imagehash.phash`` and ``pdqhash.compute`` of the same files, as a plain script takes
 them. Everything is seeded by the picture's content. ``--half`` measures the edits of one half of the pictures (told
 by their content) against all of them, so that what is improved on one half can be judged on the other.
 
 Prints JSON (or writes it to --out): the corpus by source, recall by edit at 31, at the measured limit and at others,
-false pairs by distance. ``--plot FILE`` draws the curves as SVG.
+false pairs by distance, and how far the limit of the stored pixels may lie above that of all other looks. ``--plot
+FILE`` draws the curves as SVG.
 """
 
 from __future__ import annotations
@@ -46,7 +50,7 @@ from robustness_plot import plot
 from caid_triage.examine.examine import Examiner, prepare_decoders
 from caid_triage.examine.pdq import grid_of, pdq_turned
 from caid_triage.examine.phash import phash
-from caid_triage.examine.recut import recut
+from caid_triage.examine.recut import MISSING, TILTED, recut
 from caid_triage.perceptual import HASH_BYTES, hash_name
 
 SEED, SIDE, LEAST_SIDE, LEAST_QUALITY, SAME = 2026, 800, 200, 50, 70
@@ -56,7 +60,16 @@ RATE = 1e-6
 NEGATIVE = "invert"
 # What of a file is asked about: its stored pixels, those in eight orientations, every look. Then the peers.
 WAYS = ("pdq", "pdq upright", "pdq turned", "phash", "phash upright", "imagehash.phash", "pdqhash")
-BITS = {way: 64 if "phash" in way else 256 for way in WAYS}
+# Parts of "pdq" that may have limits of their own: the stored pixels upright, those turned, parts and other
+# conventions of the picture, guesses at what was cropped or tilted. A pair is kept if any of them is as near as NEAR.
+GROUPS = ("stored", "turned", "looks", "guesses")
+NEAR, NO_HASH = 87, 999
+# What the pictures of a low quality are asked about in.
+OF_GATED = ("identity, PNG", "jpeg q50", "brightness x0.6", "contrast x0.3", "blur s8", "phone screenshot, gallery")
+# The same for pairs of which one or both are of a low quality.
+OF_LOW = "low quality: "
+LOW = tuple(f"{OF_LOW}{way}" for way in WAYS)
+BITS = {way: 64 if "phash" in way else 256 for way in (*WAYS, *LOW)}
 Words = np.ndarray
 
 
@@ -101,8 +114,10 @@ def distances(queries: Words, known: Words) -> np.ndarray:
     return np.bitwise_count(queries[:, None, :] ^ known[None, :, :]).sum(axis=2, dtype=np.uint16)
 
 
-def one_known(task: tuple[Path, Path]) -> tuple[str, list[bytes], bytes] | str:
-    """Key, PDQ in every way that tells the same picture (upright first) and pHash of one file, or why it is left out.
+def one_known(task: tuple[Path, Path]) -> tuple[str, list[bytes], bytes, bool] | str:
+    """Key, PDQ in every way that tells the same picture (upright first), pHash, and whether PDQ's quality will do.
+
+    Of one file; or why it is left out.
 
     The shrunk picture is kept in the folder.
     """
@@ -113,21 +128,21 @@ def one_known(task: tuple[Path, Path]) -> tuple[str, list[bytes], bytes] | str:
     pixels = np.asarray(picture)
     grid = grid_of(pixels, *pixels.shape[:2])
     turned, quality = pdq_turned(pixels, grid)
-    if quality < LEAST_QUALITY:
-        return "quality below 50"
     key = hashlib.sha256(pixels.tobytes()).hexdigest()[:16]
     picture.save(folder / f"{key}.png", compress_level=1)
-    return key, [*turned, *(value for _, value in recut(grid, *pixels.shape[:2]))], phash(pixels)
+    ways = [*turned, *(value for _, value in recut(grid, *pixels.shape[:2]))]
+    return key, ways, phash(pixels), quality >= LEAST_QUALITY
 
 
-def corpus(sources: list[Source], folder: Path, pool: ProcessPoolExecutor) -> list[Known]:
-    """The different pictures of all sources; which are left out is counted by source.
+def corpus(sources: list[Source], folder: Path, pool: ProcessPoolExecutor) -> tuple[list[Known], list[Known]]:
+    """The different pictures of all sources, and those of a low quality; which are left out is counted by source.
 
     The same picture in another shape, crop or orientation is no different picture: at most SAME bits in any of eight
     orientations or of the guesses at crops and tilts. Of the corpus at hand the eight pairs nearer than that
     were looked at (seven the same in another crop or colour, one two scans of one kind); the next lies at 86.
     """
     found: list[Known] = []
+    gated: list[Known] = []
     listed = np.empty((0, 4), dtype=np.uint64)
     for source in sources:
         paths = sorted(path for path in source.folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
@@ -136,21 +151,28 @@ def corpus(sources: list[Source], folder: Path, pool: ProcessPoolExecutor) -> li
             if isinstance(answer, str):
                 source.counts[answer] += 1
                 continue
-            key, turned, small = answer
+            key, turned, small, good = answer
             if len(listed) and distances(words(turned), listed).min() <= SAME:
                 source.counts[f"within {SAME} bits of another, turned or cropped"] += 1
                 continue
-            source.counts["kept"] += 1
-            found.append(Known(folder / f"{key}.png", key, turned[0], small))
+            source.counts["kept" if good else "quality below 50"] += 1
+            (found if good else gated).append(Known(folder / f"{key}.png", key, turned[0], small))
             listed = np.concatenate([listed, words(turned[:1])])
-    return found
+    return found, gated
+
+
+def group_of(look: str, turned: bool) -> str:
+    """Which of GROUPS a look belongs to."""
+    if look in ("", "levels"):
+        return "turned" if turned else "stored"
+    return "guesses" if look in (*MISSING, *TILTED) else "looks"
 
 
 def asked(data: bytes) -> dict[str, list[bytes]]:
     """The single hashes that a hash set is asked about for a file, by way, with the matcher's gate of quality."""
     run = Examiner().begin("", len(data))
     run.update(data)
-    found: dict[str, list[bytes]] = {way: [] for way in WAYS}
+    found: dict[str, list[bytes]] = {way: [] for way in (*WAYS, *GROUPS)}
     for item in run.finish().hashes:
         name = hash_name(item.algorithm)
         if name.algorithm not in ("pdq", "phash") or (item.quality is not None and item.quality < LEAST_QUALITY):
@@ -158,10 +180,12 @@ def asked(data: bytes) -> dict[str, list[bytes]]:
         length = HASH_BYTES[name.algorithm]
         single = [item.value[start : start + length] for start in range(0, len(item.value), length)]
         found[name.algorithm] += single
-        if not name.look and not name.turned:
+        if name.look in ("", "levels") and not name.turned:
             found[f"{name.algorithm} upright"] += single
-        if not name.look and name.algorithm == "pdq":
+        if name.look in ("", "levels") and name.algorithm == "pdq":
             found["pdq turned"] += single
+        if name.algorithm == "pdq":
+            found[group_of(name.look, name.turned)] += single
     with Image.open(io.BytesIO(data)) as image:
         picture = image.convert("RGB")  # HEIC by pillow-heif
     found["imagehash.phash"] = [np.packbits(imagehash.phash(picture).hash.ravel()).tobytes()]
@@ -171,43 +195,53 @@ def asked(data: bytes) -> dict[str, list[bytes]]:
 
 
 _known: dict[int, Words] = {}
+_of_good_quality: list[int] = []
 
 
-def begin(pdqs: list[bytes], phashes: list[bytes]) -> None:
-    """A worker's start: what a list holds."""
+def begin(pdqs: list[bytes], phashes: list[bytes], good: int) -> None:
+    """A worker's start: what a list holds, the first ``good`` of it of a quality that matches."""
+    _of_good_quality.append(good)
     prepare_decoders()
     if library := sys.modules.get("pillow_heif"):
         library.register_heif_opener()
     _known[256], _known[64] = words(pdqs), words(phashes)
 
 
-def measure(task: tuple[int, Path, str]) -> tuple[dict[str, dict[str, int]], dict[str, np.ndarray], list[Any]]:
-    """Of one picture: the distance to itself by edit and way (-1: no hash), pairs by distance, the nearest others."""
-    number, path, key = task
+def measure(task: tuple[int, Path, str, bool]) -> tuple[dict[str, dict[str, int]], dict[str, np.ndarray], list[Any]]:
+    """Of one picture: the distance to itself by edit and way (-1: no hash), pairs by distance, the nearest others.
+
+    Of the nearest others: the distance in each of GROUPS, the edit and the other's number.
+    """
+    number, path, key, gated = task
     picture = load(path)
     assert picture is not None
     own: dict[str, dict[str, int]] = {}
-    pairs = {way: np.zeros(BITS[way] + 1, dtype=np.int64) for way in WAYS}
+    pairs = {way: np.zeros(BITS[way] + 1, dtype=np.int64) for way in (*WAYS, *LOW)}
     nearest: list[Any] = []
+    others = np.delete(np.arange(len(_known[64])), number)
     for place, (edit, change) in enumerate(EDITS.items()):
+        if gated and edit not in OF_GATED:
+            continue
         data = change(picture, np.random.default_rng([SEED, place, int(key, 16)]))
-        own[edit] = {}
-        for way, hashes in asked(data).items():
-            others = len(_known[64])
-            if not hashes:
-                own[edit][way] = -1
-                pairs[way][-1] += 0 if edit == NEGATIVE else others - 1
-                continue
-            table = distances(words(hashes), _known[BITS[way]])
-            least = table.min(axis=0)
-            own[edit][way] = int(least[number])
-            least = np.delete(least, number)
-            if edit == NEGATIVE:
-                continue
-            pairs[way] += np.bincount(least, minlength=BITS[way] + 1)
-            if way in ("pdq", "phash"):
-                nearest.append((way, int(least.min()), edit, len(hashes)))
-    return own, pairs, sorted(nearest)[:6]
+        found = asked(data)
+        least = {way: nearest_of(hashes, _known[BITS.get(way, 256)]) for way, hashes in found.items()}
+        own[edit] = {way: int(of[number]) if found[way] else -1 for way, of in least.items()}
+        if edit == NEGATIVE:
+            continue
+        good = np.zeros(len(others), dtype=bool) if gated else others < _of_good_quality[0]
+        for way in (*WAYS, *LOW):
+            of_way = least[way.removeprefix(OF_LOW)][others]
+            counted = of_way[good] if way in WAYS else of_way[~good]
+            pairs[way] += np.bincount(np.minimum(counted, BITS[way]), minlength=BITS[way] + 1)
+        by_group = np.array([least[group][others] for group in GROUPS])
+        near = np.flatnonzero(by_group.min(axis=0) <= NEAR)
+        nearest += [(*by_group[:, place].tolist(), edit, int(others[place])) for place in near]
+    return own, pairs, nearest
+
+
+def nearest_of(hashes: list[bytes], known: Words) -> np.ndarray:
+    """Of each listed picture how near it is to any of the hashes."""
+    return distances(words(hashes), known).min(axis=0) if hashes else np.full(len(known), NO_HASH, dtype=np.uint16)
 
 
 def limit_of(pairs: np.ndarray, rate: float = RATE) -> int:
@@ -226,19 +260,39 @@ def table(own: dict[str, dict[str, list[int]]], within: dict[str, int]) -> dict[
     return {edit: {way: recall(values, within[way]) for way, values in by_way.items()} for edit, by_way in own.items()}
 
 
-def results(measured: Iterator[Any]) -> dict[str, Any]:
-    """Recall and false pairs of everything that was measured."""
-    own: dict[str, dict[str, list[int]]] = {edit: {way: [] for way in WAYS} for edit in EDITS}
-    pairs = {way: np.zeros(BITS[way] + 1, dtype=np.int64) for way in WAYS}
+def stored_limits(near: list[Any], pairs: int) -> dict[int, int]:
+    """By the limit of everything else, the longest limit of the stored pixels at which RATE of the pairs come near."""
+    allowed = int(RATE * pairs)
+    found = {}
+    for limit in range(63, NEAR, 2):
+        stored = sorted(row[0] for row in near if min(row[1:4]) > limit)
+        left = allowed - sum(min(row[1:4]) <= limit for row in near)
+        if left >= 0:
+            found[limit] = max(limit, min([*stored, NEAR + 1][left:][0] - 1, NEAR))
+    return found
+
+
+def results(measured: Iterator[Any], good: int, gated: int) -> dict[str, Any]:
+    """Recall and false pairs of everything that was measured, the ``gated`` last ones for their pairs only.
+
+    The first ``good`` of what is listed are of a quality that matches.
+    """
+    own: dict[str, dict[str, list[int]]] = {edit: {way: [] for way in (*WAYS, *GROUPS)} for edit in EDITS}
+    pairs = {way: np.zeros(BITS[way] + 1, dtype=np.int64) for way in (*WAYS, *LOW)}
     nearest: list[Any] = []
-    for number, (of_one, pairs_of_one, near) in enumerate(measured):
-        for edit, by_way in of_one.items():
-            for way, value in by_way.items():
-                own[edit][way].append(value)
-        for way in WAYS:
+    everything = list(measured)
+    for number, (of_one, pairs_of_one, near) in enumerate(everything):
+        if number < len(everything) - gated:
+            for edit, by_way in of_one.items():
+                for way, value in by_way.items():
+                    own[edit][way].append(value)
+        for way in (*WAYS, *LOW):
             pairs[way] += pairs_of_one[way]
         nearest += [(*row, number) for row in near]
     limits = {way: limit_of(pairs[way]) for way in WAYS}
+    with_low = pairs["pdq"] + pairs[f"{OF_LOW}pdq"]
+    edited = len(everything) - gated
+    of_good = [row for row in nearest if row[5] < good and row[6] < edited]
     usual = {way: 31 if BITS[way] == 256 else 8 for way in WAYS}
     return {
         "pairs": int(pairs["pdq"].sum()),
@@ -253,8 +307,16 @@ def results(measured: Iterator[Any]) -> dict[str, Any]:
             for way in ("pdq", "phash")
         },
         "pairs_within": {way: np.cumsum(pairs[way])[: BITS[way] // 2].tolist() for way in WAYS},
-        "nearest_pairs_way_distance_edit_hashes_picture": sorted(nearest)[:20],
-        "own_distances": {edit: {way: own[edit][way] for way in ("pdq", "phash")} for edit in EDITS},
+        "longest_stored_limit_by_limit_of_others": stored_limits(of_good, int(pairs["pdq"].sum())),
+        "with_pictures_of_low_quality": {
+            "pairs": int(with_low.sum()),
+            "limit_at_1_in_1e6": limit_of(with_low),
+            "pairs_within": np.cumsum(with_low)[: NEAR + 1].tolist(),
+            "limit_at_1_in_1e6_by_way": {way: limit_of(pairs[way] + pairs[f"{OF_LOW}{way}"]) for way in WAYS},
+            "longest_stored_limit_by_limit_of_others": stored_limits(nearest, int(with_low.sum())),
+        },
+        "near_pairs_stored_turned_looks_guesses_edit_listed_picture": sorted(nearest, key=lambda row: min(row[:4])),
+        "own_distances": {edit: {way: own[edit][way] for way in ("pdq", "phash", *GROUPS)} for edit in EDITS},
     }
 
 
@@ -291,19 +353,25 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     began = time.perf_counter()
     sources = [Source(name, licence, Path(folder)) for name, licence, folder in options.source]
     with ProcessPoolExecutor(options.workers) as pool:
-        known = corpus(sources, folder, pool)
+        known, gated = corpus(sources, folder, pool)
     # Which half a picture is in is told by its content, and so is the order: a limit takes a fair sample.
     order = sorted(range(len(known)), key=lambda number: known[number].key)
     chosen = [n for n in order if options.half == "both" or (int(known[n].key, 16) % 2 == 0) == (options.half == "A")]
-    tasks = [(number, known[number].path, known[number].key) for number in chosen[: options.limit or None]]
-    listed = [item.pdq for item in known], [item.phash for item in known]
+    edited = chosen[: options.limit or None]
+    everything = [*known, *gated]
+    tasks = [
+        (number, everything[number].path, everything[number].key, number >= len(known))
+        for number in (*edited, *range(len(known), len(everything)))
+    ]
+    listed = [item.pdq for item in everything], [item.phash for item in everything], len(known)
     with ProcessPoolExecutor(options.workers, initializer=begin, initargs=listed) as pool:
-        found = results(pool.map(measure, tasks, chunksize=2))
+        found = results(pool.map(measure, tasks, chunksize=2), len(known), len(gated))
     return {
         "corpus": {
             "sources": [{"name": s.name, "licence": s.licence, **s.counts} for s in sources],
             "different_pictures": len(known),
-            "edited_pictures": len(tasks),
+            "edited_pictures": len(edited),
+            "pictures_of_low_quality": len(gated),
             "half": options.half,
             "edits": len(EDITS),
             "largest_side": SIDE,

@@ -271,4 +271,7 @@ EDITS: dict[str, Edit] = {
     "phone screenshot, gallery, q70": _as(lambda picture, rng: telephone(picture, rng, kind="gallery"), 70),
     "phone screenshot, chat": lambda picture, rng: png(telephone(picture, rng, kind="chat")),
     "computer screenshot": lambda picture, rng: png(computer(picture, rng)),
+    "brightness x0.3": _enhanced(ImageEnhance.Brightness, 0.3),
+    "contrast x0.3": _enhanced(ImageEnhance.Contrast, 0.3),
+    "brightness x0.6, mirrored": _as(lambda picture, _: ImageEnhance.Brightness(ImageOps.mirror(picture)).enhance(0.6)),
 }

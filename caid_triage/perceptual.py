@@ -23,9 +23,13 @@ HASH_BYTES: Mapping[str, int] = MappingProxyType({"pdq": 32, "phash": 8, "photod
 # The looks beside the stored pixels, and the words of a report for them.
 LOOKS: Mapping[str, str] = MappingProxyType(
     {
+        "levels": "at full contrast",
         "512": "brought to 512 pixels",
         "trimmed": "without its borders",
         "screenshot": "without the bars of a screen",
+        "bars": "without the ground around it",
+        "window": "without the edges of a window",
+        "letterbox": "without the bars at two of its sides",
         "thumbnail": "its embedded thumbnail",
         "crop5": "as if 5% had been cropped",
         "crop10": "as if 10% had been cropped",

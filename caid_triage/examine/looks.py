@@ -12,6 +12,7 @@ from PIL import Image
 
 from caid_triage.examine.borders import boxes_inside
 from caid_triage.examine.decode import Decoded
+from caid_triage.examine.levels import quality_asked_by
 from caid_triage.examine.opencv import decode_with_opencv
 from caid_triage.examine.pdq import (
     SIDE_OF_512,
@@ -25,6 +26,7 @@ from caid_triage.examine.pdq_naive import SMALLEST_SIDE
 from caid_triage.examine.phash import LEAST_DETAIL, detail, phash_of_tiny, phash_turned, tiny
 from caid_triage.examine.recut import recut
 from caid_triage.examine.thumbnail import START, largest_thumbnail
+from caid_triage.examine.unturned import hashes_turned_back
 from caid_triage.model import PerceptualHash, Problem, Severity
 from caid_triage.perceptual import HashName
 
@@ -57,17 +59,24 @@ def hashes_of(decoded: Decoded, content: bytes = b"") -> tuple[tuple[PerceptualH
     else:
         height, width = _stored_size(decoded, pixels)
         grid = grid_of(pixels, height, width)
-        turns = pdq_reduced_turned(pixels, height, width, grid) if decoded.reduced else pdq_asked(pixels, grid)
-        first, *others = _pdq_hashes("", turns)
-        upright.append(first)
+        hashes, quality = (
+            pdq_reduced_turned(pixels, height, width, grid) if decoded.reduced else pdq_asked(pixels, grid)
+        )
+        upright.append(PerceptualHash(HashName("pdq").text, hashes[0], quality))
+        # What is asked about beside it goes by the quality at full contrast; not so the guesses, which of two dull
+        # and smooth pictures may look alike.
+        asked = quality_asked_by(pixels, grid, quality)
+        turns = hashes_turned_back(pixels, height, width, grid, hashes) if asked else hashes, asked
+        if asked > quality:
+            further.append(PerceptualHash(HashName("pdq", "levels").text, hashes[0], asked))
+        _, *others = _pdq_hashes("", turns)
         further += others
         if others and max(decoded.width or 0, decoded.height or 0) > SIDE_OF_512:
             in_512 = pdq_512_reduced_turned(pixels, height, width) if decoded.reduced else pdq_512_asked(pixels)
-            further += _pdq_hashes("512", in_512)
+            further += _pdq_hashes("512", (in_512[0], max(in_512[1], asked) if asked > quality else in_512[1]))
         if others:
             further += (
-                PerceptualHash(HashName("pdq", look).text, value, turns[1])
-                for look, value in recut(grid, height, width)
+                PerceptualHash(HashName("pdq", look).text, value, quality) for look, value in recut(grid, height, width)
             )
     small = tiny(pixels if decoded.grey is None else decoded.grey, reduced=decoded.reduced)
     if detail(small) < LEAST_DETAIL:
@@ -92,7 +101,9 @@ def _inside(decoded: Decoded, pixels: Pixels) -> list[PerceptualHash]:
     for look, box in boxes_inside(pixels).items():
         part = box.cut(pixels)
         height, width = (side * factor for side in part.shape[:2])
-        found += _pdq_hashes(look, pdq_reduced_turned(part, height, width))
+        grid = grid_of(part, height, width)
+        hashes, quality = pdq_reduced_turned(part, height, width, grid)
+        found += _pdq_hashes(look, (hashes, quality_asked_by(part, grid, quality)))
         small = tiny(part, reduced=decoded.reduced)
         if detail(small) >= LEAST_DETAIL:
             found += _phash_hashes(look, small)
