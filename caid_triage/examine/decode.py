@@ -4,6 +4,7 @@ For each type there is a ladder of decoders (docs/formats/pictures.md). JPEG: ma
 the picture is large), Pillow, Pillow tolerant of missing data, FFmpeg. Most others: the header, Pillow,
 Pillow tolerant, OpenCV, FFmpeg. The order is that of exactness: on JPEG both give the same pixels
 (tested) and OpenCV is twice as fast; elsewhere Pillow is what the reference hashes are made with.
+A JPEG in colour is decoded in the grey that it stores (docs/decisions/0021).
 
 A damaged picture never comes out as ``decoded``: decoders fill what is missing and keep silent, so
 the structure is checked here. Of an animation the frames that differ are taken, of a file of several

@@ -32,7 +32,7 @@ def transformed(grids: Float64) -> Float64:
 def turned_coefficients(coefficients: Float64) -> Float64:
     """Return float64[n*8,256]: coefficients, float64[n,16,16], in the eight orientations of TURNS, upright first."""
     places, signs = _turns()
-    turned: Float64 = coefficients.reshape(len(coefficients), BITS)[:, places] * signs
+    turned: Float64 = coefficients.reshape(len(coefficients), BITS).take(places, axis=1) * signs
     return turned.reshape(-1, BITS)
 
 
