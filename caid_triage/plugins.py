@@ -4,7 +4,7 @@
         name      the algorithm; "photodna" is matched with the PhotoDNA vectors of hash sets
         object    function(pixels) -> bytes | (bytes, quality)
 
-``pixels`` is uint8[h, w] luma or uint8[h, w, 3] RGB as it was decoded (large JPEGs are decoded in grey at reduced
+``pixels`` is uint8[h, w] luma or uint8[h, w, 3] RGB as it was decoded (JPEGs are decoded in grey, large ones at reduced
 size); "photodna" must answer with 144 bytes. A plug-in runs in a worker process; what it raises is recorded as a
 problem of the file, and the hashes of this tool are kept. ``python -m caid_triage.conformance`` tries an installed
 plug-in against this contract. Only installed packages are looked at, nothing is loaded

@@ -4,6 +4,7 @@ For each type there is a ladder of decoders (docs/formats/pictures.md). JPEG: ma
 the picture is large), Pillow, Pillow tolerant of missing data, FFmpeg. Most others: the header, Pillow,
 Pillow tolerant, OpenCV, FFmpeg. The order is that of exactness: on JPEG both give the same pixels
 (tested) and OpenCV is twice as fast; elsewhere Pillow is what the reference hashes are made with.
+A JPEG in colour is decoded in the grey that it stores (docs/decisions/0021).
 
 A damaged picture never comes out as ``decoded``: decoders fill what is missing and keep silent, so
 the structure is checked here. Of an animation the frames that differ are taken, of a file of several
@@ -132,8 +133,10 @@ def _jpeg(data: bytes, limits: Limits) -> Decoded:
     if found is None:
         result = _picture(data, "image/jpeg", header, limits)
     else:
-        pixels, reduced, said = found
-        result = Decoded(DecodeState.DECODED, scan.width, scan.height, pixels, reduced=reduced)
+        pixels, said = found
+        reduced = pixels.shape[:2] != (scan.height, scan.width)
+        near = reduced or (pixels.ndim == 2 and scan.components > 1)
+        result = Decoded(DecodeState.DECODED, scan.width, scan.height, pixels, reduced=reduced, near=near)
         result = judged(result, scan.damage or said)
     if cut and result.state is DecodeState.DECODED:
         result = replace(result, state=DecodeState.PARTIAL)
@@ -146,8 +149,11 @@ def _most_scans(header: Header, limits: Limits) -> int:
     return max(1, min(limits.max_scans, limits.max_scan_pixels // pixels))
 
 
-def _jpeg_pixels(data: bytes, scan: JpegScan, limits: Limits) -> tuple[Pixels, bool, str] | None:
-    """Return OpenCV's pixels of a JPEG, whether they are reduced and what is damaged, None if it cannot."""
+def _jpeg_pixels(data: bytes, scan: JpegScan, limits: Limits) -> tuple[Pixels, str] | None:
+    """Return OpenCV's pixels of a JPEG and what is damaged, None if it cannot.
+
+    Grey is what a JPEG stores first: to hash it, its colours need not be decoded, enlarged and turned into grey again.
+    """
     # CMYK is Pillow's: OpenCV converts it by a rule of its own. So is what is not 8 bits deep.
     if scan.components not in (1, 3) or scan.precision != 8 or not (scan.width and scan.height):
         return None
@@ -156,11 +162,11 @@ def _jpeg_pixels(data: bytes, scan: JpegScan, limits: Limits) -> tuple[Pixels, b
     factor = next((by for by in (8, 4, 2) if least and side // by >= least), 1)
     if too_many(scan.width // factor, scan.height // factor, limits):
         return None
-    grey = scan.components == 1 or factor > 1
+    grey = scan.components == 1 or least > 0
     pixels, damage = listening(lambda: decode_with_opencv(data, grey=grey, factor=factor))
     if pixels is None or pixels.shape[:2] != (-(-scan.height // factor), -(-scan.width // factor)):
         return None
-    return pixels, factor > 1, damage
+    return pixels, damage
 
 
 def _raw(data: bytes, media_type: str, limits: Limits) -> Decoded:

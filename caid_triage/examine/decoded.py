@@ -39,7 +39,9 @@ class Decoded:
 
     ``pixels`` is uint8[h,w] grey or uint8[h,w,3] RGB, None when nothing was decoded. ``grey`` is
     Pillow's own grey version where that is not the grey of ``pixels`` (palettes). ``reduced``: the
-    pixels are a smaller version of ``width`` x ``height``, which are the stored pixels. ``frames`` are
+    pixels are a smaller version of ``width`` x ``height``, which are the stored pixels. ``near``: the pixels are
+    the grey of a JPEG's own decoder, reduced or not, and not those that the reference hashes are taken of; the
+    hashes are a few bits from the references'. ``frames`` are
     the first, the middle and the last of an animation's frames that show something and differ from
     ``pixels`` (its first picture) and from each other, as (seconds from the start, pixels).
     """
@@ -50,6 +52,7 @@ class Decoded:
     pixels: Pixels | None = None
     grey: Pixels | None = None
     reduced: bool = False
+    near: bool = False
     frames: tuple[tuple[float, Pixels], ...] = ()
     problems: tuple[Problem, ...] = ()
 

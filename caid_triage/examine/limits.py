@@ -16,8 +16,9 @@ class Limits:
     every decoder), and after fewer if scans times pixels exceed ``max_scan_pixels``.
     ``max_content_bytes``: a picture file above it is not held in memory.
     ``min_reduced_side``: a large JPEG is decoded at 1/2, 1/4 or 1/8 as long as its shorter side
-    keeps that many pixels; 0 decodes every picture whole. ``max_frames`` and ``max_frame_pixels``
-    (frames times their size) bound how much of an animation is decoded.
+    keeps that many pixels, and any JPEG in grey; 0 decodes every picture whole and in colour.
+    ``max_frames`` and ``max_frame_pixels`` (frames times their size) bound how much of an animation is
+    decoded.
 
     ``max_video_bytes``: a longer video is not held in memory but read again where its decoder looks, at most
     ``max_reread_bytes`` of it. ``max_video_frames`` frames of one video are hashed at most, ``max_video_pixels`` pixels

@@ -6,25 +6,21 @@ in caid_triage/perceptual.py) are asked about only: what a report prints as a fi
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from caid_triage.examine.borders import boxes_inside
 from caid_triage.examine.decode import Decoded
 from caid_triage.examine.levels import quality_asked_by
 from caid_triage.examine.opencv import decode_with_opencv
-from caid_triage.examine.pdq import (
-    SIDE_OF_512,
-    grid_of,
-    pdq_512_asked,
-    pdq_512_reduced_turned,
-    pdq_asked,
-    pdq_reduced_turned,
-)
+from caid_triage.examine.pdq import grid_of, grids_of, pdq, pdq_reduced_turned, quality_of
 from caid_triage.examine.pdq_naive import SMALLEST_SIDE
-from caid_triage.examine.phash import LEAST_DETAIL, detail, phash_of_tiny, phash_turned, tiny
-from caid_triage.examine.recut import recut
+from caid_triage.examine.pdq_turns import WAYS, transformed, turned_coefficients
+from caid_triage.examine.pdq_turns import hashes_of as hashes_of_coefficients
+from caid_triage.examine.phash import phash_ways, tiny
+from caid_triage.examine.recut import GUESSES, recut_coefficients
 from caid_triage.examine.thumbnail import START, largest_thumbnail
 from caid_triage.examine.unturned import hashes_turned_back
 from caid_triage.model import PerceptualHash, Problem, Severity
@@ -57,33 +53,16 @@ def hashes_of(decoded: Decoded, content: bytes = b"") -> tuple[tuple[PerceptualH
         text = f"a side is shorter than {SMALLEST_SIDE} pixels: there is no PDQ"
         notes.append(Problem("hash", "too-small", text, Severity.NOTE))
     else:
-        height, width = _stored_size(decoded, pixels)
-        grid = grid_of(pixels, height, width)
-        hashes, quality = (
-            pdq_reduced_turned(pixels, height, width, grid) if decoded.reduced else pdq_asked(pixels, grid)
-        )
-        upright.append(PerceptualHash(HashName("pdq").text, hashes[0], quality))
-        # What is asked about beside it goes by the quality at full contrast; not so the guesses, which of two dull
-        # and smooth pictures may look alike.
-        asked = quality_asked_by(pixels, grid, quality)
-        turns = hashes_turned_back(pixels, height, width, grid, hashes) if asked else hashes, asked
-        if asked > quality:
-            further.append(PerceptualHash(HashName("pdq", "levels").text, hashes[0], asked))
-        _, *others = _pdq_hashes("", turns)
-        further += others
-        if others and max(decoded.width or 0, decoded.height or 0) > SIDE_OF_512:
-            in_512 = pdq_512_reduced_turned(pixels, height, width) if decoded.reduced else pdq_512_asked(pixels)
-            further += _pdq_hashes("512", (in_512[0], max(in_512[1], asked) if asked > quality else in_512[1]))
-        if others:
-            further += (
-                PerceptualHash(HashName("pdq", look).text, value, quality) for look, value in recut(grid, height, width)
-            )
-    small = tiny(pixels if decoded.grey is None else decoded.grey, reduced=decoded.reduced)
-    if detail(small) < LEAST_DETAIL:
+        found, turns = _pdq_looks(decoded, pixels)
+        upright.append(found[0])
+        further += found[1:]
+    small = tiny(pixels if decoded.grey is None else decoded.grey, reduced=decoded.near)
+    ways = phash_ways(small)
+    if ways is None:
         text = "the picture is blank or nearly so: a pHash would meet that of every other blank"
         notes.append(Problem("hash", "flat-picture", text, Severity.NOTE))
     else:
-        first, turned = _phash_hashes("", small)
+        first, turned = _phash_hashes("", ways)
         upright.append(first)
         further.append(turned)
     if turns is not None and turns[1]:
@@ -92,6 +71,38 @@ def hashes_of(decoded: Decoded, content: bytes = b"") -> tuple[tuple[PerceptualH
         further += thumbnail
         notes += differs
     return (*upright, *further), tuple(notes)
+
+
+def _pdq_looks(decoded: Decoded, pixels: Pixels) -> tuple[list[PerceptualHash], Turns]:
+    """Return the PDQ of all looks that come of the whole picture, upright first, and the upright look's turns.
+
+    The coefficients of all looks are made first and hashed in one go. What is asked about beside the stored pixels goes
+    by the quality at full contrast; not so the guesses, which of two dull and smooth pictures may look alike.
+    """
+    height, width = _stored_size(decoded, pixels)
+    grids = grids_of(pixels, height, width)
+    quality = quality_of(grids[0])
+    exact = None if decoded.near else pdq(pixels, grids[0])
+    if exact is not None:
+        quality = exact[1]
+    asked = quality_asked_by(pixels, grids[0], quality)
+    ways = turned_coefficients(transformed(np.array(grids)))
+    if not asked:  # a picture that shows nothing shows it in every look
+        value = hashes_of_coefficients(ways[:1])[0] if exact is None else exact[0]
+        return _pdq_hashes("", ((value,) * WAYS, 0)), ((value,) * WAYS, 0)
+    hashes = hashes_of_coefficients(np.concatenate([ways, recut_coefficients(grids[0], height, width)]))
+    stored = hashes[0] if exact is None else exact[0]
+    found = [PerceptualHash(_name("pdq", ""), stored, quality)]
+    if asked > quality:
+        found.append(PerceptualHash(_name("pdq", "levels"), stored, asked))
+    turns = hashes_turned_back(pixels, height, width, grids[0], (stored, *hashes[1:WAYS])), asked
+    found += _pdq_hashes("", turns)[1:]
+    if len(grids) > 1:
+        in_512 = quality_of(grids[1])
+        found += _pdq_hashes("512", (tuple(hashes[WAYS : 2 * WAYS]), max(in_512, asked) if asked > quality else in_512))
+    guesses = zip(GUESSES, hashes[-len(GUESSES) :], strict=True)
+    found += (PerceptualHash(_name("pdq", look), value, quality) for look, value in guesses)
+    return found, turns
 
 
 def _inside(decoded: Decoded, pixels: Pixels) -> list[PerceptualHash]:
@@ -104,9 +115,8 @@ def _inside(decoded: Decoded, pixels: Pixels) -> list[PerceptualHash]:
         grid = grid_of(part, height, width)
         hashes, quality = pdq_reduced_turned(part, height, width, grid)
         found += _pdq_hashes(look, (hashes, quality_asked_by(part, grid, quality)))
-        small = tiny(part, reduced=decoded.reduced)
-        if detail(small) >= LEAST_DETAIL:
-            found += _phash_hashes(look, small)
+        ways = phash_ways(tiny(part, reduced=decoded.near))
+        found += _phash_hashes(look, ways) if ways else ()
     return found
 
 
@@ -125,9 +135,8 @@ def _thumbnail(content: bytes, turns: Turns) -> tuple[list[PerceptualHash], list
     if not whole[1] or nearest <= THUMBNAIL_IS_THE_PICTURE:
         return [], []
     found = _pdq_hashes("thumbnail", whole)
-    tiny_one = tiny(pixels)
-    if detail(tiny_one) >= LEAST_DETAIL:
-        found += _phash_hashes("thumbnail", tiny_one)
+    ways = phash_ways(tiny(pixels))
+    found += _phash_hashes("thumbnail", ways) if ways else ()
     if nearest < THUMBNAIL_DIFFERS:
         return found, []
     height, width = pixels.shape
@@ -154,15 +163,21 @@ def _stored_size(decoded: Decoded, pixels: Pixels) -> tuple[int, int]:
 def _pdq_hashes(look: str, turns: Turns) -> list[PerceptualHash]:
     """Return one look's upright hash and, of a picture that shows something, those of the other orientations."""
     (upright, *turned), quality = turns
-    found = [PerceptualHash(HashName("pdq", look).text, upright, quality)]
+    found = [PerceptualHash(_name("pdq", look), upright, quality)]
     if quality:  # a picture that shows nothing shows it any way up
-        found.append(PerceptualHash(HashName("pdq", look, turned=True).text, b"".join(turned), quality))
+        found.append(PerceptualHash(_name("pdq", look, turned=True), b"".join(turned), quality))
     return found
 
 
-def _phash_hashes(look: str, small: Image.Image) -> tuple[PerceptualHash, PerceptualHash]:
+def _phash_hashes(look: str, ways: tuple[bytes, bytes]) -> tuple[PerceptualHash, PerceptualHash]:
     """Return one look's upright pHash and those of the other orientations."""
+    upright, turned = ways
     return (
-        PerceptualHash(HashName("phash", look).text, phash_of_tiny(small)),
-        PerceptualHash(HashName("phash", look, turned=True).text, phash_turned(small)),
+        PerceptualHash(_name("phash", look), upright),
+        PerceptualHash(_name("phash", look, turned=True), turned),
     )
+
+
+@cache
+def _name(algorithm: str, look: str, *, turned: bool = False) -> str:
+    return HashName(algorithm, look, turned).text

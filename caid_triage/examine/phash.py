@@ -13,14 +13,15 @@ from caid_triage.examine.cosine import cosine_transform
 from caid_triage.examine.pdq_naive import TURNS
 
 Pixels = NDArray[np.uint8]
+Float64 = NDArray[np.float64]
 
 SIDE = 32  # imagehash: hash_size 8 x highfreq_factor 4
 REDUCING_GAP = 3.0  # Pillow: "3.0 or greater: very close to fair resampling"
 # Rounding the 32x32 picture to whole grey levels alone moves a coefficient by 0.3 and gives
 # a blank a detail of 0.2: below half a grey level the bits say more of rounding than of the picture.
 LEAST_DETAIL = 0.5
-# imagehash takes a DCT that is not orthonormal: the first row is larger by this.
-_AS_IMAGEHASH_SCALES = np.where(np.arange(8) == 0, math.sqrt(2.0), 1.0)[:, None]
+# The coefficients reach 64 x 255 at most; both DCTs, in float64, are exact to far less than this.
+DOUBT = 1e-6
 
 
 def phash(pixels: Pixels) -> bytes:
@@ -53,13 +54,7 @@ def tiny(pixels: Pixels, *, reduced: bool = False) -> Image.Image:
 
 def phash_of_tiny(small: Image.Image) -> bytes:
     """Return the pHash of a picture already reduced by :func:`tiny` (imagehash leaves that size as it is)."""
-    transform = cosine_transform()
-    if transform is None:
-        import imagehash  # noqa: PLC0415 - it brings all of SciPy's transforms with it
-
-        return np.packbits(imagehash.phash(small).hash.ravel()).tobytes()
-    coefficients = transform(np.asarray(small, dtype=np.float64))[:8, :8]
-    return np.packbits(coefficients > np.median(coefficients)).tobytes()
+    return _upright(small, coefficients(small))
 
 
 def phash_turned(small: Image.Image) -> bytes:
@@ -68,18 +63,13 @@ def phash_turned(small: Image.Image) -> bytes:
     Mirroring negates every other coefficient of the DCT, transposing transposes them. Equal to imagehash's of the
     turned 32x32 picture but where two coefficients all but touch at the median.
     """
-    matrix = _dct() * _AS_IMAGEHASH_SCALES
-    # Rounded so that sums taken in another order on another processor cannot turn a tie.
-    coefficients = np.round(matrix @ np.asarray(small, dtype=np.float64) @ matrix.T, 6)
-    signs = np.where(np.arange(8) % 2, -1.0, 1.0)
-    found = []
-    for transposed, down, across in TURNS[1:]:
-        turn = coefficients.T if transposed else coefficients
-        turn = turn * signs[:, None] if down else turn
-        found.append((turn * signs if across else turn).ravel())
-    flat = np.array(found)
-    middle = np.partition(flat, (31, 32), axis=1)[:, 31:33].mean(axis=1)
-    return np.packbits(flat > middle[:, None], axis=1).tobytes()
+    return _turned(coefficients(small))
+
+
+def phash_ways(small: Image.Image) -> tuple[bytes, bytes] | None:
+    """Return :func:`phash_of_tiny` and :func:`phash_turned`; None if the picture has too little detail for either."""
+    found = coefficients(small)
+    return None if _detail(found) < LEAST_DETAIL else (_upright(small, found), _turned(found))
 
 
 def detail(small: Image.Image) -> float:
@@ -88,15 +78,78 @@ def detail(small: Image.Image) -> float:
     In grey levels of an orthonormal DCT. Blanks and plain ramps are near 0, photographs above 1.
     Below ``LEAST_DETAIL`` a pHash would meet that of every other blank.
     """
+    return _detail(coefficients(small))
+
+
+def coefficients(small: Image.Image) -> Float64:
+    """Return the 64 low-frequency coefficients of a 32x32 picture, float64[8,8] of an orthonormal DCT."""
     matrix = _dct()
-    coefficients = matrix @ np.asarray(small, dtype=np.float64) @ matrix.T
-    return float(np.median(np.abs(coefficients - np.median(coefficients))))
+    found: Float64 = matrix @ np.asarray(small, dtype=np.float64) @ matrix.T
+    return found
+
+
+def _upright(small: Image.Image, found: Float64) -> bytes:
+    """Return imagehash's bits, from the coefficients where their rounding cannot decide one, else from imagehash."""
+    flat = (found * _as_imagehash_scales()).ravel()
+    lower, upper = np.partition(flat, (31, 32))[31:33]
+    if upper - lower <= DOUBT:
+        return _as_imagehash(small)
+    return np.packbits(flat > (lower + upper) / 2).tobytes()
+
+
+def _as_imagehash(small: Image.Image) -> bytes:
+    """Return imagehash's bits by the very transform that it takes."""
+    transform = cosine_transform()
+    if transform is None:
+        import imagehash  # noqa: PLC0415 - it brings all of SciPy's transforms with it
+
+        return np.packbits(imagehash.phash(small).hash.ravel()).tobytes()
+    found = transform(np.asarray(small, dtype=np.float64))[:8, :8]
+    return np.packbits(found > np.median(found)).tobytes()
+
+
+def _turned(found: Float64) -> bytes:
+    """Return the hashes of the seven other orientations."""
+    places, signs = _turns()
+    # Rounded so that sums taken in another order on another processor cannot turn a tie.
+    flat = np.round(found * _as_imagehash_scales(), 6).ravel()[places] * signs
+    middle = np.partition(flat, (31, 32), axis=1)[:, 31:33].mean(axis=1)
+    return np.packbits(flat > middle[:, None], axis=1).tobytes()
+
+
+def _detail(found: Float64) -> float:
+    """Return the median distance of 64 coefficients from their median."""
+    return _median(np.abs(found.ravel() - _median(found.ravel())))
+
+
+def _median(of_64: Float64) -> float:
+    lower, upper = np.partition(of_64, (31, 32))[31:33]
+    return float(lower + upper) / 2
 
 
 @lru_cache(maxsize=1)
-def _dct() -> NDArray[np.float64]:
+def _dct() -> Float64:
     """Return rows 0..7 of the orthonormal 32-point DCT."""
     rows = [[math.cos(math.pi * i * (2 * j + 1) / (2 * SIDE)) for j in range(SIDE)] for i in range(8)]
     matrix = np.array(rows) * math.sqrt(2.0 / SIDE)
     matrix[0] /= math.sqrt(2.0)
     return matrix
+
+
+@lru_cache(maxsize=1)
+def _as_imagehash_scales() -> Float64:
+    """Return float64[8,8]: imagehash takes a DCT that is not orthonormal, in which the first of each side is larger."""
+    side = np.where(np.arange(8) == 0, math.sqrt(2.0), 1.0)
+    return np.outer(side, side)
+
+
+@lru_cache(maxsize=1)
+def _turns() -> tuple[NDArray[np.int64], Float64]:
+    """Return which coefficient each of the seven orientations takes at each place, int64[7,64], and its sign."""
+    numbers = np.arange(64).reshape(8, 8)
+    every_other = np.where(np.arange(8) % 2, -1.0, 1.0)
+    places, signs = [], []
+    for transposed, down, across in TURNS[1:]:
+        places.append((numbers.T if transposed else numbers).ravel())
+        signs.append(np.outer(every_other if down else np.ones(8), every_other if across else np.ones(8)).ravel())
+    return np.array(places), np.array(signs)

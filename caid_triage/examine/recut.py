@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.examine.opencv import opencv
-from caid_triage.examine.pdq_naive import GRID, bits, dct_matrix
+from caid_triage.examine.pdq_naive import GRID, dct_matrix
+from caid_triage.examine.pdq_turns import BITS, SIDE, hashes_of, transformed
 
 Float64 = NDArray[np.float64]
 
@@ -36,6 +37,7 @@ MISSING: Mapping[str, tuple[float, float, float, float]] = MappingProxyType(
 )
 # By how many degrees the picture is turned back, counter-clockwise.
 TILTED: Mapping[str, float] = MappingProxyType({"tilt2": -2.0, "tilt2b": 2.0, "tilt5": -5.0, "tilt5b": 5.0})
+GUESSES = (*MISSING, *TILTED)
 
 
 def recut(grid: Float64, height: int, width: int) -> Iterator[tuple[str, bytes]]:
@@ -43,19 +45,31 @@ def recut(grid: Float64, height: int, width: int) -> Iterator[tuple[str, bytes]]
 
     ``grid`` is its 64x64 grid (examine/pdq.py), ``height`` and ``width`` are its stored pixels.
     """
-    for look, (top, bottom, left, right) in MISSING.items():
-        yield look, _hash(_laid_out(top, bottom) @ grid @ _laid_out(left, right).T)
-    matrix = dct_matrix().astype(np.float64)
-    for look, degrees in TILTED.items():
-        yield look, _hash(matrix @ _turned_back(grid, degrees, width / height) @ matrix.T)
+    yield from zip(GUESSES, hashes_of(recut_coefficients(grid, height, width)), strict=True)
 
 
-def _hash(coefficients: Float64) -> bytes:
-    # Rounded so that sums taken in another order on another processor cannot turn a tie.
-    return bits(np.round(coefficients, 6))
+def recut_coefficients(grid: Float64, height: int, width: int) -> Float64:
+    """Return the coefficients that are hashed for every look of GUESSES, float64[looks,256], of :func:`recut`'s."""
+    ends, tops_and_bottoms, lefts_and_rights = _ends()
+    # Every way to lay out the rows with every way to lay out the columns; the pairs that are asked for are taken.
+    pairs = (ends @ grid @ ends.T).reshape(-1, SIDE, len(ends) // SIDE, SIDE)
+    cropped = pairs[tops_and_bottoms, :, lefts_and_rights]
+    turned_back = np.empty((len(TILTED), GRID, GRID))
+    for number, degrees in enumerate(TILTED.values()):
+        turned_back[number] = _turned_back(grid, degrees, width / height)
+    return np.concatenate([cropped.reshape(-1, BITS), transformed(turned_back).reshape(-1, BITS)])
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=1)
+def _ends() -> tuple[Float64, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the matrices of all ends of MISSING below each other, and which each guess takes down and across."""
+    down = [(top, bottom) for top, bottom, _, _ in MISSING.values()]
+    across = [(left, right) for _, _, left, right in MISSING.values()]
+    different = sorted({*down, *across})
+    places = [np.array([different.index(ends) for ends in side]) for side in (down, across)]
+    return np.concatenate([_laid_out(*ends) for ends in different]), places[0], places[1]
+
+
 def _laid_out(before: float, after: float) -> Float64:
     """Return float64[16,64]: the DCT along one side of a whole of which the grid lacks those shares at its ends."""
     place = ((np.arange(GRID) + 0.5) / GRID - before) / (1 - before - after) * GRID - 0.5
@@ -71,11 +85,16 @@ def _laid_out(before: float, after: float) -> Float64:
 def _turned_back(grid: Float64, degrees: float, shape: float) -> Float64:
     """Return the grid turned about its middle; ``shape`` is the picture's width over its height."""
     cv2 = opencv()
+    turned_back: Float64 = cv2.warpAffine(
+        grid, _turn(degrees, shape), (GRID, GRID), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return turned_back
+
+
+@lru_cache(maxsize=256)
+def _turn(degrees: float, shape: float) -> Float64:
+    """Return the affine turn about the middle, float64[2,3]."""
     cosine, sine = cos(radians(degrees)), sin(radians(degrees))
     turn = np.array([[cosine, sine / shape], [-sine * shape, cosine]])
     middle = np.full(2, (GRID - 1) / 2)
-    affine = np.column_stack([turn, middle - turn @ middle])
-    turned_back: Float64 = cv2.warpAffine(
-        grid, affine, (GRID, GRID), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return turned_back
+    return np.column_stack([turn, middle - turn @ middle])

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from caid_triage.examine.opencv import opencv
 from caid_triage.examine.pdq import grid_of
-from caid_triage.examine.pdq_naive import GRID, TURNS, bits, box_window, dct_matrix, sample_points
+from caid_triage.examine.pdq_naive import GRID, TURNS, box_window, sample_points
+from caid_triage.examine.pdq_turns import hashes_of, transformed
 
 Pixels = NDArray[np.uint8]
 Float64 = NDArray[np.float64]
@@ -45,12 +46,10 @@ def hashes_turned_back(
         grids[True, True] = grid_of(flip(pixels, -1), height, width)
     else:
         grids[True, True] = grids[True, False][:, ::-1] if down else grids[False, True][::-1]
-    matrix = dct_matrix().astype(np.float64)
-    # Rounded so that sums taken in another order on another processor cannot turn a tie.
-    found = {way: np.round(matrix @ flipped @ matrix.T, 6) for way, flipped in grids.items()}
+    found = {way: transformed(flipped[None])[0] for way, flipped in grids.items()}
     # Turning upside down what was transposed is transposing what was mirrored.
-    turns = (found[second, first].T if transposed else found[first, second] for transposed, first, second in TURNS[1:])
-    return (hashes[0], *(bits(turn) for turn in turns))
+    turns = [found[second, first].T if transposed else found[first, second] for transposed, first, second in TURNS[1:]]
+    return (hashes[0], *hashes_of(np.array(turns).reshape(len(turns), -1)))
 
 
 @lru_cache(maxsize=256)

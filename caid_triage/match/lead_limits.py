@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from caid_triage.hashset.store import HashSet
     from caid_triage.match.options import MatchOptions
 
-# One picture is asked about by so many hashes: its looks as they stand, and those in all eight orientations.
+# A picture is asked about by so many hashes at most on the average of a case: its looks as they stand, and those in all
+# eight orientations. Most ask by 27; one with every box inside bars that there is would ask by 76.
 UPRIGHT_LOOKS = 15
 ALL_LOOKS = 43
 # The largest distances at which one of a million pairs of different pictures lay, with the stored pixels asked about

@@ -961,7 +961,10 @@ def test_open_case_gives_the_rows_of_the_reports(own: Own) -> None:
 def test_hashes_of_real_photographs_against_the_references_on_a_full_decode(
     folder: str, shared: Path, tmp_path: Path
 ) -> None:
-    """A decode at full size is exact; one at reduced size (JPEGs of 512 pixels and more) strays by few bits."""
+    """Whole pixels are hashed exactly; JPEGs, decoded in grey and large ones reduced, stray by few bits.
+
+    Below a quality of 50, where a PDQ is not matched, it may stray further.
+    """
     ok("scan", shared / folder, "--case", tmp_path / "case", "--workers", 2, "--quiet")
     strayed: dict[str, list[int]] = {"pdq": [], "phash": []}
     pictures = [row for row in table(tmp_path / "case" / "reports" / "files.csv") if row["kind"] == "image"]
@@ -970,7 +973,7 @@ def test_hashes_of_real_photographs_against_the_references_on_a_full_decode(
     ordinary = [row for row in pictures if int(row["width"]) * int(row["height"]) < 4_000_000]
     for row in [*ordinary, *pictures[len(ordinary) :: 3]]:  # the references are slow on the largest: every third
         with Image.open(shared / folder / row["path"][1:]) as image:
-            reduced = image.format in ("JPEG", "MPO") and min(image.size) >= 512
+            near = image.format in ("JPEG", "MPO") and (image.mode != "L" or min(image.size) >= 512)
             assert (row["width"], row["height"]) == tuple(map(str, image.size))
             reference, quality = pdqhash.compute(np.asarray(image.convert("RGB")))
             apart = {"pdq": bits_apart(row["pdq"], np.packbits(reference).tobytes().hex())}
@@ -978,7 +981,9 @@ def test_hashes_of_real_photographs_against_the_references_on_a_full_decode(
                 apart["phash"] = bits_apart(row["phash"], str(imagehash.phash(image)))
             else:
                 assert row["problems"], row["path"]
-        if not reduced:
+        if quality < 50 and near:
+            continue
+        if not near:
             assert set(apart.values()) == {0}, row["path"]
             assert row["pdq_quality"] == str(quality)
         for algorithm, distance in apart.items():

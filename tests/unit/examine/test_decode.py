@@ -7,6 +7,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import imagehash
 import numpy as np
 import pytest
@@ -41,10 +42,44 @@ def codes(result) -> list[str]:
 def test_pixels_equal_those_of_the_reference(picture, form: str) -> None:
     size = (256, 192)
     data = saved(Image.fromarray(picture(*size)), form, **({"sizes": [size]} if form == "ICO" else {}))
-    result = decoded(data)
+    result = decoded(data, Limits(min_reduced_side=0))
     with Image.open(io.BytesIO(data)) as image:
         assert np.array_equal(result.pixels, np.asarray(image.convert("RGB")))
     assert (result.state, result.width, result.height, result.problems) == (DecodeState.DECODED, *size, ())
+    assert not result.near
+    assert decoded(data).near == (form == "JPEG")
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 2}, {"quality": 30}])
+def test_a_jpeg_is_decoded_in_the_grey_that_it_stores(picture, options: dict[str, object]) -> None:
+    data = saved(Image.fromarray(picture(301, 203)), "JPEG", **options)
+    result = decoded(data)
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft("L", image.size)
+        assert np.array_equal(result.pixels, np.asarray(image))
+    assert (result.near, result.reduced) == (True, False)
+
+
+@pytest.mark.parametrize("size", [(301, 203), (1200, 1024)])
+def test_a_jpeg_that_stores_rgb_is_turned_into_grey(picture, size: tuple[int, int]) -> None:
+    """Its first component is red, not brightness (Adobe's transform 0)."""
+    data = saved(Image.fromarray(picture(*size)), "JPEG", keep_rgb=True)
+    result = decoded(data)
+    with Image.open(io.BytesIO(data)) as image:
+        grey = np.asarray(image.convert("L"))
+        red = np.asarray(image.convert("RGB"))[:, :, 0]
+    if size[0] > 1000:
+        grey, red = (
+            cv2.resize(plane, result.pixels.shape[::-1], interpolation=cv2.INTER_AREA) for plane in (grey, red)
+        )
+    assert np.abs(result.pixels.astype(int) - grey).max() <= 2
+    assert np.abs(result.pixels.astype(int) - red).max() > 30
+
+
+def test_a_jpeg_without_colours_is_hashed_as_the_references_do(picture) -> None:
+    result = decoded(saved(Image.fromarray(picture(301, 203)).convert("L"), "JPEG"))
+    assert result.pixels.ndim == 2
+    assert not result.near
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])

@@ -52,9 +52,9 @@ def test_pieces_do_not_matter(encoded, examined, form: str) -> None:
 
 
 def test_hashes_are_those_of_the_reference_packages(encoded, examined, tmp_path: Path) -> None:
-    for form in ("JPEG", "PNG", "BMP", "WEBP"):
+    for form, mode in (("JPEG", "L"), ("PNG", "RGB"), ("BMP", "RGB"), ("WEBP", "RGB")):
         path = tmp_path / "x"
-        path.write_bytes(encoded(form, size=(640, 480)))
+        path.write_bytes(encoded(form, mode=mode, size=(640, 480)))
         found = by_name(examine_file(path))
         with Image.open(path) as image:
             vector, quality = pdqhash.compute(np.asarray(image.convert("RGB")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from caid_triage.examine.pdq import grid_of, pdq, pdq_asked
+from caid_triage.examine.pdq import grid_of, pdq, pdq_turned
 from caid_triage.examine.unturned import hashes_turned_back
 
 TURNED_BACK = (
@@ -42,7 +42,7 @@ def bricks(height: int, width: int) -> np.ndarray:
 def turned_back(pixels: np.ndarray) -> tuple[bytes, ...]:
     height, width = pixels.shape[:2]
     grid = grid_of(pixels, height, width)
-    return hashes_turned_back(pixels, height, width, grid, pdq_asked(pixels, grid)[0])
+    return hashes_turned_back(pixels, height, width, grid, pdq_turned(pixels, grid)[0])
 
 
 @pytest.mark.parametrize("size", [(512, 512), (256, 400), (512, 300), (700, 512), (64, 64), (201, 138)])
@@ -58,7 +58,7 @@ def test_every_orientation_is_that_of_the_pixels_turned_back(size: tuple[int, in
 
 def test_signs_alone_are_far_off_in_a_fine_pattern() -> None:
     pixels = bricks(512, 512)
-    by_signs = pdq_asked(pixels)[0]
+    by_signs = pdq_turned(pixels)[0]
     true = pdq(np.ascontiguousarray(pixels[:, ::-1]))[0]
     assert distance(by_signs[5], true) > 31
     assert distance(turned_back(pixels)[5], true) <= 8
