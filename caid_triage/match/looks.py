@@ -50,6 +50,13 @@ _FIRST_FRAME = len(_LOOK_NUMBERS)
 _WORDS = ("", *LOOKS.values())
 _THUMBNAIL = _LOOK_NUMBERS["thumbnail"]
 _LAST_MILLISECOND = 10**12
+# The very hash of the stored pixels, asked about by the quality at full contrast (examine/levels.py).
+_LEVELS = _LOOK_NUMBERS["levels"]
+
+
+def _as_stored(looks: NDArray[np.int64], turns: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Which looks are of the stored pixels as they are, upright."""
+    return np.asarray(((looks == 0) | (looks == _LEVELS)) & (turns == 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,7 @@ class Looks:
     @property
     def stored(self) -> NDArray[np.bool_]:
         """Which hashes are of the stored pixels, upright."""
-        return np.asarray((self.looks == 0) & (self.turns == 0))
+        return _as_stored(self.looks, self.turns)
 
     def where(self, keep: NDArray[np.bool_]) -> Looks:
         """The hashes for which ``keep`` is true; records and pictures keep their numbers."""
@@ -111,7 +118,7 @@ class Candidates:
     @property
     def stored(self) -> NDArray[np.bool_]:
         """Which were found by the stored pixels, upright."""
-        return np.asarray((self.looks == 0) & (self.turns == 0))
+        return _as_stored(self.looks, self.turns)
 
 
 def joined(parts: Sequence[Candidates]) -> Candidates:

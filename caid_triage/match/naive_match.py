@@ -249,7 +249,7 @@ def _nearest(
     gate = options.pdq_min_quality if algorithm == "pdq" else 0
     found: dict[object, _Near] = {}
     for mine, look, turn, quality in _hashes(record, algorithm):
-        stored = look == (0, 0) and turn == 0
+        stored = look in ((0, 0), (0, _LOOKS.index("levels"))) and turn == 0
         if (hashes and stored != (hashes == "stored")) or (asked == "stored" and not stored):
             continue
         if asked == "upright" and turn:
