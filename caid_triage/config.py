@@ -47,6 +47,7 @@ class ScanOptions:
     """How a scan is run. Bits for the radii, PDQ quality 0..100 for the gate.
 
     ``set_radii`` are distances for single hash sets: (name, algorithm, distance).
+    ``verify_source``: read each image once before and compare it with the hashes it stores of its acquisition.
     """
 
     workers: int = field(default_factory=default_workers)
@@ -58,6 +59,7 @@ class ScanOptions:
     pdq_min_quality: int = 50
     phash_radius: int = 8
     set_radii: tuple[tuple[str, str, int], ...] = ()
+    verify_source: bool = False
     limits: WorkerLimits = WorkerLimits()
 
     def __post_init__(self) -> None:
@@ -72,8 +74,10 @@ class ScanOptions:
     def result_options(self) -> dict[str, object]:
         """The options that a result depends on, as JSON-able values."""
         own = {"set_radii": [list(item) for item in sorted(self.set_radii)]} if self.set_radii else {}
+        verify = {"verify_source": True} if self.verify_source else {}
         return {
             **own,
+            **verify,
             "profile": self.profile,
             "pdq_radius": self.pdq_radius,
             "pdq_min_quality": self.pdq_min_quality,

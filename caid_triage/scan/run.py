@@ -23,6 +23,7 @@ from caid_triage.case.store import CaseWriter, create_case, open_case_for_writin
 from caid_triage.config import ScanOptions
 from caid_triage.errors import CaidTriageError, CaseError, SourceError, UsageError
 from caid_triage.evidence.source import EvidenceSource, open_source
+from caid_triage.evidence.verify import record_verification
 from caid_triage.hashset.store import HashSet, open_hashset
 from caid_triage.match.match import match_batch
 from caid_triage.match.policy import propose
@@ -109,6 +110,8 @@ class Scan:
     def scan_source(self, source: EvidenceSource, outcome: ScanOutcome) -> None:
         """Scan one source to its end, then check the conservation law of files for it."""
         case = self._case
+        if self._options.verify_source:
+            self._verify(source)
         source_id = case.add_source(source.info, fingerprint(source))
         info = source.info
         case.audit("source-opened", exhibit=info.exhibit, source=info.source, **fingerprint(source))
@@ -161,6 +164,13 @@ class Scan:
         case.audit(
             "source-finished", exhibit=source.info.exhibit, walked=walked.files, examined=examined, stored=stored
         )
+
+    def _verify(self, source: EvidenceSource) -> None:
+        """Compare the source with the hashes stored in it; what came of it becomes a fact or Problems of the source."""
+        self._progress_stage("verifying")
+        checks = record_verification(source, lambda: self._show(self.progress))
+        hashes = {f"{check.stored.what} {check.stored.algorithm}": check.agrees for check in checks}
+        self._case.audit("source-verified", exhibit=source.info.exhibit, source=source.info.source, hashes=hashes)
 
     def _count(self, source: EvidenceSource) -> None:
         """Walk once without reading content, so that the time left can be told (microseconds an entry)."""
