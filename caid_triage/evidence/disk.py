@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pytsk3
 
@@ -13,6 +14,7 @@ from caid_triage.evidence.coverage import account_bytes
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem, open_volume
 from caid_triage.evidence.partitions import SECTOR, Partition, PartitionTable, read_partition_table
+from caid_triage.evidence.proxied import read_range
 from caid_triage.evidence.streams import DEFAULT_ID
 from caid_triage.evidence.walk import VolumeWalk
 from caid_triage.model import FileEntry, Problem, Severity, SourceInfo, Volume
@@ -35,7 +37,7 @@ class DiskSource:
         self.hashed = hashed
         self._image = image
         self._size = int(image.get_size())
-        table = read_partition_table(image.read, self._size, image)
+        table = read_partition_table(partial(read_range, image), self._size, image)
         opened = self._open_volumes(table)
         self._volumes = [one.volume for one in opened]
         self._systems: list[OpenFileSystem | None] = [one.system for one in opened]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from caid_triage.evidence.containers.reader import StoredHash
 from caid_triage.evidence.disk import PIECE, DiskSource
 from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
+from caid_triage.evidence.proxied import read_range
 from caid_triage.evidence.source import EvidenceSource
 from caid_triage.model import Problem, Severity
 
@@ -82,7 +83,7 @@ def _bytes_of(source: EvidenceSource, what: str) -> Iterator[bytes]:
     size = int(source.image.get_size())
     for offset in range(0, size, PIECE):
         wanted = min(PIECE, size - offset)
-        piece: bytes = source.image.read(offset, wanted)
+        piece = read_range(source.image, offset, wanted)
         if len(piece) != wanted:
             raise OSError(f"the image ends at byte {offset + len(piece)} of {size}")
         yield piece

@@ -59,7 +59,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "acquisition-hash-mismatch": (
             "The image is not as it was acquired: a hash stored in it differs from that of its bytes."
         ),
-        "acquisition-not-verified": "A hash stored in the image could not be compared: not all of the image could be read.",
+        "acquisition-not-verified": "A hash stored in the image could not be compared: some of it could not be read.",
         "container-not-closed": (
             "A virtual disk was not closed cleanly: its last changes may be missing from what was examined."
         ),

@@ -26,6 +26,9 @@ _DECRYPT = "open it on a Mac with its password ('hdiutil convert {name} -format 
 _ENCRYPTED = (b"encrcdsa", b"cdsaencr")
 _KEEP_FILES = 32
 _LONGEST_PLIST = 1 << 20
+_LONGEST_TABLES = 64 << 20
+_LZMA = 0x80000008
+_NOT_A_PLIST = (ValueError, KeyError, TypeError, AttributeError, IndexError, ExpatError, plistlib.InvalidFileException)
 
 
 def is_dmg(head: bytes, tail: bytes) -> bool:
@@ -50,6 +53,8 @@ def open_dmg(path: Path) -> OpenContainer:
         (parts,) = struct.unpack_from(">I", trailer, 60)
         if parts > 1:
             raise refused(path, f"DMG (Apple) disk image in {parts} files", _CONVERT)
+        if _LZMA in _codecs_of(file, trailer):
+            raise refused(path, "DMG (Apple) disk image compressed with LZMA, which cannot be read", _CONVERT)
     except OSError as error:
         file.close()
         raise damaged(path, "DMG (Apple) disk image", error) from error
@@ -57,6 +62,21 @@ def open_dmg(path: Path) -> OpenContainer:
         file.close()
         raise
     return _through_libmodi(path, file, "DMG (Apple) disk image", "dmg")
+
+
+def _codecs_of(file: RawIOBase, trailer: bytes) -> set[int]:
+    """The kinds of runs that the tables of a UDIF image have; none where these cannot be read."""
+    offset, length = struct.unpack_from(">QQ", trailer, 216)
+    size = file.seek(0, 2)
+    if offset + length > size or length > _LONGEST_TABLES:
+        return set()
+    file.seek(offset)
+    try:
+        tables = plistlib.loads(file.read(length) or b"")["resource-fork"]["blkx"]
+        runs = [table["Data"][204:] for table in tables]
+        return {kind for data in runs for (kind,) in struct.iter_unpack(">I36x", data[: len(data) // 40 * 40])}
+    except _NOT_A_PLIST:
+        return set()
 
 
 def open_sparse_image(path: Path) -> OpenContainer:
@@ -99,15 +119,7 @@ def open_sparse_bundle(path: Path) -> OpenContainer:
         kind = facts.get("diskimage-bundle-type", "")
         token = (path / "token").read_bytes()[:8] if (path / "token").is_file() else b""
         bands = sorted((path / "bands").iterdir())
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        ExpatError,
-        plistlib.InvalidFileException,
-    ) as error:
+    except (OSError, *_NOT_A_PLIST) as error:
         raise damaged(path, what, f"its Info.plist cannot be read ({type(error).__name__})") from error
     if kind != "com.apple.diskimage.sparsebundle" or not isinstance(size, int) or not isinstance(band, int):
         raise damaged(path, what, "its Info.plist is not that of a sparse bundle")

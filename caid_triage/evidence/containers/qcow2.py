@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from caid_triage.evidence.containers.blocks import ranges_of, table_at
+from caid_triage.evidence.containers.blocks import behind_end, table_at
 from caid_triage.evidence.containers.libyal import open_file
 from caid_triage.evidence.containers.reader import (
     CONVERT_QEMU,
@@ -258,22 +258,19 @@ class Qcow2Reader:
         """Look through every table once: what lies behind the end of the file."""
         missing: list[Range] = []
         span = self._cluster * self._entries
-        kept: dict[int, NDArray[np.bool_] | None] = {}
+        kept: dict[int, list[Range] | None] = {}
         for index in np.flatnonzero(self._l1):
-            place = int(self._l1[index])
+            place, first = int(self._l1[index]), int(index) * span
             if place not in kept:
-                kept[place] = self._behind_end(place)
-            behind = kept[place]
-            if behind is None:
-                missing.append((int(index) * span, span))
-            elif behind.any():
-                missing += ranges_of(behind, self._cluster, int(index) * span)
+                kept[place] = self._lost_of(place)
+            lost = kept[place]
+            missing += [(first, span)] if lost is None else [(first + offset, length) for offset, length in lost]
             if len(missing) > _MOST_L1:
                 raise ValueError("its tables point behind its end everywhere")
         return missing
 
-    def _behind_end(self, place: int) -> NDArray[np.bool_] | None:
-        """Which clusters of a table lie behind the end of the file; None when the table itself does."""
+    def _lost_of(self, place: int) -> list[Range] | None:
+        """What a table's clusters lack behind the end of the file, from its first on; None: the table itself."""
         entries = table_at(self._file, place, self._entries, ">u8")
         if len(entries) < self._entries:
             return None
@@ -282,14 +279,9 @@ class Qcow2Reader:
         own = ~packed & (places != 0)
         if self._zero_flag:
             own &= entries & _ZERO == 0
-        starts = entries & np.uint64((1 << self._place_bits) - 1)
-        marked: NDArray[np.bool_] = own & (places + np.uint64(self._cluster) > self._end + self._slack())
-        marked |= packed & (starts >= self._end)
-        return marked
-
-    def _slack(self) -> int:
-        """How many bytes a last cluster may lack: those of it that lie behind the end of the disk."""
-        return (self._cluster - self.size % self._cluster) % self._cluster
+        starts = np.where(packed, entries & np.uint64((1 << self._place_bits) - 1), places)
+        lengths = np.where(own, np.uint64(self._cluster), packed.astype(np.uint64))
+        return behind_end(starts, lengths, self._end, self._cluster)
 
     def unreadable(self) -> Sequence[Range]:
         """What the tables point to behind the end of the file, where the disk does not have it otherwise."""

@@ -7,6 +7,7 @@ goes on.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import pytsk3
 from caid_triage.errors import SourceError
 from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
 from caid_triage.evidence.image_file import files_beside
+from caid_triage.evidence.proxied import ProxiedImage
 from caid_triage.model import Problem
 
 CONVERT_QEMU = "convert it with 'qemu-img convert -O raw {name} disk.raw' and scan disk.raw"
@@ -25,6 +27,7 @@ LONGEST_CHAIN = 32
 """How many disks may build on each other. Virtual machines have a few; a circle would have no end."""
 
 Range = tuple[int, int]
+_FUNCTION = re.compile(r"(?:^|(?<=\.) )(?:py|lib)[a-z0-9_]+: ")
 
 
 class DiskReader(Protocol):
@@ -78,11 +81,10 @@ class OpenContainer:
     hashed: HashedParts | None = None
 
 
-class ContainerImage(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
+class ContainerImage(ProxiedImage):
     """The disk inside a container, for pytsk3.
 
     There is no cache here: Sleuth Kit keeps 32 blocks of 64 KiB itself, and reads longer than that go through.
-    Where such a block cannot be read as a whole it asks again for exactly the bytes it needs.
     """
 
     def __init__(self, reader: DiskReader) -> None:
@@ -90,7 +92,7 @@ class ContainerImage(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no ty
         self._size = reader.size
         self._missing = merged(reader.unreadable(), self._size)
         self._starts = [start for start, _ in self._missing]
-        super().__init__(url="", type=pytsk3.TSK_IMG_TYPE_EXTERNAL)
+        super().__init__()
 
     def get_size(self) -> int:
         """The bytes of the disk, not of the files."""
@@ -100,7 +102,7 @@ class ContainerImage(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no ty
         """The ranges (offset, length) that are known to be missing, in order, not touching each other."""
         return list(self._missing)
 
-    def read(self, offset: int, size: int) -> bytes:
+    def exact(self, offset: int, size: int) -> bytes:
         """The bytes at ``offset``; shorter only at the end of the disk. OSError when any of them cannot be had."""
         length = min(size, self._size - offset)
         if offset < 0 or length <= 0:
@@ -112,7 +114,7 @@ class ContainerImage(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no ty
         try:
             data = self._reader.read(offset, length)
         except LIBRARY_ERRORS as error:
-            raise OSError(f"the image could not be read at byte {offset} of the disk: {plain_reason(error)}") from error
+            raise OSError(f"the image could not be read at byte {offset} of the disk: {cause_of(error)}") from error
         if len(data) != length:
             raise OSError(f"the image gave {len(data)} of {length} bytes at byte {offset} of the disk")
         return data
@@ -148,17 +150,28 @@ def missing_blocks(ranges: Iterable[Range], size: int) -> tuple[Problem, ...]:
 
 def refused(path: Path, what: str, advice: str) -> SourceError:
     """The error for a container that cannot be read: what it is and what to do."""
-    return SourceError(f"{path} is a {what}: {advice.format(name=path.name)}")
+    return SourceError(f"{path} is {_article(what)} {what}: {advice.format(name=path.name)}")
 
 
 def damaged(path: Path, what: str, error: BaseException | str) -> SourceError:
     """The error for a container that is not what its first or last bytes say."""
-    reason = error if isinstance(error, str) else plain_reason(error)
+    reason = error if isinstance(error, str) else cause_of(error)
     message = (
-        f"{path} could not be opened as a {what}: {reason}. "
+        f"{path} could not be opened as {_article(what)} {what}: {reason}. "
         f"Copy it again from the original, or convert it with the program that made it, and scan that"
     )
     return SourceError(message)
+
+
+def _article(what: str) -> str:
+    return "an" if what.startswith("AFF4") else "a"
+
+
+def cause_of(error: BaseException) -> str:
+    """The cause inside a libyal error, which lists every function that it passed through, the cause second."""
+    reason = plain_reason(error)
+    parts = [part.strip(" .") for part in _FUNCTION.split(reason)]
+    return next(iter(parts[2:3] or parts[1:2] or parts), reason)
 
 
 def file_named(path: Path, name: str, what: str) -> Path:

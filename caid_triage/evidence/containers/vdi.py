@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from caid_triage.evidence.containers.blocks import ranges_of, table_at
+from caid_triage.evidence.containers.blocks import behind_end, table_at
 from caid_triage.evidence.containers.libyal import open_file
 from caid_triage.evidence.containers.reader import (
     CONVERT_QEMU,
@@ -105,8 +105,8 @@ class VdiReader:
         """The blocks that should lie behind the end of the file."""
         lengths = np.full(len(self._blocks), self._block, np.uint64)
         lengths[-1] = self.size - (len(lengths) - 1) * self._block  # a last block may be kept short
-        behind = self._places + lengths > self._file.seek(0, 2)
-        return ranges_of((self._blocks < _NO_BLOCK) & behind, self._block)
+        lengths[self._blocks >= _NO_BLOCK] = 0
+        return behind_end(self._places, lengths, self._file.seek(0, 2), self._block)
 
     def close(self) -> None:
         """Close the file."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyvhdi
 
-from caid_triage.evidence.containers.blocks import ranges_of, table_at
+from caid_triage.evidence.containers.blocks import behind_end, table_at
 from caid_triage.evidence.containers.libyal import LibyalReader, close_all, open_file
 from caid_triage.evidence.containers.reader import (
     OpenContainer,
@@ -138,8 +138,9 @@ def _vhd_faults(file: RawIOBase) -> tuple[list[Range], list[Problem]]:
         return [], []
     table = table_at(file, table_offset, count, ">u4")
     bitmap = -(-(block // 512) // 4096) * 512
-    ends = table * np.uint64(512) + np.uint64(bitmap + block)
-    return ranges_of((table != _NO_BLOCK) & (ends > size), block), []
+    starts = table * np.uint64(512) + np.uint64(bitmap)
+    lengths = np.where(table == _NO_BLOCK, 0, block).astype(np.uint64)
+    return behind_end(starts, lengths, size, block), []
 
 
 def _vhdx_faults(file: RawIOBase) -> tuple[list[Range], list[Problem]]:
@@ -174,8 +175,9 @@ def _vhdx_faults(file: RawIOBase) -> tuple[list[Range], list[Problem]]:
     ratio = (sector << 23) // block
     keep = np.arange(len(entries)) % (ratio + 1) != ratio  # every so many, one entry is of a bitmap
     entries = entries[keep]
-    ends = (entries >> np.uint64(20) << np.uint64(20)) + np.uint64(block)
-    return ranges_of(np.isin(entries & np.uint64(7), _WHOLE_BLOCK) & (ends > size), block), problems
+    starts = entries >> np.uint64(20) << np.uint64(20)
+    lengths = np.where(np.isin(entries & np.uint64(7), _WHOLE_BLOCK), block, 0).astype(np.uint64)
+    return behind_end(starts, lengths, size, block), problems
 
 
 def _vhdx_parameters(file: RawIOBase, offset: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyvmdk
 
-from caid_triage.evidence.containers.blocks import ranges_of, table_at
+from caid_triage.evidence.containers.blocks import behind_end, ranges_of, table_at
 from caid_triage.evidence.containers.libyal import LibyalReader, close_all, open_file
 from caid_triage.evidence.containers.reader import (
     OpenContainer,
@@ -159,15 +159,16 @@ def _grains_behind_end(file: RawIOBase) -> list[Range]:
     span = grain_bytes * per_table
     tables = table_at(file, directory * 512, -(-capacity * 512 // span), "<u4")
     missing = [] if len(tables) * span >= capacity * 512 else [(len(tables) * span, capacity * 512)]
-    for index in np.flatnonzero(tables):
+    gone = tables * np.uint64(512) + np.uint64(4 * per_table) > size
+    missing += ranges_of(gone, span)
+    present = np.flatnonzero((tables != 0) & ~gone)
+    if len(np.unique(tables[present])) < len(present):
+        raise ValueError("two parts of its table are one and the same")
+    for index in present:
         grains = table_at(file, int(tables[index]) * 512, per_table, "<u4")
-        if len(grains) < per_table:
-            missing.append((int(index) * span, span))
-            continue
         # a compressed grain says its own length when it is read; the last one of a disk may be kept short
         lengths = np.minimum(grain_bytes, capacity * 512 - int(index) * span - np.arange(per_table) * grain_bytes)
-        ends = grains * np.uint64(512) + (np.uint64(1) if compressed else np.maximum(lengths, 1).astype(np.uint64))
-        behind = (grains > 1) & (ends > size)
-        if behind.any():
-            missing += ranges_of(behind, grain_bytes, int(index) * span)
+        lengths = np.ones(per_table) if compressed else np.maximum(lengths, 0)
+        lengths[grains <= 1] = 0  # 0: there is none; 1: it is zeros
+        missing += behind_end(grains * np.uint64(512), lengths.astype(np.uint64), size, grain_bytes, int(index) * span)
     return missing

@@ -1,0 +1,509 @@
+"""Virtual disks and Apple images: the same bytes and files as the raw image, and refusals that say what to do."""
+
+from __future__ import annotations
+
+import plistlib
+import random
+import shutil
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.containers import (
+    by_qemu,
+    converted,
+    differencing_vhd,
+    qemu_img,
+    sparse_bundle,
+    sparse_image,
+    udif,
+)
+
+from caid_triage.errors import EvidenceError, SourceError
+from caid_triage.evidence.containers.reader import ContainerImage, known_unreadable, merged
+from caid_triage.evidence.coverage import account_bytes
+from caid_triage.evidence.disk import DiskSource
+from caid_triage.evidence.source import open_source
+from caid_triage.model import FileEntry, SourceInfo, Volume
+from caid_triage.synth.fat import build_fat
+from caid_triage.synth.plan import PlannedFile
+
+VIRTUAL = {
+    "vmdk": ("vmdk", "subformat=monolithicSparse"),
+    "vmdk flat": ("vmdk", "subformat=monolithicFlat"),
+    "vmdk extents": ("vmdk", "subformat=twoGbMaxExtentSparse"),
+    "vmdk flat extents": ("vmdk", "subformat=twoGbMaxExtentFlat"),
+    "vmdk stream": ("vmdk", "subformat=streamOptimized"),
+    "vhd": ("vpc", "force_size=on"),
+    "vhd fixed": ("vpc", "force_size=on", "subformat=fixed"),
+    "vhdx": ("vhdx",),
+    "vhdx fixed": ("vhdx", "subformat=fixed"),
+    "vhdx small blocks": ("vhdx", "block_size=1M"),
+    "qcow2": ("qcow2",),
+    "qcow2 old": ("qcow2", "compat=0.10"),
+    "qcow2 small clusters": ("qcow2", "cluster_size=512"),
+    "qcow2 compressed": ("qcow2", "compressed"),
+    "qcow2 compressed in large clusters": ("qcow2", "cluster_size=2M", "compressed"),
+    "vdi": ("vdi",),
+    "vdi fixed": ("vdi", "static=on"),
+}
+APPLE: dict[str, Callable[[bytes], bytes]] = {
+    "dmg": lambda content: udif(content, "zlib"),
+    "dmg bzip2": lambda content: udif(content, "bzip2"),
+    "dmg raw": lambda content: udif(content, "raw"),
+    "sparseimage": sparse_image,
+}
+
+
+def content_of(source: Any) -> bytes:
+    """The whole disk, in pieces that are not aligned to anything."""
+    image, size = source.image, source.info.size
+    return b"".join(image.exact(offset, min(300_001, size - offset)) for offset in range(0, size, 300_001))
+
+
+def digests(source: Any, sha256_of: Callable[..., str]) -> list[tuple[FileEntry, str]]:
+    entries = [item for item in source.walk() if isinstance(item, FileEntry)]
+    return [(entry, sha256_of(source, entry) if entry.readable else "") for entry in entries]
+
+
+@pytest.fixture
+def raw(tmp_path: Path, ntfs_image: bytes) -> Path:
+    path = tmp_path / "disk.dd"
+    path.write_bytes(ntfs_image)
+    return path
+
+
+@pytest.mark.parametrize("name", VIRTUAL)
+def test_a_virtual_disk_reads_like_the_raw_image(
+    name: str, raw: Path, tmp_path: Path, opened: Callable[..., Any], sha256_of: Callable[..., str]
+) -> None:
+    form, *options = VIRTUAL[name]
+    made = converted(raw, tmp_path / f"made.{name.split(maxsplit=1)[0]}", form, *options)
+    source, plain = opened(made), opened(raw)
+    assert source.info.kind == name.split(maxsplit=1)[0]
+    assert source.info.segments[0] == str(made)
+    assert content_of(source) == raw.read_bytes()
+    assert not source.problems()
+    assert source.image.read(source.info.size, 10) == b""
+    wanted = digests(plain, sha256_of)
+    assert digests(source, sha256_of) == wanted
+    assert len(wanted) > 10
+    assert source.coverage() == plain.coverage()
+
+
+@pytest.mark.parametrize("name", APPLE)
+def test_an_apple_image_reads_like_the_raw_image(
+    name: str, raw: Path, tmp_path: Path, opened: Callable[..., Any], sha256_of: Callable[..., str]
+) -> None:
+    path = tmp_path / "made.img"
+    path.write_bytes(APPLE[name](raw.read_bytes()))
+    source = opened(path)
+    assert source.info.kind == name.split(maxsplit=1)[0]
+    assert content_of(source) == raw.read_bytes()
+    assert digests(source, sha256_of) == digests(opened(raw), sha256_of)
+
+
+def test_a_sparse_bundle_is_a_disk_and_not_a_folder(raw: Path, tmp_path: Path, opened: Callable[..., Any]) -> None:
+    folder = sparse_bundle(tmp_path / "disk.sparsebundle", raw.read_bytes())
+    source = opened(folder)
+    assert (source.info.kind, source.info.size) == ("sparsebundle", raw.stat().st_size)
+    assert content_of(source) == raw.read_bytes()
+    assert len(source.info.segments) == 1 + len(list((folder / "bands").iterdir()))
+
+
+@pytest.mark.parametrize("plist", [b"", b"junk", b"<plist><dict></dict></plist>", b"<plist><array/></plist>"])
+def test_a_sparse_bundle_with_a_damaged_description_is_refused(plist: bytes, tmp_path: Path) -> None:
+    folder = sparse_bundle(tmp_path / "disk.sparsebundle", bytes(1 << 20))
+    (folder / "Info.plist").write_bytes(plist)
+    with pytest.raises(SourceError, match="sparse bundle"):
+        open_source(folder, "E", "s")
+
+
+# ---------------------------------------------------------------- chains of disks
+
+
+def test_a_qcow2_with_backing_files_and_zero_clusters_reads_as_qemu_says(
+    raw: Path, tmp_path: Path, opened: Callable[..., Any]
+) -> None:
+    base = converted(raw, tmp_path / "base.qcow2", "qcow2")
+    middle, top = tmp_path / "middle.qcow2", tmp_path / "top.qcow2"
+    qemu_img("create", "-f", "qcow2", "-b", base.name, "-F", "qcow2", middle, "12M")  # larger than what is behind it
+    qemu_img("-f", "qcow2", "-c", "write -P 0x41 100k 70k", "-c", "write -z 1M 128k", middle, tool="qemu-io")
+    qemu_img("create", "-f", "qcow2", "-b", middle.name, "-F", "qcow2", top)
+    qemu_img(
+        "-f", "qcow2", "-c", "write -P 0x42 4M 64k", "-c", "write -z 4M 4k", "-c", "discard 2M 1M", top, tool="qemu-io"
+    )
+    source = opened(top)
+    assert content_of(source) == by_qemu(top, tmp_path / "out.raw", "qcow2")
+    assert [Path(segment).name for segment in source.info.segments] == ["top.qcow2", "middle.qcow2", "base.qcow2"]
+    assert source.info.acquisition["parents"] == "middle.qcow2, base.qcow2"
+
+
+def test_a_qcow2_on_a_raw_disk_reads_as_qemu_says(raw: Path, tmp_path: Path, opened: Callable[..., Any]) -> None:
+    top = tmp_path / "top.qcow2"
+    qemu_img("create", "-f", "qcow2", "-b", raw.name, "-F", "raw", top)
+    qemu_img("-f", "qcow2", "-c", "write -P 0x41 100k 70k", top, tool="qemu-io")
+    source = opened(top)
+    assert content_of(source) == by_qemu(top, tmp_path / "out.raw", "qcow2")
+    assert [Path(segment).name for segment in source.info.segments] == ["top.qcow2", "disk.dd"]
+
+
+def test_a_snapshot_of_a_vmdk_reads_as_qemu_says(raw: Path, tmp_path: Path, opened: Callable[..., Any]) -> None:
+    base = converted(raw, tmp_path / "base.vmdk", "vmdk")
+    top = tmp_path / "top.vmdk"
+    qemu_img("create", "-f", "vmdk", "-b", base.name, "-F", "vmdk", top)
+    qemu_img("-f", "vmdk", "-c", "write -P 0x41 100k 70k", top, tool="qemu-io")
+    source = opened(top)
+    assert content_of(source) == by_qemu(top, tmp_path / "out.raw", "vmdk")
+    assert [Path(segment).name for segment in source.info.segments] == ["top.vmdk", "base.vmdk"]
+    source.close()
+    qemu_img("-f", "vmdk", "-c", "write -P 0x43 0 4k", base, tool="qemu-io")
+    data = bytearray(base.read_bytes())  # what VMware does to the content identifier on such a change
+    at = data.index(b"CID=")
+    data[at + 4 : at + 12] = b"01234567"
+    base.write_bytes(data)
+    with pytest.raises(SourceError, match=r"base\.vmdk was changed after"):
+        open_source(top, "E", "s")
+
+
+def test_a_differencing_vhd_reads_its_own_blocks_and_its_parents(
+    raw: Path, tmp_path: Path, opened: Callable[..., Any]
+) -> None:
+    parent = converted(raw, tmp_path / "parent.vhd", "vpc", "force_size=on")
+    wanted = bytearray(raw.read_bytes())
+    wanted[65536 * 5 : 65536 * 6] = b"A" * 65536
+    wanted[65536 * 9 : 65536 * 10] = bytes(65536)
+    child = tmp_path / "child.vhd"
+    child.write_bytes(differencing_vhd(bytes(wanted), parent, {5: b"A" * 65536, 9: bytes(65536)}))
+    source = opened(child)
+    assert content_of(source) == wanted
+    assert [Path(segment).name for segment in source.info.segments] == ["child.vhd", "parent.vhd"]
+    source.close()
+    converted(raw, parent, "vpc", "force_size=on")  # the same content, another identifier
+    with pytest.raises(SourceError, match="another identifier"):
+        open_source(child, "E", "s")
+
+
+def test_a_parent_that_is_missing_is_named(raw: Path, tmp_path: Path) -> None:
+    for form, name in (("qcow2", "top.qcow2"), ("vmdk", "top.vmdk")):
+        base = converted(raw, tmp_path / f"base.{form}", form)
+        qemu_img("create", "-f", form, "-b", base.name, "-F", form, tmp_path / name)
+        base.unlink()
+        with pytest.raises(SourceError, match=rf"base\.{form}, and that is not beside it"):
+            open_source(tmp_path / name, "E", "s")
+    parent = converted(raw, tmp_path / "parent.vhd", "vpc", "force_size=on")
+    child = tmp_path / "child.vhd"
+    child.write_bytes(differencing_vhd(raw.read_bytes(), parent, {}))
+    parent.unlink()
+    with pytest.raises(SourceError, match=r"parent\.vhd, and that is not beside it"):
+        open_source(child, "E", "s")
+
+
+def test_a_circle_of_parents_is_refused(raw: Path, tmp_path: Path) -> None:
+    base = converted(raw, tmp_path / "base.qcow2", "qcow2")
+    for name, behind in (("aaaa.qcow2", "base.qcow2"), ("bbbb.qcow2", "aaaa.qcow2")):
+        qemu_img("create", "-f", "qcow2", "-b", behind, "-F", "qcow2", tmp_path / name)
+    data = (tmp_path / "aaaa.qcow2").read_bytes()
+    (tmp_path / "aaaa.qcow2").write_bytes(data.replace(b"base.qcow2", b"bbbb.qcow2"))
+    base.unlink()
+    with pytest.raises(SourceError, match="leads in a circle"):
+        open_source(tmp_path / "bbbb.qcow2", "E", "s")
+
+
+def test_a_parent_is_not_looked_for_outside_the_folder(raw: Path, tmp_path: Path) -> None:
+    outside, inside = tmp_path / "outside", tmp_path / "inside"
+    outside.mkdir()
+    inside.mkdir()
+    base = converted(raw, outside / "base.qcow2", "qcow2")
+    qemu_img("create", "-f", "qcow2", "-b", base, "-F", "qcow2", inside / "top.qcow2")
+    with pytest.raises(SourceError, match="not beside it"):
+        open_source(inside / "top.qcow2", "E", "s")
+    flat = inside / "flat.vmdk"
+    text = '# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType="monolithicFlat"\n\n'
+    text += '# Extent description\nRW 16384 FLAT "../disk.dd" 0\n\n# The Disk Data Base\n#DDB\n'
+    flat.write_text(text)
+    with pytest.raises(SourceError, match=r"disk\.dd, and that is not beside it"):
+        open_source(flat, "E", "s")
+
+
+def test_a_renamed_vmdk_is_not_read_from_the_file_that_has_its_old_name(
+    raw: Path, tmp_path: Path, opened: Callable[..., Any], fat_image: bytes
+) -> None:
+    made = converted(raw, tmp_path / "made.vmdk", "vmdk")
+    made.rename(tmp_path / "renamed.vmdk")
+    raw.write_bytes(fat_image)
+    converted(raw, tmp_path / "made.vmdk", "vmdk")
+    source = opened(tmp_path / "renamed.vmdk")
+    assert [volume.file_system for volume in source.volumes()] == ["NTFS"]
+    assert source.info.segments == (str(tmp_path / "renamed.vmdk"),)
+
+
+# ---------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("encrypt.format=luks", "encrypt.key-secret=s", "encrypt.iter-time=10"), "encrypted"),
+        (("compression_type=zstd", "compressed"), "Zstandard|another kind than zlib"),
+        (("extended_l2=on",), "sub-clusters"),
+        (("data_file=data.raw",), "lies in another file"),
+    ],
+)
+def test_a_qcow2_that_cannot_be_read_is_refused_with_the_command(
+    options: tuple[str, ...], says: str, raw: Path, tmp_path: Path
+) -> None:
+    made = tmp_path / "made.qcow2"
+    if "encrypt" in options[0]:
+        qemu_img(
+            "create",
+            "-f",
+            "qcow2",
+            "--object",
+            "secret,id=s,data=abc",
+            *(p for o in options for p in ("-o", o)),
+            made,
+            "8M",
+        )
+    else:
+        converted(raw, made, "qcow2", *(option.replace("data.raw", str(tmp_path / "data.raw")) for option in options))
+    with pytest.raises(SourceError, match=says) as caught:
+        open_source(made, "E", "s")
+    assert "qemu-img convert" in str(caught.value)
+
+
+def test_other_virtual_disks_are_refused_with_the_command(raw: Path, tmp_path: Path) -> None:
+    converted(raw, tmp_path / "old.qcow", "qcow")
+    with pytest.raises(SourceError, match=r"QCOW \(QEMU\) virtual disk of version 1.*qemu-img convert -O raw old.qcow"):
+        open_source(tmp_path / "old.qcow", "E", "s")
+    converted(raw, tmp_path / "parts.vmdk", "vmdk", "subformat=twoGbMaxExtentSparse")
+    with pytest.raises(SourceError, match="name its descriptor"):
+        open_source(tmp_path / "parts-s001.vmdk", "E", "s")
+    (tmp_path / "parts-s001.vmdk").unlink()
+    with pytest.raises(SourceError, match=r"parts-s001\.vmdk, and that is not beside it"):
+        open_source(tmp_path / "parts.vmdk", "E", "s")
+
+
+def test_internal_snapshots_are_a_problem(raw: Path, tmp_path: Path, opened: Callable[..., Any]) -> None:
+    made = converted(raw, tmp_path / "made.qcow2", "qcow2")
+    qemu_img("snapshot", "-c", "before", made)
+    assert [problem.code for problem in opened(made).problems()] == ["container-snapshots-not-examined"]
+
+
+def crc32c(data: bytes) -> int:
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value ^ 0xFFFFFFFF
+
+
+def test_a_vhdx_that_was_not_closed_is_a_problem(raw: Path, tmp_path: Path, opened: Callable[..., Any]) -> None:
+    made = converted(raw, tmp_path / "made.vhdx", "vhdx")
+    data = bytearray(made.read_bytes())
+    for header in (0x10000, 0x20000):
+        data[header + 48 : header + 64] = b"L" * 16
+        data[header + 4 : header + 8] = bytes(4)
+        data[header + 4 : header + 8] = crc32c(data[header : header + 4096]).to_bytes(4, "little")
+    made.write_bytes(data)
+    assert [problem.code for problem in opened(made).problems()] == ["container-not-closed"]
+
+
+@pytest.mark.parametrize(("kind", "says"), [(0x80000008, "LZMA"), (0, "encrypted"), (1, "in 3 files")])
+def test_a_dmg_that_cannot_be_read_is_refused_with_advice(kind: int, says: str, tmp_path: Path) -> None:
+    data = bytearray(udif(b"x" * 65536))
+    if says == "LZMA":
+        data = bytearray(udif(b"x" * 65536, "bzip2"))
+        xml_at, xml_length = struct.unpack_from(">QQ", data, len(data) - 512 + 216)
+        tables = plistlib.loads(bytes(data[xml_at : xml_at + xml_length]))
+        blkx = tables["resource-fork"]["blkx"][0]
+        blkx["Data"] = blkx["Data"].replace(struct.pack(">I", 0x80000006), struct.pack(">I", kind))
+        xml = plistlib.dumps(tables)
+        trailer = bytearray(data[-512:])
+        struct.pack_into(">Q", trailer, 224, len(xml))
+        data = bytearray(data[:xml_at]) + xml + trailer
+    elif says == "encrypted":
+        data[:8] = b"encrcdsa"
+    else:
+        struct.pack_into(">I", data, len(data) - 512 + 60, 3)
+    path = tmp_path / "made.dmg"
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match=says) as caught:
+        open_source(path, "E", "s")
+    assert "hdiutil convert" in str(caught.value)
+
+
+# ---------------------------------------------------------------- what is not there is not zeros
+
+
+@pytest.mark.parametrize("name", ["vmdk", "vmdk stream", "vhd", "vhdx", "qcow2", "qcow2 compressed", "vdi"])
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
+def test_a_cut_virtual_disk_gives_right_bytes_or_errors_and_says_how_much_it_lacks(
+    name: str, keep: float, raw: Path, tmp_path: Path, opened: Callable[..., Any]
+) -> None:
+    form, *options = VIRTUAL[name]
+    made = converted(raw, tmp_path / "made.img", form, *options)
+    data, content = made.read_bytes(), raw.read_bytes()
+    end = data[-512:] if form == "vpc" else data[-1536:] if "stream" in name else b""
+    made.write_bytes(data[: int(len(data) * keep)] + end)
+    if name == "qcow2 compressed" and keep < 0.5:  # its tables stand behind its content
+        with pytest.raises(SourceError, match="its first table is cut off"):
+            opened(made)
+        return
+    source = opened(made)
+    good = bad = 0
+    for offset in range(0, len(content), 4096):
+        try:
+            assert source.image.exact(offset, 4096) == content[offset : offset + 4096]
+            good += 1
+        except OSError:
+            bad += 1
+    lost = source.coverage()["unreadable"]
+    assert sum(source.coverage().values()) == source.info.size
+    if bad:
+        assert "image-truncated" in [problem.code for problem in source.problems()]
+        assert lost >= 512
+    for item in source.walk():
+        if isinstance(item, FileEntry) and item.readable:
+            with suppress(EvidenceError):
+                assert sum(map(len, source.chunks(item))) == item.size
+
+
+class Holes:
+    """A reader whose disk lacks ranges."""
+
+    def __init__(self, content: bytes, missing: list[tuple[int, int]], short: int = 0) -> None:
+        self.size = len(content)
+        self._content = content
+        self._missing = missing
+        self._short = short
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._content[offset : offset + length - self._short]
+
+    def unreadable(self) -> list[tuple[int, int]]:
+        return self._missing
+
+    def close(self) -> None:
+        pass
+
+
+def test_only_reads_that_touch_a_hole_fail() -> None:
+    content = bytes(range(256)) * 16
+    image = ContainerImage(Holes(content, [(1000, 24), (3000, 500), (3400, 200), (4090, 99)]))
+    assert known_unreadable(image) == [(1000, 24), (3000, 600), (4090, 6)]
+    assert image.read(0, 1000) == content[:1000]
+    assert image.read(1024, 1976) == content[1024:3000]
+    for offset, length in ((999, 2), (1000, 1), (1023, 1), (0, 4096), (3599, 1), (4000, 96)):
+        with pytest.raises(OSError, match="does not hold"):
+            image.exact(offset, length)
+    with pytest.raises(OSError, match="gave 9 of 10 bytes"):
+        ContainerImage(Holes(content, [], short=1)).exact(0, 10)
+
+
+def test_a_hole_costs_only_the_files_that_lie_in_it() -> None:
+    random_bytes = random.Random(7).randbytes
+    plan = [PlannedFile(f"/f{number}.bin", random_bytes(20_000)) for number in range(12)]
+    disk = bytes(build_fat(plan, size=2 << 20, bits=12))
+    for lost in (0, 5, 11):
+        hole = disk.index(plan[lost].content[:64]) + 4096
+        image = ContainerImage(Holes(disk, [(hole, 512)]))
+        source = DiskSource(SourceInfo("E", "s", "test", len(disk)), image)
+        outcome = {}
+        for entry in source.walk():
+            assert isinstance(entry, FileEntry)
+            if entry.readable and entry.path.lower().startswith("/f"):
+                try:
+                    outcome[entry.path.lower()] = b"".join(source.chunks(entry))
+                except EvidenceError as error:
+                    outcome[entry.path.lower()] = error.code
+        assert outcome == {f.path: f.content for f in plan} | {f"/f{lost}.bin": "read-failed"}
+
+
+def test_ranges_are_merged_and_clipped() -> None:
+    assert merged([(5, 5), (0, 5), (20, 1), (18, 9), (-3, 2), (28, 9)], 30) == [(0, 10), (18, 9), (28, 2)]
+
+
+def test_holes_are_counted_wherever_they_lie() -> None:
+    volumes = [Volume("p1", 100, 100, "", "NTFS", "examined"), Volume("p2", 300, 100, "", "", "encrypted")]
+    counts = account_bytes(500, volumes, [(0, 10)], [(5, 10), (150, 200), (490, 10)])
+    naive = dict.fromkeys(counts, 0)
+    for byte in range(500):
+        kind = "unpartitioned"
+        if 5 <= byte < 15 or 150 <= byte < 350 or byte >= 490:
+            kind = "unreadable"
+        elif 100 <= byte < 200:
+            kind = "file_system"
+        elif 300 <= byte < 400:
+            kind = "encrypted"
+        elif byte < 10:
+            kind = "partition_table"
+        naive[kind] += 1
+    assert counts == naive
+
+
+# ---------------------------------------------------------------- real images
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "system", "files"),
+    [
+        ("dfvfs-ext2.qcow2", "qcow2", "ext2", {"/passwords.txt", "/a_directory/a_file", "/a_directory/another_file"}),
+        ("dfvfs-ext2.vmdk", "vmdk", "ext2", set()),
+        ("dfvfs-ext2.vhd", "vhd", "ext2", set()),
+        ("dfvfs-windows_volume.qcow2", "qcow2", "NTFS", set()),
+        ("plaso-vsstest.qcow2", "qcow2", "NTFS", set()),
+        ("dfvfs-hfsplus_zlib.dmg", "dmg", "HFS+", {"/passwords.txt", "/a_directory/a_file"}),
+    ],
+)
+def test_a_real_image_is_opened(
+    name: str, kind: str, system: str, files: set[str], shared: Path, opened: Callable[..., Any]
+) -> None:
+    source = opened(shared / "images" / name)
+    assert source.info.kind == kind
+    assert [volume.file_system for volume in source.volumes()][:1] == [system]
+    assert files <= {item.path for item in source.walk() if isinstance(item, FileEntry)}
+
+
+def test_the_compressed_dmg_holds_the_files_of_the_raw_image(
+    shared: Path, opened: Callable[..., Any], sha256_of: Callable[..., str]
+) -> None:
+    found = digests(opened(shared / "images" / "dfvfs-hfsplus_zlib.dmg"), sha256_of)
+    by_path = {entry.path: digest for entry, digest in found}
+    raw = {entry.path: digest for entry, digest in digests(opened(shared / "images" / "dfvfs-hfsplus.raw"), sha256_of)}
+    common = {path for path in set(raw) & set(by_path) if not path.startswith("/$")}
+    assert {"/passwords.txt", "/a_directory/a_file"} <= common
+    assert all(by_path[path] == raw[path] for path in ("/passwords.txt", "/a_directory/a_file"))
+
+
+@pytest.mark.parametrize("name", ["plaso-vsstest.qcow2", "dfvfs-windows_volume.qcow2", "dfvfs-ext2.vmdk"])
+def test_a_real_virtual_disk_reads_as_qemu_says(
+    name: str, shared: Path, tmp_path: Path, opened: Callable[..., Any]
+) -> None:
+    path = shared / "images" / name
+    wanted = tmp_path / "out.raw"
+    qemu_img("convert", "-O", "raw", path, wanted)
+    source = opened(path)
+    with wanted.open("rb") as file:
+        for offset in range(0, source.info.size, 1 << 20):
+            assert source.image.read(offset, 1 << 20) == file.read(1 << 20)
+
+
+def test_smart_s01_is_read_through_libewf(raw: Path, tmp_path: Path, opened: Callable[..., Any], walked: Any) -> None:
+    import subprocess
+
+    if shutil.which("ewfacquire") is None:
+        pytest.skip("ewfacquire (ewf-tools) is not installed")
+    command = ["ewfacquire", "-u", "-t", str(tmp_path / "made"), "-f", "smart", "-c", "fast", "-S", "1MiB", str(raw)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    source = opened(tmp_path / "made.s01")
+    assert source.info.kind == "ewf"
+    assert len(source.info.segments) > 1
+    assert content_of(source) == raw.read_bytes()
+    plain = [replace(entry, source="disk") for entry in walked(opened(raw))[0]]
+    assert walked(source)[0] == plain
