@@ -72,8 +72,13 @@ def _vhd_footer(size: int, kind: int, own: bytes, offset: int) -> bytes:
     return footer[:64] + struct.pack(">I", total) + footer[68:]
 
 
-def differencing_vhd(content: bytes, parent: Path, changed: dict[int, bytes], block: int = 1 << 16) -> bytes:
-    """A VHD with only the blocks (number -> content) that differ from the parent's; ``content`` gives the size."""
+def differencing_vhd(
+    content: bytes, parent: Path, changed: dict[int, bytes], block: int = 1 << 16, bits: int = 0xFF
+) -> bytes:
+    """A VHD with only the blocks (number -> content) that differ from the parent's; ``content`` gives the size.
+
+    ``bits`` says of each eight sectors which are its own (the first is the highest bit).
+    """
     parent_id = parent.read_bytes()[-512:][68:84]
     size = len(content)
     count = -(-size // block)
@@ -87,7 +92,7 @@ def differencing_vhd(content: bytes, parent: Path, changed: dict[int, bytes], bl
     header = header[:36] + struct.pack(">I", total) + header[40:]
     table_size = -(-4 * count // 512) * 512
     entries, data = [0xFFFFFFFF] * count, b""
-    bitmap = b"\xff" * (block // 512 // 8)
+    bitmap = bytes([bits]) * (block // 512 // 8)
     bitmap = bitmap.ljust(-(-len(bitmap) // 512) * 512, b"\0")
     for number, piece in changed.items():
         entries[number] = (table_at + table_size + len(data)) // 512
@@ -259,3 +264,50 @@ def damaged_copies(content: bytes, count: int, seed: int) -> list[bytes]:
             del copy[rng.randrange(len(copy)) :]
         copies.append(bytes(copy))
     return copies
+
+
+# ---------------------------------------------------------------- VHDX
+
+
+def differencing_vhdx(sparse: bytes, parent: Path, path_key: str = "absolute_win32_path") -> bytes:
+    """A VHDX as qemu-img made it (blocks of zeros left out), made to build on ``parent`` for what it leaves out."""
+    own, parent_bytes = bytearray(sparse), parent.read_bytes()
+    headers = [parent_bytes[at : at + 64] for at in (0x10000, 0x20000)]
+    linkage = max(headers, key=lambda header: header[8:16][::-1])[32:48]  # what identifies the parent's data
+    regions = {}
+    for at in range(0x30010, 0x30010 + 64, 32):
+        regions[bytes(own[at : at + 16])] = struct.unpack_from("<Q", own, at + 16)[0]
+    metadata = regions[uuid.UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e").bytes_le]
+    count = struct.unpack_from("<H", own, metadata + 10)[0]
+    entries = {bytes(own[at : at + 16]): at for at in range(metadata + 32, metadata + 32 + 32 * count, 32)}
+    parameters = struct.unpack_from("<I", own, entries[uuid.UUID("caa16737-fa36-4d43-b3b6-33f0aa44e76b").bytes_le] + 16)
+    own[metadata + parameters[0] + 4] |= 2  # has a parent
+    pairs = {"parent_linkage": f"{{{uuid.UUID(bytes_le=linkage)}}}", path_key: f"C:\\disks\\{parent.name}"}
+    texts, table, place = b"", b"", 20 + 12 * len(pairs)
+    for key, value in pairs.items():
+        one, two = key.encode("utf-16-le"), value.encode("utf-16-le")
+        table += struct.pack("<IIHH", place, place + len(one), len(one), len(two))
+        texts += one + two
+        place += len(one) + len(two)
+    kind = uuid.UUID("b04aefb7-d19e-4a81-b789-25b8e9445913").bytes_le
+    locator = kind + struct.pack("<HH", 0, len(pairs)) + table + texts
+    where = 0x20000  # within the region, behind qemu's own items
+    own[metadata + where : metadata + where + len(locator)] = locator
+    item = uuid.UUID("a8d35f2d-b30b-454d-abf7-d3d84834ab0c").bytes_le
+    struct.pack_into("<16sIIII", own, metadata + 32 + 32 * count, item, where, len(locator), 4, 0)
+    struct.pack_into("<H", own, metadata + 10, count + 1)
+    return bytes(own)
+
+
+def with_own_sectors(disk: bytes, number: int, bitmap: bytes) -> bytes:
+    """A differencing VHDX whose block ``number`` is its own only where the bitmap (1 MiB) has a bit."""
+    own = bytearray(disk.ljust(-(-len(disk) // (1 << 20)) << 20, b"\0"))
+    table = next(
+        struct.unpack_from("<Q", own, at + 16)[0]
+        for at in range(0x30010, 0x30010 + 64, 32)
+        if bytes(own[at : at + 16]) == uuid.UUID("2dc27766-f623-4200-9d64-115e9bfd4a08").bytes_le
+    )
+    own[table + 8 * number] = own[table + 8 * number] & ~7 | 7
+    ratio = (512 << 23) // (1 << 20)
+    struct.pack_into("<Q", own, table + 8 * ratio, len(own) >> 20 << 20 | 6)
+    return bytes(own) + bitmap

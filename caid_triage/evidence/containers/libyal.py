@@ -1,4 +1,4 @@
-"""Read a disk through one of the libyal libraries (pyvmdk, pyvhdi, pymodi): they share their way of being asked."""
+"""Read a disk through one of the libyal libraries (pyvmdk, pymodi): they share their way of being asked."""
 
 from __future__ import annotations
 

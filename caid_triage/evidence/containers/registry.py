@@ -10,7 +10,8 @@ from caid_triage.evidence.containers.dmg import is_dmg, is_sparse_image, open_dm
 from caid_triage.evidence.containers.qcow2 import is_qcow2, open_qcow2
 from caid_triage.evidence.containers.reader import OpenContainer
 from caid_triage.evidence.containers.vdi import is_vdi, open_vdi
-from caid_triage.evidence.containers.vhd import is_vhd, is_vhdx, open_vhd
+from caid_triage.evidence.containers.vhd import is_vhd, open_vhd
+from caid_triage.evidence.containers.vhdx import is_vhdx, open_vhdx
 from caid_triage.evidence.containers.vmdk import is_vmdk, open_vmdk
 
 Recognise = Callable[[bytes, bytes], bool]
@@ -18,7 +19,7 @@ Open = Callable[[Path], OpenContainer]
 
 CONTAINERS: tuple[tuple[Recognise, Open], ...] = (
     (is_vmdk, open_vmdk),
-    (is_vhdx, open_vhd),
+    (is_vhdx, open_vhdx),
     (is_qcow2, open_qcow2),
     (is_vdi, open_vdi),
     (is_aff4, open_aff4),

@@ -1,21 +1,27 @@
-"""VHD (fixed, dynamic, differencing) and VHDX through libvhdi, with their parents.
+"""VHD (fixed, dynamic, differencing), with its parents: read here, by its own tables.
 
-Formats: Microsoft, "Virtual Hard Disk Image Format Specification" 1.0 (2006) and [MS-VHDX]. libvhdi does not replay
-the log of a VHDX that was not closed cleanly; that is said. The tables are read here as well, only to tell which
-blocks should lie behind the end of the file.
+libvhdi is not used: of a differencing disk it takes every sector of a block for the disk's own, without an error,
+where the bitmap of the block says that sectors are the parent's.
+
+Format: Microsoft, "Virtual Hard Disk Image Format Specification" 1.0 (2006), big-endian: a footer of 512 bytes (older
+ones 511) at the end, which all but fixed disks have as their first bytes too; a header "cxsparse" with the block
+table; each block is a bitmap in whole sectors (the first sector is the highest bit), then its content.
 """
 
 from __future__ import annotations
 
 import struct
+import uuid
+from collections import OrderedDict
+from collections.abc import Sequence
 from io import RawIOBase
 from pathlib import Path
 
 import numpy as np
-import pyvhdi
 
 from caid_triage.evidence.containers.blocks import behind_end, table_at
-from caid_triage.evidence.containers.libyal import LibyalReader, close_all, open_file
+from caid_triage.evidence.containers.libyal import open_file
+from caid_triage.evidence.containers.mixed import read_mixed
 from caid_triage.evidence.containers.reader import (
     OpenContainer,
     Range,
@@ -27,19 +33,12 @@ from caid_triage.evidence.containers.reader import (
 from caid_triage.evidence.faults import LIBRARY_ERRORS
 from caid_triage.model import Problem
 
+_WHAT = "VHD virtual disk"
 _FOOTER = b"conectix"
 _NO_BLOCK = 0xFFFFFFFF
-_DIFFERENCING = 4
-_BAT = bytes.fromhex("6677c22d23f600429d64115e9bfd4a08")
-_METADATA = bytes.fromhex("06a27c8b90479a4bb8fe575f050f886e")
-_FILE_PARAMETERS = bytes.fromhex("3767a1ca36fa434db3b633f0aa44e76b")
-_SECTOR_SIZE = bytes.fromhex("1dbf41816fa90947ba47f233a8faab5f")
-_WHOLE_BLOCK = (6, 7)  # states of a VHDX block that has bytes in the file
-
-
-def is_vhdx(head: bytes, _tail: bytes) -> bool:
-    """Whether a file begins as a VHDX."""
-    return head.startswith(b"vhdxfile")
+_FIXED, _DYNAMIC, _DIFFERENCING = 2, 3, 4
+_SECTOR = 512
+_KEEP_BITMAPS = 1024
 
 
 def is_vhd(head: bytes, tail: bytes) -> bool:
@@ -48,156 +47,154 @@ def is_vhd(head: bytes, tail: bytes) -> bool:
 
 
 def open_vhd(path: Path) -> OpenContainer:
-    """Open a VHD or VHDX and the disks that it builds on. Errors: SourceError."""
-    handles: list[pyvhdi.file] = []
-    files: list[RawIOBase] = []
+    """Open a VHD and the disks that it builds on. Errors: SourceError."""
     chain: list[Path] = []
-    missing: list[Range] = []
-    problems: list[Problem] = []
-    kind = ""
-    try:
-        current: Path | None = path
-        while current is not None:
-            refuse_circle(current, chain, "VHD")
-            chain.append(current)
-            file = open_file(current)
-            files.append(file)
-            file.seek(0)
-            form = "vhdx" if is_vhdx(file.read(8) or b"", b"") else "vhd"
-            kind = kind or form
-            handle = _opened(current, file, form)
-            handles.append(handle)
-            lost, noted = _vhdx_faults(file) if form == "vhdx" else _vhd_faults(file)
-            missing += lost
-            problems += noted
-            if len(handles) > 1:
-                _join(path, handles[-2], handle, current, form)
-            named = handle.get_parent_filename() if handle.get_disk_type() == _DIFFERENCING else None
-            if handle.get_disk_type() != _DIFFERENCING:
-                break
-            current = file_named(current, named or "", "the disk it was made from (its parent)")
-        for child, parent in zip(reversed(handles[:-1]), reversed(handles[1:]), strict=True):
-            child.set_parent(parent)
-        reader = LibyalReader(handles[0], files, handles[1:], missing)
-    except LIBRARY_ERRORS as error:
-        close_all(handles, files)
-        raise damaged(path, kind.upper() or "VHD", error) from error
-    except BaseException:
-        close_all(handles, files)
-        raise
-    facts = {"identifier": str(handles[0].get_identifier() or "")}
-    creator = _creator(files[0], kind)
-    if creator:
-        facts["creator"] = creator
+    reader, problems = _opened(path, chain)
+    facts = {"identifier": str(uuid.UUID(bytes=reader.identifier))}
+    if reader.creator:
+        facts["creator"] = reader.creator
     if len(chain) > 1:
         facts["parents"] = ", ".join(parent.name for parent in chain[1:])
-    problems += missing_blocks(missing, reader.size)
-    return OpenContainer(kind, reader, tuple(chain), {k: v for k, v in facts.items() if v}, tuple(problems))
+    return OpenContainer("vhd", reader, tuple(chain), facts, tuple(problems))
 
 
-def _opened(path: Path, file: RawIOBase, form: str) -> pyvhdi.file:
-    handle = pyvhdi.file()
+def _opened(path: Path, chain: list[Path]) -> tuple[VhdReader, list[Problem]]:
+    refuse_circle(path, chain, _WHAT)
+    chain.append(path)
+    file = open_file(path)
+    parent: VhdReader | None = None
     try:
-        handle.open_file_object(file)
-        size = int(handle.get_media_size())
-    except LIBRARY_ERRORS as error:
-        if form == "vhd":
-            file.seek(0)
-            if (file.read(8) or b"") == _FOOTER:
-                raise damaged(
-                    path, "VHD", "its end is missing (the footer that stands in its first bytes too)"
-                ) from error
-        raise damaged(path, form.upper(), error) from error
-    if size <= 0:
-        raise damaged(path, form.upper(), "it holds no disk")
-    return handle
+        reader = VhdReader(file)
+        problems = [*missing_blocks(reader.unreadable(), reader.size)]
+        if reader.kind == _DIFFERENCING:
+            found = file_named(path, reader.parent_name, "the disk it was made from (its parent)")
+            parent, more = _opened(found, chain)
+            problems += more
+            if parent.identifier != reader.parent_identifier:
+                raise damaged(path, _WHAT, f"{found.name} has another identifier than the parent it was made from")
+            reader.parent = parent
+    except (*LIBRARY_ERRORS, struct.error) as error:
+        file.close()
+        raise damaged(path, _WHAT, error) from error
+    except BaseException:
+        file.close()
+        if parent is not None:
+            parent.close()
+        raise
+    return reader, problems
 
 
-def _join(path: Path, child: pyvhdi.file, parent: pyvhdi.file, parent_path: Path, form: str) -> None:
-    wanted, found = child.get_parent_identifier(), parent.get_identifier()
-    if form == "vhdx":
-        return  # a VHDX parent is told by its data write identifier, which libvhdi compares itself
-    if wanted and found and str(wanted).lower() != str(found).lower():
-        raise damaged(path, "VHD", f"{parent_path.name} has another identifier than the parent it was made from")
+class VhdReader:
+    """The disk inside a VHD. ``parent`` is to be set for a differencing one.
 
+    Errors on construction: OSError, ValueError, struct.error.
+    """
 
-def _vhd_faults(file: RawIOBase) -> tuple[list[Range], list[Problem]]:
-    """Blocks of a dynamic or differencing VHD that should lie behind the end of the file."""
-    size = file.seek(0, 2)
-    file.seek(0)
-    head = file.read(512) or b""
-    if not head.startswith(_FOOTER) or len(head) < 512:
-        return [], []  # fixed
-    (header_at,) = struct.unpack_from(">Q", head, 16)
-    file.seek(min(header_at, size))
-    header = file.read(1024) or b""
-    if not header.startswith(b"cxsparse") or len(header) < 1024:
-        return [], []
-    table_offset, count, block = struct.unpack_from(">8xQ4xII", header, 8)
-    if not 512 <= block <= 1 << 30:
-        return [], []
-    table = table_at(file, table_offset, count, ">u4")
-    bitmap = -(-(block // 512) // 4096) * 512
-    starts = table * np.uint64(512) + np.uint64(bitmap)
-    lengths = np.where(table == _NO_BLOCK, 0, block).astype(np.uint64)
-    return behind_end(starts, lengths, size, block), []
+    def __init__(self, file: RawIOBase) -> None:
+        self._file = file
+        self._end = file.seek(0, 2)
+        self.parent: VhdReader | None = None
+        footer = self._footer()
+        header_at, self.size = struct.unpack_from(">16xQ24xQ", footer)
+        (self.kind,) = struct.unpack_from(">I", footer, 60)
+        self.identifier = footer[68:84]
+        self.creator = footer[28:32].decode("latin-1").strip("\0 ")
+        self.parent_identifier, self.parent_name = b"", ""
+        self._block = 0
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        if self.kind not in (_FIXED, _DYNAMIC, _DIFFERENCING) or not 0 < self.size < 1 << 63:
+            raise ValueError("its footer contradicts itself")
+        if self.kind == _FIXED:
+            return
+        header = self._bytes(header_at, 1024)
+        if not header.startswith(b"cxsparse") or len(header) < 1024:
+            raise ValueError("its header is damaged")
+        table_at_byte, count, self._block = struct.unpack_from(">16xQ4xII", header)
+        self.parent_identifier = header[40:56]
+        self.parent_name = header[64:576].decode("utf-16-be", "replace").partition("\0")[0]
+        if not _SECTOR <= self._block <= 1 << 30 or self._block % _SECTOR or count * self._block < self.size:
+            raise ValueError("its header contradicts itself")
+        count = -(-self.size // self._block)
+        self._bitmap_size = -(-(self._block // _SECTOR) // 4096) * _SECTOR
+        self._table = table_at(file, table_at_byte, count, ">u4")
+        if len(self._table) < count:
+            raise ValueError("its block table is cut off")
 
+    def _footer(self) -> bytes:
+        for offset, length in ((self._end - 512, 512), (self._end - 511, 511)):
+            footer = self._bytes(max(0, offset), length)
+            if footer.startswith(_FOOTER) and len(footer) == length:
+                return footer
+        raise ValueError("its end is missing (the footer that stands in its first bytes too)")
 
-def _vhdx_faults(file: RawIOBase) -> tuple[list[Range], list[Problem]]:
-    """Blocks of a VHDX that should lie behind the end of the file, and whether its log was never written back."""
-    size = file.seek(0, 2)
-    problems = []
-    headers = []
-    for offset in (0x10000, 0x20000):
-        file.seek(offset)
-        header = file.read(80) or b""
-        if header.startswith(b"head") and len(header) == 80:
-            headers.append((struct.unpack_from("<Q", header, 8)[0], header[48:64]))
-    if headers and max(headers)[1] != bytes(16):
-        detail = (
-            "the virtual disk was not closed cleanly: its log of last changes was not replayed, so files changed just "
-            "before may be damaged or missing. Convert it with 'qemu-img convert', which replays it, and scan that"
+    def _bytes(self, offset: int, length: int) -> bytes:
+        """Bytes of the file; fewer at its end."""
+        self._file.seek(min(offset, self._end))
+        return self._file.read(length) or b""
+
+    # ------------------------------------------------------------ DiskReader
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes at ``offset``: of its own blocks, zeros, or of the parent."""
+        if self.kind == _FIXED:
+            return self._own(0, offset, length)
+        pieces = []
+        while length > 0:
+            number, start = divmod(offset, self._block)
+            wanted = min(length, self._block - start)
+            entry = int(self._table[number])
+            if entry == _NO_BLOCK:
+                pieces.append(self._parents(offset, wanted))
+            elif self.kind == _DYNAMIC:
+                pieces.append(self._own(entry * _SECTOR + self._bitmap_size, start, wanted))
+            else:
+                pieces.append(self._mixed(number, entry * _SECTOR, start, wanted))
+            offset += wanted
+            length -= wanted
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _own(self, place: int, start: int, length: int) -> bytes:
+        data = self._bytes(place + start, length)
+        if len(data) < length:
+            raise OSError("a block lies behind the end of the image")
+        return data
+
+    def _parents(self, offset: int, length: int) -> bytes:
+        """What the parent has there; zeros without one, and behind its end."""
+        if self.parent is None:
+            return bytes(length)
+        has = max(0, min(length, self.parent.size - offset))
+        return (self.parent.read(offset, has) if has else b"") + bytes(length - has)
+
+    def _mixed(self, number: int, place: int, start: int, length: int) -> bytes:
+        bitmap = self._kept.get(place)
+        if bitmap is None:
+            bitmap = self._own(place, 0, self._bitmap_size)
+            self._kept[place] = bitmap
+            if len(self._kept) > _KEEP_BITMAPS:
+                self._kept.popitem(last=False)
+        first, last = start // _SECTOR, (start + length - 1) // _SECTOR
+        bits = np.unpackbits(np.frombuffer(bitmap[first // 8 : last // 8 + 1], np.uint8))
+        return read_mixed(
+            bits[first % 8 : first % 8 + last - first + 1] == 1,
+            _SECTOR,
+            start,
+            length,
+            lambda at, size: self._own(place + self._bitmap_size, at, size),
+            lambda at, size: self._parents(number * self._block + at, size),
         )
-        problems.append(Problem("open", "container-not-closed", detail))
-    regions = {}
-    file.seek(0x30000)
-    table = file.read(0x10000) or b""
-    count = struct.unpack_from("<I", table, 8)[0] if len(table) >= 16 else 0
-    for at in range(16, min(len(table) - 31, 16 + 32 * min(count, 2047)), 32):
-        regions[table[at : at + 16]] = struct.unpack_from("<QI", table, at + 16)
-    if _BAT not in regions or _METADATA not in regions:
-        return [], problems
-    block, sector = _vhdx_parameters(file, regions[_METADATA][0])
-    if not 1 << 20 <= block <= 256 << 20 or sector not in (512, 4096):
-        return [], problems
-    offset, length = regions[_BAT]
-    entries = table_at(file, offset, length // 8, "<u8")
-    ratio = (sector << 23) // block
-    keep = np.arange(len(entries)) % (ratio + 1) != ratio  # every so many, one entry is of a bitmap
-    entries = entries[keep]
-    starts = entries >> np.uint64(20) << np.uint64(20)
-    lengths = np.where(np.isin(entries & np.uint64(7), _WHOLE_BLOCK), block, 0).astype(np.uint64)
-    return behind_end(starts, lengths, size, block), problems
 
+    def unreadable(self) -> Sequence[Range]:
+        """The blocks that should lie behind the end of the file."""
+        if self.kind == _FIXED:
+            return [(self._end, self.size - self._end)] if self.size > self._end else []
+        starts = self._table * np.uint64(_SECTOR) + np.uint64(self._bitmap_size)
+        lengths = np.where(self._table == _NO_BLOCK, 0, self._block)
+        lengths[-1] = min(int(lengths[-1]), self.size - (len(lengths) - 1) * self._block)
+        return behind_end(starts, lengths.astype(np.uint64), self._end, self._block)
 
-def _vhdx_parameters(file: RawIOBase, offset: int) -> tuple[int, int]:
-    """The bytes of a block and of a sector, 0 where they are not there."""
-    file.seek(min(offset, file.seek(0, 2)))
-    table = file.read(0x10000) or b""
-    found = {_FILE_PARAMETERS: 0, _SECTOR_SIZE: 0}
-    count = struct.unpack_from("<H", table, 10)[0] if len(table) >= 32 else 0
-    for at in range(32, min(len(table) - 31, 32 + 32 * count), 32):
-        key = table[at : at + 16]
-        if key in found:
-            file.seek(min(offset + struct.unpack_from("<I", table, at + 16)[0], file.seek(0, 2)))
-            found[key] = int.from_bytes((file.read(4) or b""), "little")
-    return found[_FILE_PARAMETERS], found[_SECTOR_SIZE]
-
-
-def _creator(file: RawIOBase, kind: str) -> str:
-    """The program that made the disk, as it calls itself."""
-    if kind == "vhdx":
-        file.seek(8)
-        return (file.read(512) or b"").decode("utf-16-le", "replace").partition("\0")[0].strip()
-    file.seek(-512, 2)
-    return (file.read(512) or b"")[28:32].decode("latin-1").strip("\0 ")
+    def close(self) -> None:
+        """Close the file and those it builds on."""
+        self._file.close()
+        if self.parent is not None:
+            self.parent.close()

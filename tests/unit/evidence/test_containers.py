@@ -17,10 +17,12 @@ from support.containers import (
     by_qemu,
     converted,
     differencing_vhd,
+    differencing_vhdx,
     qemu_img,
     sparse_bundle,
     sparse_image,
     udif,
+    with_own_sectors,
 )
 
 from caid_triage.errors import EvidenceError, SourceError
@@ -185,6 +187,50 @@ def test_a_differencing_vhd_reads_its_own_blocks_and_its_parents(
     source.close()
     converted(raw, parent, "vpc", "force_size=on")  # the same content, another identifier
     with pytest.raises(SourceError, match="another identifier"):
+        open_source(child, "E", "s")
+
+
+def test_a_differencing_vhd_keeps_single_sectors(raw: Path, tmp_path: Path, opened: Callable[..., Any]) -> None:
+    parent = converted(raw, tmp_path / "parent.vhd", "vpc", "force_size=on")
+    wanted = bytearray(raw.read_bytes())
+    for sector in range(128):
+        if 0b10010110 >> (7 - sector % 8) & 1:
+            wanted[512 * sector : 512 * sector + 512] = b"A" * 512
+    child = tmp_path / "child.vhd"
+    child.write_bytes(differencing_vhd(bytes(wanted), parent, {0: b"A" * 65536}, bits=0b10010110))
+    assert content_of(opened(child)) == wanted
+
+
+@pytest.mark.parametrize("path_key", ["relative_path", "absolute_win32_path", "volume_path"])
+def test_a_differencing_vhdx_reads_its_own_blocks_and_its_parents(
+    path_key: str, raw: Path, tmp_path: Path, opened: Callable[..., Any]
+) -> None:
+    parent = converted(raw, tmp_path / "parent.vhdx", "vhdx", "block_size=1M")
+    wanted, own = bytearray(raw.read_bytes()), bytearray(raw.stat().st_size)
+    wanted[3 << 20 : 4 << 20] = own[3 << 20 : 4 << 20] = b"A" * (1 << 20)
+    (tmp_path / "own.dd").write_bytes(own)
+    options = ("block_size=1M", "block_state_zero=off")
+    sparse = converted(tmp_path / "own.dd", tmp_path / "own.vhdx", "vhdx", *options).read_bytes()
+    child = tmp_path / "child.vhdx"
+    child.write_bytes(differencing_vhdx(sparse, parent, path_key))
+    source = opened(child)
+    assert content_of(source) == wanted
+    assert [Path(segment).name for segment in source.info.segments] == ["child.vhdx", "parent.vhdx"]
+    source.close()
+    bitmap = bytes([0b01101001]) * (1 << 20)  # the first sector is the lowest bit
+    child.write_bytes(with_own_sectors(child.read_bytes(), 3, bitmap))
+    wanted = bytearray(raw.read_bytes())
+    for sector in range((3 << 20) // 512, (4 << 20) // 512):
+        if bitmap[0] >> sector % 8 & 1:
+            wanted[512 * sector : 512 * sector + 512] = b"A" * 512
+    source = opened(child)
+    assert content_of(source) == wanted
+    source.close()
+    converted(raw, parent, "vhdx", "block_size=1M")  # the same content, another identifier
+    with pytest.raises(SourceError, match="another identifier"):
+        open_source(child, "E", "s")
+    parent.unlink()
+    with pytest.raises(SourceError, match=r"parent\.vhdx, and that is not beside it"):
         open_source(child, "E", "s")
 
 
