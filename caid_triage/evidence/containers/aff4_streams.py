@@ -136,10 +136,14 @@ def _raw_decoded(data: bytes, limit: int) -> bytes:
 
 
 def _inflated(data: bytes, limit: int, bits: int) -> bytes:
+    inflater = zlib.decompressobj(bits)
     try:
-        return zlib.decompressobj(bits).decompress(data, limit + 1)
+        chunk = inflater.decompress(data, limit + 1)
     except zlib.error as error:
         raise ValueError("a deflated chunk is damaged") from error
+    if not inflater.eof:  # its checksum stands at its end
+        raise ValueError("a deflated chunk is damaged")
+    return chunk
 
 
 def _as_it_is(data: bytes, _limit: int) -> bytes:

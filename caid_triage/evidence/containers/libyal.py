@@ -1,4 +1,4 @@
-"""Read a disk through one of the libyal libraries (pyvmdk, pymodi): they share their way of being asked."""
+"""Read a disk through libmodi (another libyal library would be asked in the same way), and open files for reading."""
 
 from __future__ import annotations
 

@@ -1,23 +1,28 @@
-"""VMDK (VMware) through libvmdk: sparse, stream-optimised, flat with a descriptor, several extents, snapshots, COWD.
+"""VMDK (VMware): sparse, stream-optimised, flat and ESX disks with their descriptors, extents and parents: read here.
 
-Format: VMware, "Virtual Disk Format 5.0" (2011). The extents are found here and handed to libvmdk as files: asked
-to find them itself it goes by the name that stands in the descriptor, so that a renamed disk is read from whatever
-file now bears the old name. The grain tables are read here as well, only to tell which grains should lie behind
-the end of their file: libvmdk is not relied on for that.
+libvmdk is not used: asked to find the extents it goes by the names in the descriptor, so that a renamed disk is read
+from whatever file now bears its old name; and without an error it takes no notice of where a flat extent begins in
+its file, nor of grains that a snapshot says are zeros.
+
+Format: VMware, "Virtual Disk Format 5.0" (2011): a text, the descriptor, names the extents and the parent; a sparse
+disk of one file holds its descriptor itself. The extents are in vmdk_extents.
 """
 
 from __future__ import annotations
 
+import re
 import struct
+from bisect import bisect_right
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from io import RawIOBase
+from itertools import accumulate
 from pathlib import Path
 
-import numpy as np
-import pyvmdk
-
-from caid_triage.evidence.containers.blocks import behind_end, ranges_of, table_at
-from caid_triage.evidence.containers.libyal import LibyalReader, close_all, open_file
+from caid_triage.evidence.containers.libyal import open_file
 from caid_triage.evidence.containers.reader import (
+    CONVERT_QEMU,
     OpenContainer,
     Range,
     damaged,
@@ -26,13 +31,17 @@ from caid_triage.evidence.containers.reader import (
     refuse_circle,
     refused,
 )
+from caid_triage.evidence.containers.vmdk_extents import SECTOR, Extent, FlatExtent, SparseExtent, ZeroExtent
 from caid_triage.evidence.faults import LIBRARY_ERRORS
+from caid_triage.model import Problem
 
 _WHAT = "VMDK (VMware) virtual disk"
-_NO_PARENT = 0xFFFFFFFF
+_NO_PARENT = "ffffffff"
 _MOST_EXTENTS = 4096
-_FLAT, _SPARSE = 1, 2
-_MOST_GRAIN = 1 << 26
+_LONGEST_DESCRIPTOR = 1 << 20
+_EXTENT = re.compile(r'^\s*(?:RW|RDONLY|NOACCESS)\s+(\d{1,15})\s+([A-Z]+)(?:\s+"(.*)"(?:\s+(\d{1,15}))?)?\s*$', re.I)
+_SETTING = re.compile(r'^\s*(CID|parentCID|createType|parentFileNameHint)\s*=\s*"?(.*?)"?\s*$', re.I)
+_NAME_DESCRIPTOR = "name its descriptor (the small .vmdk beside it, without -s001 or the like), and scan that"
 
 
 def is_vmdk(head: bytes, _tail: bytes) -> bool:
@@ -42,133 +51,155 @@ def is_vmdk(head: bytes, _tail: bytes) -> bool:
 
 def open_vmdk(path: Path) -> OpenContainer:
     """Open a VMDK with its extents and the disks that it builds on. Errors: SourceError."""
-    handles: list[pyvmdk.handle] = []
-    files: list[RawIOBase] = []
     chain: list[Path] = []
     segments: list[Path] = []
-    missing: list[Range] = []
-    try:
-        current = path
-        while True:
-            refuse_circle(current, chain, _WHAT)
-            chain.append(current)
-            handle, extents = _opened(current, files)
-            handles.append(handle)
-            segments += [current, *(extent for extent in extents if extent != current)]
-            missing += _behind_end(handle, extents)
-            if len(handles) > 1 and handles[-2].get_parent_content_identifier() != handle.get_content_identifier():
-                raise damaged(path, _WHAT, f"its parent {current.name} was changed after this disk was made from it")
-            if handle.get_parent_content_identifier() == _NO_PARENT:
-                break
-            named = handle.get_parent_filename() or ""
-            current = file_named(current, named, "the disk it was made from (its parent)")
-        for child, parent in zip(reversed(handles[:-1]), reversed(handles[1:]), strict=True):
-            child.set_parent(parent)
-        reader = LibyalReader(handles[0], files, handles[1:], missing)
-    except LIBRARY_ERRORS as error:
-        close_all(handles, files)
-        raise damaged(path, _WHAT, error) from error
-    except BaseException:
-        close_all(handles, files)
-        raise
-    if reader.size <= 0:
-        reader.close()
-        raise damaged(path, _WHAT, "it holds no disk")
-    facts = {"identifier": f"{handles[0].get_content_identifier():08x}"}
+    reader, problems = _opened(path, chain, segments)
+    facts = {"identifier": reader.descriptor.identifier, "type": reader.descriptor.kind}
     if len(chain) > 1:
         facts["parents"] = ", ".join(parent.name for parent in chain[1:])
-    return OpenContainer("vmdk", reader, tuple(segments), facts, missing_blocks(missing, reader.size))
+    return OpenContainer("vmdk", reader, tuple(segments), facts, tuple(problems))
 
 
-def _opened(path: Path, files: list[RawIOBase]) -> tuple[pyvmdk.handle, list[Path]]:
-    """A handle with its extents open, and their paths. What was opened is added to ``files``."""
-    own = open_file(path)
-    files.append(own)
-    handle = pyvmdk.handle()
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a descriptor says; extents are (sectors, kind, file name, first sector in the file)."""
+
+    identifier: str
+    parent_identifier: str
+    parent_name: str
+    kind: str
+    extents: tuple[tuple[int, str, str, int], ...]
+
+
+def _opened(path: Path, chain: list[Path], segments: list[Path]) -> tuple[VmdkReader, list[Problem]]:
+    refuse_circle(path, chain, _WHAT)
+    chain.append(path)
+    segments.append(path)
+    with ExitStack() as undo:
+        try:
+            own = undo.enter_context(open_file(path))
+            descriptor = _descriptor(path, own)
+            extents = [_extent(path, own, descriptor, extent, undo, segments) for extent in descriptor.extents]
+            reader = VmdkReader(descriptor, extents, own)
+            problems = [*missing_blocks(reader.unreadable(), reader.size)]
+        except (*LIBRARY_ERRORS, struct.error) as error:
+            raise damaged(path, _WHAT, error) from error
+        if descriptor.parent_identifier != _NO_PARENT:
+            found = file_named(path, descriptor.parent_name, "the disk it was made from (its parent)")
+            parent, more = _opened(found, chain, segments)
+            undo.callback(parent.close)
+            if parent.descriptor.identifier != descriptor.parent_identifier:
+                raise damaged(path, _WHAT, f"its parent {found.name} was changed after this disk was made from it")
+            reader.parent = parent
+            problems += more
+        undo.pop_all()
+    return reader, problems
+
+
+def _descriptor(path: Path, file: RawIOBase) -> Descriptor:
+    head = (file.read(SECTOR) or b"").ljust(SECTOR, b"\0")
+    place, length = 0, _LONGEST_DESCRIPTOR
+    if head.startswith(b"KDMV"):
+        place, length = (SECTOR * number for number in struct.unpack_from("<QQ", head, 28))
+    if head.startswith(b"COWD") or (head.startswith(b"KDMV") and not place):
+        raise refused(path, "part (extent) of a VMDK (VMware) virtual disk", _NAME_DESCRIPTOR)
+    file.seek(min(place, file.seek(0, 2)))
+    data = (file.read(min(length, _LONGEST_DESCRIPTOR)) or b"").partition(b"\0")[0]
     try:
-        handle.open_file_object(own)
-        count = int(handle.get_number_of_extents())
-    except LIBRARY_ERRORS as error:
-        own.seek(0)
-        if (own.read(4) or b"") in (b"KDMV", b"COWD") and "descriptor" in str(error):
-            advice = "name its descriptor (the small .vmdk beside it, without -s001 or the like), and scan that"
-            raise refused(path, "part (extent) of a VMDK (VMware) virtual disk", advice) from error
-        raise damaged(path, _WHAT, error) from error
-    if not 0 < count <= _MOST_EXTENTS:
-        raise damaged(path, _WHAT, f"it has {count} extents")
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", "replace")
+    settings: dict[str, str] = {}
+    extents = []
+    for line in text.splitlines():
+        setting, extent = _SETTING.match(line), _EXTENT.match(line)
+        if setting:
+            settings.setdefault(setting[1].lower(), setting[2])
+        elif extent:
+            extents.append((int(extent[1]), extent[2].upper(), extent[3] or "", int(extent[4] or 0)))
+    if head.startswith(b"KDMV") and not extents and not text.strip():
+        raise refused(path, "part (extent) of a VMDK (VMware) virtual disk", _NAME_DESCRIPTOR)
+    if not extents or len(extents) > _MOST_EXTENTS:
+        raise damaged(path, _WHAT, f"its descriptor names {len(extents) or 'no'} extents")
+    identifier, parent = (settings.get(name, "").lower().rjust(8, "0") for name in ("cid", "parentcid"))
+    if "parentcid" not in settings:
+        parent = _NO_PARENT
+    return Descriptor(
+        identifier, parent, settings.get("parentfilenamehint", ""), settings.get("createtype", ""), tuple(extents)
+    )
+
+
+def _extent(
+    path: Path,
+    own: RawIOBase,
+    descriptor: Descriptor,
+    extent: tuple[int, str, str, int],
+    undo: ExitStack,
+    segments: list[Path],
+) -> Extent:
+    """One extent, open. The one of a disk that holds its own descriptor is that file, whatever it is called now."""
+    sectors, kind, name, first = extent
+    if kind == "ZERO":
+        return ZeroExtent(sectors * SECTOR)
+    if kind not in ("FLAT", "VMFS", "SPARSE", "VMFSSPARSE"):
+        raise refused(path, f"{_WHAT} with an extent of the kind {kind}, which cannot be read", CONVERT_QEMU)
     own.seek(0)
-    holds_itself = (own.read(4) or b"") in (b"KDMV", b"COWD")
-    if holds_itself and count == 1:
-        handle.open_extent_data_files_as_file_objects([own])
-        return handle, [path]
-    extents: list[Path] = []
-    objects: list[RawIOBase] = []
-    for number in range(count):
-        extent = handle.get_extent_descriptor(number)
-        if int(extent.get_type()) not in (_FLAT, _SPARSE):
-            advice = "convert it with 'qemu-img convert -O raw {name} disk.raw' and scan disk.raw"
-            raise refused(path, f"{_WHAT} with an extent of a kind that cannot be read", advice)
-        found = file_named(path, extent.get_filename() or "", "a part of it (an extent)")
-        file = open_file(found)
-        files.append(file)
-        objects.append(file)
-        extents.append(found)
-        needed = int(extent.get_size()) + int(extent.get_offset())
-        if int(extent.get_type()) == _FLAT and file.seek(0, 2) < needed:
-            message = f"its part {found.name} is cut off: {file.seek(0, 2)} of {needed} bytes are there"
-            raise damaged(path, _WHAT, message)
-    handle.open_extent_data_files_as_file_objects(objects)
-    return handle, extents
+    file = own
+    if len(descriptor.extents) > 1 or (own.read(4) or b"") != b"KDMV":
+        found = file_named(path, name, "a part of it (an extent)")
+        file = undo.enter_context(open_file(found))
+        segments.append(found)
+    if kind in ("FLAT", "VMFS"):
+        return FlatExtent(file, first * SECTOR, sectors * SECTOR)
+    return SparseExtent(file, sectors * SECTOR)
 
 
-def _behind_end(handle: pyvmdk.handle, extents: list[Path]) -> list[Range]:
-    """Grains of the sparse extents that should lie behind the end of their files."""
-    found: list[Range] = []
-    start = 0
-    for number, path in enumerate(extents):
-        extent = handle.get_extent_descriptor(number)
-        if int(extent.get_type()) == _SPARSE:
-            with open_file(path) as file:
-                found += [(start + offset, length) for offset, length in _grains_behind_end(file)]
-        start += int(extent.get_size())
-    return found
+class VmdkReader:
+    """The disk inside a VMDK. ``parent`` is to be set where the descriptor names one."""
 
+    def __init__(self, descriptor: Descriptor, extents: Sequence[Extent], own: RawIOBase) -> None:
+        self.descriptor = descriptor
+        self.parent: VmdkReader | None = None
+        self._extents = extents
+        self._own = own
+        self._ends = list(accumulate(extent.size for extent in extents))
+        self.size = self._ends[-1]
+        if not 0 < self.size < 1 << 63:
+            raise ValueError("it holds no disk")
 
-def _grains_behind_end(file: RawIOBase) -> list[Range]:
-    size = file.seek(0, 2)
-    file.seek(0)
-    header = (file.read(512) or b"").ljust(512, b"\0")
-    compressed = False
-    if header.startswith(b"KDMV"):
-        flags, capacity, grain = struct.unpack_from("<IQQ", header, 8)
-        compressed = bool(flags & 0x10000)
-        (per_table,) = struct.unpack_from("<I", header, 44)
-        (directory,) = struct.unpack_from("<Q", header, 56)
-        if directory == 0xFFFFFFFFFFFFFFFF:  # stream-optimised: the header that counts stands at the end
-            file.seek(max(0, size - 1024))
-            footer = (file.read(512) or b"").ljust(512, b"\0")
-            if not footer.startswith(b"KDMV"):
-                raise ValueError("its end is missing, and with it the table of what it holds")
-            (directory,) = struct.unpack_from("<Q", footer, 56)
-    else:
-        capacity, grain, directory = struct.unpack_from("<III", header, 12)
-        per_table = 4096
-    grain_bytes = grain * 512
-    if not 0 < grain_bytes <= _MOST_GRAIN or not 0 < per_table <= 1 << 16:
-        return []
-    span = grain_bytes * per_table
-    tables = table_at(file, directory * 512, -(-capacity * 512 // span), "<u4")
-    missing = [] if len(tables) * span >= capacity * 512 else [(len(tables) * span, capacity * 512)]
-    gone = tables * np.uint64(512) + np.uint64(4 * per_table) > size
-    missing += ranges_of(gone, span)
-    present = np.flatnonzero((tables != 0) & ~gone)
-    if len(np.unique(tables[present])) < len(present):
-        raise ValueError("two parts of its table are one and the same")
-    for index in present:
-        grains = table_at(file, int(tables[index]) * 512, per_table, "<u4")
-        # a compressed grain says its own length when it is read; the last one of a disk may be kept short
-        lengths = np.minimum(grain_bytes, capacity * 512 - int(index) * span - np.arange(per_table) * grain_bytes)
-        lengths = np.ones(per_table) if compressed else np.maximum(lengths, 0)
-        lengths[grains <= 1] = 0  # 0: there is none; 1: it is zeros
-        missing += behind_end(grains * np.uint64(512), lengths.astype(np.uint64), size, grain_bytes, int(index) * span)
-    return missing
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes at ``offset``: of its extents, or of the parent."""
+        pieces = []
+        while length > 0:
+            index = bisect_right(self._ends, offset)
+            start = self._ends[index - 1] if index else 0
+            wanted = min(length, self._ends[index] - offset)
+            for piece, size in self._extents[index].pieces(offset - start, wanted):
+                pieces.append(self._parents(offset, size) if piece is None else piece)
+                offset += size
+            length -= wanted
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _parents(self, offset: int, length: int) -> bytes:
+        """What the parent has there; zeros without one, and behind its end."""
+        if self.parent is None:
+            return bytes(length)
+        has = max(0, min(length, self.parent.size - offset))
+        return (self.parent.read(offset, has) if has else b"") + bytes(length - has)
+
+    def unreadable(self) -> list[Range]:
+        """What should lie behind the end of the extents' files."""
+        starts = [0, *self._ends]
+        return [
+            (start + offset, length)
+            for start, extent in zip(starts, self._extents, strict=False)
+            for offset, length in extent.unreadable()
+        ]
+
+    def close(self) -> None:
+        """Close every extent, and those of the disks it builds on."""
+        self._own.close()
+        for extent in self._extents:
+            extent.close()
+        if self.parent is not None:
+            self.parent.close()

@@ -288,6 +288,55 @@ def test_a_renamed_vmdk_is_not_read_from_the_file_that_has_its_old_name(
     assert source.info.segments == (str(tmp_path / "renamed.vmdk"),)
 
 
+def descriptor(path: Path, *extents: str) -> Path:
+    text = '# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType="custom"\n\n'
+    path.write_text(text + "# Extent description\n" + "\n".join(extents) + "\n\n# The Disk Data Base\n#DDB\n")
+    return path
+
+
+def test_extents_of_every_kind_make_one_disk(tmp_path: Path, opened: Callable[..., Any], ntfs_image: bytes) -> None:
+    mib, parts = 1 << 20, [ntfs_image[n << 20 : n + 1 << 20] for n in range(8)]
+    (tmp_path / "a.bin").write_bytes(parts[0])
+    (tmp_path / "b.bin").write_bytes(b"J" * 8192 + parts[1])
+    (tmp_path / "c.raw").write_bytes(parts[2])
+    converted(tmp_path / "c.raw", tmp_path / "c.vmdk", "vmdk", "subformat=twoGbMaxExtentSparse")
+    kept, table = {}, []
+    for number in range(0, mib, 4096):
+        piece = parts[3][number : number + 4096]
+        if any(piece):
+            kept[len(table)] = piece
+        table.append(0)
+    places = dict(zip(kept, range(6 + 32, 6 + 32 + 8 * len(kept), 8), strict=True))
+    entries = struct.pack("<4096I", *(places.get(number, 0) for number in range(4096)))
+    cowd = struct.pack("<4sIIIIIII", b"COWD", 1, 3, mib // 512, 8, 4, 1, 0).ljust(4 * 512, b"\0")
+    cowd += struct.pack("<I", 6).ljust(2 * 512, b"\0") + entries + b"".join(kept.values())
+    (tmp_path / "d.vmdk").write_bytes(cowd)
+    names = ['FLAT "a.bin" 0', 'VMFS "b.bin" 16', 'SPARSE "c-s001.vmdk"', 'VMFSSPARSE "d.vmdk"', "ZERO"]
+    source = opened(descriptor(tmp_path / "disk.vmdk", *(f"RW 2048 {name}" for name in names)))
+    assert content_of(source) == b"".join(parts[:4]) + bytes(mib)
+    assert len(source.info.segments) == 5
+    with pytest.raises(SourceError, match=r"kind SESPARSE.*qemu-img convert"):
+        open_source(descriptor(tmp_path / "new.vmdk", 'RW 2048 SESPARSE "x.vmdk"'), "E", "s")
+
+
+def test_grains_that_a_snapshot_says_are_zeros(raw: Path, tmp_path: Path, opened: Callable[..., Any]) -> None:
+    converted(raw, tmp_path / "base.vmdk", "vmdk")
+    top = tmp_path / "top.vmdk"
+    qemu_img("create", "-f", "vmdk", "-o", "zeroed_grain=on", "-b", "base.vmdk", "-F", "vmdk", top)
+    qemu_img("-f", "vmdk", "-c", "write -z 0 128k", "-c", "write -P 65 1M 64k", top, tool="qemu-io")
+    content = content_of(opened(top))
+    assert content == by_qemu(top, tmp_path / "out.raw", "vmdk")
+    assert content[:131072] == bytes(131072) != raw.read_bytes()[:131072]
+
+
+def test_a_flat_part_that_is_cut_is_told(tmp_path: Path, opened: Callable[..., Any], fat_image: bytes) -> None:
+    (tmp_path / "a.bin").write_bytes(fat_image[:-70_000])
+    source = opened(descriptor(tmp_path / "disk.vmdk", f'RW {len(fat_image) // 512} FLAT "a.bin" 0'))
+    assert "image-truncated" in [problem.code for problem in source.problems()]
+    assert source.coverage()["unreadable"] == 70_000
+    assert source.image.exact(0, 65536) == fat_image[:65536]
+
+
 # ---------------------------------------------------------------- refusals
 
 
