@@ -105,8 +105,11 @@ def _last(error: BaseException) -> str:
 
 
 def is_sparse_bundle(path: Path) -> bool:
-    """Whether a folder is a sparse bundle."""
-    return (path / "Info.plist").is_file() and (path / "bands").is_dir()
+    """Whether a folder is a sparse bundle; not when it cannot be looked into."""
+    try:
+        return (path / "Info.plist").is_file() and (path / "bands").is_dir()
+    except OSError:
+        return False
 
 
 def open_sparse_bundle(path: Path) -> OpenContainer:

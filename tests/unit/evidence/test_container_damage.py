@@ -90,7 +90,6 @@ def examine(path: Path) -> str:
     return "faults" if faults else "whole"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKERS)
 def test_damaged_copies(name: str, disk: bytes, tmp_path: Path) -> None:
     made = MAKERS[name](tmp_path, disk)
