@@ -196,6 +196,8 @@ class SparseExtent:
         for index in present:
             first = int(index) * self._span
             grains = table_at(self._file, int(self._tables[index]) * SECTOR, self._per_table, "<u4")
+            if int(grains.max()) * SECTOR + self._grain <= self._end:
+                continue
             # a compressed grain says its own length when it is read; the last one of a disk may be kept short
             lengths = np.clip(self.size - first - np.arange(self._per_table) * self._grain, 0, self._grain)
             if self._flags & _COMPRESSED:
