@@ -60,6 +60,7 @@ class ScanOptions:
     """How a scan is run. Bits for the radii, PDQ quality 0..100 for the gate.
 
     ``set_radii`` are distances for single hash sets: (name, algorithm, distance). ``leads``: "auto", "off" or bits.
+    ``verify_source``: read each image once before and compare it with the hashes it stores of its acquisition.
     """
 
     workers: int = field(default_factory=default_workers)
@@ -72,6 +73,7 @@ class ScanOptions:
     phash_radius: int = 8
     set_radii: tuple[tuple[str, str, int], ...] = ()
     leads: str = AUTO
+    verify_source: bool = False
     limits: WorkerLimits = WorkerLimits()
 
     def __post_init__(self) -> None:
@@ -91,8 +93,10 @@ class ScanOptions:
             own["set_radii"] = [list(item) for item in sorted(self.set_radii)]
         if self.leads != OFF:  # a case that says nothing of leads was matched without them
             own["leads"] = self.leads
+        verify = {"verify_source": True} if self.verify_source else {}
         return {
             **own,
+            **verify,
             "profile": self.profile,
             "pdq_radius": self.pdq_radius,
             "pdq_min_quality": self.pdq_min_quality,

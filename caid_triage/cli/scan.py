@@ -123,6 +123,11 @@ def scan_and_report(
 @click.option(
     "--profile", type=click.Choice(PROFILES), default="standard", show_default=True, help="How thorough the scan is."
 )
+@click.option(
+    "--verify-source",
+    is_flag=True,
+    help="First read each image once and compare it with the hashes stored in it when it was acquired.",
+)
 @click.option("--quiet", is_flag=True, help="No progress, only the outcome.")
 @click.option("--json-progress", "as_json", is_flag=True, help="Progress and outcome as JSON lines on standard output.")
 @click.pass_context
@@ -137,13 +142,14 @@ def scan(
     workers: int | None,
     executor: str,
     profile: str,
+    verify_source: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Scan SOURCE, match it with hash sets and write the reports.
 
-    SOURCE is a disk image (raw, E01; of a split image the first segment), a block device, or a folder. It is only
-    ever read. Run again on the same case, the scan resumes where it was stopped.
+    SOURCE is a disk image (raw, E01, AFF4, VMDK, VHD, VHDX, QCOW2, VDI, DMG; of a split image the first segment), a
+    block device, or a folder. It is only ever read. Run again on the same case, the scan resumes where it was stopped.
     """
     from caid_triage.match.options import set_radius
 
@@ -154,6 +160,7 @@ def scan(
         profile=profile,
         set_radii=tuple(map(set_radius, distances)),
         leads=AUTO if leads is None else checked_leads(leads),
+        verify_source=verify_source,
     )
     with started_workers(options) as workforce:  # before anything else: they get ready while the rest is imported
         requests = name_requests(sources, exhibits)

@@ -1,17 +1,20 @@
-"""A disk (raw, split, E01 or device) as an EvidenceSource: its volumes, their files and their content."""
+"""A disk (an image of any container, or a device) as an EvidenceSource: its volumes, their files and their content."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pytsk3
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.containers.reader import HashedParts, known_unreadable
 from caid_triage.evidence.coverage import account_bytes
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem, open_volume
 from caid_triage.evidence.partitions import SECTOR, Partition, PartitionTable, read_partition_table
+from caid_triage.evidence.proxied import read_range
 from caid_triage.evidence.streams import DEFAULT_ID
 from caid_triage.evidence.walk import VolumeWalk
 from caid_triage.model import FileEntry, Problem, Severity, SourceInfo, Volume
@@ -23,11 +26,18 @@ _SMALL_PIECE = 4096
 class DiskSource:
     """The EvidenceSource of anything that is a disk to pytsk3."""
 
-    def __init__(self, info: SourceInfo, image: pytsk3.Img_Info, problems: Sequence[Problem] = ()) -> None:
+    def __init__(
+        self,
+        info: SourceInfo,
+        image: pytsk3.Img_Info,
+        problems: Sequence[Problem] = (),
+        hashed: HashedParts | None = None,
+    ) -> None:
         self.info = info
+        self.hashed = hashed
         self._image = image
         self._size = int(image.get_size())
-        table = read_partition_table(image.read, self._size, image)
+        table = read_partition_table(partial(read_range, image), self._size, image)
         opened = self._open_volumes(table)
         self._volumes = [one.volume for one in opened]
         self._systems: list[OpenFileSystem | None] = [one.system for one in opened]
@@ -65,6 +75,16 @@ class DiskSource:
     def volumes(self) -> Sequence[Volume]:
         """Every volume of the disk, also those whose files cannot be reached."""
         return tuple(self._volumes)
+
+    def add_findings(self, facts: Mapping[str, str], problems: Sequence[Problem]) -> None:
+        """Add to the facts of the acquisition and to the Problems: what verifying the image found."""
+        self.info = replace(self.info, acquisition={**self.info.acquisition, **facts})
+        self._problems += [self._named(problem) for problem in problems]
+
+    @property
+    def image(self) -> pytsk3.Img_Info:
+        """The whole disk, as pytsk3 sees it."""
+        return self._image
 
     def problems(self) -> Sequence[Problem]:
         """What was found amiss with the disk and its volumes on opening."""
@@ -134,7 +154,7 @@ class DiskSource:
 
     def coverage(self) -> dict[str, int]:
         """Bytes by kind, summing to the size of the disk."""
-        return account_bytes(self._size, self._volumes, self._table_areas)
+        return account_bytes(self._size, self._volumes, self._table_areas, known_unreadable(self.image))
 
     def close(self) -> None:
         """Let go of the disk. Entries cannot be read afterwards."""

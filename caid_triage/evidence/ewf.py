@@ -12,12 +12,12 @@ from io import BufferedReader
 from pathlib import Path
 
 import pyewf
-import pytsk3
 
 from caid_triage.errors import SourceError
 from caid_triage.evidence.ewf_chunks import EwfChunks
 from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
 from caid_triage.evidence.image_file import files_beside, is_text
+from caid_triage.evidence.proxied import ProxiedImage
 from caid_triage.model import Problem
 
 SIGNATURES = (b"EVF\x09\x0d\x0a\xff\x00",)
@@ -28,19 +28,19 @@ _FACTS = (
 _MAX_SECTIONS = 1_000_000
 
 
-class EwfImage(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
+class EwfImage(ProxiedImage):
     """The disk inside an E01 set, for pytsk3."""
 
     def __init__(self, reader: EwfChunks | LibewfReader, size: int) -> None:
         self._reader = reader
         self._size = size
-        super().__init__(url="", type=pytsk3.TSK_IMG_TYPE_EXTERNAL)
+        super().__init__()
 
     def get_size(self) -> int:
         """The bytes of the disk, not of the files."""
         return self._size
 
-    def read(self, offset: int, size: int) -> bytes:
+    def exact(self, offset: int, size: int) -> bytes:
         """The bytes at ``offset``; shorter only at the end of the disk."""
         return self._reader.read(offset, size)
 

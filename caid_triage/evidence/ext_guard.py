@@ -19,6 +19,7 @@ import pytsk3
 
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults
+from caid_triage.evidence.proxied import read_range
 
 PIECE = 1 << 20
 _SUPERBLOCK = 1024
@@ -52,7 +53,7 @@ class ExtGuard(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
         self._tables: list[tuple[int, int]] = []  # (place on the disk, number before its first) of each group's records
         self._record = self._per_group = self._block = 1
         try:
-            self._find_tables(image.read(offset + _SUPERBLOCK, 1024))
+            self._find_tables(read_range(image, offset + _SUPERBLOCK, 1024))
         except (*LIBRARY_ERRORS, struct.error):
             pass  # a volume as broken as that is not opened by the library either
         super().__init__(url="", type=pytsk3.TSK_IMG_TYPE_EXTERNAL)
@@ -68,7 +69,7 @@ class ExtGuard(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
         self._block = 1024 << log_size
         wide = max(32, struct.unpack_from("<H", head, 254)[0]) if features & _WIDE else 32
         groups = max(0, -(-(min(blocks, self._length // self._block) - first) // group_blocks))
-        listing = self._image.read(self._offset + (first + 1) * self._block, groups * wide)
+        listing = read_range(self._image, self._offset + (first + 1) * self._block, groups * wide)
         for group in range(len(listing) // wide):
             (table,) = struct.unpack_from("<I", listing, group * wide + 8)
             if wide >= 64:
@@ -134,7 +135,7 @@ class ExtGuard(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
                 yield bytes(length)
                 continue
             with evidence_faults("read", "read-failed", f"the content could not be read at byte {file.size - left}"):
-                data: bytes = self._image.read(self._offset + first * self._block, length)
+                data = read_range(self._image, self._offset + first * self._block, length)
             if len(data) < length:
                 detail = f"the content ended after {file.size - left - length + len(data)} of {file.size} bytes"
                 raise EvidenceError("read", "short-read", detail)
@@ -171,7 +172,7 @@ class ExtGuard(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
             return
         below = (self._block // 4) ** (level - 1)
         with evidence_faults("read", "read-failed", "a map of where this file's content lies could not be read"):
-            content = self._image.read(self._offset + block * self._block, self._block)
+            content = read_range(self._image, self._offset + block * self._block, self._block)
             inside = struct.unpack(f"<{self._block // 4}I", content)[: -(-wanted // below)]
         if level == 1:
             yield from inside

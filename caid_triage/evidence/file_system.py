@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import pytsk3
 
@@ -12,6 +13,7 @@ from caid_triage.evidence.ext_guard import ExtGuard
 from caid_triage.evidence.fat import FatVolume
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
 from caid_triage.evidence.partitions import BIOS_BOOT, Partition, ReadAt
+from caid_triage.evidence.proxied import read_head, read_range
 from caid_triage.evidence.recognise import HEAD_LENGTH, name_of_volume
 from caid_triage.model import Problem, Severity, Volume
 
@@ -86,7 +88,7 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
 
     try:
         with evidence_faults("open", "volume-unreadable", "the start of this volume could not be read"):
-            head = image.read(partition.offset, min(HEAD_LENGTH, length))
+            head = read_head(image, partition.offset, min(HEAD_LENGTH, length))
     except EvidenceError as error:
         return closed("unreadable", "", Problem(error.step, error.code, error.detail, volume=name))
 
@@ -96,7 +98,7 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
         return closed("encrypted", "", Problem("open", "volume-encrypted", detail, volume=name))
     fs, reason = _open(image, partition.offset, head)
     if fs is None:
-        if known is None and _is_all_zero(image.read, partition.offset, length):
+        if known is None and _is_all_zero(partial(read_range, image), partition.offset, length):
             detail = f"this volume of {length} bytes holds nothing but zeros"
             return closed("empty", "", Problem("open", "volume-empty", detail, Severity.NOTE, volume=name))
         if (known is not None and known.no_files) or partition.description.startswith(BIOS_BOOT):
@@ -138,8 +140,7 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
 
 def _reader(image: pytsk3.Img_Info, base: int) -> Callable[[int, int], bytes]:
     def read(offset: int, length: int) -> bytes:
-        data: bytes = image.read(base + offset, length)
-        return data
+        return read_range(image, base + offset, length)
 
     return read
 

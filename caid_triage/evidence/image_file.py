@@ -15,13 +15,14 @@ import pytsk3
 
 from caid_triage.errors import SourceError
 from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
+from caid_triage.evidence.proxied import ProxiedImage
 
 _NUMBER = re.compile(r"^(?P<stem>.+)\.(?P<number>\d{3,4})$", re.DOTALL)
 _LETTERS = re.compile(r"^(?P<stem>.+)\.(?P<letters>[a-z]{2})$", re.DOTALL)
 _NOT_SEGMENTS = frozenset(("dd", "gz", "xz", "bz", "lz"))
 
 
-class SplitImage(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
+class SplitImage(ProxiedImage):
     """Several files (or one whose name the library cannot take) joined into one disk for pytsk3."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -34,13 +35,13 @@ class SplitImage(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
             self.close()
             raise
         self._ends = list(accumulate(sizes))
-        super().__init__(url="", type=pytsk3.TSK_IMG_TYPE_EXTERNAL)
+        super().__init__()
 
     def get_size(self) -> int:
         """The bytes of all segments together."""
         return self._ends[-1]
 
-    def read(self, offset: int, size: int) -> bytes:
+    def exact(self, offset: int, size: int) -> bytes:
         """The bytes at ``offset``, across the border of segments; shorter only at the end."""
         pieces = []
         while size > 0 and offset < self._ends[-1]:

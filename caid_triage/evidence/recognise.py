@@ -1,6 +1,6 @@
 """Name what a file or volume is by its own magic numbers, whether it can be read or not.
 
-Sources: the formats' own specifications; libyal documentation for QCOW2, VHD, VHDX, VMDK, EWF and AFF4.
+Sources: the formats' own specifications; libyal documentation for EWF.
 """
 
 from __future__ import annotations
@@ -10,18 +10,11 @@ from dataclasses import dataclass
 HEAD_LENGTH = 0x12000
 """Bytes from the start of a volume that name_of_volume looks at (the Btrfs superblock lies at 64 KiB)."""
 
-_CONVERT_QEMU = "convert it with 'qemu-img convert -O raw IMAGE disk.raw' and scan disk.raw"
 _CONVERT_EWF = "export it to E01 or raw with the tool that made it, or with ewfexport, and scan that"
 _UNPACK = "unpack it and scan the image inside"
 
-# (offset, magic, name, what to do); negative offsets count from the end of the file
+# (offset, magic, name, what to do), beside the containers that are opened: containers/registry.py
 _CONTAINERS: tuple[tuple[int, bytes, str, str], ...] = (
-    (0, b"QFI\xfb", "QCOW2 (QEMU) virtual disk", _CONVERT_QEMU),
-    (0, b"KDMV", "VMDK (VMware) virtual disk", _CONVERT_QEMU),
-    (0, b"COWD", "VMDK (VMware COW) virtual disk", _CONVERT_QEMU),
-    (0, b"# Disk DescriptorFile", "VMDK (VMware) descriptor", _CONVERT_QEMU),
-    (0, b"vhdxfile", "VHDX virtual disk", _CONVERT_QEMU),
-    (64, b"\x7f\x10\xda\xbe", "VDI (VirtualBox) virtual disk", _CONVERT_QEMU),
     (0, b"EVF2\r\n\x81\x00", "Ex01 (EnCase 7) image", _CONVERT_EWF),
     (0, b"LVF\x09\r\n\xff\x00", "L01 (EnCase logical) image", _CONVERT_EWF),
     (0, b"LEF2\r\n\x81\x00", "Lx01 (EnCase 7 logical) image", _CONVERT_EWF),
@@ -37,14 +30,6 @@ _CONTAINERS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"Rar!\x1a\x07", "RAR archive", _UNPACK),
     (0, b"%PDF-", "PDF document", "put it in a folder and scan the folder"),
     (0, b"SQLite format 3\x00", "SQLite database", "put it in a folder and scan the folder"),
-    (
-        -512,
-        b"koly",
-        "DMG (Apple) disk image",
-        "convert it with 'hdiutil convert IMAGE -format UDTO -o disk' or dmg2img",
-    ),
-    (-512, b"conectix", "VHD virtual disk", _CONVERT_QEMU),
-    (-511, b"conectix", "VHD virtual disk", _CONVERT_QEMU),
 )
 
 
@@ -87,18 +72,15 @@ _VOLUMES: tuple[tuple[int, bytes, VolumeName], ...] = (
 )
 
 
-def container_name(head: bytes, tail: bytes) -> tuple[str, str] | None:
+def container_name(head: bytes) -> tuple[str, str] | None:
     """The name of a container or archive that cannot be opened as a disk, and what to do about it.
 
-    ``head`` is the first 512 bytes or fewer of the file, ``tail`` its last 512.
+    ``head`` is the first 512 bytes or fewer of the file.
     """
     for offset, magic, name, advice in _CONTAINERS:
-        part = head[offset:] if offset >= 0 else tail[offset:]
-        if part.startswith(magic) and (offset >= 0 or len(tail) >= -offset):
+        if head[offset:].startswith(magic):
             return name, advice
     if head.startswith(b"PK\x03\x04"):
-        if b"container.description" in head:
-            return "AFF4 image", "convert it to E01 or raw with the tool that made it, and scan that"
         return "ZIP archive", _UNPACK
     return None
 

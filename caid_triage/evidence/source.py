@@ -1,6 +1,7 @@
 """What an EvidenceSource can do, the ordered list of kinds, and open_source, which picks one.
 
-Everything is opened for reading only. A new kind of container is one module and one line in KINDS.
+Everything is opened for reading only. A new kind of container is one
+module in containers/ and one line of its registry.
 """
 
 from __future__ import annotations
@@ -11,13 +12,19 @@ from typing import Protocol
 
 from caid_triage.errors import SourceError
 from caid_triage.evidence import ewf, image_file
+from caid_triage.evidence.containers.dmg import is_sparse_bundle, open_sparse_bundle
+from caid_triage.evidence.containers.reader import ContainerImage, OpenContainer
+from caid_triage.evidence.containers.registry import opener_of
 from caid_triage.evidence.directory import DirectorySource
 from caid_triage.evidence.disk import DiskSource
 from caid_triage.evidence.faults import plain_reason
 from caid_triage.evidence.recognise import container_name, is_plain_text
 from caid_triage.model import FileEntry, Problem, SourceInfo, Volume
 
-_UNDERSTOOD = "Raw images (one file, or .001 .002 ...), E01 images, folders and block devices can be scanned"
+_UNDERSTOOD = (
+    "Raw images (one file, or .001 .002 ...), E01, AFF4, VMDK, VHD, VHDX, QCOW2, VDI and DMG images, folders and "
+    "block devices can be scanned"
+)
 
 
 class EvidenceSource(Protocol):
@@ -97,13 +104,33 @@ def _open_ewf(path: Path, exhibit: str, name: str) -> EvidenceSource:
     return DiskSource(info, image, problems)
 
 
+def _is_container(path: Path) -> bool:
+    return path.is_file() and opener_of(*image_file.head_and_tail(path)) is not None
+
+
+def _open_container(path: Path, exhibit: str, name: str) -> EvidenceSource:
+    opened = opener_of(*image_file.head_and_tail(path))
+    assert opened is not None
+    return _disk_of(opened(path), exhibit, name)
+
+
+def _open_bundle(path: Path, exhibit: str, name: str) -> EvidenceSource:
+    return _disk_of(open_sparse_bundle(path), exhibit, name)
+
+
+def _disk_of(opened: OpenContainer, exhibit: str, name: str) -> DiskSource:
+    segments = tuple(map(str, opened.segments))
+    info = SourceInfo(exhibit, name, opened.kind, opened.reader.size, segments, opened.facts)
+    return DiskSource(info, ContainerImage(opened.reader), opened.problems, opened.hashed)
+
+
 def _open_raw(path: Path, exhibit: str, name: str) -> EvidenceSource:
-    head, tail = image_file.head_and_tail(path)
+    head, _ = image_file.head_and_tail(path)
     if not head:
         message = f"{path} is empty. {_UNDERSTOOD}"
         raise SourceError(message)
     segments = image_file.find_segments(path)
-    known = container_name(head, tail)
+    known = container_name(head)
     if known is not None and len(segments) == 1:
         what, advice = known
         message = f"{path} is a {what}, which cannot be read yet: {advice}"
@@ -130,9 +157,11 @@ def _nothing_recognised(source: DiskSource) -> bool:
 
 
 KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path, str, str], EvidenceSource]], ...] = (
+    (is_sparse_bundle, _open_bundle),
     (Path.is_dir, _open_directory),
     (image_file.is_device, _open_device),
     (_is_ewf, _open_ewf),
+    (_is_container, _open_container),
     (Path.is_file, _open_raw),
 )
 """The kinds of source in the order they are tried: (whether a path is one, how to open it)."""

@@ -53,7 +53,18 @@ COVERAGE_WORDS: Mapping[str, str] = MappingProxyType(
 PROBLEMS: Mapping[str, str] = MappingProxyType(
     {
         "acquisition-errors": (
-            "Parts of the disk could not be read when the image was made; the image holds zeros there."
+            "Parts of the disk could not be read when the image was made: what lies there was not seen."
+        ),
+        "acquisition-hash-absent": "The image stores no hash of its acquisition: there was nothing to verify it with.",
+        "acquisition-hash-mismatch": (
+            "The image is not as it was acquired: a hash stored in it differs from that of its bytes."
+        ),
+        "acquisition-not-verified": "A hash stored in the image could not be compared: some of it could not be read.",
+        "container-not-closed": (
+            "A virtual disk was not closed cleanly: its last changes may be missing from what was examined."
+        ),
+        "container-snapshots-not-examined": (
+            "A virtual disk keeps earlier states of itself: files that are only in those were not seen."
         ),
         "content-not-recoverable": (
             "The name of a deleted file is left, its content is gone or cannot be told from another file's."
@@ -106,6 +117,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "no-random-access": "The file can only be read from its beginning: a film in it was not compared by look.",
         "no-volume": "The partition table names no partition that could be opened.",
         "not-a-name": "Free places of a folder that only look like a deleted name; counted, not listed as files.",
+        "not-acquired": "Parts of the disk were left out when the image was made: what lies there was not seen.",
         "not-readable": "The entry has no content that could be read.",
         "overwritten": (
             "A deleted file whose place, or a part of it, belongs to another file now: its content is gone."

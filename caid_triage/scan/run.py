@@ -23,6 +23,7 @@ from caid_triage.case.store import CaseWriter, create_case, open_case_for_writin
 from caid_triage.config import ScanOptions
 from caid_triage.errors import CaidTriageError, CaseError, SourceError, UsageError
 from caid_triage.evidence.source import EvidenceSource, open_source
+from caid_triage.evidence.verify import record_verification
 from caid_triage.match.policy import propose
 from caid_triage.model import FileEntry, Match, MatchKind, Problem, ScanRecord, Severity, Withheld
 from caid_triage.scan.pool import examine_in_pool
@@ -113,6 +114,8 @@ class Scan:
     def scan_source(self, source: EvidenceSource, outcome: ScanOutcome) -> None:
         """Scan one source to its end, then check the conservation law of files for it."""
         case = self._case
+        if self._options.verify_source:
+            self._verify(source)
         source_id = case.add_source(source.info, fingerprint(source))
         info = source.info
         case.audit("source-opened", exhibit=info.exhibit, source=info.source, **fingerprint(source))
@@ -170,6 +173,13 @@ class Scan:
 
             return examine_serially(items, source.read, source.read_at)
         return examine_in_pool(items, source.read, self._options, source.read_at, self._workforce)
+
+    def _verify(self, source: EvidenceSource) -> None:
+        """Compare the source with the hashes stored in it; what came of it becomes a fact or Problems of the source."""
+        self._progress_stage("verifying")
+        checks = record_verification(source, lambda: self._show(self.progress))
+        hashes = {f"{check.stored.what} {check.stored.algorithm}": check.agrees for check in checks}
+        self._case.audit("source-verified", exhibit=source.info.exhibit, source=source.info.source, hashes=hashes)
 
     def _count(self, source: EvidenceSource) -> None:
         """Walk once without reading content, so that the time left can be told (microseconds an entry)."""

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image, features
 from pillow_heif import register_heif_opener
 from support.cli import picture
+from support.containers import aff4, converted, sparse_bundle, sparse_image, udif
 
 from caid_triage.cli.main import program
 from caid_triage.errors import SourceError
@@ -137,10 +138,6 @@ NOT_OPENED = {
     "Ex01": b"EVF2\r\n\x81\0",
     "L01": b"LVF\t\r\n\xff\0",
     "AD1": b"ADSEGMENTEDFILE\0",
-    "AFF4": b"PK\x03\x04" + bytes(26) + b"container.description",
-    "QCOW2": b"QFI\xfb\0\0\0\x03",
-    "VMDK": b"KDMV\x01\0\0\0",
-    "VHDX": b"vhdxfile",
 }
 
 
@@ -148,16 +145,30 @@ NOT_OPENED = {
 def test_a_container_that_is_not_read_is_refused_by_name(name: str, tmp_path: Path) -> None:
     cells = next(cells for row, cells in CONTAINERS.items() if name in re.split(", ", row))
     assert cells[0] == "no"
-    suffix = ".aff4" if name == "AFF4" else ".img"
-    path = image_of(tmp_path / f"x{suffix}", NOT_OPENED[name] + bytes(MIB))
+    path = image_of(tmp_path / "x.img", NOT_OPENED[name] + bytes(MIB))
     with pytest.raises(SourceError, match=name):
         open_source(path, "E", "s")
 
 
-def test_vhd_and_dmg_are_refused_by_their_last_bytes(tmp_path: Path) -> None:
-    for name, footer in {"VHD": b"conectix".ljust(512, b"\0"), "DMG": b"koly".ljust(512, b"\0")}.items():
-        with pytest.raises(SourceError, match=name):
-            open_source(image_of(tmp_path / f"{name}.img", bytes(MIB) + footer), "E", "s")
+VIRTUAL = {"VMDK": "vmdk", "VHD": "vpc", "VHDX": "vhdx", "QCOW2": "qcow2", "VDI": "vdi"}
+MADE: dict[str, Callable[[bytes], bytes]] = {"DMG": udif, "sparse image": sparse_image, "AFF4": aff4}
+
+
+@pytest.mark.parametrize("name", [*VIRTUAL, *MADE, "sparse bundle"])
+def test_a_container_that_the_table_says_is_read(name: str, tmp_path: Path) -> None:
+    cells = next(cells for row, cells in CONTAINERS.items() if name in re.split(", ", row))
+    assert cells[0] == "yes"
+    content = bytes(build_fat(PLAN, size=2 * MIB, bits=12))
+    path = tmp_path / "disk"
+    if name in VIRTUAL:
+        converted(image_of(tmp_path / "x.dd", content), path, VIRTUAL[name])
+    elif name in MADE:
+        path.write_bytes(MADE[name](content))
+    else:
+        sparse_bundle(path, content)
+    entries, problems = walked(path)
+    assert entries["/live.txt"].size == 3996
+    assert not problems
 
 
 def test_the_containers_that_are_read(tmp_path: Path, shared: Path) -> None:
@@ -171,7 +182,7 @@ def test_the_containers_that_are_read(tmp_path: Path, shared: Path) -> None:
             (folder / f"disk.{int(first) + number:03}").write_bytes(part)
         entries, _ = walked(folder / f"disk.{first}")
         assert "/live.txt" in entries
-    assert CONTAINERS["E01"][0] == "yes"
+    assert CONTAINERS["E01, S01"][0] == "yes"
     shutil.copy(shared / "images" / "ext2.split.E01", tmp_path)
     shutil.copy(shared / "images" / "ext2.split.E02", tmp_path)
     entries, _ = walked(tmp_path / "ext2.split.E01")
