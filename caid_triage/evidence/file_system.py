@@ -11,6 +11,9 @@ from caid_triage.errors import EvidenceError
 from caid_triage.evidence.ext_guard import ExtGuard
 from caid_triage.evidence.fat import FatVolume
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
+from caid_triage.evidence.layers.library_fs import LibraryFileSystem
+from caid_triage.evidence.layers.shadow import CopiedBlocks, SharedStreams
+from caid_triage.evidence.layers.view import Claim, on_source
 from caid_triage.evidence.partitions import BIOS_BOOT, Partition, ReadAt
 from caid_triage.evidence.recognise import HEAD_LENGTH, name_of_volume
 from caid_triage.model import Problem, Severity, Volume
@@ -51,24 +54,38 @@ class OpenFileSystem:
 
     ``capacity`` is the bytes it may hold, more than the volume has where the image is cut;
     ``fat`` answers what Sleuth Kit does not know about FAT and exFAT; ``guard`` stands between it and ext.
+    ``image`` is the disk (or the inside of another volume) on which it begins at byte ``base``. ``shared`` is set for
+    an NTFS volume with shadow copies and for each of those, ``copied`` for a shadow copy only.
     """
 
     fs: pytsk3.FS_Info
     volume: Volume
+    image: pytsk3.Img_Info
+    base: int
     kind: str
     block_size: int
     fat: FatVolume | None
     capacity: int
     guard: ExtGuard | None = None
+    shared: SharedStreams | None = None
+    copied: CopiedBlocks | None = None
+
+    def on_source(self, offset: int) -> int | None:
+        """Where on the source byte ``offset`` of the file system stands; None where it does not stand as it is read."""
+        return on_source(self.image, self.base + offset)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedVolume:
-    """What became of a partition: its Volume, its file system when there is one, and Problems."""
+    """What became of a partition: its Volume, its file system when there is one, and Problems.
+
+    ``claims`` are the account of the bytes of a volume that holds others (evidence/layers/chain.py).
+    """
 
     volume: Volume
-    system: OpenFileSystem | None
+    system: OpenFileSystem | LibraryFileSystem | None
     problems: tuple[Problem, ...]
+    claims: tuple[Claim, ...] = ()
 
 
 def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partition) -> OpenedVolume:
@@ -132,7 +149,7 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
     block_size = int(fs.info.block_size)
     claimed = (int(fs.info.last_block) + 1) * block_size
     capacity = min(max(length, claimed), _MOST_CUT * length)
-    system = OpenFileSystem(fs, volume, kind, block_size, fat, capacity, guard)
+    system = OpenFileSystem(fs, volume, image, partition.offset, kind, block_size, fat, capacity, guard)
     return OpenedVolume(volume, system, tuple(problems))
 
 

@@ -9,6 +9,7 @@ import pytsk3
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.faults import evidence_faults
 from caid_triage.evidence.file_system import EXT_KINDS, FAT_KINDS, OpenFileSystem
+from caid_triage.evidence.layers.view import on_source
 from caid_triage.evidence.times import LOCAL_ZONE_NOTE, undo_local_zone, unix_time
 from caid_triage.model import FileTimes, Severity
 
@@ -63,13 +64,13 @@ def _first_and_runs(
     system: OpenFileSystem, attribute: pytsk3.Attribute, *, keep: bool
 ) -> tuple[int | None, tuple[tuple[int, int], ...]]:
     """The first byte of an attribute on the disk and, if wanted, all its runs on the disk."""
-    first = None
-    runs = []
+    first: int | None = None
+    runs: list[tuple[int, int]] = []
     for run in attribute:
         if int(run.flags) & _NO_BLOCK or not run.len:
             continue
-        if first is None:
-            first = system.volume.offset + int(run.addr) * system.block_size
+        if not runs:
+            first = system.on_source(int(run.addr) * system.block_size)
         if not keep:
             break
         runs.append((int(run.addr), int(run.len)))
@@ -114,7 +115,9 @@ def _main_stream(
     """The one stream of a file on any file system but NTFS."""
     if system.guard is not None and inode in system.guard.emptied:
         truly = system.guard.emptied[inode].size
-        return Stream(b"", truly, DEFAULT_KIND, DEFAULT_ID, system.guard.first_byte(inode))
+        start = system.guard.first_byte(inode)
+        place = None if start is None else on_source(system.image, start)
+        return Stream(b"", truly, DEFAULT_KIND, DEFAULT_ID, place)
     size = int(meta.size)
     first: int | None = None
     runs: tuple[tuple[int, int], ...] = ()

@@ -179,6 +179,7 @@ def test_physical_offsets_count_from_the_start_of_the_disk(
         "file_system": len(fat_image),
         "not_understood": 0,
         "encrypted": 0,
+        "possibly_encrypted": 0,
         "unreadable": 0,
         "unpartitioned": 99 * 512,
         "partition_table": 512,

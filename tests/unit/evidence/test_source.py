@@ -173,10 +173,11 @@ def test_bytes_that_look_random_are_a_problem_that_says_so(opened: Callable[...,
     import random
 
     source = opened(random.Random(1).randbytes(1 << 20))
-    assert [v.status for v in source.volumes()] == ["not-understood"]
+    assert [v.status for v in source.volumes()] == ["possibly-encrypted"]
     (problem,) = source.problems()
-    assert problem.code == "file-system-not-understood"
+    assert problem.code == "possibly-encrypted"
     assert problem.severity is Severity.PROBLEM
+    assert source.coverage()["possibly_encrypted"] == 1 << 20
 
 
 def test_swap_is_a_note_because_it_has_no_files(opened: Callable[..., Any]) -> None:

@@ -1,0 +1,123 @@
+"""APFS containers and XFS volumes, opened with libfsapfs and libfsxfs."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+import pyfsapfs
+import pyfsxfs
+
+from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
+from caid_triage.evidence.layers.apfs_snapshots import snapshots_of_volumes
+from caid_triage.evidence.layers.encryption import name_of, unlock
+from caid_triage.evidence.layers.layer import UNWRAPPED, Area, Child, Unwrapped
+from caid_triage.evidence.layers.library_fs import LibraryFileSystem
+from caid_triage.evidence.layers.view import on_source
+from caid_triage.evidence.secrets import Secrets
+from caid_triage.model import Problem, Severity, Volume
+
+_MOST_VOLUMES = 100  # the most that a container can have
+_FAULTS = (*LIBRARY_ERRORS, MemoryError)
+
+
+def unwrap_apfs(area: Area, secrets: Secrets) -> Unwrapped | None:
+    """The volumes of an APFS container."""
+    if area.head[32:36] != b"NXSB":
+        return None
+    try:
+        container = pyfsapfs.container()
+        container.open_file_object(area.file())
+        count = min(int(container.get_number_of_volumes()), _MOST_VOLUMES)
+        if not count:
+            return _not_read(area, "APFS", "the container names no volume")
+    except _FAULTS as error:
+        return _not_read(area, "APFS", plain_reason(error)[:200])
+    snapshots = snapshots_of_volumes(area.read, area.length)
+    children = tuple(_apfs_child(area, container, place, secrets, snapshots) for place in range(count))
+    return Unwrapped("APFS container", UNWRAPPED, children)
+
+
+def _apfs_child(
+    area: Area, container: pyfsapfs.container, place: int, secrets: Secrets, snapshots: dict[str, list[str]]
+) -> Child:
+    name = f"apfs{place + 1}"
+    where = f"{area.name}/{name}"
+    description = "APFS volume"
+    problems: list[Problem] = []
+    try:
+        volume = container.get_volume(place)
+        description = f"APFS volume {place + 1} ({name_of(volume)})"
+        kept = snapshots.get(str(volume.get_identifier()), [])
+        encrypted = bool(volume.is_locked())
+        if encrypted:
+            how = unlock(volume, secrets)
+            if volume.is_locked():
+                detail = "this volume is encrypted (APFS): none of its files could be examined without its key"
+                if len(secrets):
+                    detail += f"; none of the {len(secrets)} given secrets opens it"
+                locked = Problem("open", "volume-encrypted", detail, volume=where)
+                return Child(name, description, None, "encrypted", problems=(locked,))
+            detail = f"this volume is encrypted (APFS) and was unlocked {how}; what is in it was examined"
+            problems.append(Problem("open", "volume-unlocked", detail, Severity.NOTE, volume=where))
+        volume.get_root_directory()
+    except _FAULTS as error:
+        detail = f"this APFS volume could not be read: {plain_reason(error)[:200]}. None of its files were examined"
+        damaged = Problem("open", "file-system-not-understood", detail, volume=where)
+        return Child(name, description, None, problems=(damaged,))
+    if kept:
+        detail = f"this APFS volume has {len(kept)} snapshots, which were not examined: {', '.join(kept[:20])}"
+        problems.append(Problem("open", "snapshots-not-examined", detail, volume=where))
+    system = LibraryFileSystem(
+        Volume(where, area.offset, area.length, description, "APFS", "examined"),
+        "APFS",
+        volume.get_root_directory,
+        volume.get_file_entry_by_identifier,
+        lambda file: int(file.identifier),
+        (lambda _offset: None) if encrypted else _placed(area),
+        area.length,
+        (container, volume),
+    )
+    return Child(name, description, system, "examined", "APFS", problems=tuple(problems))
+
+
+def unwrap_xfs(area: Area, _secrets: Secrets) -> Unwrapped | None:
+    """The files of an XFS volume."""
+    if area.head[:4] != b"XFSB":
+        return None
+    try:
+        volume = pyfsxfs.volume()
+        volume.open_file_object(area.file())
+        volume.get_root_directory()
+    except _FAULTS as error:
+        return _not_read(area, "XFS", plain_reason(error)[:200])
+    problems = []
+    block, blocks = struct.unpack_from(">IQ", area.head, 4)
+    missing = block * blocks - area.length
+    if missing > 0:
+        detail = f"the XFS file system is {missing} bytes larger than what the image holds"
+        problems.append(Problem("open", "image-truncated", detail, volume=area.name))
+    system = LibraryFileSystem(
+        Volume(area.name, area.offset, area.length, "", "XFS", "examined"),
+        "XFS",
+        volume.get_root_directory,
+        volume.get_file_entry_by_inode,
+        lambda file: int(file.inode_number),
+        _placed(area),
+        area.length,
+        (volume,),
+    )
+    return Unwrapped("XFS", "examined", (), tuple(problems), (), system)
+
+
+def _placed(area: Area) -> Callable[[int], int | None]:
+    """Offsets of the area as offsets of the source."""
+    return lambda offset: on_source(area.image, area.offset + offset) if offset < area.length else None
+
+
+def _not_read(area: Area, name: str, reason: str) -> Unwrapped:
+    detail = (
+        f"the file system of this volume is {name} and could not be read: {reason}. None of its files were examined"
+    )
+    problem = Problem("open", "file-system-not-understood", detail, volume=area.name)
+    return Unwrapped("", "not-understood", problems=(problem,))
