@@ -14,6 +14,7 @@ from caid_triage.cli.match import distance_option
 from caid_triage.cli.verdict import verdict_lines
 from caid_triage.config import EXECUTORS, PROFILES, ScanOptions, default_workers
 from caid_triage.errors import UsageError
+from caid_triage.evidence.secrets import NO_SECRETS, Secrets, read_password_file
 from caid_triage.match.options import set_radius
 from caid_triage.model import Severity
 from caid_triage.report.write import write_reports
@@ -56,10 +57,11 @@ def scan_and_report(
     *,
     quiet: bool,
     as_json: bool,
+    secrets: Secrets = NO_SECRETS,
 ) -> ScanOutcome:
     """Scan, write the reports, say the verdict; shared with the demo."""
     with shown_progress(quiet=quiet, as_json=as_json) as show:
-        outcome = run_scan(requests, case_folder, list(hashsets), options, show)
+        outcome = run_scan(requests, case_folder, list(hashsets), options, show, secrets)
     with open_case(case_folder) as view:
         reports = write_reports(view, case_folder / "reports", None)
         outcome.problems = sum(row.count for row in view.problem_counts() if row.severity == Severity.PROBLEM)
@@ -110,6 +112,11 @@ def scan_and_report(
 @click.option(
     "--profile", type=click.Choice(PROFILES), default="standard", show_default=True, help="How thorough the scan is."
 )
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    help="Secrets to try on every encrypted volume, one a line (docs/formats/evidence.md).",
+)
 @click.option("--quiet", is_flag=True, help="No progress, only the outcome.")
 @click.option("--json-progress", "as_json", is_flag=True, help="Progress and outcome as JSON lines on standard output.")
 @click.pass_context
@@ -123,6 +130,7 @@ def scan(
     workers: int | None,
     executor: str,
     profile: str,
+    password_file: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -135,7 +143,7 @@ def scan(
     options = ScanOptions(
         workers=chosen, executor=executor, profile=profile, set_radii=tuple(map(set_radius, distances))
     )
-    outcome = scan_and_report(
-        name_requests(sources, exhibits), case_folder, hashsets, options, quiet=quiet, as_json=as_json
-    )
+    secrets = NO_SECRETS if password_file is None else read_password_file(password_file)
+    requests = name_requests(sources, exhibits)
+    outcome = scan_and_report(requests, case_folder, hashsets, options, quiet=quiet, as_json=as_json, secrets=secrets)
     ctx.exit(outcome.exit_code)

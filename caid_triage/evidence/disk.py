@@ -33,15 +33,10 @@ class DiskSource:
         self._given = tuple(problems)
         self._open(NO_SECRETS)
 
-    def unlock(self, secrets: Secrets) -> tuple[str, ...]:
-        """Open the volumes again with secrets where any is encrypted; the names of those that are unlocked."""
+    def unlock(self, secrets: Secrets) -> None:
+        """Open the volumes again with secrets where any is encrypted; a note names each that they opened."""
         if secrets.items and any(volume.status == "encrypted" for volume in self._volumes):
             self._open(secrets)
-        return self.unlocked()
-
-    def unlocked(self) -> tuple[str, ...]:
-        """The names of the volumes that were encrypted and could be opened."""
-        return tuple(sorted({problem.volume for problem in self._problems if problem.code == "volume-unlocked"}))
 
     def _open(self, secrets: Secrets) -> None:
         table = read_partition_table(self._image.read, self._size, self._image)

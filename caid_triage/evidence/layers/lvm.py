@@ -251,7 +251,8 @@ class _Group:
             for key, segment in self.volumes.get(pending.pop(), {}).items():
                 if not key.startswith("segment") or not isinstance(segment, dict):
                     continue
-                words = [word for item in segment.values() for word in (item if isinstance(item, list) else [item])]
+                said = [item for name, item in segment.items() if name not in ("type", "tags")]
+                words = [word for item in said for word in (item if isinstance(item, list) else [item])]
                 if self.own in words:
                     return True
                 below = {word for word in words if isinstance(word, str) and word in self.volumes} - seen
