@@ -12,10 +12,10 @@ from caid_triage.evidence.coverage import account_bytes, gaps_between
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem
 from caid_triage.evidence.layers.chain import VolumeOpener, claims_of, gap_problems, is_understood
-from caid_triage.evidence.layers.library_fs import LibraryFileSystem, LibraryWalk
+from caid_triage.evidence.layers.library_fs import MAIN, LibraryFileSystem, LibraryWalk
 from caid_triage.evidence.partitions import SECTOR, Partition, PartitionTable, read_partition_table
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
-from caid_triage.evidence.streams import DEFAULT_ID
+from caid_triage.evidence.streams import COMPRESSED_KIND, DEFAULT_ID
 from caid_triage.evidence.walk import VolumeWalk
 from caid_triage.model import FileEntry, Problem, Severity, SourceInfo, Volume
 
@@ -158,6 +158,8 @@ class DiskSource:
         system = self._systems[index] if 0 <= index < len(self._systems) else None
         if system is None:
             raise EvidenceError("read", "not-readable", "the volume of this entry is not open")
+        if kind == COMPRESSED_KIND and isinstance(system, OpenFileSystem) and system.compressed is not None:
+            return system.compressed, inode, MAIN, 0, entry.size
         return system, inode, kind, identifier, entry.size
 
     def coverage(self) -> dict[str, int]:

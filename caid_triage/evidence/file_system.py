@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytsk3
 
@@ -11,6 +11,7 @@ from caid_triage.errors import EvidenceError
 from caid_triage.evidence.ext_guard import ExtGuard
 from caid_triage.evidence.fat import FatVolume
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
+from caid_triage.evidence.layers.hfs import open_compressed
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
 from caid_triage.evidence.layers.shadow import CopiedBlocks, SharedStreams
 from caid_triage.evidence.layers.view import Claim, on_source
@@ -55,7 +56,8 @@ class OpenFileSystem:
     ``capacity`` is the bytes it may hold, more than the volume has where the image is cut;
     ``fat`` answers what Sleuth Kit does not know about FAT and exFAT; ``guard`` stands between it and ext.
     ``image`` is the disk (or the inside of another volume) on which it begins at byte ``base``. ``shared`` is set for
-    an NTFS volume with shadow copies and for each of those, ``copied`` for a shadow copy only.
+    an NTFS volume with shadow copies and for each of those, ``copied`` for a shadow copy only. ``compressed`` reads
+    the compressed files of HFS+.
     """
 
     fs: pytsk3.FS_Info
@@ -69,6 +71,7 @@ class OpenFileSystem:
     guard: ExtGuard | None = None
     shared: SharedStreams | None = None
     copied: CopiedBlocks | None = None
+    compressed: LibraryFileSystem | None = None
 
     def on_source(self, offset: int) -> int | None:
         """Where on the source byte ``offset`` of the file system stands; None where it does not stand as it is read."""
@@ -146,10 +149,19 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
                 fs = pytsk3.FS_Info(guard, offset=partition.offset, type=fs.info.ftype)
         except EvidenceError as error:
             return closed("unreadable", kind, Problem(error.step, error.code, error.detail, volume=name))
+    compressed = None
+    if kind == "HFS+":
+        try:
+            with evidence_faults("open", "compressed-not-read", "compressed files of this volume cannot be read"):
+                compressed = open_compressed(image, volume, partition.offset)
+        except EvidenceError as error:
+            problems.append(Problem(error.step, error.code, error.detail, volume=name))
     block_size = int(fs.info.block_size)
     claimed = (int(fs.info.last_block) + 1) * block_size
     capacity = min(max(length, claimed), _MOST_CUT * length)
     system = OpenFileSystem(fs, volume, image, partition.offset, kind, block_size, fat, capacity, guard)
+    if compressed is not None:
+        system = replace(system, compressed=compressed)
     return OpenedVolume(volume, system, tuple(problems))
 
 

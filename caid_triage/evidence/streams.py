@@ -9,6 +9,8 @@ import pytsk3
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.faults import evidence_faults
 from caid_triage.evidence.file_system import EXT_KINDS, FAT_KINDS, OpenFileSystem
+from caid_triage.evidence.layers.hfs import compressed_size
+from caid_triage.evidence.layers.library_fs import LibraryFileSystem
 from caid_triage.evidence.layers.view import on_source
 from caid_triage.evidence.times import LOCAL_ZONE_NOTE, undo_local_zone, unix_time
 from caid_triage.model import FileTimes, Severity
@@ -21,6 +23,9 @@ _ENCRYPTED = int(pytsk3.TSK_FS_ATTR_ENC)
 _NO_BLOCK = int(pytsk3.TSK_FS_ATTR_RUN_FLAG_FILLER) | int(pytsk3.TSK_FS_ATTR_RUN_FLAG_SPARSE)
 DEFAULT_KIND = int(pytsk3.TSK_FS_ATTR_TYPE_DEFAULT)
 DEFAULT_ID = -1
+COMPRESSED_KIND = -1
+"""The type of a stream that is read through :attr:`OpenFileSystem.compressed` and not through Sleuth Kit."""
+_TYPE_FILE = int(pytsk3.TSK_FS_META_TYPE_REG)
 _BAD_CLUSTERS = 8
 _WINDOW = 1 << 16
 
@@ -50,8 +55,9 @@ def streams_of(
     """The data streams of a file, the main one first, then by name. Errors: those of pytsk3."""
     if system.kind == "NTFS":
         return _ntfs_streams(system, inode, file, deleted=deleted)
-    streams = [_main_stream(system, inode, file, meta, deleted=deleted)]
-    if system.kind == "HFS+":
+    main = _main_stream(system, inode, file, meta, deleted=deleted)
+    streams = [main]
+    if system.kind == "HFS+" and main.kind != COMPRESSED_KIND:
         for attribute in file:
             info = attribute.info
             if int(info.type) == _HFS_RESOURCE and int(info.size) > 0:
@@ -121,6 +127,10 @@ def _main_stream(
     size = int(meta.size)
     first: int | None = None
     runs: tuple[tuple[int, int], ...] = ()
+    if system.compressed is not None and not deleted and int(meta.type) == _TYPE_FILE:
+        stream = _compressed_stream(system.compressed, inode, file, size)
+        if stream is not None:
+            return stream
     if size > 0:
         for attribute in file:
             kind = int(attribute.info.type)
@@ -131,6 +141,22 @@ def _main_stream(
             break
     remark = _fat_remark(system, inode, size, runs) if deleted and system.kind in FAT_KINDS else None
     return Stream(b"", size, DEFAULT_KIND, DEFAULT_ID, first, runs, remark)
+
+
+def _compressed_stream(compressed: LibraryFileSystem, inode: int, file: pytsk3.File, size: int) -> Stream | None:
+    """The content of a compressed file of HFS+; None for a file whose content Sleuth Kit reads.
+
+    Only a file that seems empty, or that the library itself calls compressed, is asked about.
+    """
+    if size > 0 and not any(int(attribute.info.flags) & _COMPRESSED for attribute in file):
+        return None
+    try:
+        with evidence_faults("walk", "metadata-unreadable", "whether this file is compressed could not be told"):
+            inside = compressed_size(compressed, inode)
+    except EvidenceError as error:
+        remark = (error.code, error.detail, Severity.PROBLEM, True)
+        return Stream(b"", size, DEFAULT_KIND, DEFAULT_ID, None, (), remark)
+    return None if inside is None else Stream(b"", inside, COMPRESSED_KIND, 0, None)
 
 
 def _fat_remark(system: OpenFileSystem, inode: int, size: int, runs: tuple[tuple[int, int], ...]) -> Remark | None:

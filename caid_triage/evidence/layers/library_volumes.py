@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pyfsapfs
 import pyfsxfs
@@ -18,6 +18,7 @@ from caid_triage.evidence.secrets import Secrets
 from caid_triage.model import Problem, Severity, Volume
 
 _MOST_VOLUMES = 100  # the most that a container can have
+_SMALLEST_HEAD = 512
 _FAULTS = (*LIBRARY_ERRORS, MemoryError)
 
 
@@ -83,27 +84,27 @@ def _apfs_child(
 
 def unwrap_xfs(area: Area, _secrets: Secrets) -> Unwrapped | None:
     """The files of an XFS volume."""
-    if area.head[:4] != b"XFSB":
+    if area.head[:4] != b"XFSB" or len(area.head) < _SMALLEST_HEAD:
         return None
-    try:
-        volume = pyfsxfs.volume()
-        volume.open_file_object(area.file())
-        volume.get_root_directory()
-    except _FAULTS as error:
-        return _not_read(area, "XFS", plain_reason(error)[:200])
     problems = []
     block, blocks = struct.unpack_from(">IQ", area.head, 4)
     missing = block * blocks - area.length
     if missing > 0:
         detail = f"the XFS file system is {missing} bytes larger than what the image holds"
         problems.append(Problem("open", "image-truncated", detail, volume=area.name))
+    try:
+        volume = pyfsxfs.volume()
+        volume.open_file_object(area.file())
+        volume.get_root_directory()
+    except _FAULTS as error:
+        return _not_read(area, "XFS", plain_reason(error)[:200], problems)
     system = LibraryFileSystem(
         Volume(area.name, area.offset, area.length, "", "XFS", "examined"),
         "XFS",
         volume.get_root_directory,
         volume.get_file_entry_by_inode,
         lambda file: int(file.inode_number),
-        _placed(area),
+        _placed_by_group(area),
         area.length,
         (volume,),
     )
@@ -115,9 +116,28 @@ def _placed(area: Area) -> Callable[[int], int | None]:
     return lambda offset: on_source(area.image, area.offset + offset) if offset < area.length else None
 
 
-def _not_read(area: Area, name: str, reason: str) -> Unwrapped:
+def _placed_by_group(area: Area) -> Callable[[int], int | None]:
+    """Offsets as libfsxfs gives them as offsets of the source.
+
+    XFS numbers a block by its allocation group in the upper bits and its place in the group in the lower; the library
+    (20260901) multiplies that number by the block size as if groups were powers of two in size.
+    """
+    (block,) = struct.unpack_from(">I", area.head, 4)
+    (group_blocks,) = struct.unpack_from(">I", area.head, 84)
+    bits = area.head[124]
+    placed = _placed(area)
+
+    def on_disk(offset: int) -> int | None:
+        number, rest = divmod(offset, max(block, 1))
+        group, inside = number >> bits, number & ((1 << bits) - 1)
+        return placed((group * group_blocks + inside) * block + rest)
+
+    return on_disk
+
+
+def _not_read(area: Area, name: str, reason: str, problems: Sequence[Problem] = ()) -> Unwrapped:
     detail = (
         f"the file system of this volume is {name} and could not be read: {reason}. None of its files were examined"
     )
     problem = Problem("open", "file-system-not-understood", detail, volume=area.name)
-    return Unwrapped("", "not-understood", problems=(problem,))
+    return Unwrapped("", "not-understood", problems=(*problems, problem))

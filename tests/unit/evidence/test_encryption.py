@@ -1,0 +1,353 @@
+"""Encrypted volumes: LUKS1 for real, BitLocker and Apple's through stand-ins for the libraries; the file of secrets."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from caid_triage.errors import UsageError
+from caid_triage.evidence.layers import encryption
+from caid_triage.evidence.secrets import NO_SECRETS, Secret, Secrets, read_password_file
+from caid_triage.evidence.source import open_source
+from caid_triage.model import FileEntry, Severity
+from caid_triage.synth.mbr import Partition, build_mbr
+
+RECOVERY = "-".join(["111111"] * 8)
+
+
+def secrets(*items: tuple[str, str]) -> Secrets:
+    return Secrets(tuple(Secret(*item) for item in items))
+
+
+@pytest.fixture
+def unlocking() -> Iterator[Callable[..., Any]]:
+    sources = []
+
+    def opener(path: Path, given: Secrets) -> Any:
+        sources.append(open_source(path, "E", "s", given))
+        return sources[-1]
+
+    yield opener
+    for source in sources:
+        source.close()
+
+
+# ---------------------------------------------------------------- LUKS
+
+
+@pytest.fixture(scope="module")
+def luks(ntfs_image: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A disk whose first partition is a LUKS1 volume (password "geheim wort") with an NTFS volume in it."""
+    if shutil.which("qemu-img") is None or shutil.which("cryptsetup") is None:
+        pytest.skip("cryptsetup and qemu-img, which make and fill LUKS volumes, are not both installed")
+    folder = tmp_path_factory.mktemp("luks")
+    (folder / "plain.raw").write_bytes(ntfs_image)
+    (folder / "l").write_bytes(bytes(len(ntfs_image) + (2 << 20)))
+    format_it = ["cryptsetup", "-q", "luksFormat", "--type", "luks1", "--pbkdf-force-iterations", "1000"]
+    fill = ["qemu-img", "convert", "-n", "--object", "secret,id=s,data=geheim wort", "--image-opts"]
+    fill += [f"driver=raw,file.filename={folder / 'plain.raw'}", "--target-image-opts"]
+    fill += [f"driver=luks,key-secret=s,file.filename={folder / 'l'}"]
+    for command in ([*format_it, str(folder / "l"), "-"], fill):
+        made = subprocess.run(command, input=b"geheim wort", capture_output=True, check=False, timeout=120)
+        if made.returncode:
+            pytest.skip(f"no LUKS volume can be made in a file here: {made.stderr.decode()}")
+    path = folder / "disk.raw"
+    path.write_bytes(build_mbr([Partition(0x83, (folder / "l").read_bytes())]))
+    return path
+
+
+@pytest.mark.parametrize("given", [NO_SECRETS, secrets(("password", "wrong"), ("password", "geheim wort "))])
+def test_without_the_right_password_it_stays_locked(given: Secrets, luks: Path, unlocking: Callable[..., Any]) -> None:
+    source = unlocking(luks, given)
+    assert [(v.name, v.status) for v in source.volumes()] == [("p1", "encrypted")]
+    (problem,) = source.problems()
+    assert (problem.code, problem.severity) == ("volume-encrypted", Severity.PROBLEM)
+    assert "LUKS1" in problem.detail
+    assert ("2 given secrets" in problem.detail) == bool(given.items)
+    assert "geheim" not in problem.detail
+    assert source.coverage()["encrypted"] == source.volumes()[0].length
+
+
+@pytest.mark.parametrize("kind", ["password", "key-file"])
+def test_the_right_secret_opens_it_and_the_files_are_those_of_the_plain_volume(
+    kind: str,
+    luks: Path,
+    tmp_path: Path,
+    ntfs_image: bytes,
+    unlocking: Callable[..., Any],
+    opened: Callable[..., Any],
+    walked: Callable[..., Any],
+    sha256_of: Callable[..., str],
+) -> None:
+    value = "geheim wort"
+    if kind == "key-file":
+        (tmp_path / "key").write_text("geheim wort")
+        value = str(tmp_path / "key")
+    source = unlocking(luks, secrets(("password", "no"), (kind, value)))
+    assert [(v.name, v.file_system, v.status) for v in source.volumes()] == [
+        ("p1", "LUKS1", "unlocked"),
+        ("p1/luks", "NTFS", "examined"),
+    ]
+    assert [(p.code, p.severity, p.volume) for p in source.problems()] == [("volume-unlocked", Severity.NOTE, "p1")]
+    plain = opened(ntfs_image)
+    ours, theirs = walked(source)[0], walked(plain)[0]
+    assert [(e.path, e.state, e.size) for e in ours] == [(e.path, e.state, e.size) for e in theirs]
+    for entry, alone in zip(ours, theirs, strict=True):
+        assert entry.physical_offset is None  # its bytes do not stand on the disk as they are read
+        if entry.readable:
+            assert sha256_of(source, entry) == sha256_of(plain, alone)
+    coverage = source.coverage()
+    assert coverage["file_system"] == len(ntfs_image)
+    assert coverage["encrypted"] == 0
+    assert sum(coverage.values()) == luks.stat().st_size
+
+
+def test_luks2_is_named_and_says_what_to_do(tmp_path: Path, unlocking: Callable[..., Any]) -> None:
+    if shutil.which("cryptsetup") is None:
+        pytest.skip("cryptsetup, which makes LUKS2 headers, is not installed")
+    path = tmp_path / "l2.raw"
+    path.write_bytes(bytes(20 << 20))
+    cost = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
+    command = ["cryptsetup", "-q", "luksFormat", "--type", "luks2", *cost, str(path), "-"]
+    made = subprocess.run(command, input=b"secret", capture_output=True, check=False, timeout=120)
+    if made.returncode:
+        pytest.skip(f"cryptsetup makes no volume in a file here: {made.stderr.decode()}")
+    source = unlocking(path, secrets(("password", "secret")))
+    assert [v.status for v in source.volumes()] == ["encrypted"]
+    assert "LUKS2" in source.problems()[0].detail
+    assert "cryptsetup" in source.problems()[0].detail
+
+
+# ---------------------------------------------------------------- BitLocker, with a stand-in for libbde
+
+
+class StandIn:
+    """A libyal volume: locked until it is given what ``opens`` holds (method, text); then it reads ``inside``."""
+
+    opens: tuple[str, str] | None = None
+    inside = b""
+    asked: list[tuple[str, str]]
+
+    def __init__(self) -> None:
+        self._given: list[tuple[str, str]] = []
+        self._open = False
+
+    def set_password(self, text: str) -> None:
+        self._given.append(("password", text))
+
+    def set_recovery_password(self, text: str) -> None:
+        if not text.replace("-", "").isdigit():
+            raise OSError("unable to set recovery password")
+        self._given.append(("recovery-key", text))
+
+    def read_startup_key(self, path: str) -> None:
+        self._given.append(("key-file", Path(path).read_text()))
+
+    def open_file_object(self, file: Any) -> None:
+        file.seek(0)
+        assert file.read(11)[3:] == b"-FVE-FS-"
+        type(self).asked += self._given
+        self._open = True
+
+    def is_locked(self) -> bool:
+        return not self._open or (self.opens is not None and self.opens not in self._given)
+
+    def get_size(self) -> int:
+        return len(self.inside)
+
+    def read_buffer_at_offset(self, length: int, offset: int) -> bytes:
+        return self.inside[offset : offset + length]
+
+
+@pytest.fixture
+def bitlocker(monkeypatch: pytest.MonkeyPatch, fat_image: bytes, tmp_path: Path) -> tuple[Path, type[StandIn]]:
+    stand_in = type("FakeVolume", (StandIn,), {"inside": fat_image, "asked": []})
+    monkeypatch.setattr(encryption.pybde, "volume", stand_in)
+    volume = bytearray(len(fat_image) + 8192)
+    volume[3:11] = b"-FVE-FS-"
+    volume[510:512] = b"\x55\xaa"
+    path = tmp_path / "bde.raw"
+    path.write_bytes(build_mbr([Partition(0x07, bytes(volume))]))
+    return path, stand_in
+
+
+@pytest.mark.parametrize(
+    ("opens", "how"),
+    [
+        (("recovery-key", RECOVERY), "with a recovery key"),
+        (("password", "pa:ss"), "with a password"),
+        (("key-file", "startup"), "with a startup key"),
+        (None, "without a secret"),
+    ],
+)
+def test_bitlocker_is_opened_by_each_kind_of_secret(
+    opens: tuple[str, str] | None,
+    how: str,
+    bitlocker: tuple[Path, type[StandIn]],
+    tmp_path: Path,
+    fat_image: bytes,
+    unlocking: Callable[..., Any],
+) -> None:
+    path, stand_in = bitlocker
+    stand_in.opens = opens
+    (tmp_path / "key.BEK").write_text("startup")
+    (tmp_path / "secrets").write_text(f"pa:ss\npassword:other\n{RECOVERY}\nkey-file:key.BEK\n")
+    source = unlocking(path, read_password_file(tmp_path / "secrets") if opens else NO_SECRETS)
+    assert [(v.name, v.file_system, v.status) for v in source.volumes()] == [
+        ("p1", "BitLocker", "unlocked"),
+        ("p1/bde", "FAT16", "examined"),
+    ]
+    (problem,) = source.problems()
+    assert (problem.code, problem.severity) == ("volume-unlocked", Severity.NOTE)
+    assert how in problem.detail
+    entry = next(e for e in source.walk() if isinstance(e, FileEntry) and e.path == "/here.jpg")
+    assert entry.physical_offset is None
+    assert b"".join(source.chunks(entry)) in fat_image
+    coverage = source.coverage()
+    assert coverage["file_system"] == len(fat_image)
+    assert sum(coverage.values()) == path.stat().st_size
+
+
+def test_bitlocker_that_no_secret_opens_stays_a_problem(
+    bitlocker: tuple[Path, type[StandIn]], unlocking: Callable[..., Any]
+) -> None:
+    path, stand_in = bitlocker
+    stand_in.opens = ("password", "right")
+    source = unlocking(path, secrets(("password", "wrong"), ("recovery-key", "no key")))
+    assert stand_in.asked == [("password", "wrong")]  # what is no recovery key is not even tried to open with
+    assert [(v.status, v.name) for v in source.volumes()] == [("encrypted", "p1")]
+    assert [p.code for p in source.problems()] == ["volume-encrypted"]
+
+
+# ---------------------------------------------------------------- Apple's, with stand-ins for libfvde and libfsapfs
+
+
+class AppleVolume:
+    """A logical volume of Core Storage: locked until unlock() after the right password."""
+
+    def __init__(self, inside: bytes, password: str | None) -> None:
+        self._inside, self._password, self._given = inside, password, ""
+        self._locked = password is not None
+
+    def get_name(self) -> str:
+        return "Macintosh HD"
+
+    def is_locked(self) -> bool:
+        return self._locked
+
+    def set_password(self, text: str) -> None:
+        self._given = text
+
+    def set_recovery_password(self, text: str) -> None:
+        self._given = text
+
+    def unlock(self) -> None:
+        if self._given != self._password:
+            raise OSError("unable to unlock")
+        self._locked = False
+
+    def get_size(self) -> int:
+        return len(self._inside)
+
+    def read_buffer_at_offset(self, length: int, offset: int) -> bytes:
+        return self._inside[offset : offset + length]
+
+
+@pytest.mark.parametrize(("password", "status"), [("right", "unlocked"), ("else", "encrypted"), (None, "unlocked")])
+def test_core_storage(
+    password: str | None,
+    status: str,
+    monkeypatch: pytest.MonkeyPatch,
+    fat_image: bytes,
+    tmp_path: Path,
+    unlocking: Callable[..., Any],
+) -> None:
+    class Volume:
+        def open_file_object(self, _file: Any) -> None:
+            self.volumes = [AppleVolume(fat_image, password)]
+
+        def get_volume_group(self) -> Any:
+            return self
+
+        def get_number_of_logical_volumes(self) -> int:
+            return 1
+
+        def get_logical_volume(self, place: int) -> AppleVolume:
+            return self.volumes[place]
+
+    monkeypatch.setattr(encryption.pyfvde, "volume", Volume)
+    image = bytearray(len(fat_image) + 8192)
+    image[88:92] = b"CS\x01\x00"
+    path = tmp_path / "cs.raw"
+    path.write_bytes(image)
+    source = unlocking(path, secrets(("password", "no"), ("recovery-key", "right")))
+    assert source.volumes()[0].status == status
+    if status == "unlocked":
+        assert [(v.name, v.file_system) for v in source.volumes()][1:] == [("p0/lv1", "FAT16")]
+        assert ("with a recovery key" in source.problems()[0].detail) == (password is not None)
+        assert source.coverage()["file_system"] == len(image)
+        assert any(getattr(e, "path", "") == "/here.jpg" for e in source.walk())
+    else:
+        assert [(p.code, p.severity) for p in source.problems()] == [("volume-encrypted", Severity.PROBLEM)]
+        assert source.coverage()["encrypted"] == len(image)
+
+
+# ---------------------------------------------------------------- the file of secrets
+
+
+def test_the_lines_of_a_password_file(tmp_path: Path) -> None:
+    (tmp_path / "k.BEK").write_bytes(b"\x00\xff")
+    path = tmp_path / "secrets.txt"
+    key = "ABCD-EFGH-1234-5678-WXYZ-0000"
+    path.write_bytes(
+        "\ufeffplain word\r\n trailing blank \n\npassword:key-file:x\nrecovery-key: 1-2 \nkey-file:k.BEK\n"
+        f"http://x\n{RECOVERY}\n{key}\nplain word\nzeile\u2028zwei".encode()
+    )
+    found = read_password_file(path)
+    assert [(item.kind, item.value) for item in found.items] == [
+        ("password", "plain word"),
+        ("password", " trailing blank "),
+        ("password", "key-file:x"),
+        ("recovery-key", "1-2"),
+        ("key-file", str(tmp_path / "k.BEK")),
+        ("password", "http://x"),
+        ("password", RECOVERY),
+        ("recovery-key", RECOVERY),
+        ("password", key),
+        ("recovery-key", key),
+        ("password", "zeile\u2028zwei"),
+    ]
+    assert "plain word" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "holds no secret"),
+        (b"\n\r\n", "holds no secret"),
+        (b"top\xff", "not UTF-8"),
+        (b"ok\npassword:", "line 2"),
+        (b"key-file:absent", "line 1"),
+        (b"key-file:empty", "0 bytes"),
+        (b"\n".join(b"s%d" % n for n in range(1001)), "at most 1000"),
+    ],
+)
+def test_a_password_file_that_cannot_be_used_is_a_usage_error_without_its_content(
+    content: bytes, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    path = tmp_path / "secrets.txt"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=says) as caught:
+        read_password_file(path)
+    assert "top" not in str(caught.value)
+
+
+def test_an_absent_password_file_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="could not be read"):
+        read_password_file(tmp_path / "absent")

@@ -1,0 +1,262 @@
+"""APFS and XFS, which libyal libraries read: each live file once, with bytes, times, place; the rest counted."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from caid_triage.errors import EvidenceError
+from caid_triage.evidence.layers import library_volumes
+from caid_triage.evidence.layers.apfs_snapshots import snapshots_of_volumes
+from caid_triage.evidence.secrets import Secret, Secrets
+from caid_triage.evidence.source import open_source
+from caid_triage.model import Severity, State
+from caid_triage.synth.mbr import Partition, build_mbr
+
+FILES = {
+    "/a.txt": b"hello",
+    "/sub/big.bin": bytes(range(256)) * 12_345,
+    "/sub/deep/empty": b"",
+    "/sub/deep/zeros": bytes(200_000),
+}
+
+
+@pytest.fixture(scope="module")
+def xfs(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An XFS volume that mkfs.xfs fills from a prototype; nothing is mounted."""
+    if shutil.which("mkfs.xfs") is None:
+        pytest.skip("mkfs.xfs, which makes XFS volumes, is not installed")
+    folder = tmp_path_factory.mktemp("xfs")
+    for number, content in enumerate(FILES.values()):
+        (folder / f"f{number}").write_bytes(content)
+    prototype = f"""/stand
+0 0
+d--755 0 0
+a.txt ---644 0 0 {folder}/f0
+link l--777 0 0 a.txt
+pipe p--644 0 0
+sub d--755 0 0
+big.bin ---600 0 0 {folder}/f1
+deep d--755 0 0
+empty ---600 0 0 {folder}/f2
+zeros ---600 0 0 {folder}/f3
+$
+$
+$
+"""
+    (folder / "prototype").write_text(prototype)
+    path = folder / "x.img"
+    with path.open("wb") as file:
+        file.truncate(320 << 20)
+    command = ["mkfs.xfs", "-q", "-f", "-d", "agcount=4", "-p", str(folder / "prototype"), str(path)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    if made.returncode:
+        pytest.skip(f"this mkfs.xfs makes no volume in a file: {made.stderr.strip()}")
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_the_files_of_xfs(
+    partitioned: bool, xfs: bytes, opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    image = bytes(build_mbr([Partition(0x83, xfs)])) if partitioned else xfs
+    source = opened(image)
+    name = "p1" if partitioned else "p0"
+    assert [(v.name, v.file_system, v.status) for v in source.volumes()] == [(name, "XFS", "examined")]
+    assert source.problems() == ()
+    entries, problems = walked(source)
+    assert {e.path for e in entries} == set(FILES)
+    for entry in entries:
+        content = b"".join(source.chunks(entry))
+        assert content == FILES[entry.path]
+        assert (entry.size, entry.state, entry.volume) == (len(content), State.ALLOCATED, name)
+        assert entry.times.modified is not None
+        assert entry.times.created is not None
+        if content:
+            assert source.read_at(entry, len(content) // 2, 3) == content[len(content) // 2 :][:3]
+        if entry.physical_offset is not None:
+            head = content[:512]
+            assert image[entry.physical_offset : entry.physical_offset + len(head)] == head
+    assert sum(e.physical_offset is not None for e in entries) >= 2
+    assert [(p.code, p.severity) for p in problems] == [("special-files", Severity.NOTE)] * 2
+    assert source.coverage()["file_system"] == len(xfs)
+    with pytest.raises(EvidenceError):
+        source.read_at(entries[0], 0, 10_000_000)
+
+
+def test_an_xfs_volume_that_is_cut_off_says_so(xfs: bytes, opened: Callable[..., Any]) -> None:
+    source = opened(xfs[: 200 << 20])
+    assert "image-truncated" in [problem.code for problem in source.problems()]
+    for item in source.walk():
+        if getattr(item, "readable", False):
+            try:
+                content = b"".join(source.chunks(item))
+            except EvidenceError:
+                continue
+            assert content == FILES[item.path]
+
+
+# ---------------------------------------------------------------- APFS
+
+
+def test_the_files_of_a_real_apfs_container(shared: Path, walked: Callable[..., Any]) -> None:
+    path = shared / "images" / "dfvfs-apfs.raw"
+    source = open_source(path, "E", "s")
+    assert [(v.name, v.file_system, v.status) for v in source.volumes()] == [
+        ("p0", "APFS container", "unwrapped"),
+        ("p0/apfs1", "APFS", "examined"),
+    ]
+    entries, problems = walked(source)
+    by_path = {entry.path: entry for entry in entries}
+    assert {
+        "/passwords.txt": 116,
+        "/a_directory/a_file": 53,
+        "/a_directory/another_file": 22,
+        "/a_directory/a_resourcefork": 0,
+    }.items() <= {path: entry.size for path, entry in by_path.items()}.items()
+    image = path.read_bytes()
+    for entry in entries:
+        content = b"".join(source.chunks(entry))
+        assert len(content) == entry.size
+        if entry.physical_offset is not None:
+            assert image[entry.physical_offset : entry.physical_offset + len(content)] == content
+    # the same file stands, with the same bytes, in the image of HFS+ that the same script made
+    other = open_source(shared / "images" / "dfvfs-hfsplus.raw", "E", "s")
+    theirs = {e.path: e for e in other.walk() if getattr(e, "path", "") == "/passwords.txt" and hasattr(e, "size")}
+    read = b"".join(source.chunks(by_path["/passwords.txt"]))
+    assert hashlib.md5(read).digest() == hashlib.md5(b"".join(other.chunks(theirs["/passwords.txt"]))).digest()
+    notes = [(p.code, p.severity, p.detail) for p in problems]
+    assert notes == [
+        ("special-files", Severity.NOTE, "extended attributes of less than 512 bytes, not listed: 3"),
+        ("special-files", Severity.NOTE, "symbolic links, not listed as files: 1"),
+    ]
+    assert source.coverage()["file_system"] == len(image)
+    assert snapshots_of_volumes(lambda at, size: image[at : at + size], len(image)) == {}
+    source.close()
+    other.close()
+
+
+class Attribute:
+    def __init__(self, name: str, content: bytes) -> None:
+        self.name, self.content, self.size, self.number_of_extents = name, content, len(content), 0
+
+    def read_buffer_at_offset(self, length: int, offset: int) -> bytes:
+        return self.content[offset : offset + length]
+
+
+class Record(Attribute):
+    """A file or folder as libfsapfs gives it."""
+
+    def __init__(self, number: int, name: str, mode: int, content: bytes = b"") -> None:
+        super().__init__(name, content)
+        self.identifier, self.file_mode = number, mode
+        self.children: list[Record] = []
+        self.attributes: list[Attribute] = []
+        for what in ("creation", "modification", "access", "inode_change"):
+            setattr(self, f"get_{what}_time_as_integer", lambda: 1_600_000_000_123_456_789)
+
+    number_of_sub_file_entries = property(lambda self: len(self.children))
+    number_of_extended_attributes = property(lambda self: len(self.attributes))
+
+    def get_sub_file_entry(self, place: int) -> Record:
+        return self.children[place]
+
+    def get_extended_attribute(self, place: int) -> Attribute:
+        return self.attributes[place]
+
+
+class Container:
+    """A container with one volume: locked until the right password, with a folder that leads back to the root."""
+
+    password = "right"
+
+    def open_file_object(self, _file: Any) -> None:
+        self.root = Record(2, "root", 0o040755)
+        file = Record(20, "photo.jpg", 0o100644, b"\xff\xd8" + bytes(3_000_000))
+        file.attributes = [
+            Attribute("com.apple.decmpfs", bytes(600)),
+            Attribute("com.apple.ResourceFork", bytes(700)),
+            Attribute("hidden", b"x" * 900),
+            Attribute("small", b"x"),
+        ]
+        forked = Record(21, "old", 0o100644, b"")
+        forked.attributes = [Attribute("com.apple.ResourceFork", b"fork" * 300)]
+        huge = Record(22, "huge", 0o100644)
+        huge.size = 1 << 50
+        back = Record(2, "back", 0o040755)
+        self.root.children = [file, forked, huge, back, Record(30, "fifo", 0o010644)]
+        self.locked, self.given = True, ""
+
+    def get_number_of_volumes(self) -> int:
+        return 1
+
+    def get_volume(self, _place: int) -> Any:
+        return self
+
+    def get_identifier(self) -> str:
+        return "an identifier"
+
+    def get_name(self) -> str:
+        return "Data"
+
+    def is_locked(self) -> bool:
+        return self.locked
+
+    def set_password(self, text: str) -> None:
+        self.given = text
+
+    set_recovery_password = set_password
+
+    def unlock(self) -> None:
+        self.locked = self.given != self.password
+
+    def get_root_directory(self) -> Record:
+        return self.root
+
+    def get_file_entry_by_identifier(self, number: int) -> Record:
+        return next(record for record in (self.root, *self.root.children) if record.identifier == number)
+
+
+@pytest.mark.parametrize("given", ["wrong", "right"])
+def test_an_encrypted_apfs_volume(
+    given: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, walked: Callable[..., Any]
+) -> None:
+    monkeypatch.setattr(library_volumes.pyfsapfs, "container", Container)
+    monkeypatch.setattr(library_volumes, "snapshots_of_volumes", lambda *_: {"an identifier": ["daily.1", "daily.2"]})
+    path = tmp_path / "a.raw"
+    image = bytearray(8 << 20)
+    image[32:36] = b"NXSB"
+    path.write_bytes(image)
+    source = open_source(path, "E", "s", Secrets((Secret("password", given),)))
+    codes = [(p.code, p.severity, p.volume) for p in source.problems()]
+    if given == "wrong":
+        assert [(v.name, v.status) for v in source.volumes()] == [("p0", "unwrapped"), ("p0/apfs1", "encrypted")]
+        assert codes == [("volume-encrypted", Severity.PROBLEM, "p0/apfs1")]
+        assert source.coverage()["encrypted"] == len(image)
+        return
+    assert codes == [
+        ("volume-unlocked", Severity.NOTE, "p0/apfs1"),
+        ("snapshots-not-examined", Severity.PROBLEM, "p0/apfs1"),
+    ]
+    assert "daily.1, daily.2" in source.problems()[1].detail
+    entries, problems = walked(source)
+    assert [(e.path, e.size, e.readable) for e in entries] == [
+        ("/photo.jpg", 3_000_002, True),
+        ("/photo.jpg:hidden", 900, True),
+        ("/old", 0, True),
+        ("/old:rsrc", 1200, True),
+        ("/huge", 1 << 50, False),
+    ]
+    assert {str(e.times.created) for e in entries} == {"2020-09-13 12:26:40.123456+00:00"}
+    assert [len(b"".join(source.chunks(e))) for e in entries[:4]] == [3_000_002, 900, 0, 1200]
+    assert b"".join(source.chunks(entries[3])) == b"fork" * 300
+    assert source.read_at(entries[1], 5, 7) == b"x" * 7
+    assert [p.code for p in entries[4].problems] == ["larger-than-volume"]
+    assert sorted(p.code for p in problems) == ["folder-seen-before", "special-files", "special-files"]
+    source.close()
