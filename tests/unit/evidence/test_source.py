@@ -163,6 +163,31 @@ def test_a_volume_that_cannot_be_walked_is_named_in_a_problem(
     assert list(source.walk()) == []
 
 
+@pytest.mark.parametrize(
+    ("tool", "size", "options", "name"),
+    [("mkfs.btrfs", 120 << 20, ["-q"], "Btrfs"), ("mkfs.f2fs", 64 << 20, ["-q"], "F2FS")],
+)
+def test_a_volume_made_by_its_own_tool_is_named(
+    tool: str, size: int, options: list[str], name: str, tmp_path: Path, opened: Callable[..., Any]
+) -> None:
+    import shutil
+    import subprocess
+
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed")
+    path = tmp_path / "disk.img"
+    with path.open("wb") as file:
+        file.truncate(size)
+    made = subprocess.run([tool, *options, str(path)], capture_output=True, text=True, check=False, timeout=60)
+    if made.returncode:
+        pytest.skip(f"{tool} makes no volume in a file here: {made.stderr.strip()}")
+    source = opened(path)
+    assert [v.status for v in source.volumes()] == ["not-understood"]
+    (problem,) = source.problems()
+    assert (problem.code, problem.severity) == ("file-system-not-understood", Severity.PROBLEM)
+    assert name in problem.detail
+
+
 def test_a_volume_of_zeros_is_a_note(opened: Callable[..., Any]) -> None:
     source = opened(bytes(1 << 18))
     assert [v.status for v in source.volumes()] == ["empty"]
