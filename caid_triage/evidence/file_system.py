@@ -14,7 +14,7 @@ from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_r
 from caid_triage.evidence.layers.hfs import open_compressed
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
 from caid_triage.evidence.layers.shadow import CopiedBlocks, SharedStreams
-from caid_triage.evidence.layers.view import Claim, on_source
+from caid_triage.evidence.layers.view import Claim, View, on_source
 from caid_triage.evidence.partitions import BIOS_BOOT, Partition, ReadAt
 from caid_triage.evidence.recognise import HEAD_LENGTH, name_of_volume
 from caid_triage.model import Problem, Severity, Volume
@@ -57,7 +57,7 @@ class OpenFileSystem:
     ``fat`` answers what Sleuth Kit does not know about FAT and exFAT; ``guard`` stands between it and ext.
     ``image`` is the disk (or the inside of another volume) on which it begins at byte ``base``. ``shared`` is set for
     an NTFS volume with shadow copies and for each of those, ``copied`` for a shadow copy only. ``compressed`` reads
-    the compressed files of HFS+.
+    the compressed files of HFS+. ``start`` is ``base`` for one that lies on the source itself, None inside a volume.
     """
 
     fs: pytsk3.FS_Info
@@ -72,6 +72,7 @@ class OpenFileSystem:
     shared: SharedStreams | None = None
     copied: CopiedBlocks | None = None
     compressed: LibraryFileSystem | None = None
+    start: int | None = None
 
     def on_source(self, offset: int) -> int | None:
         """Where on the source byte ``offset`` of the file system stands; None where it does not stand as it is read."""
@@ -160,8 +161,8 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
     claimed = (int(fs.info.last_block) + 1) * block_size
     capacity = min(max(length, claimed), _MOST_CUT * length)
     system = OpenFileSystem(fs, volume, image, partition.offset, kind, block_size, fat, capacity, guard)
-    if compressed is not None:
-        system = replace(system, compressed=compressed)
+    start = None if isinstance(image, View) else partition.offset
+    system = replace(system, compressed=compressed, start=start)
     return OpenedVolume(volume, system, tuple(problems))
 
 

@@ -76,7 +76,8 @@ def _first_and_runs(
         if int(run.flags) & _NO_BLOCK or not run.len:
             continue
         if not runs:
-            first = system.on_source(int(run.addr) * system.block_size)
+            inside = int(run.addr) * system.block_size  # the plain case without a call: it is met for every file
+            first = system.start + inside if system.start is not None else system.on_source(inside)
         if not keep:
             break
         runs.append((int(run.addr), int(run.len)))

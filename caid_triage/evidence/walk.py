@@ -90,6 +90,7 @@ class VolumeWalk:
         self._orphans: list[_Folder] = []
         self._skipped: Counter[tuple[str, str]] = Counter()
         self._unchanged = 0
+        self._shared = system.shared
         self._clusters = ClusterMap(system) if self._is_ntfs else None
 
     def __iter__(self) -> Iterator[FileEntry | Problem]:
@@ -273,7 +274,7 @@ class VolumeWalk:
                 return
             code, detail, severity = name.loss
             entry = self._entry(name, None, FileTimes(), (self._problem(code, detail, severity, name.path),))
-            if self._system.shared is None or not self._is_unchanged(entry, None):
+            if self._shared is None or not self._is_unchanged(entry, None):
                 yield entry
             return
         meta = name.meta
@@ -331,7 +332,7 @@ class VolumeWalk:
             streams = [replace(stream, remark=remark) for stream in streams]
         for stream in streams:
             entry = self._entry(name, self._readable_in_time(stream), times, ())
-            if self._system.shared is None or not self._is_unchanged(entry, name.file):
+            if self._shared is None or not self._is_unchanged(entry, name.file):
                 yield entry
 
     def _is_unchanged(self, entry: FileEntry, file: pytsk3.File | None) -> bool:
@@ -339,7 +340,7 @@ class VolumeWalk:
 
         Of the living volume itself every stream is remembered.
         """
-        shared, copied = self._system.shared, self._system.copied
+        shared, copied = self._shared, self._system.copied
         assert shared is not None
         try:
             if copied is None:

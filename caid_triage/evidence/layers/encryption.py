@@ -15,6 +15,7 @@ import pyfvde
 import pyluksde
 
 from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
+from caid_triage.evidence.layers import luks
 from caid_triage.evidence.layers.layer import UNLOCKED, Area, Child, Unwrapped
 from caid_triage.evidence.layers.view import Run, view_of_library
 from caid_triage.evidence.secrets import Secrets
@@ -59,13 +60,39 @@ def unwrap_bitlocker(area: Area, secrets: Secrets) -> Unwrapped | None:
 
 
 def unwrap_luks(area: Area, secrets: Secrets) -> Unwrapped | None:
-    """The volume inside LUKS version 1; version 2 is named."""
+    """The volume inside LUKS, version 1 or 2."""
     if area.head[:6] != b"LUKS\xba\xbe":
         return None
     version = int.from_bytes(area.head[6:8], "big")
     name = f"LUKS{version}" if version in (1, 2) else "LUKS"
-    if version != 1:
-        return _locked(area, name, secrets, "; this version unlocks LUKS1 only: open it with cryptsetup and image that")
+    if not len(secrets) or version not in (1, 2):
+        return _locked(area, name, secrets)
+
+    def passphrases() -> Iterator[tuple[str, bytes]]:
+        for path in secrets.of("key-file"):
+            content = _bytes_of_key(path)
+            if content is not None:
+                yield "with a key file", content
+        for text in secrets.of("password"):
+            yield "with a password", text.encode("utf-8")
+
+    try:
+        opened = luks.unlock(area.read, area.length, passphrases())
+    except luks.NotUnlocked as error:
+        if version == 1:
+            return _unwrap_luks_by_library(area, name, secrets)
+        return _locked(area, name, secrets, f"; no secret could be tried: {error}")
+    except LIBRARY_ERRORS as error:
+        return _locked(area, name, secrets, f"; its header could not be read: {plain_reason(error)[:200]}")
+    if opened is None:
+        return _locked(area, name, secrets)
+    inside, how = opened
+    view = view_of_library(area.image, inside, inside.size, [Run(0, inside.size, area.offset + inside.start)])
+    return _unlocked(area, name, how, Child("luks", f"the inside of a {name} volume", view), inside.start)
+
+
+def _unwrap_luks_by_library(area: Area, name: str, secrets: Secrets) -> Unwrapped:
+    """LUKS1 with libluksde: ciphers other than AES, or an installation without the package cryptography."""
 
     def attempts() -> Iterator[tuple[str, Attempt]]:
         for path in secrets.of("key-file"):
@@ -85,15 +112,22 @@ def unwrap_luks(area: Area, secrets: Secrets) -> Unwrapped | None:
     return _unlocked(area, name, how, Child("luks", f"the inside of a {name} volume", view), start)
 
 
-def _text_of_key(path: str) -> str | None:
-    """A key file's bytes as libluksde takes a passphrase; None for one that it cannot take (no UTF-8, a zero byte)."""
+def _bytes_of_key(path: str) -> bytes | None:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - a path of the examiner's, kept as text with the secrets
-            content = file.read()
-        text = content.decode("utf-8")
-    except (OSError, UnicodeDecodeError):
+            return file.read()
+    except OSError:
         return None
-    return None if "\0" in text else text
+
+
+def _text_of_key(path: str) -> str | None:
+    """A key file's bytes as libluksde takes a passphrase; None for one that it cannot take (no UTF-8, a zero byte)."""
+    content = _bytes_of_key(path)
+    try:
+        text = None if content is None else content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if text is None or "\0" in text else text
 
 
 def _first_open(

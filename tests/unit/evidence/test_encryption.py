@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -107,20 +109,167 @@ def test_the_right_secret_opens_it_and_the_files_are_those_of_the_plain_volume(
     assert sum(coverage.values()) == luks.stat().st_size
 
 
-def test_luks2_is_named_and_says_what_to_do(tmp_path: Path, unlocking: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("library", ["cryptography", "libluksde"])
+def test_both_ways_to_unlock_luks1_give_the_plain_volume(
+    library: str, luks: Path, ntfs_image: bytes, monkeypatch: pytest.MonkeyPatch, unlocking: Callable[..., Any]
+) -> None:
+    if library == "cryptography":
+        pytest.importorskip("cryptography", reason="the package cryptography is not installed")
+        monkeypatch.setattr(encryption.pyluksde, "volume", None)  # it is not even asked
+    else:
+        monkeypatch.setattr(encryption.luks, "argon2", None)
+    source = unlocking(luks, secrets(("password", "geheim wort")))
+    assert source._systems[1].image.read(0, len(ntfs_image)) == ntfs_image
+
+
+KDFS = {
+    "pbkdf2": ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"],
+    "argon2i": ["--pbkdf", "argon2i", "--pbkdf-memory", "512", "--pbkdf-force-iterations", "4"],
+    "argon2id": [
+        "--pbkdf",
+        "argon2id",
+        "--pbkdf-memory",
+        "1024",
+        "--pbkdf-force-iterations",
+        "4",
+        "--pbkdf-parallel",
+        "2",
+    ],
+}
+FORMS = {
+    "usual": [],
+    "large sectors": ["--sector-size", "4096"],
+    "a short key": ["--key-size", "256"],
+    "cbc": ["--cipher", "aes-cbc-essiv:sha256", "--key-size", "256"],
+    "plain cbc": ["--cipher", "aes-cbc-plain64", "--key-size", "256"],
+}
+
+
+def encrypted(cipher: str, key: bytes, plain: bytes, sector: int) -> bytes:
+    """What dm-crypt would write: each sector encrypted with its number, counted in 512 bytes (no device is needed)."""
+    library = pytest.importorskip("cryptography.hazmat.primitives.ciphers")
+    algorithms, modes = library.algorithms, library.modes
+    out = []
+    for at in range(0, len(plain), sector):
+        tweak = (at // 512).to_bytes(16, "little")
+        if "essiv" in cipher:
+            essiv = library.Cipher(algorithms.AES(hashlib.sha256(key).digest()), modes.ECB()).encryptor()
+            tweak = essiv.update(tweak)
+        mode = modes.XTS(tweak) if "xts" in cipher else modes.CBC(tweak)
+        out.append(library.Cipher(algorithms.AES(key), mode).encryptor().update(plain[at : at + sector]))
+    return b"".join(out)
+
+
+def make_luks2(path: Path, plain: bytes, passphrase: bytes, options: list[str]) -> None:
+    """A LUKS2 volume: its header by cryptsetup, which tells its volume key, its sectors written here."""
     if shutil.which("cryptsetup") is None:
         pytest.skip("cryptsetup, which makes LUKS2 headers, is not installed")
+    pytest.importorskip("cryptography", reason="the package cryptography is not installed")
+    path.write_bytes(bytes(len(plain) + (16 << 20)))
+    key_file = path.with_suffix(".volume-key")
+    key_file.unlink(missing_ok=True)
+    dump = ["luksDump", str(path), "--dump-volume-key", "--volume-key-file", str(key_file), "--key-file", "-"]
+    for command in (["luksFormat", "--type", "luks2", *options, str(path), "-"], dump):
+        made = subprocess.run(
+            ["cryptsetup", "-q", *command], input=passphrase, capture_output=True, check=False, timeout=120
+        )
+        if made.returncode:
+            pytest.skip(f"cryptsetup makes no such volume in a file here: {made.stderr.decode()}")
+    header = json.loads(path.read_bytes()[4096:16384].rstrip(b"\0"))
+    segment = header["segments"]["0"]
+    start, sector = int(segment["offset"]), int(segment["sector_size"])
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(encrypted(segment["encryption"], key_file.read_bytes(), plain, sector))
+        file.truncate(start + len(plain))
+
+
+@pytest.mark.parametrize(("kdf", "form"), [*((kdf, "usual") for kdf in KDFS), *(("pbkdf2", form) for form in FORMS)])
+def test_luks2_is_unlocked_whatever_its_key_slot_and_cipher(
+    kdf: str, form: str, tmp_path: Path, fat_image: bytes, unlocking: Callable[..., Any]
+) -> None:
     path = tmp_path / "l2.raw"
-    path.write_bytes(bytes(20 << 20))
-    cost = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
-    command = ["cryptsetup", "-q", "luksFormat", "--type", "luks2", *cost, str(path), "-"]
-    made = subprocess.run(command, input=b"secret", capture_output=True, check=False, timeout=120)
-    if made.returncode:
-        pytest.skip(f"cryptsetup makes no volume in a file here: {made.stderr.decode()}")
-    source = unlocking(path, secrets(("password", "secret")))
-    assert [v.status for v in source.volumes()] == ["encrypted"]
-    assert "LUKS2" in source.problems()[0].detail
-    assert "cryptsetup" in source.problems()[0].detail
+    make_luks2(path, fat_image, "pässwort".encode(), [*KDFS[kdf], *FORMS[form]])
+    locked = unlocking(path, secrets(("password", "passwort")))
+    assert [v.status for v in locked.volumes()] == ["encrypted"]
+    assert "none of the 1 given secrets" in locked.problems()[0].detail
+    source = unlocking(path, secrets(("password", "no"), ("password", "pässwort")))
+    assert [(v.name, v.file_system, v.status) for v in source.volumes()] == [
+        ("p0", "LUKS2", "unlocked"),
+        ("p0/luks", "FAT16", "examined"),
+    ]
+    system = source._systems[1]
+    assert system.image.get_size() == len(fat_image)
+    for offset, size in ((0, 100), (511, 2), (4095, 5000), (len(fat_image) - 7, 7), (100_001, 300_003)):
+        assert system.image.read(offset, size) == fat_image[offset : offset + size]
+    assert any(getattr(e, "path", "") == "/here.jpg" for e in source.walk())
+    assert source.coverage()["file_system"] == len(fat_image)
+
+
+def test_luks2_with_a_key_file_of_any_bytes_and_from_its_second_header(
+    tmp_path: Path, fat_image: bytes, unlocking: Callable[..., Any]
+) -> None:
+    path, key = tmp_path / "l2.raw", tmp_path / "key.bin"
+    key.write_bytes(b"\x00\xff\n binary")
+    make_luks2(path, fat_image, key.read_bytes(), KDFS["pbkdf2"])
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 0xFF  # the first header's text
+    path.write_bytes(content)
+    source = unlocking(path, secrets(("key-file", str(key))))
+    assert [v.status for v in source.volumes()] == ["unlocked", "examined"]
+    content[16384 + 5000] ^= 0xFF  # the second's too
+    path.write_bytes(content)
+    (problem,) = unlocking(path, secrets(("key-file", str(key)))).problems()
+    assert problem.code == "volume-encrypted"
+    assert "checksum" in problem.detail
+
+
+def luks2_header(kdf: dict[str, Any]) -> bytes:
+    area = {"type": "raw", "offset": "32768", "size": "131072", "encryption": "aes-xts-plain64", "key_size": 64}
+    af = {"type": "luks1", "stripes": 4000, "hash": "sha256"}
+    slot = {"type": "luks2", "key_size": 64, "af": af, "area": area, "kdf": kdf}
+    segment = {"type": "crypt", "offset": "1048576", "size": "dynamic", "encryption": "aes-xts-plain64"}
+    segment |= {"iv_tweak": "0", "sector_size": 512}
+    text = json.dumps({"keyslots": {"0": slot}, "segments": {"0": segment}, "digests": {}}).encode()
+    text = text.ljust(16384 - 4096, b"\0")
+    binary = bytearray(4096)
+    binary[:8] = b"LUKS\xba\xbe\0\2"
+    binary[8:16] = (16384).to_bytes(8, "big")
+    binary[72:78] = b"sha256"
+    binary[448:480] = hashlib.sha256(bytes(binary) + text).digest()
+    return (bytes(binary) + text).ljust(4 << 20, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("kdf", "says"),
+    [
+        ({"type": "argon2id", "time": 4, "memory": 1 << 30, "cpus": 4, "salt": "AAAA"}, "more memory"),
+        ({"type": "argon2id", "time": 1 << 30, "memory": 1 << 20, "cpus": 4, "salt": "AAAA"}, "more memory or work"),
+        ({"type": "pbkdf2", "hash": "sha256", "iterations": 1 << 31, "salt": "AAAA"}, "more work"),
+        ({"type": "scrypt"}, "'scrypt' is not supported"),
+        ({"type": "pbkdf2"}, "damaged"),
+    ],
+)
+def test_a_luks2_header_that_asks_for_too_much_is_refused_at_once(
+    kdf: dict[str, Any], says: str, tmp_path: Path, unlocking: Callable[..., Any]
+) -> None:
+    pytest.importorskip("cryptography", reason="the package cryptography is not installed")
+    path = tmp_path / "l2.raw"
+    path.write_bytes(luks2_header(kdf))
+    (problem,) = unlocking(path, secrets(("password", "x"))).problems()
+    assert problem.code == "volume-encrypted"
+    assert says in problem.detail
+
+
+def test_without_the_package_luks2_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unlocking: Callable[..., Any]
+) -> None:
+    monkeypatch.setattr(encryption.luks, "argon2", None)
+    path = tmp_path / "l2.raw"
+    path.write_bytes(luks2_header({"type": "pbkdf2"}))
+    (problem,) = unlocking(path, secrets(("password", "x"))).problems()
+    assert problem.code == "volume-encrypted"
+    assert "cryptography" in problem.detail
 
 
 # ---------------------------------------------------------------- BitLocker, with a stand-in for libbde
