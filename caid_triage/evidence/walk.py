@@ -356,6 +356,9 @@ class VolumeWalk:
 
     def _readable_in_time(self, stream: Stream) -> Stream:
         """The stream; one that claims more than its volume holds is marked: it could keep a scan busy for years."""
+        if stream.size < 0:  # the library reads the size of a damaged record as a signed number
+            detail = "its record claims a size that no file can have, so it is damaged; it was not read"
+            return replace(stream, remark=("metadata-unreadable", detail, Severity.PROBLEM, False))
         if stream.remark is not None or stream.size <= self._system.capacity:
             return stream
         detail = "this file claims to be larger than its whole volume, so most of it is a hole; it was not read"
@@ -383,7 +386,7 @@ class VolumeWalk:
                 problems = (*problems, self._problem(code, detail, severity, path))
         number = self.number
         self.number = number + 1
-        has_size = stream is not None and not (self._is_ext and not readable)
+        has_size = stream is not None and stream.size >= 0 and not (self._is_ext and not readable)
         return FileEntry(
             self._exhibit,
             self._source,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.volumes import EXTENT, FIRST_EXTENT, Segment, VolumeGroup, build_lvm, linear, lvm_checksum
 
+from caid_triage.evidence.layers import chain
 from caid_triage.evidence.layers.lvm import _crc, parse
 from caid_triage.model import Severity
 from caid_triage.synth.ext import build_ext2
@@ -210,3 +211,29 @@ def test_the_text_is_read_as_lvm_writes_it() -> None:
 def test_a_broken_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=re.compile("description")):
         parse(text)
+
+
+def test_layers_in_layers_come_to_an_end_and_every_byte_is_counted(root: bytes, opened: Callable[..., Any]) -> None:
+    inside = root
+    for _ in range(10):
+        parts = extents_of(inside)
+        inside = bytes(build_lvm(VolumeGroup({"in": [linear(len(parts), 0)]}), parts))
+    source = opened(inside)
+    names = [v.name for v in source.volumes()]
+    assert names == ["p0" + "/in" * depth for depth in range(10)]
+    assert [v.status for v in source.volumes()] == ["unwrapped"] * 9 + ["not-understood"]
+    (problem,) = source.problems()
+    assert (problem.code, problem.severity, problem.volume) == ("too-many-layers", Severity.PROBLEM, names[-1])
+    coverage = source.coverage()
+    assert coverage["not_understood"] == source.volumes()[-1].length
+    assert sum(coverage.values()) == len(inside)
+
+
+def test_more_volumes_than_the_limit_are_a_problem(
+    root: bytes, opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain, "_MOST_VOLUMES", 3)
+    logical = {f"v{n}": [linear(1, n)] for n in range(5)}
+    source = opened(build_lvm(VolumeGroup(logical), extents_of(root)))
+    assert [p.code for p in source.problems()].count("too-many-layers") == 3
+    assert len(source.volumes()) == 6
