@@ -82,7 +82,9 @@ def _store(area: Area, volume: Any, place: int) -> tuple[Child, np.ndarray]:
     description = f"shadow copy {place + 1}"
     try:
         store = volume.get_store(place)
-        description += f" of {store.creation_time:%Y-%m-%d %H:%M:%S} UTC"
+        taken = store.creation_time
+        if taken is not None:
+            description += f" of {taken:%Y-%m-%d %H:%M:%S} UTC"
         if not store.has_in_volume_data():
             raise ValueError("its blocks lie on another volume")
         size = int(store.volume_size)

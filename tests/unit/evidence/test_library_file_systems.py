@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +142,72 @@ def test_the_files_of_a_real_apfs_container(shared: Path, walked: Callable[..., 
     assert snapshots_of_volumes(lambda at, size: image[at : at + size], len(image)) == {}
     source.close()
     other.close()
+
+
+BLOCK = 4096
+
+
+def tree(flags: int, table: bytes, pairs: list[tuple[bytes, bytes]]) -> bytes:
+    """A node of an APFS B-tree that is root and leaf: keys behind its table, values before its last 40 bytes."""
+    node = bytearray(BLOCK)
+    struct.pack_into("<HHIHH", node, 32, flags | 3, 0, len(pairs), 0, 64)
+    node[56 : 56 + len(table)] = table
+    key_at, value_at = 56 + 64, BLOCK - 40
+    for key, value in pairs:
+        node[key_at : key_at + len(key)] = key
+        key_at += len(key)
+        value_at -= len(value)
+        node[value_at : value_at + len(value)] = value
+    return bytes(node)
+
+
+def container_with_snapshots(names: list[str], said: int) -> bytes:
+    """The blocks of a container that lead to its volume's list of snapshots, as Apple's reference lays them out."""
+    identifier = bytes(range(16))
+    container, volume = bytearray(BLOCK), bytearray(BLOCK)
+    container[32:36], volume[32:36] = b"NXSB", b"APSB"
+    struct.pack_into("<I", container, 36, BLOCK)
+    struct.pack_into("<QQ", container, 160, 1, 0)
+    struct.pack_into("<IQ", container, 180, 1, 1026)
+    omap = bytearray(BLOCK)
+    struct.pack_into("<Q", omap, 48, 2)
+    places = [(struct.pack("<QQ", 1026, 4), struct.pack("<IIQ", 0, BLOCK, 9)),
+              (struct.pack("<QQ", 1026, 5), struct.pack("<IIQ", 0, BLOCK, 3))]  # fmt: skip
+    objects = tree(4, struct.pack("<HHHH", 0, 16, 16, 32), places)
+    struct.pack_into("<QQ", volume, 144, 0, 4)
+    struct.pack_into("<Q", volume, 216, said)
+    volume[240:256] = identifier
+    pairs = [(struct.pack("<Q", 1 << 60 | n), bytes(48) + struct.pack("<H", len(name) + 1) + name.encode() + b"\0")
+             for n, name in enumerate(names)]  # fmt: skip
+    pairs.append((struct.pack("<Q", 11 << 60), b"another kind of record"))
+    table, key_at, value_at = b"", 0, 0
+    for key, value in pairs:
+        value_at += len(value)
+        table += struct.pack("<HHHH", key_at, len(key), value_at, len(value))
+        key_at += len(key)
+    return b"".join([bytes(container), bytes(omap), objects, bytes(volume), tree(0, table, pairs)])
+
+
+def test_the_names_of_snapshots_are_read_and_those_that_cannot_be_read_are_counted() -> None:
+    names = ["com.apple.TimeMachine.2024-01-01", "vor dem Löschen"]
+    image = container_with_snapshots(names, 3)
+    found = snapshots_of_volumes(lambda at, size: image[at : at + size], len(image))
+    assert found == {"00010203-0405-0607-0809-0a0b0c0d0e0f": [*names, "unnamed"]}
+
+
+def test_damage_to_the_list_of_snapshots_ends_nothing() -> None:
+    image = container_with_snapshots(["one", "two"], 2)
+    chance = random.Random(5)
+    for _ in range(300):
+        damaged = bytearray(image)
+        for _ in range(chance.choice((1, 3, 30))):
+            at = chance.randrange(len(damaged)) if chance.random() < 0.5 else chance.choice(
+                (32, 36, 48, 104, 112, 160, 180, 184, 4144, 8224, 8228, 12504)
+            ) + chance.randrange(4)  # fmt: skip
+            damaged[at] = chance.randrange(256)
+        content = bytes(damaged)
+        found = snapshots_of_volumes(lambda at, size, content=content: content[at : at + size], len(content))
+        assert all(len(names) <= 10_000 for names in found.values())
 
 
 class Attribute:
