@@ -10,13 +10,14 @@ from caid_triage.errors import EvidenceError
 from caid_triage.evidence.faults import evidence_faults
 from caid_triage.evidence.file_system import EXT_KINDS, FAT_KINDS, OpenFileSystem
 from caid_triage.evidence.layers.hfs import compressed_size
-from caid_triage.evidence.layers.library_fs import LibraryFileSystem
+from caid_triage.evidence.layers.library_fs import SMALLEST_ATTRIBUTE, LibraryFileSystem
 from caid_triage.evidence.layers.view import on_source
 from caid_triage.evidence.times import LOCAL_ZONE_NOTE, undo_local_zone, unix_time
 from caid_triage.model import FileTimes, Severity
 
 _NTFS_DATA = int(pytsk3.TSK_FS_ATTR_TYPE_NTFS_DATA)
 _HFS_RESOURCE = int(pytsk3.TSK_FS_ATTR_TYPE_HFS_RSRC)
+_HFS_ATTRIBUTE = int(pytsk3.TSK_FS_ATTR_TYPE_HFS_EXT_ATTR)
 _NONRESIDENT = int(pytsk3.TSK_FS_ATTR_NONRES)
 _COMPRESSED = int(pytsk3.TSK_FS_ATTR_COMP)
 _ENCRYPTED = int(pytsk3.TSK_FS_ATTR_ENC)
@@ -63,6 +64,9 @@ def streams_of(
             if int(info.type) == _HFS_RESOURCE and int(info.size) > 0:
                 offset, _ = _first_and_runs(system, attribute, keep=False)
                 streams.append(Stream(b"rsrc", int(info.size), _HFS_RESOURCE, int(info.id), offset))
+            elif int(info.type) == _HFS_ATTRIBUTE and int(info.size) >= SMALLEST_ATTRIBUTE:
+                name = bytes(info.name or b"unnamed")
+                streams.append(Stream(name, int(info.size), _HFS_ATTRIBUTE, int(info.id), None))
     return streams
 
 
@@ -135,7 +139,7 @@ def _main_stream(
     if size > 0:
         for attribute in file:
             kind = int(attribute.info.type)
-            if kind == _HFS_RESOURCE:
+            if kind in (_HFS_RESOURCE, _HFS_ATTRIBUTE):
                 continue
             if not int(attribute.info.flags) & _COMPRESSED:
                 first, runs = _first_and_runs(system, attribute, keep=deleted)

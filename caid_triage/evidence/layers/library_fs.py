@@ -21,7 +21,8 @@ from caid_triage.model import FileEntry, FileTimes, Problem, Severity, State, Vo
 PIECE = 1 << 20
 _SMALL_PIECE = 4096
 _MAX_DEPTH = 2000
-_SMALLEST_ATTRIBUTE = 512
+SMALLEST_ATTRIBUTE = 512
+"""Bytes of an extended attribute that is listed as a stream of its own: no picture is smaller."""
 _OWN_ATTRIBUTES = frozenset(("com.apple.fs.symlink", "com.apple.decmpfs"))
 _RESOURCE_FORK = "com.apple.ResourceFork"
 _FAULTS = (*LIBRARY_ERRORS, MemoryError)
@@ -203,8 +204,8 @@ class LibraryWalk:
         for name, size, place, attribute in found:
             if name in _OWN_ATTRIBUTES or (compressed and name == _RESOURCE_FORK):
                 continue  # they are how the content itself is kept
-            if size < _SMALLEST_ATTRIBUTE:
-                self._skipped[f"extended attributes of less than {_SMALLEST_ATTRIBUTE} bytes, not listed"] += 1
+            if size < SMALLEST_ATTRIBUTE:
+                self._skipped[f"extended attributes of less than {SMALLEST_ATTRIBUTE} bytes, not listed"] += 1
                 continue
             label = "rsrc" if name == _RESOURCE_FORK else name
             encoded = label.encode("utf-8", "surrogatepass")

@@ -31,11 +31,13 @@ except ImportError:  # an installation without it, or with one that is too old f
     argon2 = None
 
 _BINARY = 4096
+_HEADER_SUMS = ("sha1", "sha256", "sha512")
 _VERSION_1_HEADER = 592
 _SLOT_IN_USE = 0x00AC71F3
 _HEADER_SIZES = tuple(16384 << n for n in range(9))
 _SECTOR = 512
 _MOST_SLOTS = 32
+_LONGEST_KEY = 128
 _MOST_STRIPES = 8000
 _MOST_MEMORY = 4 << 20  # KiB: what cryptsetup allows
 _MOST_WORK = 64 << 20  # KiB times passes: about a minute
@@ -147,7 +149,7 @@ def _header(read: ReadAt) -> dict[str, Any]:
             continue
         size = int.from_bytes(binary[8:16], "big")
         name = binary[72:104].rstrip(b"\0").decode("ascii", "replace")
-        if size not in _HEADER_SIZES or name not in hashlib.algorithms_available:
+        if size not in _HEADER_SIZES or name not in _HEADER_SUMS:
             continue
         text = read(at + _BINARY, size - _BINARY)
         digest = hashlib.new(name, binary[:448] + bytes(64) + binary[512:] + text).digest()
@@ -169,10 +171,11 @@ def _segment(header: dict[str, Any], length: int) -> tuple[str, int, int, int, i
     one = segments[0]
     start, sector = int(one["offset"]), int(one["sector_size"])
     size = length - start if one["size"] == "dynamic" else min(int(one["size"]), length - start)
-    if sector not in (512, 1024, 2048, 4096) or start < 0 or size <= 0:
+    tweak = int(one.get("iv_tweak", 0))
+    if sector not in (512, 1024, 2048, 4096) or start < 0 or size <= 0 or not 0 <= tweak < 1 << 62:
         raise NotUnlocked("its header is damaged")
     _check_cipher(one["encryption"])
-    return one["encryption"], start, size // sector * sector, sector, int(one.get("iv_tweak", 0))
+    return one["encryption"], start, size // sector * sector, sector, tweak
 
 
 def _check_cipher(name: str) -> None:
@@ -184,8 +187,10 @@ def _check(slot: dict[str, Any]) -> None:
     """Refuse a key slot that is of another kind or that would cost more than a minute. Errors: NotUnlocked ..."""
     kdf, area, af = slot["kdf"], slot["area"], slot["af"]
     _check_cipher(area["encryption"])
-    if af["type"] != "luks1" or not 0 < af["stripes"] <= _MOST_STRIPES or not 0 < slot["key_size"] <= 128:
+    if af["type"] != "luks1" or not 0 < af["stripes"] <= _MOST_STRIPES or not 0 < slot["key_size"] <= _LONGEST_KEY:
         raise NotUnlocked("a key slot is of a kind that is not supported")
+    if not 0 < area["key_size"] <= _LONGEST_KEY or int(area["offset"]) < 0:
+        raise NotUnlocked("a key slot is damaged")
     if kdf["type"] == "pbkdf2":
         if not 0 < kdf["iterations"] <= _MOST_ITERATIONS:
             raise NotUnlocked("a key slot asks for more work than is done for one try")

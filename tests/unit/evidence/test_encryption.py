@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -224,13 +226,16 @@ def test_luks2_with_a_key_file_of_any_bytes_and_from_its_second_header(
     assert "checksum" in problem.detail
 
 
-def luks2_header(kdf: dict[str, Any]) -> bytes:
+def luks2_header(kdf: dict[str, Any], change: Callable[[dict[str, Any]], None] = lambda _text: None) -> bytes:
     area = {"type": "raw", "offset": "32768", "size": "131072", "encryption": "aes-xts-plain64", "key_size": 64}
     af = {"type": "luks1", "stripes": 4000, "hash": "sha256"}
     slot = {"type": "luks2", "key_size": 64, "af": af, "area": area, "kdf": kdf}
     segment = {"type": "crypt", "offset": "1048576", "size": "dynamic", "encryption": "aes-xts-plain64"}
     segment |= {"iv_tweak": "0", "sector_size": 512}
-    text = json.dumps({"keyslots": {"0": slot}, "segments": {"0": segment}, "digests": {}}).encode()
+    digest = {"type": "pbkdf2", "hash": "sha256", "iterations": 1000, "salt": "AAAA", "digest": "AAAA"}
+    header = {"keyslots": {"0": slot}, "segments": {"0": segment}, "digests": {"0": digest}}
+    change(header)
+    text = json.dumps(header).encode()
     text = text.ljust(16384 - 4096, b"\0")
     binary = bytearray(4096)
     binary[:8] = b"LUKS\xba\xbe\0\2"
@@ -259,6 +264,39 @@ def test_a_luks2_header_that_asks_for_too_much_is_refused_at_once(
     (problem,) = unlocking(path, secrets(("password", "x"))).problems()
     assert problem.code == "volume-encrypted"
     assert says in problem.detail
+
+
+def test_no_header_makes_it_crash_or_spend_long(tmp_path: Path) -> None:
+    """Every single value of a header replaced by each of these; the checksum is right, so all of it is believed."""
+    pytest.importorskip("cryptography", reason="the package cryptography is not installed")
+    values = (None, 0, -1, 1, 1 << 70, 1.5, "", "x", "shake_128", "-5", "9" * 30, [], {}, ["x"], True)
+    kdf = {"type": "pbkdf2", "hash": "sha256", "iterations": 1000, "salt": "AAAA"}
+    began = time.process_time()
+
+    def places(node: Any, way: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+        if isinstance(node, dict):
+            for key, below in node.items():
+                yield (*way, key)
+                yield from places(below, (*way, key))
+
+    header: dict[str, Any] = {}
+    luks2_header(kdf, header.update)
+    ways = list(places(header))
+    assert len(ways) > 25
+    for way in ways:
+        for value in values:
+
+            def change(text: dict[str, Any], way: tuple[str, ...] = way, value: Any = value) -> None:
+                node = text
+                for key in way[:-1]:
+                    node = node[key]
+                node[way[-1]] = value
+
+            content = luks2_header(kdf, change)
+            read = lambda at, size, content=content: content[at : at + size]  # noqa: E731
+            with contextlib.suppress(encryption.luks.NotUnlocked):
+                encryption.luks.unlock(read, len(content), [("with a password", b"x")])
+    assert time.process_time() - began < 60
 
 
 def test_without_the_package_luks2_says_what_is_missing(

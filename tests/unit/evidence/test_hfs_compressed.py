@@ -24,21 +24,26 @@ def fork(image: bytes, at: int) -> int:
     return start * block
 
 
-def with_compressed_file(image: bytes, attribute: bytes) -> bytes:
-    """The sample with one file's content moved into an attribute `com.apple.decmpfs`, and its data fork emptied."""
+def with_attribute(image: bytes, name: str, attribute: bytes) -> bytearray:
+    """The sample with one more extended attribute of one file."""
     out = bytearray(image)
     base = fork(image, 352)
     first, size = struct.unpack_from(">I", out, base + 14 + 10)[0], struct.unpack_from(">H", out, base + 14 + 18)[0]
     node = base + first * size
     (count,) = struct.unpack_from(">H", out, node + 10)
     (end,) = struct.unpack_from(">H", out, node + size - 2 * (count + 1))
-    name = "com.apple.decmpfs"
     key = struct.pack(">HIIH", 0, FILE, 0, len(name)) + name.encode("utf-16-be")
     record = struct.pack(">H", len(key)) + key + struct.pack(">IIII", 0x10, 0, 0, len(attribute)) + attribute
     record += bytes(len(record) % 2)
     out[node + end : node + end + len(record)] = record
     struct.pack_into(">H", out, node + size - 2 * (count + 2), end + len(record))
     struct.pack_into(">H", out, node + 10, count + 1)
+    return out
+
+
+def with_compressed_file(image: bytes, attribute: bytes) -> bytes:
+    """The sample with one file's content moved into an attribute `com.apple.decmpfs`, and its data fork emptied."""
+    out = with_attribute(image, "com.apple.decmpfs", attribute)
     catalog = fork(image, 272)
     number, size = (
         struct.unpack_from(">I", out, catalog + 14 + 10)[0],
@@ -94,3 +99,24 @@ def test_no_file_of_the_plain_sample_is_a_problem(sample: bytes, walked: Callabl
     entries, problems = walked(opened(sample))
     assert {p.severity for p in problems} <= {Severity.NOTE}
     assert all(not entry.problems for entry in entries)
+
+
+def test_an_extended_attribute_that_can_hold_a_picture_is_a_stream(
+    sample: bytes, opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    hidden = bytes(range(256)) * 3
+    source = opened(with_attribute(sample, "com.example.hidden", hidden))
+    entries = {entry.path: entry for entry in walked(source)[0]}
+    entry = entries["/passwords.txt:com.example.hidden"]
+    assert (entry.size, entry.stream, entry.physical_offset) == (len(hidden), "com.example.hidden", None)
+    assert b"".join(source.chunks(entry)) == hidden
+    assert entries["/passwords.txt"].size == 116
+
+
+def test_where_a_file_with_an_attribute_lies_is_known(
+    sample: bytes, opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    source = opened(sample)
+    (entry,) = [e for e in walked(source)[0] if e.path == "/a_directory/a_file"]
+    content = b"".join(source.chunks(entry))
+    assert sample[entry.physical_offset : entry.physical_offset + len(content)] == content
