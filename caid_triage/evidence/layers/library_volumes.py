@@ -13,7 +13,7 @@ from caid_triage.evidence.layers.apfs_snapshots import snapshots_of_volumes
 from caid_triage.evidence.layers.encryption import name_of, unlock
 from caid_triage.evidence.layers.layer import UNWRAPPED, Area, Child, Unwrapped
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
-from caid_triage.evidence.layers.view import on_source
+from caid_triage.evidence.layers.view import AreaFile, on_source
 from caid_triage.evidence.secrets import Secrets
 from caid_triage.model import Problem, Severity, Volume
 
@@ -94,7 +94,7 @@ def unwrap_xfs(area: Area, _secrets: Secrets) -> Unwrapped | None:
         problems.append(Problem("open", "image-truncated", detail, volume=area.name))
     try:
         volume = pyfsxfs.volume()
-        volume.open_file_object(area.file())
+        volume.open_file_object(_CutXfs(area, block * blocks) if missing > 0 else area.file())
         volume.get_root_directory()
     except _FAULTS as error:
         return _not_read(area, "XFS", plain_reason(error)[:200], problems)
@@ -109,6 +109,33 @@ def unwrap_xfs(area: Area, _secrets: Secrets) -> Unwrapped | None:
         (volume,),
     )
     return Unwrapped("XFS", "examined", (), tuple(problems), (), system)
+
+
+class _CutXfs(AreaFile):
+    """An XFS volume whose end is missing, as a file that claims to have it.
+
+    The library reads the superblock of every allocation group when it opens a volume, and gives up where one is
+    missing. They are copies of the first, so the first stands in for them; every other read behind the end fails.
+    """
+
+    def __init__(self, area: Area, claimed: int) -> None:
+        super().__init__(area.image, area.offset, claimed)
+        (block,) = struct.unpack_from(">I", area.head, 4)
+        (group_blocks,) = struct.unpack_from(">I", area.head, 84)
+        self._held = area.length
+        self._group = max(1, block * group_blocks)
+        self._superblock = area.head[:_SMALLEST_HEAD]
+
+    def read(self, size: int = -1) -> bytes:
+        """The bytes from where the file stands. Errors: OSError behind the end of what is held."""
+        at = self.tell()
+        if at >= self._held and size == _SMALLEST_HEAD and at % self._group == 0:
+            self.seek(at + size)
+            return self._superblock
+        if size < 0 or at + min(size, self.get_size() - at) > self._held:
+            message = "the image ends before this place"
+            raise OSError(message)
+        return super().read(size)
 
 
 def _placed(area: Area) -> Callable[[int], int | None]:
