@@ -23,7 +23,7 @@ from caid_triage.evidence.layers.lvm import unwrap_lvm
 from caid_triage.evidence.layers.raid import unwrap_raid
 from caid_triage.evidence.layers.randomness import looks_random
 from caid_triage.evidence.layers.shadow import SharedStreams, has_shadow_copies, shadow_copies
-from caid_triage.evidence.layers.view import Claim, ReadAt, View
+from caid_triage.evidence.layers.view import Claim, ReadAt, View, read_range
 from caid_triage.evidence.partitions import Partition, PartitionTable, read_partition_table
 from caid_triage.evidence.recognise import HEAD_LENGTH
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
@@ -127,7 +127,7 @@ class VolumeOpener:
         plain = open_volume(area.image, size, area.name, partition)
         system = plain.system
         if not isinstance(system, OpenFileSystem):
-            if _is_unmarked(plain) and looks_random(area.image.read, area.offset, area.length):
+            if _is_unmarked(plain) and looks_random(area.read, 0, area.length):
                 return [_possibly_encrypted(plain)]
             return [plain]
         if system.kind != "NTFS" or not has_shadow_copies(area):
@@ -193,7 +193,7 @@ def _area(image: pytsk3.Img_Info, size: int, name: str, partition: Partition) ->
     length = min(partition.length, size - partition.offset)
     try:
         with evidence_faults("open", "volume-unreadable", "the start of this volume could not be read"):
-            head = image.read(partition.offset, min(HEAD_LENGTH, length))
+            head = read_range(image, partition.offset, min(HEAD_LENGTH, length))
     except EvidenceError:
         return None
     return Area(image, partition.offset, length, head, name)

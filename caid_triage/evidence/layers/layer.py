@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytsk3
 
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
-from caid_triage.evidence.layers.view import AreaFile, Claim, View
+from caid_triage.evidence.layers.view import AreaFile, Claim, View, read_range
 from caid_triage.evidence.secrets import Secrets
 from caid_triage.model import Problem
 
@@ -28,8 +28,7 @@ class Area:
 
     def read(self, at: int, length: int) -> bytes:
         """Bytes of the volume, ``at`` counted from its first."""
-        data: bytes = self.image.read(self.offset + at, length) if 0 <= at < self.length else b""
-        return data
+        return read_range(self.image, self.offset + at, length) if 0 <= at < self.length else b""
 
     def file(self) -> AreaFile:
         """The volume as a file for libyal."""

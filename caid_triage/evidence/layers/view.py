@@ -23,6 +23,12 @@ class Run:
     at: int
 
 
+def read_range(image: pytsk3.Img_Info, offset: int, size: int) -> bytes:
+    """Bytes of a disk, shorter only at its end; raises as pytsk3 does. The one place where layers read an image."""
+    data: bytes = image.read(offset, size)
+    return data
+
+
 class View(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
     """The inside of a volume of the disk ``outer``: ``size`` bytes given by ``read_at``.
 
@@ -101,8 +107,7 @@ def view_of_runs(outer: pytsk3.Img_Info, runs: Iterable[Run]) -> View:
         for run in ordered:
             if run.start <= offset < run.start + run.length:
                 inside = offset - run.start
-                data: bytes = outer.read(run.at + inside, min(size, run.length - inside))
-                return data
+                return read_range(outer, run.at + inside, min(size, run.length - inside))
         return b""
 
     return View(outer, sum(run.length for run in ordered), read_at, ordered, verbatim=True)
@@ -135,7 +140,7 @@ class AreaFile:
         size = left if size < 0 else min(size, left)
         if not size:
             return b""
-        data: bytes = self._image.read(self._start + self._at, size)
+        data = read_range(self._image, self._start + self._at, size)
         self._at += len(data)
         return data
 
