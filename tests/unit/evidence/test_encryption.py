@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.volumes import EXTENT, VolumeGroup, build_lvm, linear
 
 from caid_triage.errors import UsageError
 from caid_triage.evidence.layers import encryption
@@ -109,6 +110,34 @@ def test_the_right_secret_opens_it_and_the_files_are_those_of_the_plain_volume(
     assert coverage["file_system"] == len(ntfs_image)
     assert coverage["encrypted"] == 0
     assert sum(coverage.values()) == luks.stat().st_size
+
+
+def test_encryption_inside_a_logical_volume_inside_a_partition(
+    luks: Path, tmp_path: Path, ntfs_image: bytes, unlocking: Callable[..., Any], sha256_of: Callable[..., str]
+) -> None:
+    content = (luks.parent / "l").read_bytes()
+    parts = [content[at : at + EXTENT] for at in range(0, len(content), EXTENT)]
+    half = len(parts) // 2
+    group = VolumeGroup({"root": [linear(half, len(parts) - half), linear(len(parts) - half, 0)]})
+    path = tmp_path / "disk.raw"
+    path.write_bytes(build_mbr([Partition(0x8E, bytes(build_lvm(group, parts[half:] + parts[:half])))]))
+    source = unlocking(path, secrets(("password", "geheim wort")))
+    assert [(v.name, v.status) for v in source.volumes()] == [
+        ("p1", "unwrapped"),
+        ("p1/root", "unlocked"),
+        ("p1/root/luks", "examined"),
+    ]
+    assert [p.volume for p in source.problems()] == ["p1/root"]
+    assert source._systems[2].image.read(0, len(ntfs_image)) == ntfs_image
+    entry = next(e for e in source.walk() if isinstance(e, FileEntry) and e.readable and e.size)
+    assert sha256_of(source, entry)
+    assert entry.physical_offset is None
+    coverage = source.coverage()
+    assert coverage["file_system"] == len(ntfs_image)
+    assert sum(coverage.values()) == path.stat().st_size
+    locked = unlocking(path, NO_SECRETS)
+    assert [(v.name, v.status) for v in locked.volumes()] == [("p1", "unwrapped"), ("p1/root", "encrypted")]
+    assert locked.coverage()["encrypted"] == len(content)
 
 
 @pytest.mark.parametrize("library", ["cryptography", "libluksde"])

@@ -143,6 +143,13 @@ MARKS = [
     ("ReFS", "not-understood", volume(1 << 18, (3, b"ReFS\x00\x00\x00\x00"))),
     ("F2FS", "not-understood", volume(1 << 18, (1024, b"\x10\x20\xf5\xf2"))),
     ("Btrfs", "not-understood", volume(1 << 18, (0x10040, b"_BHRfS_M"))),
+    ("JFS", "not-understood", volume(1 << 18, (32768, b"JFS1"))),
+    ("ReiserFS", "not-understood", volume(1 << 18, (65536 + 52, b"ReIsEr2Fs"))),
+    ("bcachefs", "not-understood", volume(1 << 18, (4120, bytes.fromhex("c68573f666ce90a9d96a60cf803df7ef")))),
+    ("bcache", "not-understood", volume(1 << 18, (4120, bytes.fromhex("c68573f64e1a45ca8265f57f48ba6d81")))),
+    ("ZFS", "not-understood", volume(1 << 18, (16384, bytes.fromhex("01010000")), (16408, b"version\0"))),
+    ("Storage Spaces", "not-understood", volume(1 << 18, (0, b"SPACEDB "))),
+    ("Core Storage", "encrypted", volume(1 << 18, (88, b"CS\x01\x00"))),
 ]
 
 
