@@ -149,8 +149,12 @@ class Volume:
     """A partition or the whole of a source that carries one file system (or should).
 
     ``name`` is "p1", "p2" ... in the order of the partition table, "p0" when there is no table,
-    "" for a folder. ``file_system`` is "" when none was understood. ``status`` is one of
-    ``examined``, ``not-understood``, ``encrypted``, ``unreadable``, ``empty`` (no bytes but zeros).
+    "" for a folder; a volume inside another has that one's name before its own: "p2/root", "p3/vss1"
+    (evidence/layers). ``offset`` counts from the start of the source, of a volume inside another from the start of
+    that one's content. ``file_system`` is "" when none was understood. ``status`` is one of ``examined``,
+    ``not-understood``, ``encrypted``, ``possibly-encrypted`` (looks random, no mark), ``unreadable``, ``empty`` (no
+    bytes but zeros), ``unwrapped`` (it holds the volumes that are named after it) and ``unlocked`` (the same, and it
+    was encrypted).
     """
 
     name: str
@@ -159,6 +163,11 @@ class Volume:
     description: str
     file_system: str
     status: str
+
+    @property
+    def parent(self) -> str:
+        """The name of the volume that this one lies in, "" for one that lies on the source itself."""
+        return self.name.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)

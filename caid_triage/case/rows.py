@@ -167,7 +167,7 @@ class SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class VolumeRow:
-    """A volume of a source. ``status`` is examined, not-understood, encrypted, unreadable or empty."""
+    """A volume of a source, with the name and the status that model.Volume describes."""
 
     exhibit: str
     source: str

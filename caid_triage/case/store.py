@@ -183,7 +183,7 @@ class CaseWriter:
                 if known[1] != mark:
                     message = (
                         f"the case in {self.folder} has another source named {info.source} for exhibit {info.exhibit}; "
-                        "use a new case, or another exhibit reference"
+                        "use a new case, or another exhibit reference (or the same --password-file as before)"
                     )
                     raise CaseError(message)
                 return int(known[0])

@@ -13,6 +13,7 @@ from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.match import distance_option, leads_option
 from caid_triage.config import AUTO, EXECUTORS, PROFILES, ScanOptions, checked_leads, default_workers
 from caid_triage.errors import UsageError
+from caid_triage.evidence.secrets import NO_SECRETS, Secrets, read_password_file
 from caid_triage.scan.workforce import Workforce, started_workers
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def scan_and_report(
     *,
     quiet: bool,
     as_json: bool,
+    secrets: Secrets = NO_SECRETS,
 ) -> ScanOutcome:
     """Scan with workers that are getting ready, write the reports, say the verdict; shared with the demo."""
     from caid_triage.case.view import open_case
@@ -71,7 +73,7 @@ def scan_and_report(
     # The page's template is compiled while this process waits for disks and workers, not when all wait for the page.
     threading.Thread(target=prepared_page, name="page", daemon=True).start()
     with workforce, shown_progress(quiet=quiet, as_json=as_json) as show:
-        outcome = run_scan(requests, case_folder, list(hashsets), options, show, workforce)
+        outcome = run_scan(requests, case_folder, list(hashsets), options, show, workforce, secrets)
     with open_case(case_folder) as view:
         reports = write_reports(view, case_folder / "reports", None)
         outcome.problems = sum(row.count for row in view.problem_counts() if row.severity == Severity.PROBLEM)
@@ -128,6 +130,11 @@ def scan_and_report(
     is_flag=True,
     help="First read each image once and compare it with the hashes stored in it when it was acquired.",
 )
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    help="Secrets to try on every encrypted volume, one a line (docs/formats/evidence.md).",
+)
 @click.option("--quiet", is_flag=True, help="No progress, only the outcome.")
 @click.option("--json-progress", "as_json", is_flag=True, help="Progress and outcome as JSON lines on standard output.")
 @click.pass_context
@@ -143,6 +150,7 @@ def scan(
     executor: str,
     profile: str,
     verify_source: bool,
+    password_file: Path | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -163,6 +171,15 @@ def scan(
         verify_source=verify_source,
     )
     with started_workers(options) as workforce:  # before anything else: they get ready while the rest is imported
-        requests = name_requests(sources, exhibits)
-        outcome = scan_and_report(requests, case_folder, hashsets, options, workforce, quiet=quiet, as_json=as_json)
+        secrets = NO_SECRETS if password_file is None else read_password_file(password_file)
+        outcome = scan_and_report(
+            name_requests(sources, exhibits),
+            case_folder,
+            hashsets,
+            options,
+            workforce,
+            quiet=quiet,
+            as_json=as_json,
+            secrets=secrets,
+        )
     ctx.exit(outcome.exit_code)

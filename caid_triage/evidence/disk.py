@@ -10,12 +10,15 @@ import pytsk3
 
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.containers.reader import HashedParts, known_unreadable
-from caid_triage.evidence.coverage import account_bytes
+from caid_triage.evidence.coverage import account_bytes, gaps_between
 from caid_triage.evidence.faults import check_range, evidence_faults
-from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem, open_volume
+from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem
+from caid_triage.evidence.layers.chain import VolumeOpener, claims_of, gap_problems, is_understood
+from caid_triage.evidence.layers.library_fs import MAIN, LibraryFileSystem, LibraryWalk
 from caid_triage.evidence.partitions import SECTOR, Partition, PartitionTable, read_partition_table
 from caid_triage.evidence.proxied import read_range
-from caid_triage.evidence.streams import DEFAULT_ID
+from caid_triage.evidence.secrets import NO_SECRETS, Secrets
+from caid_triage.evidence.streams import COMPRESSED_KIND, DEFAULT_ID
 from caid_triage.evidence.walk import VolumeWalk
 from caid_triage.model import FileEntry, Problem, Severity, SourceInfo, Volume
 
@@ -37,37 +40,52 @@ class DiskSource:
         self.hashed = hashed
         self._image = image
         self._size = int(image.get_size())
-        table = read_partition_table(partial(read_range, image), self._size, image)
-        opened = self._open_volumes(table)
+        self._given = tuple(problems)
+        self._open(NO_SECRETS)
+
+    def unlock(self, secrets: Secrets) -> None:
+        """Open the volumes again with secrets where any is encrypted; a note names each that they opened."""
+        if secrets.items and any(volume.status == "encrypted" for volume in self._volumes):
+            self._open(secrets)
+
+    def _open(self, secrets: Secrets) -> None:
+        table = read_partition_table(partial(read_range, self._image), self._size, self._image)
+        opened = self._open_volumes(table, VolumeOpener(secrets))
         self._volumes = [one.volume for one in opened]
-        self._systems: list[OpenFileSystem | None] = [one.system for one in opened]
+        self._systems: list[OpenFileSystem | LibraryFileSystem | None] = [one.system for one in opened]
         self._table_areas = table.table_areas
-        found = [*problems, *table.problems, *(problem for one in opened for problem in one.problems)]
-        self._problems = [self._named(problem) for problem in found]
+        self._inside = [claim for one in opened if not one.volume.parent and one.claims for claim in claims_of(one)]
+        gaps = gaps_between(self._size, self._volumes, self._table_areas) if table.scheme else []
+        random_gaps, claims = gap_problems(partial(read_range, self._image), gaps)
+        self._inside += claims
+        problems = (problem for one in opened for problem in one.problems)
+        self._problems = [self._named(problem) for problem in (*self._given, *table.problems, *random_gaps, *problems)]
         self.has_partition_table = bool(table.scheme)
 
-    def _open_volumes(self, table: PartitionTable) -> list[OpenedVolume]:
+    def _open_volumes(self, table: PartitionTable, opener: VolumeOpener) -> list[OpenedVolume]:
         """Each slot of the table, or the whole disk where there is no table or nothing in it is understood."""
         opened = [
-            open_volume(self._image, self._size, f"p{number}", partition)
+            one
             for number, partition in enumerate(table.partitions, 1)
+            for one in opener.open_chain(self._image, self._size, f"p{number}", partition)
         ]
-        if any(one.system is not None or one.volume.status == "encrypted" for one in opened):
+        if any(is_understood(one) for one in opened):
             return opened
-        whole = open_volume(self._image, self._size, "p0", Partition(0, self._size, "whole disk"))
+        inside = opener.open_chain(self._image, self._size, "p0", Partition(0, self._size, "whole disk"))
+        whole = inside[0]
         if not opened:
-            if table.scheme and whole.system is None and whole.volume.status != "encrypted":
+            if table.scheme and not is_understood(whole):
                 detail = f"the {table.scheme} partition table has no partition that could be opened"
                 table.problems.append(Problem("open", "no-volume", detail))
                 return []
-            return [whole]
-        if whole.system is None:
+            return inside
+        if whole.system is None and len(inside) == 1:
             return opened
         detail = "a file system covers the whole disk; the partition table in its first sector was not used"
         table.problems = [Problem("open", "partition-table-ignored", detail, Severity.NOTE)]
         table.table_areas = []
         table.scheme = ""
-        return [whole]
+        return inside
 
     def _named(self, problem: Problem) -> Problem:
         return replace(problem, exhibit=self.info.exhibit, source=self.info.source)
@@ -96,7 +114,12 @@ class DiskSource:
         for index, system in enumerate(self._systems):
             if system is None:
                 continue
-            walk = VolumeWalk(system, index, self.info.exhibit, self.info.source, number)
+            exhibit, name = self.info.exhibit, self.info.source
+            walk: LibraryWalk | VolumeWalk
+            if isinstance(system, LibraryFileSystem):
+                walk = LibraryWalk(system, index, exhibit, name, number)
+            else:
+                walk = VolumeWalk(system, index, exhibit, name, number)
             yield from walk
             number = walk.number
 
@@ -106,6 +129,9 @@ class DiskSource:
         Errors: EvidenceError (step "read") at a fault, after what could be read before it.
         """
         system, inode, kind, identifier, size = self._located(entry)
+        if isinstance(system, LibraryFileSystem):
+            yield from system.pieces(inode, kind, identifier, size)
+            return
         if system.guard is not None and inode in system.guard.emptied:
             yield from system.guard.pieces(inode)
             return
@@ -128,6 +154,8 @@ class DiskSource:
         """
         system, inode, kind, identifier, size = self._located(entry)
         check_range(offset, length, size)
+        if isinstance(system, LibraryFileSystem):
+            return system.read_at(inode, kind, identifier, offset, length)
         if system.guard is not None and inode in system.guard.emptied:
             raise EvidenceError("read", "no-random-access", "this file can only be read from its beginning")
         with evidence_faults("read", "read-failed", "the record of this file could not be read"):
@@ -142,7 +170,7 @@ class DiskSource:
             offset += len(piece)
         return b"".join(pieces)
 
-    def _located(self, entry: FileEntry) -> tuple[OpenFileSystem, int, int, int, int]:
+    def _located(self, entry: FileEntry) -> tuple[OpenFileSystem | LibraryFileSystem, int, int, int, int]:
         """The file system of an entry, its record, its stream's type and id, and its size."""
         if not entry.readable or entry.size is None or len(entry.locator) != 4:
             raise EvidenceError("read", "not-readable", "no content belongs to this entry")
@@ -150,11 +178,14 @@ class DiskSource:
         system = self._systems[index] if 0 <= index < len(self._systems) else None
         if system is None:
             raise EvidenceError("read", "not-readable", "the volume of this entry is not open")
+        if kind == COMPRESSED_KIND and isinstance(system, OpenFileSystem) and system.compressed is not None:
+            return system.compressed, inode, MAIN, 0, entry.size
         return system, inode, kind, identifier, entry.size
 
     def coverage(self) -> dict[str, int]:
         """Bytes by kind, summing to the size of the disk."""
-        return account_bytes(self._size, self._volumes, self._table_areas, known_unreadable(self.image))
+        inside, lost = self._inside, known_unreadable(self.image)
+        return account_bytes(self._size, self._volumes, self._table_areas, inside, lost)
 
     def close(self) -> None:
         """Let go of the disk. Entries cannot be read afterwards."""

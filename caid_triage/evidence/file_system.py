@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytsk3
@@ -12,6 +12,10 @@ from caid_triage.errors import EvidenceError
 from caid_triage.evidence.ext_guard import ExtGuard
 from caid_triage.evidence.fat import FatVolume
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
+from caid_triage.evidence.layers.hfs import open_compressed
+from caid_triage.evidence.layers.library_fs import LibraryFileSystem
+from caid_triage.evidence.layers.shadow import CopiedBlocks, SharedStreams
+from caid_triage.evidence.layers.view import Claim, View, on_source
 from caid_triage.evidence.partitions import BIOS_BOOT, Partition, ReadAt
 from caid_triage.evidence.proxied import read_head, read_range
 from caid_triage.evidence.recognise import HEAD_LENGTH, name_of_volume
@@ -53,24 +57,41 @@ class OpenFileSystem:
 
     ``capacity`` is the bytes it may hold, more than the volume has where the image is cut;
     ``fat`` answers what Sleuth Kit does not know about FAT and exFAT; ``guard`` stands between it and ext.
+    ``image`` is the disk (or the inside of another volume) on which it begins at byte ``base``. ``shared`` is set for
+    an NTFS volume with shadow copies and for each of those, ``copied`` for a shadow copy only. ``compressed`` reads
+    the compressed files of HFS+. ``start`` is ``base`` for one that lies on the source itself, None inside a volume.
     """
 
     fs: pytsk3.FS_Info
     volume: Volume
+    image: pytsk3.Img_Info
+    base: int
     kind: str
     block_size: int
     fat: FatVolume | None
     capacity: int
     guard: ExtGuard | None = None
+    shared: SharedStreams | None = None
+    copied: CopiedBlocks | None = None
+    compressed: LibraryFileSystem | None = None
+    start: int | None = None
+
+    def on_source(self, offset: int) -> int | None:
+        """Where on the source byte ``offset`` of the file system stands; None where it does not stand as it is read."""
+        return on_source(self.image, self.base + offset)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedVolume:
-    """What became of a partition: its Volume, its file system when there is one, and Problems."""
+    """What became of a partition: its Volume, its file system when there is one, and Problems.
+
+    ``claims`` are the account of the bytes of a volume that holds others (evidence/layers/chain.py).
+    """
 
     volume: Volume
-    system: OpenFileSystem | None
+    system: OpenFileSystem | LibraryFileSystem | None
     problems: tuple[Problem, ...]
+    claims: tuple[Claim, ...] = ()
 
 
 def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partition) -> OpenedVolume:
@@ -131,10 +152,19 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
                 fs = pytsk3.FS_Info(guard, offset=partition.offset, type=fs.info.ftype)
         except EvidenceError as error:
             return closed("unreadable", kind, Problem(error.step, error.code, error.detail, volume=name))
+    compressed = None
+    if kind == "HFS+":
+        try:
+            with evidence_faults("open", "compressed-not-read", "compressed files of this volume cannot be read"):
+                compressed = open_compressed(image, volume, partition.offset)
+        except EvidenceError as error:
+            problems.append(Problem(error.step, error.code, error.detail, volume=name))
     block_size = int(fs.info.block_size)
     claimed = (int(fs.info.last_block) + 1) * block_size
     capacity = min(max(length, claimed), _MOST_CUT * length)
-    system = OpenFileSystem(fs, volume, kind, block_size, fat, capacity, guard)
+    system = OpenFileSystem(fs, volume, image, partition.offset, kind, block_size, fat, capacity, guard)
+    start = None if isinstance(image, View) else partition.offset
+    system = replace(system, compressed=compressed, start=start)
     return OpenedVolume(volume, system, tuple(problems))
 
 

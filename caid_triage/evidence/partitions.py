@@ -34,6 +34,7 @@ _MBR_TYPES = {
     0x0C: "FAT32 LBA",
     0x0E: "FAT16 LBA",
     0x27: "Windows recovery",
+    0x42: "Windows dynamic disk",
     0x82: "Linux swap",
     0x83: "Linux",
     0x8E: "Linux LVM",
@@ -48,12 +49,18 @@ _GPT_TYPES = {
     "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7": "Microsoft basic data",
     "de94bba4-06d1-4d40-a16a-bfd50179d6ac": "Windows recovery",
     "af9b60a0-1431-4f62-bc68-3311714a69ad": "Windows dynamic disk data",
+    "5808c8aa-7e8f-42e0-85d2-e1e90434cfb3": "Windows dynamic disk table",
+    "e75caf8f-f680-4cee-afa3-b001e56efc2d": "Windows Storage Spaces",
     "0fc63daf-8483-4772-8e79-3d69d8477de4": "Linux",
     "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f": "Linux swap",
     "e6d6d379-f507-44c2-a23c-238f2a3df928": "Linux LVM",
+    "a19d880f-05fc-4d3b-a006-743f0f84911e": "Linux RAID",
+    "ca7d7ccb-63ed-4c53-861c-1742536059cc": "Linux LUKS",
     "21686148-6449-6e6f-744e-656564454649": "BIOS boot",
     "48465300-0000-11aa-aa11-00306543ecac": "Apple HFS+",
     "7c3457ef-0000-11aa-aa11-00306543ecac": "Apple APFS",
+    "53746f72-6167-11aa-aa11-00306543ecac": "Apple Core Storage",
+    "6a898cc3-1dd2-11b2-99a6-080020736631": "ZFS",
 }
 BIOS_BOOT = "BIOS boot"
 

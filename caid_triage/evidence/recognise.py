@@ -65,6 +65,9 @@ _VOLUMES: tuple[tuple[int, bytes, VolumeName], ...] = (
     (1024 + 6, b"\x34\x34", VolumeName("NILFS2")),
     (1024, b"\xe2\xe1\xf5\xe0", VolumeName("EROFS")),
     (0, b"hsqs", VolumeName("SquashFS")),
+    (4096 + 24, bytes.fromhex("c68573f64e1a45ca8265f57f48ba6d81"), VolumeName("bcache")),
+    (4096 + 24, bytes.fromhex("c68573f666ce90a9d96a60cf803df7ef"), VolumeName("bcachefs")),
+    (16384 + 24, b"version\0", VolumeName("ZFS pool member")),  # the first name of the label's list
     (1024, b"BD", VolumeName("HFS (classic)")),
     (32769, b"BEA01", VolumeName("UDF")),
     (4086, b"SWAPSPACE2", VolumeName("Linux swap", no_files=True)),

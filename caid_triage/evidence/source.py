@@ -19,6 +19,7 @@ from caid_triage.evidence.directory import DirectorySource
 from caid_triage.evidence.disk import DiskSource
 from caid_triage.evidence.faults import plain_reason
 from caid_triage.evidence.recognise import container_name, is_plain_text
+from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.model import FileEntry, Problem, SourceInfo, Volume
 
 _UNDERSTOOD = (
@@ -64,10 +65,11 @@ class EvidenceSource(Protocol):
         ...
 
 
-def open_source(path: Path, exhibit: str, name: str) -> EvidenceSource:
+def open_source(path: Path, exhibit: str, name: str, secrets: Secrets = NO_SECRETS) -> EvidenceSource:
     """Open an image (its first segment), a block device or a folder, for reading only.
 
-    ``name`` is what reports call the source. Errors: SourceError, saying what to do.
+    ``name`` is what reports call the source. ``secrets`` are tried on every encrypted volume of a disk. Errors:
+    SourceError, saying what to do.
     """
     try:
         path.stat()
@@ -76,7 +78,10 @@ def open_source(path: Path, exhibit: str, name: str) -> EvidenceSource:
         raise SourceError(message) from error
     for recognised, opened in KINDS:
         if recognised(path):
-            return opened(path, exhibit, name)
+            source = opened(path, exhibit, name)
+            if isinstance(source, DiskSource):
+                source.unlock(secrets)
+            return source
     message = f"{path} is neither a file, a folder nor a block device. {_UNDERSTOOD}"
     raise SourceError(message)
 
@@ -152,7 +157,9 @@ def _open_raw(path: Path, exhibit: str, name: str) -> EvidenceSource:
 
 def _nothing_recognised(source: DiskSource) -> bool:
     codes = {problem.code for problem in source.problems()}
-    understood = any(volume.status in ("examined", "encrypted", "empty") for volume in source.volumes())
+    understood = any(
+        volume.status in ("examined", "encrypted", "empty", "unwrapped", "unlocked") for volume in source.volumes()
+    )
     return not source.has_partition_table and not understood and "file-system-not-understood" in codes
 
 

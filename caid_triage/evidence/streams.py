@@ -9,17 +9,24 @@ import pytsk3
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.faults import evidence_faults
 from caid_triage.evidence.file_system import EXT_KINDS, FAT_KINDS, OpenFileSystem
+from caid_triage.evidence.layers.hfs import compressed_size
+from caid_triage.evidence.layers.library_fs import SMALLEST_ATTRIBUTE, LibraryFileSystem
+from caid_triage.evidence.layers.view import on_source
 from caid_triage.evidence.times import LOCAL_ZONE_NOTE, undo_local_zone, unix_time
 from caid_triage.model import FileTimes, Severity
 
 _NTFS_DATA = int(pytsk3.TSK_FS_ATTR_TYPE_NTFS_DATA)
 _HFS_RESOURCE = int(pytsk3.TSK_FS_ATTR_TYPE_HFS_RSRC)
+_HFS_ATTRIBUTE = int(pytsk3.TSK_FS_ATTR_TYPE_HFS_EXT_ATTR)
 _NONRESIDENT = int(pytsk3.TSK_FS_ATTR_NONRES)
 _COMPRESSED = int(pytsk3.TSK_FS_ATTR_COMP)
 _ENCRYPTED = int(pytsk3.TSK_FS_ATTR_ENC)
 _NO_BLOCK = int(pytsk3.TSK_FS_ATTR_RUN_FLAG_FILLER) | int(pytsk3.TSK_FS_ATTR_RUN_FLAG_SPARSE)
 DEFAULT_KIND = int(pytsk3.TSK_FS_ATTR_TYPE_DEFAULT)
 DEFAULT_ID = -1
+COMPRESSED_KIND = -1
+"""The type of a stream that is read through :attr:`OpenFileSystem.compressed` and not through Sleuth Kit."""
+_TYPE_FILE = int(pytsk3.TSK_FS_META_TYPE_REG)
 _BAD_CLUSTERS = 8
 _WINDOW = 1 << 16
 
@@ -49,13 +56,17 @@ def streams_of(
     """The data streams of a file, the main one first, then by name. Errors: those of pytsk3."""
     if system.kind == "NTFS":
         return _ntfs_streams(system, inode, file, deleted=deleted)
-    streams = [_main_stream(system, inode, file, meta, deleted=deleted)]
-    if system.kind == "HFS+":
+    main = _main_stream(system, inode, file, meta, deleted=deleted)
+    streams = [main]
+    if system.kind == "HFS+" and main.kind != COMPRESSED_KIND:
         for attribute in file:
             info = attribute.info
             if int(info.type) == _HFS_RESOURCE and int(info.size) > 0:
                 offset, _ = _first_and_runs(system, attribute, keep=False)
                 streams.append(Stream(b"rsrc", int(info.size), _HFS_RESOURCE, int(info.id), offset))
+            elif int(info.type) == _HFS_ATTRIBUTE and int(info.size) >= SMALLEST_ATTRIBUTE:
+                name = bytes(info.name or b"unnamed")
+                streams.append(Stream(name, int(info.size), _HFS_ATTRIBUTE, int(info.id), None))
     return streams
 
 
@@ -63,13 +74,14 @@ def _first_and_runs(
     system: OpenFileSystem, attribute: pytsk3.Attribute, *, keep: bool
 ) -> tuple[int | None, tuple[tuple[int, int], ...]]:
     """The first byte of an attribute on the disk and, if wanted, all its runs on the disk."""
-    first = None
-    runs = []
+    first: int | None = None
+    runs: list[tuple[int, int]] = []
     for run in attribute:
         if int(run.flags) & _NO_BLOCK or not run.len:
             continue
-        if first is None:
-            first = system.volume.offset + int(run.addr) * system.block_size
+        if not runs:
+            inside = int(run.addr) * system.block_size  # the plain case without a call: it is met for every file
+            first = system.start + inside if system.start is not None else system.on_source(inside)
         if not keep:
             break
         runs.append((int(run.addr), int(run.len)))
@@ -114,20 +126,42 @@ def _main_stream(
     """The one stream of a file on any file system but NTFS."""
     if system.guard is not None and inode in system.guard.emptied:
         truly = system.guard.emptied[inode].size
-        return Stream(b"", truly, DEFAULT_KIND, DEFAULT_ID, system.guard.first_byte(inode))
+        start = system.guard.first_byte(inode)
+        place = None if start is None else on_source(system.image, start)
+        return Stream(b"", truly, DEFAULT_KIND, DEFAULT_ID, place)
     size = int(meta.size)
     first: int | None = None
     runs: tuple[tuple[int, int], ...] = ()
+    if system.compressed is not None and not deleted and int(meta.type) == _TYPE_FILE:
+        stream = _compressed_stream(system.compressed, inode, file, size)
+        if stream is not None:
+            return stream
     if size > 0:
         for attribute in file:
             kind = int(attribute.info.type)
-            if kind == _HFS_RESOURCE:
+            if kind in (_HFS_RESOURCE, _HFS_ATTRIBUTE):
                 continue
             if not int(attribute.info.flags) & _COMPRESSED:
                 first, runs = _first_and_runs(system, attribute, keep=deleted)
             break
     remark = _fat_remark(system, inode, size, runs) if deleted and system.kind in FAT_KINDS else None
     return Stream(b"", size, DEFAULT_KIND, DEFAULT_ID, first, runs, remark)
+
+
+def _compressed_stream(compressed: LibraryFileSystem, inode: int, file: pytsk3.File, size: int) -> Stream | None:
+    """The content of a compressed file of HFS+; None for a file whose content Sleuth Kit reads.
+
+    Only a file that seems empty, or that the library itself calls compressed, is asked about.
+    """
+    if size > 0 and not any(int(attribute.info.flags) & _COMPRESSED for attribute in file):
+        return None
+    try:
+        with evidence_faults("walk", "metadata-unreadable", "whether this file is compressed could not be told"):
+            inside = compressed_size(compressed, inode)
+    except EvidenceError as error:
+        remark = (error.code, error.detail, Severity.PROBLEM, True)
+        return Stream(b"", size, DEFAULT_KIND, DEFAULT_ID, None, (), remark)
+    return None if inside is None else Stream(b"", inside, COMPRESSED_KIND, 0, None)
 
 
 def _fat_remark(system: OpenFileSystem, inode: int, size: int, runs: tuple[tuple[int, int], ...]) -> Remark | None:

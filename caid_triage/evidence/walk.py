@@ -16,6 +16,7 @@ import pytsk3
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
 from caid_triage.evidence.file_system import EXT_KINDS, OpenFileSystem
+from caid_triage.evidence.layers.shadow import STORE_NAME
 from caid_triage.evidence.paths import display_name
 from caid_triage.evidence.streams import ClusterMap, Stream, file_times, streams_of
 from caid_triage.model import FileEntry, FileTimes, Problem, Severity, State
@@ -88,6 +89,8 @@ class VolumeWalk:
         self._deleted_seen: set[int] = set()
         self._orphans: list[_Folder] = []
         self._skipped: Counter[tuple[str, str]] = Counter()
+        self._unchanged = 0
+        self._shared = system.shared
         self._clusters = ClusterMap(system) if self._is_ntfs else None
 
     def __iter__(self) -> Iterator[FileEntry | Problem]:
@@ -270,7 +273,9 @@ class VolumeWalk:
                 self._skipped[_LOST_FOLDER] += 1
                 return
             code, detail, severity = name.loss
-            yield self._entry(name, None, FileTimes(), (self._problem(code, detail, severity, name.path),))
+            entry = self._entry(name, None, FileTimes(), (self._problem(code, detail, severity, name.path),))
+            if self._shared is None or not self._is_unchanged(entry, None):
+                yield entry
             return
         meta = name.meta
         assert meta is not None
@@ -321,11 +326,39 @@ class VolumeWalk:
                 problem = self._problem("content-not-recoverable", detail, Severity.NOTE, name.path)
                 yield self._entry(name, None, times, (problem,))
             return
+        if self._system.copied is not None and name.raw.lower().endswith(STORE_NAME):
+            detail = "the store of shadow copies, seen from one of them; what it holds is what differs between them"
+            remark = ("pseudo-stream", detail, Severity.NOTE, False)
+            streams = [replace(stream, remark=remark) for stream in streams]
         for stream in streams:
-            yield self._entry(name, self._readable_in_time(stream), times, ())
+            entry = self._entry(name, self._readable_in_time(stream), times, ())
+            if self._shared is None or not self._is_unchanged(entry, name.file):
+                yield entry
+
+    def _is_unchanged(self, entry: FileEntry, file: pytsk3.File | None) -> bool:
+        """Whether a stream of a shadow copy stands in the living volume already: it is counted and gets no number.
+
+        Of the living volume itself every stream is remembered.
+        """
+        shared, copied = self._shared, self._system.copied
+        assert shared is not None
+        try:
+            if copied is None:
+                shared.add(entry, file)
+                return False
+            same = shared.holds(entry, file, copied, self._system.block_size)
+        except LIBRARY_ERRORS:
+            return False  # what cannot be compared is listed
+        if same:
+            self.number = entry.number
+            self._unchanged += 1
+        return same
 
     def _readable_in_time(self, stream: Stream) -> Stream:
         """The stream; one that claims more than its volume holds is marked: it could keep a scan busy for years."""
+        if stream.size < 0:  # the library reads the size of a damaged record as a signed number
+            detail = "its record claims a size that no file can have, so it is damaged; it was not read"
+            return replace(stream, remark=("metadata-unreadable", detail, Severity.PROBLEM, False))
         if stream.remark is not None or stream.size <= self._system.capacity:
             return stream
         detail = "this file claims to be larger than its whole volume, so most of it is a hole; it was not read"
@@ -353,7 +386,7 @@ class VolumeWalk:
                 problems = (*problems, self._problem(code, detail, severity, path))
         number = self.number
         self.number = number + 1
-        has_size = stream is not None and not (self._is_ext and not readable)
+        has_size = stream is not None and stream.size >= 0 and not (self._is_ext and not readable)
         return FileEntry(
             self._exhibit,
             self._source,
@@ -376,5 +409,10 @@ class VolumeWalk:
         return Problem("walk", code, detail, severity, self._exhibit, self._source, self._volume, path)
 
     def _summary(self) -> Iterator[Problem]:
+        if self._unchanged:
+            detail = (
+                f"files of this shadow copy that the living volume still has, unchanged, and lists: {self._unchanged}"
+            )
+            yield self._problem("unchanged-since-snapshot", detail, Severity.NOTE, "")
         for (code, what), count in sorted(self._skipped.items()):
             yield self._problem(code, f"{what}: {count}", Severity.NOTE, "")

@@ -7,11 +7,13 @@ from types import MappingProxyType
 
 from caid_triage.model import DecodeState
 
-# Volume states in which files may exist that nobody has seen. "examined" and "empty" are not among them.
+# Volume states in which files may exist that nobody has seen. "examined" and "empty" are not
+# among them, nor are "unwrapped" and "unlocked": the volumes in those have lines of their own.
 STATUS_WORDS: Mapping[str, str] = MappingProxyType(
     {
         "not-understood": "file system not understood, no file of it was seen",
         "encrypted": "encrypted, no file of it was seen",
+        "possibly-encrypted": "bytes look random: possibly encrypted without a mark, nothing of it was seen",
         "unreadable": "could not be read, no file of it was seen",
     }
 )
@@ -43,9 +45,10 @@ COVERAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "file_system": "inside file systems that were walked",
         "not_understood": "volumes whose file system was not understood: nothing of them was seen",
         "encrypted": "encrypted volumes: nothing of them was seen",
+        "possibly_encrypted": "look random, with no mark: possibly encrypted, nothing of it was seen",
         "unreadable": "could not be read: nothing of it was seen",
         "unpartitioned": "outside every partition: not searched in this version",
-        "partition_table": "partition tables and reserved sectors",
+        "partition_table": "partition tables, tables of volumes, and reserved sectors",
         "files": "files of a folder",
     }
 )
@@ -65,6 +68,9 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         ),
         "container-snapshots-not-examined": (
             "A virtual disk keeps earlier states of itself: files that are only in those were not seen."
+        ),
+        "compressed-not-read": (
+            "Compressed files of an HFS+ volume could not be told from empty ones: their content was not seen."
         ),
         "content-not-recoverable": (
             "The name of a deleted file is left, its content is gone or cannot be told from another file's."
@@ -97,6 +103,10 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "image-not-checked": "The tables of the E01 image could not be checked: damaged parts may read as zeros.",
         "image-truncated": "The volume or file system is larger than the image: the image is incomplete.",
         "larger-than-volume": "The file claims to be larger than its volume, mostly as a hole: compared with nothing.",
+        "layer-damaged": (
+            "The description of the logical volumes is damaged: they could not be put together, no file of them "
+            "was seen."
+        ),
         "link-not-followed": "A link to another place; what it points to is examined only where it lies itself.",
         "metadata-unreadable": (
             "Records of the file system could not be read: the file they describe was not examined in full."
@@ -128,10 +138,18 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "A file system covers the whole disk; a partition table in its first sector was not used."
         ),
         "plugin-failed": "A plug-in could not hash this picture: it was not compared by that hash.",
+        "possibly-encrypted": (
+            "The bytes look random from first to last and carry no mark: perhaps encrypted (VeraCrypt), perhaps "
+            "wiped. Nothing of them was seen."
+        ),
         "preview-hashed": (
             "The preview that is stored in the file was compared by look, as every program shows it; not its raw data."
         ),
         "pseudo-stream": "A part of the file system without content of its own; it was not hashed.",
+        "raid-member": (
+            "One member of a Linux RAID array. A mirror was examined alone (note); of other levels nothing can be "
+            "seen without all members (problem)."
+        ),
         "raw-developed": (
             "The picture was developed from a camera's raw data to compare it by look: another program develops it "
             "otherwise."
@@ -143,7 +161,13 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "A deleted name whose record belongs to another file now: that file's content is never taken for it."
         ),
         "scans-cut": "A picture with an excessive number of passes was decoded from the first of them only.",
+        "shadow-copies-unreadable": (
+            "Shadow copies of the volume could not be read: files that only they hold were not seen."
+        ),
         "short-read": "Less content could be read than the file system promises: the file was not hashed as a whole.",
+        "snapshots-not-examined": (
+            "The APFS volume keeps snapshots, which this version cannot open: files that only they hold were not seen."
+        ),
         "source-not-opened": "The source could not be opened; nothing of it was examined.",
         "source-unreadable": "A part of the source could not be read.",
         "special-files": "A device, pipe or socket: it has no content of its own.",
@@ -151,8 +175,14 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "The small picture inside the file (its thumbnail) does not look like the picture itself: it may show what "
             "was there before a change."
         ),
+        "too-many-layers": (
+            "Volumes lie in each other deeper than the limit, or are more than the limit: the rest was not opened."
+        ),
         "too-many-pixels": "The picture claims more pixels than the limit: compared exactly, not by look.",
         "too-small": "The picture is too small for a PDQ hash: compared exactly.",
+        "unchanged-since-snapshot": (
+            "Files of a shadow copy that the living volume still has unchanged: they are listed there and not again."
+        ),
         "undecodable": "No decoder can open this picture: compared exactly, not by look.",
         "video-damaged": (
             "The film is damaged or cut: the frames that could be decoded are compared by look, others may be missed."
@@ -171,6 +201,18 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "video-undecodable": "No frame of the film could be decoded: compared exactly, not by look.",
         "volume-empty": "The volume holds nothing but zeros.",
         "volume-encrypted": "The volume is encrypted: no file of it was seen. It must be unlocked and scanned again.",
+        "volume-group-spread": (
+            "A volume group lies on several physical volumes: only logical volumes that lie wholly on one of them "
+            "were opened."
+        ),
+        "volume-incomplete": (
+            "A logical volume has parts that are not on this disk, or of a kind that cannot be put together: no "
+            "file of it was seen."
+        ),
+        "volume-unlocked": (
+            "The volume is encrypted and was unlocked, with a given secret or because its key lay open; what is "
+            "in it was examined."
+        ),
         "volume-unreadable": "The start of the volume could not be read: no file of it was seen.",
     }
 )

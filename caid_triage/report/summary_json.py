@@ -47,6 +47,7 @@ def summary(view: CaseView) -> dict[str, Any]:
             "volumes": [asdict(volume) for volume in view.volumes()],
             "volumes_not_understood": _volumes(view, "not-understood"),
             "encrypted": _volumes(view, "encrypted"),
+            "possibly_encrypted": _volumes(view, "possibly-encrypted"),
             "unreadable": _volumes(view, "unreadable"),
             "problems_by_code": _problems_by_code(view),
             "decode_states": view.decode_states(),

@@ -22,6 +22,7 @@ from caid_triage.case.schema import holds_case
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
 from caid_triage.config import ScanOptions
 from caid_triage.errors import CaidTriageError, CaseError, SourceError, UsageError
+from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.evidence.source import EvidenceSource, open_source
 from caid_triage.evidence.verify import record_verification
 from caid_triage.match.policy import propose
@@ -259,11 +260,13 @@ def _walk_new(walk: Iterator[Walked], is_done: Callable[[int], bool], tally: Tal
 
 
 def fingerprint(source: EvidenceSource) -> dict[str, object]:
-    """What tells this source from another of the same name: kind, size and the acquisition hashes it carries."""
+    """What tells this source from another of the same name: kind, size, the acquisition hashes, what was unlocked."""
     info = source.info
+    opened = sorted(problem.volume for problem in source.problems() if problem.code == "volume-unlocked")
+    unlocked = {"unlocked": opened} if opened else {}  # with other secrets it has other files, and other numbers
     stored = {name: value for name, value in sorted(info.acquisition.items()) if name in {"md5", "sha1", "sha256"}}
     names = [Path(segment).name for segment in info.segments]
-    return {"kind": info.kind, "size": info.size, "segments": names, "stored": stored}
+    return {"kind": info.kind, "size": info.size, "segments": names, "stored": stored, **unlocked}
 
 
 def refuse_writing_into(source: Path, case_folder: Path) -> None:
@@ -333,10 +336,12 @@ def run_scan(
     options: ScanOptions,
     show: Show = lambda _progress: None,
     workforce: Workforce | None = None,
+    secrets: Secrets = NO_SECRETS,
 ) -> ScanOutcome:
     """Open everything, scan every source, leave a consistent case. Run again on the same case, it resumes.
 
     The workers get ready meanwhile. ``workforce`` is for callers that have started them before; it stays theirs.
+    ``secrets`` are tried on every encrypted volume. The case keeps how many there were, and which volumes they opened.
     A source that cannot be opened does not stop the others: it is recorded, and the outcome's exit code is 4.
     Raises HashSetError before anything is made, SourceError when no source at all can be opened, CaseError.
     """
@@ -351,7 +356,7 @@ def run_scan(
         not_opened: list[Problem] = []
         for request in requests:
             try:
-                source = open_source(request.path, request.exhibit, request.name)
+                source = open_source(request.path, request.exhibit, request.name, secrets)
             except SourceError as error:
                 outcome.not_opened.append(str(error))
                 detail = "the source could not be opened; nothing of it was examined"
@@ -367,7 +372,7 @@ def run_scan(
         ending = "failed"
         try:
             case.audit("scan-began", version=__version__, options=options.result_options(), executor=options.executor,
-                       workers=options.workers, sources=len(requests))  # fmt: skip
+                       workers=options.workers, sources=len(requests), secrets=len(secrets))  # fmt: skip
             attach_hashsets(case, hashsets, options)
             case.add_problems(not_opened)
             scan = Scan(case, hashsets, options, show, workers)

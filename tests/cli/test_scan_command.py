@@ -232,3 +232,54 @@ def test_a_case_inside_the_exhibit_is_refused(run, tmp_path) -> None:
     assert done.returncode == 2
     assert "inside" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt"]
+
+
+def test_secrets_open_an_encrypted_volume_and_stay_nowhere(run, small, tmp_path) -> None:
+    if shutil.which("cryptsetup") is None or shutil.which("qemu-img") is None:
+        pytest.skip("cryptsetup and qemu-img, which make and fill LUKS volumes, are not both installed")
+    secret = "ein sehr geheimes Wort"
+    disk = tmp_path / "locked.raw"
+    disk.write_bytes(bytes(small.image.stat().st_size + (2 << 20)))
+    fill = ["qemu-img", "convert", "-n", "--object", f"secret,id=s,data={secret}", "--image-opts"]
+    fill += [f"driver=raw,file.filename={small.image}", "--target-image-opts"]
+    fill += [f"driver=luks,key-secret=s,file.filename={disk}"]
+    lock = ["cryptsetup", "-q", "luksFormat", "--type", "luks1", "--pbkdf-force-iterations", "1000", str(disk), "-"]
+    for command in (lock, fill):
+        made = subprocess.run(command, input=secret.encode(), capture_output=True, check=False, timeout=120)
+        if made.returncode:
+            pytest.skip(f"no LUKS volume can be made in a file here: {made.stderr.decode()}")
+    words = tmp_path / "secrets.txt"
+    words.write_text(f"another password\n{secret}\n")
+    given = ["--hashset", small.hashset, "--exhibit", "ABC/1", "--workers", 1]
+    case = tmp_path / "case"
+    done = run("scan", disk, "--case", case, "--password-file", words, *given)
+    assert done.returncode == 0, done.stderr
+    assert "Known material found: YES" in done.stdout
+    files = rows(case / "reports" / "files.csv")
+    assert {row["volume"].split("/")[:2][1] for row in files} == {"luks"}
+    found = {(row["path"], row["state"], row["category_code"]) for row in rows(case / "reports" / "matches.csv")}
+    assert found >= EXPECTED
+    kept = [path.read_bytes() for path in case.rglob("*") if path.is_file()]
+    assert len(kept) > 5
+    assert not any(secret.encode() in content or b"another password" in content for content in kept)
+    assert secret not in done.stdout + done.stderr
+    audit = (case / "audit.jsonl").read_text()
+    assert '"secrets":2' in audit.replace(" ", "")
+    assert '"unlocked":["p0"]' in audit.replace(" ", "")
+    assert run("verify", case).returncode == 0
+    # with other secrets it would be another source: refused, and the case is as it was
+    again = run("scan", disk, "--case", case, *given)
+    assert again.returncode == 6
+    assert "--password-file" in again.stderr
+    locked = run("scan", disk, "--case", tmp_path / "locked case", *given)
+    assert locked.returncode == 3
+    assert [row["code"] for row in rows(tmp_path / "locked case" / "reports" / "problems.csv")] == ["volume-encrypted"]
+
+
+def test_a_password_file_that_cannot_be_used_is_a_usage_error(run, small, tmp_path) -> None:
+    words = tmp_path / "secrets.txt"
+    words.write_bytes(b"\n")
+    done = run("scan", small.image, "--case", tmp_path / "case", "--hashset", small.hashset, "--password-file", words)
+    assert done.returncode == 2
+    assert "holds no secret" in done.stderr
+    assert not (tmp_path / "case").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import re
 import shlex
 import shutil
@@ -17,6 +18,7 @@ from PIL import Image, features
 from pillow_heif import register_heif_opener
 from support.cli import picture
 from support.containers import aff4, converted, sparse_bundle, sparse_image, udif
+from support.volumes import EXTENT, VolumeGroup, build_lvm, build_raid, linear
 
 from caid_triage.cli.main import program
 from caid_triage.errors import SourceError
@@ -103,6 +105,32 @@ def test_hfs_plus_is_read(shared: Path) -> None:
     assert {problem.severity for problem in problems} <= {"note"}
 
 
+def test_apfs_is_read(shared: Path) -> None:
+    assert FILE_SYSTEMS["APFS, XFS"][:3] == ["yes", "yes", "no"]
+    entries, problems = walked(shared / "images" / "dfvfs-apfs.raw")
+    assert len(entries) > 3
+    assert {problem.severity for problem in problems} <= {"note"}
+
+
+@pytest.mark.parametrize("version", ["LVM2", "RAID 1"])
+def test_the_volumes_that_hold_volumes(version: str, tmp_path: Path) -> None:
+    assert FILE_SYSTEMS["LVM2, RAID 1"][0] == "yes"
+    inside = READ_FILE_SYSTEMS["ext2"]()
+    if version == "LVM2":
+        extents = [inside[at : at + EXTENT] for at in range(0, len(inside), EXTENT)]
+        image = build_lvm(VolumeGroup({"root": [linear(len(extents), 0)]}), extents)
+    else:
+        image = build_raid(inside, version="1.2", level=1)
+    entries, _ = walked(image_of(tmp_path / "x.dd", bytes(image)))
+    assert entries["/live.txt"].size == 3996
+
+
+def test_random_bytes_are_named(tmp_path: Path) -> None:
+    assert FILE_SYSTEMS["VeraCrypt and other encryption without a mark"][0] == "no"
+    _, problems = walked(image_of(tmp_path / "x.dd", random.Random(1).randbytes(MIB)))
+    assert [problem.code for problem in problems] == ["possibly-encrypted"]
+
+
 def marked(offset: int, magic: bytes) -> bytes:
     content = bytearray(4 * MIB)
     content[offset : offset + len(magic)] = magic
@@ -110,13 +138,13 @@ def marked(offset: int, magic: bytes) -> bytes:
 
 
 NOT_READ = {
-    "APFS": marked(32, b"NXSB"),
     "Btrfs": marked(0x10040, b"_BHRfS_M"),
-    "XFS": marked(0, b"XFSB" + struct.pack(">IQ", 4096, 1024)),
     "ReFS": marked(3, b"ReFS\0\0\0\0\0FSRS"),
     "F2FS": marked(1024, struct.pack("<I", 0xF2F52010)),
     "BitLocker": marked(0, b"\xeb\x58\x90-FVE-FS-"),
-    "LUKS": marked(0, b"LUKS\xba\xbe\x00\x01"),
+    "LUKS1": marked(0, b"LUKS\xba\xbe\x00\x01"),
+    "LUKS2": marked(0, b"LUKS\xba\xbe\x00\x02"),
+    "Core Storage": marked(88, b"CS\x01\x00"),
 }
 
 
@@ -124,7 +152,7 @@ NOT_READ = {
 @pytest.mark.parametrize("partitioned", [False, True])
 def test_a_file_system_that_is_not_read_is_named(name: str, partitioned: bool, tmp_path: Path) -> None:
     row, cells = next((row, cells) for row, cells in FILE_SYSTEMS.items() if name in re.split(", ", row))
-    assert cells[0] == "no"
+    assert cells[0] == ("with a key" if "with a key" in cells else "no")
     content = NOT_READ[name]
     image = build_mbr([Partition(0x83, content)]) if partitioned else content
     entries, problems = walked(image_of(tmp_path / "x.dd", bytes(image)))

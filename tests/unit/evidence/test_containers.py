@@ -580,7 +580,7 @@ def test_ranges_are_merged_and_clipped() -> None:
 
 def test_holes_are_counted_wherever_they_lie() -> None:
     volumes = [Volume("p1", 100, 100, "", "NTFS", "examined"), Volume("p2", 300, 100, "", "", "encrypted")]
-    counts = account_bytes(500, volumes, [(0, 10)], [(5, 10), (150, 200), (490, 10)])
+    counts = account_bytes(500, volumes, [(0, 10)], unreadable=[(5, 10), (150, 200), (490, 10)])
     naive = dict.fromkeys(counts, 0)
     for byte in range(500):
         kind = "unpartitioned"

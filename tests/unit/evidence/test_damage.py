@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import random
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.volumes import EXTENT, VolumeGroup, build_lvm, build_raid, linear
 
 from caid_triage.errors import EvidenceError, SourceError
 from caid_triage.evidence.source import EvidenceSource, open_source
@@ -81,6 +83,34 @@ def test_random_damage_never_ends_a_scan(name: str, tmp_path: Path) -> None:
             damaged[chance.randrange(512, reach)] = chance.randrange(256)
         path.write_bytes(damaged)
         seen.add(examine(path, len(image)))
+    assert any(entries for entries, _ in seen)
+
+
+def layered(name: str) -> bytes:
+    """A small volume that holds volumes."""
+    inside = bytes(build_lesson("fragmented-ext2").image)
+    if name.startswith("raid"):
+        return bytes(build_raid(inside, version=name.removeprefix("raid "), level=1))
+    parts = [inside[at : at + EXTENT] for at in range(0, len(inside), EXTENT)]
+    half = len(parts) // 2
+    segments = [linear(half, len(parts) - half), linear(len(parts) - half, 0)]
+    group = VolumeGroup({"root": segments, "far": [linear(2, 0, "pv1")], "also": [linear(1, 0)]}, physical=2)
+    return bytes(build_lvm(group, parts[half:] + parts[:half]))
+
+
+@pytest.mark.parametrize("name", ["lvm", "raid 0.90", "raid 1.2"])
+def test_random_damage_of_layers_never_ends_a_scan(name: str, tmp_path: Path) -> None:
+    image = layered(name)
+    path = tmp_path / "disk.img"
+    chance = random.Random(name)
+    seen = []
+    for round_ in range(12):
+        damaged = bytearray(image)
+        reach = len(image) if round_ % 2 else 2 << 20
+        for _ in range((200, 20, 2)[round_ % 3]):
+            damaged[chance.randrange(512, reach)] = chance.randrange(256)
+        path.write_bytes(damaged)
+        seen.append(examine(path, len(image)))
     assert any(entries for entries, _ in seen)
 
 
@@ -169,3 +199,19 @@ def test_a_folder_that_is_listed_only_at_the_second_try_is_listed(opened: Callab
     source._systems = [replace(system, fs=Moody(system.fs)) for system in source._systems]
     assert [item.path for item in source.walk() if isinstance(item, FileEntry)] == calm
     assert calm
+
+
+def test_a_size_that_no_file_can_have_is_a_problem_and_is_not_read(
+    opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    image = bytearray(build_lesson("told-apart-ntfs").image)
+    known = next(e for e in walked(opened(image))[0] if e.path == "/box/alive.jpg")
+    cluster = 4096
+    sizes = struct.pack("<QQQ", -(-known.size // cluster) * cluster, known.size, known.size)  # allocated, real, filled
+    at = image.index(sizes)
+    assert image.find(sizes, at + 1) == -1
+    struct.pack_into("<Q", image, at + 8, 0xA88F0000_00001000)
+    source = opened(image)
+    (entry,) = [e for e in walked(source)[0] if e.path == known.path]
+    assert (entry.size, entry.readable) == (None, False)
+    assert [(p.code, p.severity) for p in entry.problems] == [("metadata-unreadable", Severity.PROBLEM)]

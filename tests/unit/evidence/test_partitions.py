@@ -179,7 +179,41 @@ def test_physical_offsets_count_from_the_start_of_the_disk(
         "file_system": len(fat_image),
         "not_understood": 0,
         "encrypted": 0,
+        "possibly_encrypted": 0,
         "unreadable": 0,
         "unpartitioned": 99 * 512,
         "partition_table": 512,
     }
+
+
+def apple_map(size: int, *parts: tuple[str, str, int, int]) -> bytearray:
+    """A disk with an Apple partition map: (name, type, first block, blocks) each; Inside Macintosh: Devices, 3-22."""
+    disk = bytearray(size)
+    struct.pack_into(">2sHI", disk, 0, b"ER", 512, size // 512)
+    everything = [("Apple", "Apple_partition_map", 1, 63), *parts]
+    for number, (name, kind, start, count) in enumerate(everything, 1):
+        entry = struct.pack(">2sHIII32s32s", b"PM", 0, len(everything), start, count, name.encode(), kind.encode())
+        entry += struct.pack(">III", 0, count, 0x33)
+        disk[number * 512 : number * 512 + len(entry)] = entry
+    return disk
+
+
+def test_the_partitions_of_an_apple_map(
+    fat_image: bytes, ext_image: bytes, opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    first, second = 64, 64 + len(fat_image) // 512 + 10
+    disk = apple_map(
+        (second + 8) * 512 + len(ext_image),
+        ("one", "Apple_HFS", first, len(fat_image) // 512),
+        ("two", "Apple_UNIX_SVR2", second, len(ext_image) // 512),
+    )
+    disk[first * 512 : first * 512 + len(fat_image)] = fat_image
+    disk[second * 512 : second * 512 + len(ext_image)] = ext_image
+    source = opened(disk)
+    found = [(v.file_system, v.offset // 512, v.status) for v in source.volumes() if v.status == "examined"]
+    assert found == [("FAT16", first, "examined"), ("ext2", second, "examined")]
+    assert all("(Apple)" in v.description for v in source.volumes())
+    assert len(walked(source)[0]) == len(walked(opened(fat_image))[0]) + len(walked(opened(ext_image))[0])
+    coverage = source.coverage()
+    assert coverage["file_system"] == len(fat_image) + len(ext_image)
+    assert sum(coverage.values()) == len(disk)

@@ -143,6 +143,13 @@ MARKS = [
     ("ReFS", "not-understood", volume(1 << 18, (3, b"ReFS\x00\x00\x00\x00"))),
     ("F2FS", "not-understood", volume(1 << 18, (1024, b"\x10\x20\xf5\xf2"))),
     ("Btrfs", "not-understood", volume(1 << 18, (0x10040, b"_BHRfS_M"))),
+    ("JFS", "not-understood", volume(1 << 18, (32768, b"JFS1"))),
+    ("ReiserFS", "not-understood", volume(1 << 18, (65536 + 52, b"ReIsEr2Fs"))),
+    ("bcachefs", "not-understood", volume(1 << 18, (4120, bytes.fromhex("c68573f666ce90a9d96a60cf803df7ef")))),
+    ("bcache", "not-understood", volume(1 << 18, (4120, bytes.fromhex("c68573f64e1a45ca8265f57f48ba6d81")))),
+    ("ZFS", "not-understood", volume(1 << 18, (16384, bytes.fromhex("01010000")), (16408, b"version\0"))),
+    ("Storage Spaces", "not-understood", volume(1 << 18, (0, b"SPACEDB "))),
+    ("Core Storage", "encrypted", volume(1 << 18, (88, b"CS\x01\x00"))),
 ]
 
 
@@ -163,6 +170,31 @@ def test_a_volume_that_cannot_be_walked_is_named_in_a_problem(
     assert list(source.walk()) == []
 
 
+@pytest.mark.parametrize(
+    ("tool", "size", "options", "name"),
+    [("mkfs.btrfs", 120 << 20, ["-q"], "Btrfs"), ("mkfs.f2fs", 64 << 20, ["-q"], "F2FS")],
+)
+def test_a_volume_made_by_its_own_tool_is_named(
+    tool: str, size: int, options: list[str], name: str, tmp_path: Path, opened: Callable[..., Any]
+) -> None:
+    import shutil
+    import subprocess
+
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed")
+    path = tmp_path / "disk.img"
+    with path.open("wb") as file:
+        file.truncate(size)
+    made = subprocess.run([tool, *options, str(path)], capture_output=True, text=True, check=False, timeout=60)
+    if made.returncode:
+        pytest.skip(f"{tool} makes no volume in a file here: {made.stderr.strip()}")
+    source = opened(path)
+    assert [v.status for v in source.volumes()] == ["not-understood"]
+    (problem,) = source.problems()
+    assert (problem.code, problem.severity) == ("file-system-not-understood", Severity.PROBLEM)
+    assert name in problem.detail
+
+
 def test_a_volume_of_zeros_is_a_note(opened: Callable[..., Any]) -> None:
     source = opened(bytes(1 << 18))
     assert [v.status for v in source.volumes()] == ["empty"]
@@ -173,10 +205,11 @@ def test_bytes_that_look_random_are_a_problem_that_says_so(opened: Callable[...,
     import random
 
     source = opened(random.Random(1).randbytes(1 << 20))
-    assert [v.status for v in source.volumes()] == ["not-understood"]
+    assert [v.status for v in source.volumes()] == ["possibly-encrypted"]
     (problem,) = source.problems()
-    assert problem.code == "file-system-not-understood"
+    assert problem.code == "possibly-encrypted"
     assert problem.severity is Severity.PROBLEM
+    assert source.coverage()["possibly_encrypted"] == 1 << 20
 
 
 def test_swap_is_a_note_because_it_has_no_files(opened: Callable[..., Any]) -> None:

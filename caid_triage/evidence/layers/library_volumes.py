@@ -1,0 +1,170 @@
+"""APFS containers and XFS volumes, opened with libfsapfs and libfsxfs."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+
+import pyfsapfs
+import pyfsxfs
+
+from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
+from caid_triage.evidence.layers.apfs_snapshots import snapshots_of_volumes
+from caid_triage.evidence.layers.encryption import name_of, unlock
+from caid_triage.evidence.layers.layer import UNWRAPPED, Area, Child, Unwrapped
+from caid_triage.evidence.layers.library_fs import LibraryFileSystem
+from caid_triage.evidence.layers.view import AreaFile, on_source
+from caid_triage.evidence.secrets import Secrets
+from caid_triage.model import Problem, Severity, Volume
+
+_MOST_VOLUMES = 100  # the most that a container can have
+_SMALLEST_HEAD = 512
+_FAULTS = (*LIBRARY_ERRORS, MemoryError)
+
+
+def unwrap_apfs(area: Area, secrets: Secrets) -> Unwrapped | None:
+    """The volumes of an APFS container."""
+    if area.head[32:36] != b"NXSB":
+        return None
+    try:
+        container = pyfsapfs.container()
+        container.open_file_object(area.file())
+        count = min(int(container.get_number_of_volumes()), _MOST_VOLUMES)
+        if not count:
+            return _not_read(area, "APFS", "the container names no volume")
+    except _FAULTS as error:
+        return _not_read(area, "APFS", plain_reason(error)[:200])
+    snapshots = snapshots_of_volumes(area.read, area.length)
+    children = tuple(_apfs_child(area, container, place, secrets, snapshots) for place in range(count))
+    return Unwrapped("APFS container", UNWRAPPED, children)
+
+
+def _apfs_child(
+    area: Area, container: pyfsapfs.container, place: int, secrets: Secrets, snapshots: dict[str, list[str]]
+) -> Child:
+    name = f"apfs{place + 1}"
+    where = f"{area.name}/{name}"
+    description = "APFS volume"
+    problems: list[Problem] = []
+    try:
+        volume = container.get_volume(place)
+        description = f"APFS volume {place + 1} ({name_of(volume)})"
+        kept = snapshots.get(str(volume.get_identifier()), [])
+        encrypted = bool(volume.is_locked())
+        if encrypted:
+            how = unlock(volume, secrets)
+            if volume.is_locked():
+                detail = "this volume is encrypted (APFS): none of its files could be examined without its key"
+                if len(secrets):
+                    detail += f"; none of the {len(secrets)} given secrets opens it"
+                locked = Problem("open", "volume-encrypted", detail, volume=where)
+                return Child(name, description, None, "encrypted", problems=(locked,))
+            detail = f"this volume is encrypted (APFS) and was unlocked {how}; what is in it was examined"
+            problems.append(Problem("open", "volume-unlocked", detail, Severity.NOTE, volume=where))
+        volume.get_root_directory()
+    except _FAULTS as error:
+        detail = f"this APFS volume could not be read: {plain_reason(error)[:200]}. None of its files were examined"
+        damaged = Problem("open", "file-system-not-understood", detail, volume=where)
+        return Child(name, description, None, problems=(damaged,))
+    if kept:
+        detail = f"this APFS volume has {len(kept)} snapshots, which were not examined: {', '.join(kept[:20])}"
+        problems.append(Problem("open", "snapshots-not-examined", detail, volume=where))
+    system = LibraryFileSystem(
+        Volume(where, area.offset, area.length, description, "APFS", "examined"),
+        "APFS",
+        volume.get_root_directory,
+        volume.get_file_entry_by_identifier,
+        lambda file: int(file.identifier),
+        (lambda _offset: None) if encrypted else _placed(area),
+        area.length,
+        (container, volume),
+    )
+    return Child(name, description, system, "examined", "APFS", problems=tuple(problems))
+
+
+def unwrap_xfs(area: Area, _secrets: Secrets) -> Unwrapped | None:
+    """The files of an XFS volume."""
+    if area.head[:4] != b"XFSB" or len(area.head) < _SMALLEST_HEAD:
+        return None
+    problems = []
+    block, blocks = struct.unpack_from(">IQ", area.head, 4)
+    missing = block * blocks - area.length
+    if missing > 0:
+        detail = f"the XFS file system is {missing} bytes larger than what the image holds"
+        problems.append(Problem("open", "image-truncated", detail, volume=area.name))
+    try:
+        volume = pyfsxfs.volume()
+        volume.open_file_object(_CutXfs(area, block * blocks) if missing > 0 else area.file())
+        volume.get_root_directory()
+    except _FAULTS as error:
+        return _not_read(area, "XFS", plain_reason(error)[:200], problems)
+    system = LibraryFileSystem(
+        Volume(area.name, area.offset, area.length, "", "XFS", "examined"),
+        "XFS",
+        volume.get_root_directory,
+        volume.get_file_entry_by_inode,
+        lambda file: int(file.inode_number),
+        _placed_by_group(area),
+        area.length,
+        (volume,),
+    )
+    return Unwrapped("XFS", "examined", (), tuple(problems), (), system)
+
+
+class _CutXfs(AreaFile):
+    """An XFS volume whose end is missing, as a file that claims to have it.
+
+    The library reads the superblock of every allocation group when it opens a volume, and gives up where one is
+    missing. They are copies of the first, so the first stands in for them; every other read behind the end fails.
+    """
+
+    def __init__(self, area: Area, claimed: int) -> None:
+        super().__init__(area.image, area.offset, claimed)
+        (block,) = struct.unpack_from(">I", area.head, 4)
+        (group_blocks,) = struct.unpack_from(">I", area.head, 84)
+        self._held = area.length
+        self._group = max(1, block * group_blocks)
+        self._superblock = area.head[:_SMALLEST_HEAD]
+
+    def read(self, size: int = -1) -> bytes:
+        """The bytes from where the file stands. Errors: OSError behind the end of what is held."""
+        at = self.tell()
+        if at >= self._held and size == _SMALLEST_HEAD and at % self._group == 0:
+            self.seek(at + size)
+            return self._superblock
+        if size < 0 or at + min(size, self.get_size() - at) > self._held:
+            message = "the image ends before this place"
+            raise OSError(message)
+        return super().read(size)
+
+
+def _placed(area: Area) -> Callable[[int], int | None]:
+    """Offsets of the area as offsets of the source."""
+    return lambda offset: on_source(area.image, area.offset + offset) if offset < area.length else None
+
+
+def _placed_by_group(area: Area) -> Callable[[int], int | None]:
+    """Offsets as libfsxfs gives them as offsets of the source.
+
+    XFS numbers a block by its allocation group in the upper bits and its place in the group in the lower; the library
+    (20260901) multiplies that number by the block size as if groups were powers of two in size.
+    """
+    (block,) = struct.unpack_from(">I", area.head, 4)
+    (group_blocks,) = struct.unpack_from(">I", area.head, 84)
+    bits = area.head[124]
+    placed = _placed(area)
+
+    def on_disk(offset: int) -> int | None:
+        number, rest = divmod(offset, max(block, 1))
+        group, inside = number >> bits, number & ((1 << bits) - 1)
+        return placed((group * group_blocks + inside) * block + rest)
+
+    return on_disk
+
+
+def _not_read(area: Area, name: str, reason: str, problems: Sequence[Problem] = ()) -> Unwrapped:
+    detail = (
+        f"the file system of this volume is {name} and could not be read: {reason}. None of its files were examined"
+    )
+    problem = Problem("open", "file-system-not-understood", detail, volume=area.name)
+    return Unwrapped("", "not-understood", problems=(*problems, problem))

@@ -1,0 +1,157 @@
+"""What lies inside a volume, as a disk of its own; and a volume as a file, for libraries that want one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pytsk3
+
+from caid_triage.evidence.proxied import ProxiedImage, read_range
+
+ReadAt = Callable[[int, int], bytes]
+Claim = tuple[int, int, str]
+"""(first byte, bytes, kind of area): one entry in the account of the bytes of a disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """``length`` bytes of a view from ``start``, which lie from ``at`` in the volume around it."""
+
+    start: int
+    length: int
+    at: int
+
+
+class View(ProxiedImage):
+    """The inside of a volume of the disk ``outer``: ``size`` bytes given by ``read_at``.
+
+    ``runs`` say where its bytes lie on ``outer``, empty where that cannot be said. ``verbatim`` is whether they stand
+    there as they are read (a logical volume) and not encrypted. ``keep`` is held for as long as the view.
+    """
+
+    def __init__(
+        self,
+        outer: pytsk3.Img_Info,
+        size: int,
+        read_at: ReadAt,
+        runs: Iterable[Run] = (),
+        *,
+        verbatim: bool = False,
+        keep: Any = None,
+    ) -> None:
+        self.outer = outer
+        self.runs = tuple(runs)
+        self.verbatim = verbatim
+        self.keep = keep
+        self._size = size
+        self._read_at = read_at
+        super().__init__()
+
+    def get_size(self) -> int:
+        """The bytes of the inside."""
+        return self._size
+
+    def exact(self, offset: int, size: int) -> bytes:
+        """The bytes at ``offset``; shorter only at the end."""
+        size = min(size, self._size - offset)
+        pieces = []
+        while size > 0:
+            piece = self._read_at(offset, size)
+            if not piece:
+                message = f"nothing could be read at byte {offset}"
+                raise OSError(message)
+            pieces.append(piece)
+            offset += len(piece)
+            size -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def on_source(self, offset: int) -> int | None:
+        """Where on the source the byte at ``offset`` stands as it is read; None where it does not."""
+        if self.verbatim:
+            for run in self.runs:
+                if run.start <= offset < run.start + run.length:
+                    return on_source(self.outer, run.at + offset - run.start)
+        return None
+
+    def claims_outside(self, claims: Iterable[Claim]) -> list[Claim]:
+        """Claims on bytes of the inside as claims on the bytes of ``outer`` that hold them."""
+        found = []
+        for start, length, kind in claims:
+            for run in self.runs:
+                low, high = max(start, run.start), min(start + length, run.start + run.length)
+                if low < high:
+                    found.append((run.at + low - run.start, high - low, kind))
+        return found
+
+    def close(self) -> None:
+        """The disk is its opener's to close."""
+
+
+def on_source(image: pytsk3.Img_Info, offset: int) -> int | None:
+    """Where on the source the byte at ``offset`` of an image stands: there, but for the inside of a volume."""
+    return image.on_source(offset) if isinstance(image, View) else offset
+
+
+def view_of_runs(outer: pytsk3.Img_Info, runs: Iterable[Run]) -> View:
+    """A view joined from parts of a disk, which follow each other without a gap from its first byte on."""
+    ordered = tuple(sorted(runs, key=lambda run: run.start))
+
+    def read_at(offset: int, size: int) -> bytes:
+        for run in ordered:
+            if run.start <= offset < run.start + run.length:
+                inside = offset - run.start
+                return read_range(outer, run.at + inside, min(size, run.length - inside))
+        return b""
+
+    return View(outer, sum(run.length for run in ordered), read_at, ordered, verbatim=True)
+
+
+def view_of_library(
+    outer: pytsk3.Img_Info, volume: Any, size: int, runs: Iterable[Run] = (), *, keep: Any = None
+) -> View:
+    """A view of what a libyal object (an unlocked volume, a shadow copy) gives; ``keep`` stays open with it."""
+
+    def read_at(offset: int, length: int) -> bytes:
+        data: bytes = volume.read_buffer_at_offset(length, offset)
+        return data
+
+    return View(outer, size, read_at, runs, keep=keep)
+
+
+class AreaFile:
+    """``length`` bytes of a disk from ``start`` as a file that can only be read, for libyal."""
+
+    def __init__(self, image: pytsk3.Img_Info, start: int, length: int) -> None:
+        self._image = image
+        self._start = start
+        self._length = length
+        self._at = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """The bytes from where the file stands; shorter only at the end."""
+        left = max(0, self._length - self._at)
+        size = left if size < 0 else min(size, left)
+        if not size:
+            return b""
+        data = read_range(self._image, self._start + self._at, size)
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Stand at another byte."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._length}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """Where the file stands."""
+        return self._at
+
+    get_offset = tell
+
+    def get_size(self) -> int:
+        """The bytes of the area."""
+        return self._length
