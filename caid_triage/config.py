@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from caid_triage.errors import UsageError
 
 EXECUTORS = ("pool", "serial")
-PROFILES = ("standard",)
+PROFILES = ("quick", "standard", "full")
+CARVING = {"quick": "none", "standard": "fast", "full": "thorough"}
+"""How free space is searched in each profile (evidence/carve, docs/formats/carving.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,11 @@ def scan_and_report(
     help="serial: in this process, for debugging; the same result.",
 )
 @click.option(
-    "--profile", type=click.Choice(PROFILES), default="standard", show_default=True, help="How thorough the scan is."
+    "--profile",
+    type=click.Choice(PROFILES),
+    default="standard",
+    show_default=True,
+    help="quick: named files only. standard: also files in free space, on sector starts. full: at any place, in two pieces.",
 )
 @click.option("--quiet", is_flag=True, help="No progress, only the outcome.")
 @click.option("--json-progress", "as_json", is_flag=True, help="Progress and outcome as JSON lines on standard output.")

@@ -14,7 +14,11 @@ KIND_OF_STATUS = {
     "unreadable": "unreadable",
     "empty": "not_understood",
 }
-KINDS = ("file_system", "not_understood", "encrypted", "unreadable", "unpartitioned", "partition_table")
+KINDS = (
+    "file_system", "unallocated", "unallocated_searched", "not_understood", "not_understood_searched", "encrypted",
+    "unreadable", "unpartitioned", "unpartitioned_searched", "partition_table",
+)  # fmt: skip
+"""Those with ``_searched`` were searched for files by their structure; carve/carving.py tells them apart."""
 
 
 def account_bytes(size: int, volumes: Iterable[Volume], table_areas: Iterable[tuple[int, int]]) -> dict[str, int]:

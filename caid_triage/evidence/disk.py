@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytsk3
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.carve.carving import Carving, carved_at, carved_chunks, is_carved, met_by_name
 from caid_triage.evidence.coverage import account_bytes
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem, open_volume
@@ -23,7 +24,9 @@ _SMALL_PIECE = 4096
 class DiskSource:
     """The EvidenceSource of anything that is a disk to pytsk3."""
 
-    def __init__(self, info: SourceInfo, image: pytsk3.Img_Info, problems: Sequence[Problem] = ()) -> None:
+    def __init__(
+        self, info: SourceInfo, image: pytsk3.Img_Info, problems: Sequence[Problem] = (), carving: str = "none"
+    ) -> None:
         self.info = info
         self._image = image
         self._size = int(image.get_size())
@@ -35,6 +38,9 @@ class DiskSource:
         found = [*problems, *table.problems, *(problem for one in opened for problem in one.problems)]
         self._problems = [self._named(problem) for problem in found]
         self.has_partition_table = bool(table.scheme)
+        self._carving = Carving(
+            image.read, self._size, carving, info.exhibit, info.source, self._volumes, self._systems, table.table_areas
+        )
 
     def _open_volumes(self, table: PartitionTable) -> list[OpenedVolume]:
         """Each slot of the table, or the whole disk where there is no table or nothing in it is understood."""
@@ -71,20 +77,27 @@ class DiskSource:
         return tuple(self._problems)
 
     def walk(self) -> Iterator[FileEntry | Problem]:
-        """Every file of every volume, in the order of the partition table and of each file system."""
+        """Every file of every volume, in the order of the partition table and of each file system; then what is carved."""
         number = 0
+        known: dict[int, int] = {}
         for index, system in enumerate(self._systems):
             if system is None:
                 continue
             walk = VolumeWalk(system, index, self.info.exhibit, self.info.source, number)
-            yield from walk
+            for item in walk:
+                met_by_name(item, known)
+                yield item
             number = walk.number
+        yield from self._carving.entries(known, number)
 
     def chunks(self, entry: FileEntry) -> Iterator[bytes]:
         """The content of an entry in pieces of at most 1 MiB.
 
         Errors: EvidenceError (step "read") at a fault, after what could be read before it.
         """
+        if is_carved(entry):
+            yield from carved_chunks(self._image.read, entry)
+            return
         system, inode, kind, identifier, size = self._located(entry)
         if system.guard is not None and inode in system.guard.emptied:
             yield from system.guard.pieces(inode)
@@ -106,6 +119,8 @@ class DiskSource:
         Errors: EvidenceError (step "read") at a fault, beyond the end, and with the code "no-random-access" where a
         file is mapped so deep that only :meth:`chunks` can follow it.
         """
+        if is_carved(entry):
+            return carved_at(self._image.read, entry, offset, length)
         system, inode, kind, identifier, size = self._located(entry)
         check_range(offset, length, size)
         if system.guard is not None and inode in system.guard.emptied:
@@ -134,7 +149,7 @@ class DiskSource:
 
     def coverage(self) -> dict[str, int]:
         """Bytes by kind, summing to the size of the disk."""
-        return account_bytes(self._size, self._volumes, self._table_areas)
+        return self._carving.account(account_bytes(self._size, self._volumes, self._table_areas))
 
     def close(self) -> None:
         """Let go of the disk. Entries cannot be read afterwards."""

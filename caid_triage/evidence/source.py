@@ -57,10 +57,10 @@ class EvidenceSource(Protocol):
         ...
 
 
-def open_source(path: Path, exhibit: str, name: str) -> EvidenceSource:
+def open_source(path: Path, exhibit: str, name: str, carving: str = "none") -> EvidenceSource:
     """Open an image (its first segment), a block device or a folder, for reading only.
 
-    ``name`` is what reports call the source. Errors: SourceError, saying what to do.
+    ``name`` is what reports call the source; ``carving`` how free space is searched (carve/carving.py). Errors: SourceError, saying what to do.
     """
     try:
         path.stat()
@@ -69,7 +69,7 @@ def open_source(path: Path, exhibit: str, name: str) -> EvidenceSource:
         raise SourceError(message) from error
     for recognised, opened in KINDS:
         if recognised(path):
-            return opened(path, exhibit, name)
+            return opened(path, exhibit, name, carving)
     message = f"{path} is neither a file, a folder nor a block device. {_UNDERSTOOD}"
     raise SourceError(message)
 
@@ -78,26 +78,26 @@ def _is_ewf(path: Path) -> bool:
     return path.is_file() and image_file.head_and_tail(path)[0].startswith(ewf.SIGNATURES)
 
 
-def _open_directory(path: Path, exhibit: str, name: str) -> EvidenceSource:
+def _open_directory(path: Path, exhibit: str, name: str, _carving: str) -> EvidenceSource:
     return DirectorySource(path, exhibit, name)
 
 
-def _open_device(path: Path, exhibit: str, name: str) -> EvidenceSource:
+def _open_device(path: Path, exhibit: str, name: str, carving: str) -> EvidenceSource:
     size = image_file.byte_size(path)
-    return DiskSource(SourceInfo(exhibit, name, "device", size, (str(path),)), image_file.open_raw([path]))
+    return DiskSource(SourceInfo(exhibit, name, "device", size, (str(path),)), image_file.open_raw([path]), (), carving)
 
 
-def _open_ewf(path: Path, exhibit: str, name: str) -> EvidenceSource:
+def _open_ewf(path: Path, exhibit: str, name: str, carving: str) -> EvidenceSource:
     segments, bad_areas = ewf.find_segments(path)
     image, facts, problems = ewf.open_ewf(segments)
     if bad_areas:
         detail = f"{bad_areas} areas of the disk could not be read when it was acquired; the image has zeros there"
         problems.append(Problem("open", "acquisition-errors", detail))
     info = SourceInfo(exhibit, name, "ewf", image.get_size(), tuple(map(str, segments)), facts)
-    return DiskSource(info, image, problems)
+    return DiskSource(info, image, problems, carving)
 
 
-def _open_raw(path: Path, exhibit: str, name: str) -> EvidenceSource:
+def _open_raw(path: Path, exhibit: str, name: str, carving: str) -> EvidenceSource:
     head, tail = image_file.head_and_tail(path)
     if not head:
         message = f"{path} is empty. {_UNDERSTOOD}"
@@ -111,7 +111,7 @@ def _open_raw(path: Path, exhibit: str, name: str) -> EvidenceSource:
     image = image_file.open_raw(segments)
     size = int(image.get_size())
     kind = "raw" if len(segments) == 1 else "split-raw"
-    source = DiskSource(SourceInfo(exhibit, name, kind, size, tuple(map(str, segments))), image)
+    source = DiskSource(SourceInfo(exhibit, name, kind, size, tuple(map(str, segments))), image, (), carving)
     if _nothing_recognised(source) and (size < 512 or is_plain_text(head)):
         source.close()
         message = (
@@ -129,7 +129,7 @@ def _nothing_recognised(source: DiskSource) -> bool:
     return not source.has_partition_table and not understood and "file-system-not-understood" in codes
 
 
-KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path, str, str], EvidenceSource]], ...] = (
+KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path, str, str, str], EvidenceSource]], ...] = (
     (Path.is_dir, _open_directory),
     (image_file.is_device, _open_device),
     (_is_ewf, _open_ewf),

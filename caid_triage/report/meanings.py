@@ -41,10 +41,14 @@ DECODE_WORDS: Mapping[DecodeState, tuple[str, str]] = MappingProxyType(
 COVERAGE_WORDS: Mapping[str, str] = MappingProxyType(
     {
         "file_system": "inside file systems that were walked",
+        "unallocated": "free space of file systems: not searched for deleted files",
+        "unallocated_searched": "free space of file systems, searched for deleted files",
         "not_understood": "volumes whose file system was not understood: nothing of them was seen",
+        "not_understood_searched": "volumes whose file system was not understood, searched for files without their names",
         "encrypted": "encrypted volumes: nothing of them was seen",
         "unreadable": "could not be read: nothing of it was seen",
-        "unpartitioned": "outside every partition: not searched in this version",
+        "unpartitioned": "outside every partition: not searched",
+        "unpartitioned_searched": "outside every partition, searched for files without their names",
         "partition_table": "partition tables and reserved sectors",
         "files": "files of a folder",
     }

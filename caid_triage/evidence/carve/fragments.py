@@ -1,0 +1,268 @@
+"""Put JPEGs and PNGs together that lie in two pieces, and tell the ones whose data breaks although their ends look right.
+
+"Bi-fragment gap carving" (Garfinkel, DFRWS 2007) with a check that needs no decoder: of a JPEG its own codes
+(:mod:`.huffman`), of a PNG its checksums. All effort is counted in bytes, never in time, so that a result is the same on
+every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from caid_triage.evidence.carve.chunks import png_checksum_fits, png_chunk
+from caid_triage.evidence.carve.found import SECTOR
+from caid_triage.evidence.carve.huffman import DONE, SHORT, STOPPED, WRONG, Follower, Position, read_plan
+from caid_triage.evidence.carve.jpeg import JpegWalk
+from caid_triage.evidence.carve.ranges import Range, range_at
+from caid_triage.evidence.carve.space import Space, Stretch
+
+AHEAD, BEHIND = 32 << 20, 16 << 20
+"""How many free bytes after and before a break are searched for the rest of a file."""
+EACH_FILE = 24 << 20
+"""How many bytes of codes may be followed for one file, beside its own length."""
+MOST_JPEG = 64 << 20
+_SNAPSHOT = 2048
+_BOUNDARIES = 12
+_FIRST_LOOK, _SECOND_LOOK = 4096, 65536
+_PNG_NAMES = (b"IDAT", b"IEND", b"fdAT", b"tEXt", b"iTXt", b"zTXt", b"eXIf", b"tIME")
+
+Extents = tuple[tuple[int, int], ...]
+
+
+@dataclass(slots=True)
+class Effort:
+    """Bytes that may still be gone over in this source to check and mend."""
+
+    left: int
+
+    def take(self, count: int) -> None:
+        """Count bytes as gone over."""
+        self.left -= count
+
+
+@dataclass(slots=True)
+class _Sequence:
+    """A JPEG's header, the follower of its scan and the positions met on the way to the break."""
+
+    header: int
+    follower: Follower
+    positions: list[Position]
+    why: int
+    last: Position
+
+
+def jpeg_fault(space: Space, extents: Sequence[tuple[int, int]], effort: Effort) -> int | None:
+    """Where the compressed data of a JPEG of these extents stops making sense; None where it is whole or not followed."""
+    file = Stretch(space, extents, 4 * MOST_JPEG)
+    if file.size > MOST_JPEG or effort.left < file.size:
+        return None
+    followed = _follow_all(file, file.size, effort)
+    if followed is None or followed.why == DONE:
+        return None
+    return followed.last.place
+
+
+def _follow_all(file: Stretch, size: int, effort: Effort) -> _Sequence | None:
+    """Follow a JPEG's scan to its end or its break, keeping a position every few sectors."""
+    walk = JpegWalk(Stretch(file._space, file.extents, 4 * MOST_JPEG))  # noqa: SLF001  the same bytes with a fresh count
+    walk.run()
+    plan = read_plan(file.at(0, walk.first_data)) if walk.first_data else None
+    if plan is None:
+        return None
+    data = file.at(0, min(size, walk.place + 4096, file.size))
+    follower = Follower(plan)
+    position = Position(walk.first_data)
+    positions = [position]
+    why = STOPPED
+    while why == STOPPED:
+        why, position = follower.follow(data, position, position.place + _SNAPSHOT)
+        if why == STOPPED:
+            positions.append(position)
+    effort.take(follower.spent)
+    if why == DONE and data[position.place : position.place + 1] != b"\xff":
+        why = WRONG
+    return _Sequence(walk.first_data, follower, positions, why, position)
+
+
+def mend_jpeg(space: Space, start: int, free: list[Range], block: tuple[int, int], effort: Effort) -> Extents | None:
+    """The two extents of the JPEG at ``start`` whose data breaks in the range that holds it; None when none are found.
+
+    ``free`` are the ranges that its rest may lie in, ``block`` the size and a start of the units in which files lie.
+    """
+    home = range_at(free, start)
+    if home is None or effort.left <= 0:
+        return None
+    file = Stretch(space, [(start, min(home[1] - start, MOST_JPEG))], 8 * MOST_JPEG)
+    followed = _follow_all(file, file.size, effort)
+    if followed is None or followed.why == DONE:
+        return None
+    begun = followed.follower.spent
+    for cut in _boundaries(start, followed.last.place, followed.header, block):
+        known = next(one for one in reversed(followed.positions) if one.place <= cut) if cut > followed.header else None
+        if known is None:
+            continue
+        head = file.at(known.place, cut - known.place)
+        base = Position(0, known.bits, known.count, known.unit, known.restart, known.means)
+        for candidate, end in _candidates(space, start + cut, free, block, bool(followed.follower._plan.interval)):  # noqa: SLF001
+            if followed.follower.spent - begun > EACH_FILE:
+                effort.take(followed.follower.spent - begun)
+                return None
+            length = _tail(space, followed.follower, base, head, candidate, end)
+            if length:
+                effort.take(followed.follower.spent - begun)
+                return (start, cut), (candidate, length)
+    effort.take(followed.follower.spent - begun)
+    return None
+
+
+def _tail(space: Space, follower: Follower, base: Position, head: bytes, candidate: int, end: int) -> int:
+    """How many bytes from ``candidate`` on end the picture whose codes stand at ``base`` before ``head``; 0: it is not."""
+    position = base
+    taken = 0
+    for look in (_FIRST_LOOK, _SECOND_LOOK, 1 << 20, MOST_JPEG):
+        length = min(look, end - candidate)
+        if length <= taken:
+            return 0
+        data = head + space.read(candidate, length)
+        taken = length
+        # stop early enough that no unit is cut by the end of what was read
+        stop = len(data) - 2048 if length == look else len(data) + 1
+        why, position = follower.follow(data, position, max(stop, position.place + 1))
+        if why == DONE:
+            ending = data[position.place : position.place + 2]
+            return position.place + 2 - len(head) if ending == b"\xff\xd9" and position.place >= len(head) else 0
+        if why in (WRONG, SHORT):
+            return 0
+    return 0
+
+
+def _boundaries(start: int, place: int, first: int, block: tuple[int, int]) -> Iterator[int]:
+    """Places in the file, nearest to the break first, at which a unit of its volume begins."""
+    size, origin = block
+    edge = start + place - (start + place - origin) % size
+    for _ in range(_BOUNDARIES if size <= SECTOR else 4):
+        if edge - start <= first:
+            return
+        yield edge - start
+        edge -= size
+
+
+def _candidates(
+    space: Space, break_at: int, free: list[Range], block: tuple[int, int], restarts: bool
+) -> Iterator[tuple[int, int]]:
+    """Units of free space, (place, end of its range), that could be compressed data: first after the break, then before."""
+    ahead = [(max(a, break_at + 1), b) for a, b in free if b > break_at + 1]
+    yield from _plausible(space, ahead, AHEAD, block, restarts)
+    behind = [(a, min(b, break_at)) for a, b in free if a < break_at]
+    reach: list[Range] = []
+    left = BEHIND
+    for start, end in reversed(behind):
+        if left <= 0:
+            break
+        begin = max(start, end - left)
+        reach.append((begin, end))
+        left -= end - begin
+    yield from _plausible(space, reach[::-1], BEHIND, block, restarts)
+
+
+def _plausible(
+    space: Space, ranges: list[Range], most: int, block: tuple[int, int], restarts: bool
+) -> Iterator[tuple[int, int]]:
+    size, origin = block
+    allowed = np.zeros(256, dtype=bool)
+    allowed[[0x00, 0xFF, 0xD9, *(range(0xD0, 0xD8) if restarts else ())]] = True
+    for start, end in ranges:
+        at = start + (origin - start) % size
+        while at + size <= end and most > 0:
+            length = min(1 << 20, (end - at) // size * size)
+            data = np.frombuffer(space.read(at, length), dtype=np.uint8)
+            units = len(data) // size
+            if not units:
+                break
+            look = data[: units * size].reshape(units, size)[:, : min(size, SECTOR)]
+            wrong = (look[:, :-1] == 0xFF) & ~allowed[look[:, 1:]]
+            empty = (look == look[:, :1]).all(axis=1)
+            for unit in np.flatnonzero(~wrong.any(axis=1) & ~empty).tolist():
+                yield at + unit * size, end
+            at += units * size
+            most -= units * size
+
+
+# ------------------------------------------------------------ PNG
+
+
+def mend_png(space: Space, start: int, free: list[Range], block: tuple[int, int], effort: Effort) -> Extents | None:
+    """The two extents of the PNG at ``start`` whose chunks break; None when none are found.
+
+    The chunk behind the break must stand in its place with its name, which few gaps allow; then its checksum decides.
+    """
+    home = range_at(free, start)
+    if home is None or effort.left <= 0:
+        return None
+    file = Stretch(space, [(start, home[1] - start)], 1 << 31)
+    place = 8
+    while True:
+        length, name = png_chunk(file, place)
+        if not name or place + 12 + length > file.size or not png_checksum_fits(file, place, length):
+            break
+        place += 12 + length
+        effort.take(12 + length)
+        if name == b"IEND":
+            return None
+    size, origin = block
+    following = place + (12 + length if name else 0)
+    spent = 0
+    for gap in _png_gaps(space, start + following, free, size, start + place):
+        low = start + place
+        edge = low + (origin - low) % size if (origin - low) % size else low
+        while edge <= start + min(following, place + length + 12) and spent < EACH_FILE:
+            if start < edge:
+                spent += length + 12
+                joined = _png_joined(space, start, edge, gap, free, place)
+                if joined is not None:
+                    effort.take(spent)
+                    return joined
+            edge += size
+    effort.take(spent)
+    return None
+
+
+def _png_gaps(space: Space, expected: int, free: list[Range], size: int, break_at: int) -> Iterator[int]:
+    """By how much the rest may have moved: where a chunk's name stands a whole number of units behind its place."""
+    most = AHEAD
+    for start, end in free:
+        at = max(start, expected)
+        while at < end and most > 0:
+            piece = space.read(at, min(1 << 20, end - at) + 8)
+            names = sorted(found for name in _PNG_NAMES for found in _all(piece, name) if found < 1 << 20)
+            for found in names:
+                gap = at + found - 4 - expected
+                if gap > 0 and gap % size == 0:
+                    yield gap
+            most -= min(1 << 20, end - at)
+            at += 1 << 20
+
+
+def _all(data: bytes, wanted: bytes) -> Iterator[int]:
+    at = data.find(wanted)
+    while at >= 0:
+        yield at
+        at = data.find(wanted, at + 1)
+
+
+def _png_joined(space: Space, start: int, edge: int, gap: int, free: list[Range], place: int) -> Extents | None:
+    """The extents when the file goes on ``gap`` behind ``edge`` and every checksum from ``place`` on then fits."""
+    rest = range_at(free, edge + gap)
+    if rest is None:
+        return None
+    file = Stretch(space, [(start, edge - start), (edge + gap, rest[1] - edge - gap)], 1 << 31)
+    while True:
+        length, name = png_chunk(file, place)
+        if not name or place + 12 + length > file.size or not png_checksum_fits(file, place, length):
+            return None
+        place += 12 + length
+        if name == b"IEND":
+            return file.cut(place)
