@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from caid_triage.evidence.carve.found import Found
 from caid_triage.evidence.carve.space import Stretch
 
 OUTERMOST = frozenset(
-    (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"meta", b"moof", b"mfra", b"sidx", b"styp",
-     b"emsg", b"pdin", b"pnot", b"PICT", b"prft", b"ssix", b"udta", b"junk", b"jP  ", b"jp2h", b"jp2c", b"jp2i",
+    (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"meta", b"mini", b"moof", b"mfra", b"sidx",
+     b"styp", b"emsg", b"pdin", b"pnot", b"PICT", b"prft", b"ssix", b"udta", b"junk", b"jP  ", b"jp2h", b"jp2c", b"jp2i",
      b"JXL ", b"jxlc", b"jxlp", b"jxll", b"jxli", b"jbrd", b"Exif", b"xml ", b"brob", b"jumb", b"meco", b"res ",
      b"idat", b"thum", b"mpvd", b"sefd", b"uinf", b"url ", b"IPR2", b"asoc", b"rreq")
 )  # fmt: skip
@@ -40,7 +41,7 @@ class _Media:
 
     @property
     def can_be_opened(self) -> bool:
-        return not self.names.isdisjoint((b"moov", b"moof", b"meta", b"jp2c", b"jxlc", b"jxlp"))
+        return not self.names.isdisjoint((b"moov", b"moof", b"meta", b"mini", b"jp2c", b"jxlc", b"jxlp"))
 
     @property
     def is_complete(self) -> bool:
@@ -62,7 +63,7 @@ def carve_boxes(file: Stretch) -> Found | None:
         if box is None or box[0] not in OUTERMOST:
             break
         name, length, header = box
-        if name in FIRST and place:
+        if place and name in FIRST and (name != b"ftyp" or name in media.names):
             break
         if not length:
             return _to_the_end(file, place, name, header, media)
@@ -71,10 +72,8 @@ def carve_boxes(file: Stretch) -> Found | None:
         media.names.add(name)
         end = min(place + length, file.size)
         if name in (b"moov", b"meta"):
-            try:
+            with suppress(struct.error):  # a damaged table says nothing of the length
                 _look_inside(file, name, place + header, end, media)
-            except struct.error:
-                pass  # a damaged table says nothing of the length
         if place + length > file.size:
             return _found(file, file.size, media, whole=False)
         place += length
@@ -82,7 +81,7 @@ def carve_boxes(file: Stretch) -> Found | None:
 
 
 def _found(file: Stretch, length: int, media: _Media, *, whole: bool) -> Found | None:
-    return Found(length, _suffix(file), whole, worth=media.can_be_opened) if media.can_be_opened else None
+    return Found(length, _suffix(file), whole, worth=media.can_be_opened, checked=False) if media.can_be_opened else None
 
 
 def _to_the_end(file: Stretch, place: int, name: bytes, header: int, media: _Media) -> Found | None:
@@ -91,12 +90,35 @@ def _to_the_end(file: Stretch, place: int, name: bytes, header: int, media: _Med
     end = place + header
     if name == b"meta":
         end = max(end, _open_meta(file, place + header, media))
-    elif name in (b"jp2c", b"jxlc", b"moov"):
+    elif name == b"jp2c":
+        end = _codestream(file, end)
+    elif name in (b"jxlc", b"moov"):
         return None
     end = max(end, media.reach)
     if not media.can_be_opened or end <= place + header:
         return None
     return _found(file, min(end, file.size), media, whole=end <= file.size)
+
+
+def _codestream(file: Stretch, start: int) -> int:
+    """Behind the end mark of a JPEG 2000 codestream (ITU T.800 annex A), ``start`` where it breaks before."""
+    if file.at(start, 2) != b"\xff\x4f":
+        return start
+    place = start + 2
+    for _ in range(_MOST_BOXES):
+        head = file.at(place, 12)
+        if head[:2] == b"\xff\xd9":
+            return place + 2
+        if len(head) < 12 or head[0] != 0xFF:
+            break
+        if head[1] == 0x90:  # a tile part, with its length from this mark on
+            length = int.from_bytes(head[6:10], "big")
+            if length < 14:
+                break
+            place += length
+        else:
+            place += 2 + int.from_bytes(head[2:4], "big")
+    return start
 
 
 def _open_meta(file: Stretch, place: int, media: _Media) -> int:
@@ -183,6 +205,8 @@ def _chunk_bytes(tables: dict[bytes, bytes], number: int, count: int) -> int:
     if rows < 1:
         return 0
     samples = int.from_bytes(groups[8 + 12 * (rows - 1) + 4 : 8 + 12 * (rows - 1) + 8], "big")
+    equal: int
+    total: int
     equal, total = struct.unpack_from(">II", sizes, 4)
     if equal:
         return equal * min(samples, 1 << 20)

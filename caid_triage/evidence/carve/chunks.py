@@ -28,7 +28,7 @@ _NETPBM = re.compile(rb"P([4-6])(?:\s+|\s*#[^\n]*\n)+(\d{1,6})\s+(\d{1,6})(?:\s+
 def carve_png(file: Stretch) -> Found | None:
     """PNG, JNG or MNG: its chunks with their checksums, to the last. A wrong checksum is where a fragment ends."""
     ending = PNG_ENDS.get(file.at(0, 8))
-    if ending is None or (ending[1] == "png" and file.at(8, 8) != b"\0\0\0\rIHDR"):
+    if ending is None:
         return None
     last, suffix = ending
     place, data = 8, 0
@@ -127,7 +127,35 @@ def carve_riff(file: Stretch) -> Found | None:
         if following[:4] != b"RIFF" or following[8:12] != b"AVIX":
             break
         end, whole = _form(file, end + (end & 1))
-    return Found(end, suffix, whole=whole)
+    return Found(end, suffix, whole=whole, checked=suffix == "avi" and _frames_follow(file))
+
+
+def _frames_follow(file: Stretch) -> bool:
+    """Whether the chunks inside the list of an AVI's frames follow each other to its end."""
+    place = 12
+    for _ in range(64):
+        head = file.at(place, 12)
+        if len(head) < 12 or not _is_name(head[:4]):
+            return False
+        length = int.from_bytes(head[4:8], "little")
+        if head[:4] == b"LIST" and head[8:12] == b"movi":
+            break
+        place += 8 + length + (length & 1)
+    else:
+        return False
+    end, place = place + 8 + length, place + 12
+    for _ in range(_MOST_CHUNKS):
+        if place >= end - 1:
+            return True
+        head = file.at(place, 8)
+        if len(head) < 8 or not _is_name(head[:4]):
+            return False
+        if head[:4] == b"LIST":  # "rec ": its chunks are looked at one by one
+            place += 12
+        else:
+            length = int.from_bytes(head[4:8], "little")
+            place += 8 + length + (length & 1)
+    return False
 
 
 def _form(file: Stretch, start: int) -> tuple[int, bool]:
@@ -156,7 +184,7 @@ def carve_bmp(file: Stretch) -> Found | None:
     if head[:2] != b"BM" or len(head) < 54:
         return None
     stated, unused, offset, header = struct.unpack_from("<IIII", head, 2)
-    if unused or header not in (12, 40, 52, 56, 64, 108, 124) or not 14 + header <= offset <= 14 + header + 1096:
+    if unused or header not in (12, 40, 52, 56, 64, 108, 124) or not 14 + header <= offset <= 14 + header + _MOST_TRAILING:
         return None
     if header == 12:
         width, height, planes, depth = struct.unpack_from("<HHHH", head, 18)
@@ -164,7 +192,7 @@ def carve_bmp(file: Stretch) -> Found | None:
     else:
         width, height, planes, depth, compression = struct.unpack_from("<iiHHI", head, 18)
     height = abs(height)
-    if planes != 1 or depth not in (1, 4, 8, 16, 24, 32) or not 0 < width < 1 << 17 or not 0 < height < 1 << 17:
+    if planes != 1 or depth not in (1, 2, 4, 8, 16, 24, 32) or not 0 < width < 1 << 17 or not 0 < height < 1 << 17:
         return None
     if compression in (1, 2, 4, 5):
         end = stated
@@ -175,7 +203,7 @@ def carve_bmp(file: Stretch) -> Found | None:
         return None
     if end <= offset:
         return None
-    return Found(min(end, file.size), "bmp", whole=end <= file.size)
+    return Found(min(end, file.size), "bmp", whole=end <= file.size, checked=False)
 
 
 def carve_netpbm(file: Stretch) -> Found | None:
@@ -196,4 +224,4 @@ def carve_netpbm(file: Stretch) -> Found | None:
 
 
 def _netpbm(file: Stretch, header: int, data: int, suffix: str) -> Found | None:
-    return Found(min(header + data, file.size), suffix, whole=header + data <= file.size)
+    return Found(min(header + data, file.size), suffix, whole=header + data <= file.size, checked=False)

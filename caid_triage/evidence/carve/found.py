@@ -13,13 +13,15 @@ class Found:
     """A file by its own structure: its length, the ending its kind has, and whether its structure is whole.
 
     Of one that is not, ``length`` is what is good of it: up to the place where the structure breaks. ``worth`` says
-    that such a head is worth keeping (a picture whose data has begun, a film that can be opened).
+    that such a head is worth keeping (a picture whose data has begun, a film that can be opened). ``checked`` says that
+    the structure runs through the whole of it; where only a length was believed, the search goes on inside.
     """
 
     length: int
     suffix: str
     whole: bool = True
     worth: bool = True
+    checked: bool = True
 
 
 Carver = Callable[[Stretch], Found | None]

@@ -10,7 +10,7 @@ import re
 import struct
 from dataclasses import dataclass, field
 
-from caid_triage.evidence.carve.found import Found, before_break
+from caid_triage.evidence.carve.found import SECTOR, Found, before_break
 from caid_triage.evidence.carve.space import Stretch
 
 FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
@@ -20,6 +20,8 @@ _MARK = re.compile(rb"\xff+[^\x00\xff]", re.DOTALL)
 _OTHER_MARK = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])", re.DOTALL)
 _PIECE, _FIRST_PIECE = 1 << 18, 1 << 15
+_LOST = re.compile(rb"\xff[\xc0\xc2\xc4\xdb\xdd\xe1-\xef\xfe]", re.DOTALL)
+_MOST_LOST = 32
 _MOST_SEGMENTS = 20_000
 _MOST_PICTURES = 64
 _TRAILER = re.compile(rb"MicroVideoOffset=[\"'](\d{1,12})[\"']|Item:Length=[\"'](\d{1,12})[\"']")
@@ -49,6 +51,13 @@ class JpegWalk:
             fill = len(head) - len(head.lstrip(b"\xff"))
             if fill > 1 and len(head) == 4:  # fill bytes may stand before a marker
                 self.place += fill - 1
+                head = self.file.at(self.place, 4)
+            if len(head) == 4 and head[0] != 0xFF and not self.first_data:
+                # some writers state a segment's length a few bytes short, and decoders look for the next marker
+                skipped = _LOST.search(self.file.at(self.place, _MOST_LOST))
+                if skipped is None:
+                    break
+                self.place += skipped.start()
                 head = self.file.at(self.place, 4)
             if len(head) < 2 or head[0] != 0xFF:
                 break
@@ -179,6 +188,21 @@ def _with_followers(file: Stretch, walk: JpegWalk) -> int:
     for begin, behind in zip(walk.pictures[::2], walk.pictures[1::2], strict=True):
         if begin >= walk.end and end < behind <= file.size and file.at(begin, 3) == b"\xff\xd8\xff":
             end = behind
+    if end == walk.end:
+        end = _appended(file, end)
     if end == walk.end and 0 < walk.trailer <= file.size - end and file.at(end + 4, 4) == b"ftyp":
         end += walk.trailer
+    return end
+
+
+def _appended(file: Stretch, end: int) -> int:
+    """Behind the pictures that follow a picture at once: a file of its own would begin on a sector."""
+    for _ in range(_MOST_PICTURES):
+        if file.source_offset(end - 1) % SECTOR == SECTOR - 1 or file.at(end, 3) != b"\xff\xd8\xff":
+            break
+        walk = JpegWalk(file, end + 2)
+        walk.run()
+        if not walk.end:
+            break
+        end = walk.end
     return end

@@ -137,11 +137,8 @@ class Search:
                     self.short = self.short or file.left < 0
                 if found is None or not found.length or (not found.whole and len(extents) > 1):
                     continue
-                behind = self._keep(area, number, file, found)
-                if behind > place:
-                    return behind
-                if found.worth:
-                    return place
+                if found.whole or found.worth:
+                    return self._keep(area, number, file, found)
         return place
 
     def _layouts(self, area: Area, number: int, place: int, most: int) -> Iterator[Extents]:
@@ -159,9 +156,7 @@ class Search:
             remark = "" if len(extents) == 1 else "joined"
             self._found.append(Carved(area.volume, extents, found.suffix, remark))
             first_offset, first_length = extents[0]
-            return first_offset + first_length
-        if not found.worth:
-            return file.extents[0][0]
+            return first_offset + (first_length if found.checked else 0)
         over = self._over_the_gap(area, number, file, found)
         if over is not None:
             self._found.append(Carved(area.volume, over, found.suffix, "joined"))

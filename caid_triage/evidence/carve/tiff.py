@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from caid_triage.evidence.carve.found import Found
 from caid_triage.evidence.carve.space import Stretch
@@ -30,7 +31,6 @@ class _Walk:
     big: bool
     reach: int = 0
     pictures: int = 0
-    broken: bool = False
     pending: list[int] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
 
@@ -48,12 +48,10 @@ class _Walk:
         head = self.file.at(place, width)
         count = struct.unpack(self.order + form, head)[0] if len(head) == width else 0
         if not 0 < count <= _MOST_ROWS:
-            self.broken = True
             return
         size = width + count * row
         body = self.file.at(place, size + (8 if self.big else 4))
-        if len(body) < size:
-            self.broken = True
+        if len(body) < size or not self._is_sane(body, width, row):
             return
         self.reach = max(self.reach, place + min(len(body), size + (8 if self.big else 4)))
         found: dict[int, tuple[int, ...]] = {}
@@ -73,6 +71,14 @@ class _Walk:
         if len(following) == (8 if self.big else 4):
             self.pending.append(struct.unpack(self.order + ("Q" if self.big else "I"), following)[0])
 
+    def _is_sane(self, body: bytes, width: int, row: int) -> bool:
+        """Whether rows are those of a directory: known kinds, and tags that ascend but for a few."""
+        count = (len(body) - width) // row
+        rows = [struct.unpack_from(self.order + "HH", body, width + at * row) for at in range(count)]
+        known = sum(kind in _WIDTHS for _, kind in rows)
+        falls = sum(after < before for (before, _), (after, _) in pairwise(rows))
+        return known * 10 >= count * 9 and falls * 4 <= count
+
     def values(self, kind: int, number: int, inline: bytes, tag: int) -> tuple[int, ...]:
         """The numbers of a row that matter here; where they lie elsewhere, they count for the reach."""
         size = number * _WIDTHS[kind]
@@ -81,7 +87,6 @@ class _Walk:
         if size > len(inline):
             place = struct.unpack(self.order + ("Q" if self.big else "I"), inline)[0]
             if place + size > self.file.size:
-                self.broken = True
                 return ()
             self.reach = max(self.reach, place + size)
             data = self.file.at(place, size) if wanted and number <= _MOST_VALUES else b""
@@ -111,8 +116,7 @@ def carve_tiff(file: Stretch) -> Found | None:
     walk.run(first)
     if not walk.pictures or not walk.reach:
         return None
-    whole = not walk.broken and walk.reach <= file.size
-    return Found(min(walk.reach, file.size), _suffix(head), whole)
+    return Found(min(walk.reach, file.size), _suffix(head), whole=walk.reach <= file.size, checked=False)
 
 
 def _suffix(head: bytes) -> str:
