@@ -25,7 +25,7 @@ PIECE = 1 << 20
 _MARK = -1  # the first number of a carved entry's locator; that of a walked one is its volume's place
 _REMARKS = {
     "partial": ("carved-partial", "the beginning of a file, up to the place where its structure breaks"),
-    "joined": ("carved-joined", "put together of {count} pieces that lie apart; the whole was checked"),
+    "joined": ("carved-joined", "put together of {count} pieces that lie apart, whose structure fits"),
     "doubtful": ("carved-doubtful", "its data stops making sense at byte {fault}: the rest may be another file's"),
 }
 

@@ -8,7 +8,7 @@ every machine.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,11 +19,14 @@ from caid_triage.evidence.carve.jpeg import JpegWalk
 from caid_triage.evidence.carve.ranges import Range, range_at
 from caid_triage.evidence.carve.space import Space, Stretch
 
-AHEAD, BEHIND = 32 << 20, 16 << 20
-"""How many free bytes after and before a break are searched for the rest of a file."""
+REACHES = ((0, 1 << 20), (1 << 20, 8 << 20), (8 << 20, 32 << 20), (-(16 << 20), 0))
+"""How many free bytes behind a break (below 0: before it) are searched for the rest of a file, one after the other."""
+PNG_REACH = 32 << 20
 EACH_FILE = 24 << 20
-"""How many bytes of codes may be followed for one file, beside its own length."""
+"""How many bytes of codes may be followed for one file to find its rest."""
 MOST_JPEG = 64 << 20
+LEAST_UNITS = 64
+"""Units that must be left of a picture, so that their exact number tells its rest from another picture's end."""
 _SNAPSHOT = 2048
 _BOUNDARIES = 12
 _FIRST_LOOK, _SECOND_LOOK = 4096, 65536
@@ -52,22 +55,24 @@ class _Sequence:
     positions: list[Position]
     why: int
     last: Position
+    interval: int
+    units: int
 
 
 def jpeg_fault(space: Space, extents: Sequence[tuple[int, int]], effort: Effort) -> int | None:
-    """Where the compressed data of a JPEG of these extents stops making sense; None where it is whole or not followed."""
+    """Where the compressed data of a JPEG of these extents stops making sense; 0: nowhere; None: it was not followed."""
     file = Stretch(space, extents, 4 * MOST_JPEG)
     if file.size > MOST_JPEG or effort.left < file.size:
         return None
     followed = _follow_all(file, file.size, effort)
-    if followed is None or followed.why == DONE:
+    if followed is None:
         return None
-    return followed.last.place
+    return 0 if followed.why == DONE else followed.last.place
 
 
 def _follow_all(file: Stretch, size: int, effort: Effort) -> _Sequence | None:
     """Follow a JPEG's scan to its end or its break, keeping a position every few sectors."""
-    walk = JpegWalk(Stretch(file._space, file.extents, 4 * MOST_JPEG))  # noqa: SLF001  the same bytes with a fresh count
+    walk = JpegWalk(file)  # noqa: SLF001  the same bytes with a fresh count
     walk.run()
     plan = read_plan(file.at(0, walk.first_data)) if walk.first_data else None
     if plan is None:
@@ -84,38 +89,63 @@ def _follow_all(file: Stretch, size: int, effort: Effort) -> _Sequence | None:
     effort.take(follower.spent)
     if why == DONE and data[position.place : position.place + 1] != b"\xff":
         why = WRONG
-    return _Sequence(walk.first_data, follower, positions, why, position)
+    return _Sequence(walk.first_data, follower, positions, why, position, plan.interval, plan.units)
 
 
-def mend_jpeg(space: Space, start: int, free: list[Range], block: tuple[int, int], effort: Effort) -> Extents | None:
-    """The two extents of the JPEG at ``start`` whose data breaks in the range that holds it; None when none are found.
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where the rest of a file may lie: free ``ranges``, what of them no certain file takes (``unclaimed``: where a rest
+    may begin), and the size and a start of the units in which files lie."""
 
-    ``free`` are the ranges that its rest may lie in, ``block`` the size and a start of the units in which files lie.
-    """
-    home = range_at(free, start)
+    ranges: list[Range]
+    unclaimed: list[Range]
+    block: tuple[int, int]
+
+
+def mend_jpeg(space: Space, start: int, ground: Ground, effort: Effort) -> Extents | None:
+    """The two extents of the JPEG at ``start`` whose data breaks in the range that holds it; None when none are found."""
+    home, block = range_at(ground.ranges, start), ground.block
     if home is None or effort.left <= 0:
         return None
     file = Stretch(space, [(start, min(home[1] - start, MOST_JPEG))], 8 * MOST_JPEG)
     followed = _follow_all(file, file.size, effort)
     if followed is None or followed.why == DONE:
         return None
-    begun = followed.follower.spent
-    for cut in _boundaries(start, followed.last.place, followed.header, block):
-        known = next(one for one in reversed(followed.positions) if one.place <= cut) if cut > followed.header else None
-        if known is None:
-            continue
-        head = file.at(known.place, cut - known.place)
-        base = Position(0, known.bits, known.count, known.unit, known.restart, known.means)
-        for candidate, end in _candidates(space, start + cut, free, block, bool(followed.follower._plan.interval)):  # noqa: SLF001
-            if followed.follower.spent - begun > EACH_FILE:
-                effort.take(followed.follower.spent - begun)
-                return None
-            length = _tail(space, followed.follower, base, head, candidate, end)
-            if length:
-                effort.take(followed.follower.spent - begun)
-                return (start, cut), (candidate, length)
-    effort.take(followed.follower.spent - begun)
+    follower, begun = followed.follower, followed.follower.spent
+    restarts = followed.interval > 0
+    edges = list(_boundaries(file, followed, block))
+    heads = [_up_to(file, followed, edge) for edge in edges]
+    # near gaps at every likely edge before far ones at any: the rest of a file is seldom far
+    for low, high in REACHES:
+        for edge, known in zip(edges, heads, strict=True):
+            if followed.units - known.unit < LEAST_UNITS:
+                continue
+            head = file.at(known.place, edge - known.place)
+            base = replace(known, place=0)
+            for candidate in _candidates(space, start + edge, ground, restarts, low, high):
+                if follower.spent - begun > EACH_FILE:
+                    effort.take(follower.spent - begun)
+                    return None
+                rest = range_at(ground.ranges, candidate)
+                length = _tail(space, follower, base, head, candidate, rest[1]) if rest is not None else 0
+                if length:
+                    effort.take(follower.spent - begun)
+                    return (start, edge), (candidate, length)
+    effort.take(follower.spent - begun)
     return None
+
+
+def _up_to(file: Stretch, followed: _Sequence, edge: int) -> Position:
+    """The last position from which no byte behind ``edge`` was taken in, as near to it as can be had."""
+    known = next(one for one in reversed(followed.positions) if one.place <= edge)
+    data = file.at(known.place, edge - known.place)
+    best = replace(known, place=0)
+    for margin in (512, 128, 32):
+        if len(data) > best.place + margin:
+            why, position = followed.follower.follow(data, best, len(data) - margin)
+            if why == STOPPED and position.place <= len(data):
+                best = position
+    return replace(best, place=known.place + best.place)
 
 
 def _tail(space: Space, follower: Follower, base: Position, head: bytes, candidate: int, end: int) -> int:
@@ -132,51 +162,76 @@ def _tail(space: Space, follower: Follower, base: Position, head: bytes, candida
         stop = len(data) - 2048 if length == look else len(data) + 1
         why, position = follower.follow(data, position, max(stop, position.place + 1))
         if why == DONE:
-            ending = data[position.place : position.place + 2]
-            return position.place + 2 - len(head) if ending == b"\xff\xd9" and position.place >= len(head) else 0
+            mark = position.place
+            while data[mark : mark + 2] == b"\xff\xff":  # fill bytes may stand before the end mark
+                mark += 1
+            return mark + 2 - len(head) if data[mark : mark + 2] == b"\xff\xd9" and mark >= len(head) else 0
         if why in (WRONG, SHORT):
             return 0
     return 0
 
 
-def _boundaries(start: int, place: int, first: int, block: tuple[int, int]) -> Iterator[int]:
-    """Places in the file, nearest to the break first, at which a unit of its volume begins."""
+def _boundaries(file: Stretch, followed: _Sequence, block: tuple[int, int]) -> Iterator[int]:
+    """Places in the file at which a unit of its volume begins: nearest to the break first.
+
+    Codes can run on through zeros for long, so the first empty sector before the break comes before them all.
+    """
     size, origin = block
+    start, place, first = file.source_offset(0), followed.last.place, followed.header
     edge = start + place - (start + place - origin) % size
+    zeros = file.at(first, place - first).find(bytes(SECTOR)) if place > first else -1
+    empty = start + first + zeros if zeros >= 0 else edge
+    empty += (origin - empty) % size
+    given = set()
+    if empty < edge and empty - start > first:
+        given.add(empty)
+        yield empty - start
     for _ in range(_BOUNDARIES if size <= SECTOR else 4):
         if edge - start <= first:
             return
-        yield edge - start
+        if edge not in given:
+            yield edge - start
         edge -= size
 
 
 def _candidates(
-    space: Space, break_at: int, free: list[Range], block: tuple[int, int], restarts: bool
-) -> Iterator[tuple[int, int]]:
-    """Units of free space, (place, end of its range), that could be compressed data: first after the break, then before."""
-    ahead = [(max(a, break_at + 1), b) for a, b in free if b > break_at + 1]
-    yield from _plausible(space, ahead, AHEAD, block, restarts)
-    behind = [(a, min(b, break_at)) for a, b in free if a < break_at]
-    reach: list[Range] = []
-    left = BEHIND
-    for start, end in reversed(behind):
-        if left <= 0:
+    space: Space, break_at: int, ground: Ground, restarts: bool, low: int, high: int
+) -> Iterator[int]:
+    """Units of free space that could be compressed data.
+
+    Those that lie between ``low`` and ``high`` free bytes behind the break; below 0, so far before it.
+    """
+    free, block = ground.unclaimed, ground.block
+    if high <= 0:
+        near = _part([(a, min(b, break_at)) for a, b in free if a < break_at][::-1], -high, -low, backwards=True)
+        yield from _plausible(space, sorted(near), block, restarts)
+    else:
+        near = _part([(max(a, break_at + 1), b) for a, b in free if b > break_at + 1], low, high, backwards=False)
+        yield from _plausible(space, near, block, restarts)
+
+
+def _part(ranges: list[Range], low: int, high: int, *, backwards: bool) -> list[Range]:
+    """Of ranges in the order given, the bytes number ``low`` to ``high``."""
+    kept: list[Range] = []
+    at = 0
+    for start, end in ranges:
+        length = end - start
+        first, behind = max(0, low - at), min(length, high - at)
+        if first < behind:
+            kept.append((end - behind, end - first) if backwards else (start + first, start + behind))
+        at += length
+        if at >= high:
             break
-        begin = max(start, end - left)
-        reach.append((begin, end))
-        left -= end - begin
-    yield from _plausible(space, reach[::-1], BEHIND, block, restarts)
+    return kept
 
 
-def _plausible(
-    space: Space, ranges: list[Range], most: int, block: tuple[int, int], restarts: bool
-) -> Iterator[tuple[int, int]]:
+def _plausible(space: Space, ranges: list[Range], block: tuple[int, int], restarts: bool) -> Iterator[int]:
     size, origin = block
     allowed = np.zeros(256, dtype=bool)
     allowed[[0x00, 0xFF, 0xD9, *(range(0xD0, 0xD8) if restarts else ())]] = True
     for start, end in ranges:
         at = start + (origin - start) % size
-        while at + size <= end and most > 0:
+        while at + size <= end:
             length = min(1 << 20, (end - at) // size * size)
             data = np.frombuffer(space.read(at, length), dtype=np.uint8)
             units = len(data) // size
@@ -186,20 +241,19 @@ def _plausible(
             wrong = (look[:, :-1] == 0xFF) & ~allowed[look[:, 1:]]
             empty = (look == look[:, :1]).all(axis=1)
             for unit in np.flatnonzero(~wrong.any(axis=1) & ~empty).tolist():
-                yield at + unit * size, end
+                yield at + unit * size
             at += units * size
-            most -= units * size
 
 
 # ------------------------------------------------------------ PNG
 
 
-def mend_png(space: Space, start: int, free: list[Range], block: tuple[int, int], effort: Effort) -> Extents | None:
+def mend_png(space: Space, start: int, ground: Ground, effort: Effort) -> Extents | None:
     """The two extents of the PNG at ``start`` whose chunks break; None when none are found.
 
     The chunk behind the break must stand in its place with its name, which few gaps allow; then its checksum decides.
     """
-    home = range_at(free, start)
+    home = range_at(ground.ranges, start)
     if home is None or effort.left <= 0:
         return None
     file = Stretch(space, [(start, home[1] - start)], 1 << 31)
@@ -212,16 +266,16 @@ def mend_png(space: Space, start: int, free: list[Range], block: tuple[int, int]
         effort.take(12 + length)
         if name == b"IEND":
             return None
-    size, origin = block
+    size, origin = ground.block
     following = place + (12 + length if name else 0)
     spent = 0
-    for gap in _png_gaps(space, start + following, free, size, start + place):
+    for gap in _png_gaps(space, start + following, ground.ranges, size):
         low = start + place
         edge = low + (origin - low) % size if (origin - low) % size else low
         while edge <= start + min(following, place + length + 12) and spent < EACH_FILE:
             if start < edge:
                 spent += length + 12
-                joined = _png_joined(space, start, edge, gap, free, place)
+                joined = _png_joined(space, start, edge, gap, ground.ranges, place)
                 if joined is not None:
                     effort.take(spent)
                     return joined
@@ -230,9 +284,9 @@ def mend_png(space: Space, start: int, free: list[Range], block: tuple[int, int]
     return None
 
 
-def _png_gaps(space: Space, expected: int, free: list[Range], size: int, break_at: int) -> Iterator[int]:
+def _png_gaps(space: Space, expected: int, free: list[Range], size: int) -> Iterator[int]:
     """By how much the rest may have moved: where a chunk's name stands a whole number of units behind its place."""
-    most = AHEAD
+    most = PNG_REACH
     for start, end in free:
         at = max(start, expected)
         while at < end and most > 0:

@@ -6,14 +6,15 @@ be read for files that come to nothing grows with what was searched.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from caid_triage.evidence.carve.ext_blocks import ExtBlocks
 from caid_triage.evidence.carve.found import SECTOR, Found
-from caid_triage.evidence.carve.fragments import Effort, Extents, jpeg_fault, mend_jpeg, mend_png
+from caid_triage.evidence.carve.fragments import Effort, Extents, Ground, jpeg_fault, mend_jpeg, mend_png
 from caid_triage.evidence.carve.headers import REACH, any_places, headers_at, sector_places
-from caid_triage.evidence.carve.ranges import Range, clipped, without
+from caid_triage.evidence.carve.ranges import Range, merged, range_at, without
 from caid_triage.evidence.carve.space import BLOCK, Space, Stretch, cut_extents
 
 MOST_FILES = 500_000
@@ -22,6 +23,11 @@ MOST_EFFORT = 2 << 30
 _FREE_WORK, _LEAST_WORK = 64 << 20, 1 << 16
 _WORK_A_BYTE = 4
 _MENDED = frozenset(("jpg", "png"))
+_CHECKED = frozenset(("png", "jng", "mng", "gif", "mkv", "webm", "flv", "ts", "m2ts", "mpg", "ogg", "ogv", "mp3"))
+"""Kinds whose structure runs through the whole file."""
+_SURE = _CHECKED | {"jpg"}
+_MOST_AROUND = 8
+_EACH_CHECK = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ class Search:
                     self.full = True
                     break
                 self._range(area, number, span)
+            self._go_on_behind_others(area)
             if self.thorough:
                 self._mend(area, effort)
             self._found.sort(key=lambda one: (one.start, one.extents))
@@ -174,7 +181,7 @@ class Search:
             again = header.carver(longer)
             if again is not None and again.whole:
                 extents = longer.cut(again.length)
-                if found.suffix != "jpg" or jpeg_fault(self.space, extents, Effort(1 << 26)) is None:
+                if not self._is_faulty(extents, found.suffix):
                     return extents
             self._wasted += file.left - max(0, longer.left)
             return None
@@ -182,26 +189,89 @@ class Search:
 
     # ------------------------------------------------------------ two pieces
 
+    def _go_on_behind_others(self, area: Area) -> None:
+        """Try every file that breaks, or whose length was only believed, around the whole files that begin inside it."""
+        whole = sorted((one.start, one.start + one.size) for one in self._found if not one.remark and one.suffix in _SURE)
+        if not whole:
+            return
+        for index, one in enumerate(list(self._found)):
+            if len(one.extents) > 1 or (one.remark != "partial" and one.suffix in _SURE):
+                continue
+            joined = self._around(area, one, whole)
+            if joined is None:
+                continue
+            if one.remark == "partial":
+                self._found[index] = joined
+            else:
+                self._found.append(joined)
+
+    def _around(self, area: Area, one: Carved, whole: list[Range]) -> Carved | None:
+        """The file put together around whole ones that begin where it breaks (or inside it, where nothing was checked)."""
+        span = range_at(list(area.ranges), one.start)
+        if span is None:
+            return None
+        pieces: list[tuple[int, int]] = []
+        at = one.start
+        reach = one.start + one.size
+        for _ in range(_MOST_AROUND):
+            place = bisect_left(whole, (reach, 0) if one.remark == "partial" else (at + SECTOR, 0))
+            if place >= len(whole) or whole[place][0] > reach or (whole[place][0] - span[0]) % SECTOR:
+                return None
+            inner = whole[place]
+            pieces.append((at, inner[0] - at))
+            known = sum(length for _, length in pieces)
+            for at in _behind(inner[1], span[1], area.block):
+                if len(set(self.space.read(at, SECTOR))) == 1:
+                    continue  # what fills a unit behind a file's end is no data of another
+                found, file = self._again(pieces, (at, span[1] - at), one.suffix)
+                if found is None or (not found.whole and found.length < known + 2 * SECTOR):
+                    continue
+                if not (found.whole and self._is_faulty(file.cut(found.length), one.suffix)):
+                    break
+            else:
+                return None
+            extents = file.cut(found.length)
+            if found.whole:
+                return Carved(one.volume, extents, one.suffix, "joined")
+            reach = extents[-1][0] + extents[-1][1]
+        return None
+
+    def _is_faulty(self, extents: Extents, suffix: str) -> bool:
+        """Whether a JPEG put together is known to be wrong (thorough: its codes are followed)."""
+        return self.thorough and suffix == "jpg" and bool(jpeg_fault(self.space, extents, Effort(_EACH_CHECK)))
+
+    def _again(
+        self, pieces: Sequence[tuple[int, int]], rest: tuple[int, int], suffix: str
+    ) -> tuple[Found | None, Stretch]:
+        """Carve what these pieces and then the rest are together."""
+        work = max(_LEAST_WORK, _FREE_WORK + _WORK_A_BYTE * self._searched - self._wasted)
+        file = Stretch(self.space, [*pieces, rest], work)
+        for header in headers_at(file.at(0, REACH)):
+            found = header.carver(file)
+            if found is not None and found.suffix == suffix:
+                if not found.whole:
+                    self._wasted += work - max(0, file.left)
+                return found, file
+        self._wasted += work - max(0, file.left)
+        return None, file
+
     def _mend(self, area: Area, effort: Effort) -> None:
         """Check the JPEGs that look whole, then look for the rest of every picture that breaks."""
+        certain: list[Carved] = []
         for index, one in enumerate(self._found):
-            if one.suffix == "jpg" and not one.remark:
-                fault = jpeg_fault(self.space, one.extents, effort)
-                if fault is not None:
-                    self._found[index] = replace(one, remark="doubtful", fault=fault)
-        free = without(
-            list(area.ranges),
-            _certain([one for one in self._found if one.remark in ("", "joined") and one.suffix != "jpg"]),
-        )
+            fault = jpeg_fault(self.space, one.extents, effort) if one.suffix == "jpg" and not one.remark else None
+            if fault:
+                self._found[index] = replace(one, remark="doubtful", fault=fault)
+            elif one.remark == "joined" or fault == 0 or (not one.remark and one.suffix in _CHECKED):
+                certain.append(one)
+        free = without(list(area.ranges), _certain(certain))
         joined: list[Range] = []
         for index, one in enumerate(self._found):
             if one.suffix not in _MENDED or one.remark not in ("partial", "doubtful"):
                 continue
-            home = [(one.start, one.start + 1)]
-            near = without(free, joined) if joined else free
-            near = _with_home(near, area.ranges, home[0])
             mend = mend_jpeg if one.suffix == "jpg" else mend_png
-            extents = mend(self.space, one.start, near, area.block, effort)
+            unclaimed = without(free, merged(joined)) if joined else free
+            extents = mend(self.space, one.start, Ground(list(area.ranges), unclaimed, area.block), effort)
             if extents is not None:
                 self._found[index] = Carved(one.volume, extents, one.suffix, "joined")
                 joined = sorted([*joined, *((offset, offset + length) for offset, length in extents)])
@@ -221,11 +291,12 @@ def _certain(files: Sequence[Carved]) -> list[Range]:
     return sorted((offset, offset + length) for one in files for offset, length in one.extents)
 
 
-def _with_home(free: list[Range], ranges: Sequence[Range], place: Range) -> list[Range]:
-    """The free ranges, and the one that holds ``place`` if it fell out."""
-    if clipped(free, *place):
-        return free
-    return sorted([*free, *(one for one in ranges if one[0] <= place[0] < one[1])])
+def _behind(end: int, limit: int, block: tuple[int, int]) -> list[int]:
+    """Where a file may go on behind one that ends: on the next unit, of several sizes where the volume's is not known."""
+    size, origin = block
+    sizes = [size] if size > SECTOR else [SECTOR << shift for shift in range(8)]
+    places = {end + (origin - end) % unit for unit in sizes}
+    return sorted(place for place in places if place < limit)
 
 
 def _inside(one: Carved, ranges: list[Range]) -> bool:
