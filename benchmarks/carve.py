@@ -52,7 +52,11 @@ def has_open_end(data: bytes) -> bool:
 
 def real_files(photos: Path, corpus: Path, videos: Path) -> dict[str, bytes]:
     """The files of the sets by name, each content once."""
-    files = {path.name: path.read_bytes() for path in sorted(photos.iterdir()) if path.suffix in (".jpg", ".png", ".webp", ".tif")}
+    files = {
+        path.name: path.read_bytes()
+        for path in sorted(photos.iterdir())
+        if path.suffix in (".jpg", ".png", ".webp", ".tif")
+    }
     index = corpus.with_name("INDEX.tsv").read_text().splitlines()[1:]
     valid = {row.split("\t")[0] for row in index if row.split("\t")[5].startswith("valid")}
     taken: dict[str, list[tuple[str, bytes]]] = {kind: [] for kind in WANTED}
@@ -119,13 +123,20 @@ def fragmented(files: dict[str, bytes]) -> tuple[bytes, set[str]]:
 
 
 def command(*arguments: object, **options: object) -> None:
-    subprocess.run([str(one) for one in arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120, **options)  # type: ignore[call-overload]
+    subprocess.run(
+        [str(one) for one in arguments],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=120,
+        **options,
+    )  # type: ignore[call-overload]
 
 
 def deleted_fat(image: Path, files: dict[str, bytes], folder: Path) -> set[str]:
     with image.open("wb") as file:
         file.truncate(160 << 20)
-    command("mformat", "-i", image, "-F", "-c", "8", "-T", (160 << 20) // 512, "-h", "16", "-s", "63", "::")
+    command("mformat", "-i", image, "-F", "-c", "2", "-T", (160 << 20) // 512, "-h", "16", "-s", "63", "::")
     for number, (name, data) in enumerate(files.items()):
         (folder / name).write_bytes(data)
         command("mcopy", "-i", image, folder / name, f"::/{number:03d}_{name}")
@@ -192,7 +203,13 @@ def ours(image: Path, mode: str, repeat: int) -> dict[str, object]:
     """Ours in a process of its own; the best of some runs, as of the peer."""
     runs = []
     for _ in range(repeat):
-        done = subprocess.run([sys.executable, "-c", OURS, mode, str(image)], check=True, capture_output=True, timeout=1800, env={**os.environ, "PYTHONPATH": str(PROJECT)})
+        done = subprocess.run(
+            [sys.executable, "-c", OURS, mode, str(image)],
+            check=True,
+            capture_output=True,
+            timeout=1800,
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        )
         runs.append(json.loads(done.stdout))
     return min(runs, key=lambda run: run["cpu_s"])
 
@@ -207,17 +224,32 @@ def photorec(image: Path, folder: Path, volume: bool, repeat: int) -> dict[str, 
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         began = time.perf_counter()
         where = "freespace" if volume else "wholespace"
-        command("photorec", "/d", out, "/cmd", image, f"partition_none,options,paranoid,fileopt,everything,enable,{where},search", cwd=folder)
+        command(
+            "photorec",
+            "/d",
+            out,
+            "/cmd",
+            image,
+            f"partition_none,options,paranoid,fileopt,everything,enable,{where},search",
+            cwd=folder,
+        )
         wall = time.perf_counter() - began
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         if not best or cpu < float(str(best["cpu_s"])):
             files = [path for path in (folder / "photorec.1").rglob("*") if path.is_file()]
-            best = {"wall_s": wall, "cpu_s": cpu, "files": len(files), "found": sorted({sha256(path.read_bytes()) for path in files})}
+            best = {
+                "wall_s": wall,
+                "cpu_s": cpu,
+                "files": len(files),
+                "found": sorted({sha256(path.read_bytes()) for path in files}),
+            }
     return best
 
 
-def measured(name: str, image: Path, wanted: dict[str, str], split: set[str], folder: Path, volume: bool, repeat: int) -> dict[str, object]:
+def measured(
+    name: str, image: Path, wanted: dict[str, str], split: set[str], folder: Path, volume: bool, repeat: int
+) -> dict[str, object]:
     """Wanted are name -> SHA-256 of what was deleted (or of everything, in a raw set)."""
     modes = {mode: ours(image, mode, repeat) for mode in ("fast", "thorough")}
     peer = photorec(image, folder, volume, repeat)
@@ -240,15 +272,24 @@ def measured(name: str, image: Path, wanted: dict[str, str], split: set[str], fo
             "wall_s": round(float(str(peer["wall_s"])), 3), "cpu_s": round(float(str(peer["cpu_s"])), 3),
             "missed_by_us_found_by_it": sorted(one for one, digest in wanted.items() if digest in got and digest not in {*modes["fast"]["carved"], *modes["fast"]["named"]}),  # type: ignore[misc]
         }  # fmt: skip
-        result["photorec_cpu_over_fast"] = round(float(str(peer["cpu_s"])) / max(float(str(modes["fast"]["cpu_s"])), 1e-6), 2)
-        result["photorec_wall_over_fast"] = round(float(str(peer["wall_s"])) / max(float(str(modes["fast"]["wall_s"])), 1e-6), 2)
+        result["photorec_cpu_over_fast"] = round(
+            float(str(peer["cpu_s"])) / max(float(str(modes["fast"]["cpu_s"])), 1e-6), 2
+        )
+        result["photorec_wall_over_fast"] = round(
+            float(str(peer["wall_s"])) / max(float(str(modes["fast"]["wall_s"])), 1e-6), 2
+        )
     return result
 
 
 def debian(samples: Path, kind: str, folder: Path) -> tuple[Path, dict[str, str]]:
     image = folder / f"fs.{kind}.raw"
     image.write_bytes(lzma.decompress((samples / f"fs.{kind}.xz").read_bytes()))
-    originals = {path.name: sha256(path.read_bytes()) for part in ("original-files", "original-multiple") for path in sorted((samples / part).rglob("*")) if path.is_file()}
+    originals = {
+        path.name: sha256(path.read_bytes())
+        for part in ("original-files", "original-multiple")
+        for path in sorted((samples / part).rglob("*"))
+        if path.is_file()
+    }
     return image, originals
 
 
@@ -259,7 +300,9 @@ def main() -> None:
     arguments.add_argument("--corpus", type=Path, required=True)
     arguments.add_argument("--videos", type=Path, required=True)
     arguments.add_argument("--samples", type=Path, default=Path("/usr/share/forensics-samples"))
-    arguments.add_argument("--only", nargs="*", default=["contiguous", "fragmented", "fat32", "ext4", "ntfs", "debian-ext4", "debian-ext2"])
+    arguments.add_argument(
+        "--only", nargs="*", default=["contiguous", "fragmented", "fat32", "ext4", "ntfs", "debian-ext4", "debian-ext2"]
+    )
     arguments.add_argument("--repeat", type=int, default=3)
     given = arguments.parse_args()
     files = real_files(given.photos, given.corpus, given.videos)
@@ -268,7 +311,13 @@ def main() -> None:
     for name in files:
         kinds[name.rpartition(".")[2].lower()] = kinds.get(name.rpartition(".")[2].lower(), 0) + 1
     open_ended = sorted(name for name, data in files.items() if name.endswith(".avif") and has_open_end(data))
-    result: dict[str, object] = {"load": os.getloadavg()[0], "files": len(files), "kinds": kinds, "file_bytes": sum(map(len, files.values())), "open_ended_avifs": open_ended}
+    result: dict[str, object] = {
+        "load": os.getloadavg()[0],
+        "files": len(files),
+        "kinds": kinds,
+        "file_bytes": sum(map(len, files.values())),
+        "open_ended_avifs": open_ended,
+    }
     sets: dict[str, object] = {}
     not_made: dict[str, str] = {}
     makers = {"fat32": deleted_fat, "ext4": deleted_ext4, "ntfs": deleted_ntfs}

@@ -184,7 +184,11 @@ def carve_bmp(file: Stretch) -> Found | None:
     if head[:2] != b"BM" or len(head) < 54:
         return None
     stated, unused, offset, header = struct.unpack_from("<IIII", head, 2)
-    if unused or header not in (12, 40, 52, 56, 64, 108, 124) or not 14 + header <= offset <= 14 + header + _MOST_TRAILING:
+    if (
+        unused
+        or header not in (12, 40, 52, 56, 64, 108, 124)
+        or not 14 + header <= offset <= 14 + header + _MOST_TRAILING
+    ):
         return None
     if header == 12:
         width, height, planes, depth = struct.unpack_from("<HHHH", head, 18)

@@ -122,7 +122,11 @@ def carve_asf(file: Stretch) -> Found | None:
         if part[:16] != _ASF_DATA and part[:16] not in _ASF_BEHIND:
             break
         if size < 24:  # a stream that was never finished states no length of its data
-            return Found(min(stated, file.size), "wmv", whole=length < stated <= file.size, checked=False) if stated else None
+            return (
+                Found(min(stated, file.size), "wmv", whole=length < stated <= file.size, checked=False)
+                if stated
+                else None
+            )
         if place + size > file.size:
             return Found(file.size, "wmv", whole=False)
         place += size

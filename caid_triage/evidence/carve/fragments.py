@@ -194,9 +194,7 @@ def _boundaries(file: Stretch, followed: _Sequence, block: tuple[int, int]) -> I
         edge -= size
 
 
-def _candidates(
-    space: Space, break_at: int, ground: Ground, restarts: bool, low: int, high: int
-) -> Iterator[int]:
+def _candidates(space: Space, break_at: int, ground: Ground, restarts: bool, low: int, high: int) -> Iterator[int]:
     """Units of free space that could be compressed data.
 
     Those that lie between ``low`` and ``high`` free bytes behind the break; below 0, so far before it.

@@ -146,9 +146,11 @@ def sector_places(data: bytes) -> list[int]:
         words = np.ascontiguousarray(sectors[:, :8]).view("<u4")
         first, second = words[:, 0], words[:, 1]
         zero_words, box_words = _words()
-        hits = _first_pairs()[first & 0xFFFF] | np.isin(second, box_words)
+        hits = _first_pairs()[first & 0xFFFF]
         for word in zero_words:
             hits |= first == word
+        for word in box_words:
+            hits |= second == word
         for start, step in STEPS:
             hits |= (
                 (sectors[:, start] == 0x47)

@@ -10,15 +10,14 @@ import re
 import struct
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from caid_triage.evidence.carve.found import SECTOR, Found, before_break
 from caid_triage.evidence.carve.space import Stretch
 
 FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 SEGMENTS = frozenset({0xC4, 0xCC, *range(0xDB, 0xE0), *range(0xE0, 0xF0), 0xFE})
 SOI, EOI, SOS, DRI = 0xD8, 0xD9, 0xDA, 0xDD
-_MARK = re.compile(rb"\xff+[^\x00\xff]", re.DOTALL)
-_OTHER_MARK = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
-_RESTART = re.compile(rb"\xff([\xd0-\xd7])", re.DOTALL)
 _PIECE, _FIRST_PIECE = 1 << 18, 1 << 15
 _LOST = re.compile(rb"\xff[\xc0\xc2\xc4\xdb\xdd\xe1-\xef\xfe]", re.DOTALL)
 _MOST_LOST = 32
@@ -141,32 +140,36 @@ class JpegWalk:
 
     def _entropy(self) -> bool:
         """Go over compressed data to the next marker; False when it breaks before one that may follow."""
-        pattern = _OTHER_MARK if self.interval else _MARK
-        expected, begun = -1, self.place
+        expected, begun = 0, self.place
         while True:
             piece = self.file.at(self.place, _PIECE if self.place - begun > _PIECE else _FIRST_PIECE)
             if len(piece) < 2:
                 self.place += len(piece)
                 return False
-            found = pattern.search(piece)
-            stop = found.start() if found else len(piece)
+            view = np.frombuffer(piece, dtype=np.uint8)
+            places = np.flatnonzero(view[:-1] == 0xFF)
+            codes = view[places + 1]
+            marks = np.flatnonzero((codes != 0) & (codes != 0xFF))
             if self.interval:
-                for restart in _RESTART.finditer(piece, 0, stop):
-                    number = piece[restart.start() + 1] & 7
-                    if expected >= 0 and number != expected or (expected < 0 and number):
-                        self.place += restart.start()
-                        return False
-                    expected = (number + 1) & 7
-            if found:
-                self.place += stop
-                code = found.group()[-1]
+                restarts = (codes[marks] & 0xF8) == 0xD0
+                others = np.flatnonzero(~restarts)
+                count = int(others[0]) if len(others) else len(marks)
+                numbers = codes[marks[:count]] & 7
+                wanted = (np.arange(count) + expected) & 7
+                wrong = np.flatnonzero(numbers != wanted)
+                if len(wrong):
+                    self.place += int(places[marks[int(wrong[0])]])
+                    return False
+                expected = (expected + count) & 7
+                marks = marks[count:]
+            if len(marks):
+                self.place += int(places[marks[0]])
+                code = int(codes[marks[0]])
                 return code in (EOI, SOS, 0xC4, 0xDB, 0xDC, DRI, 0xFE) or 0xE0 <= code < 0xF0
-            # a marker may lie across the border of two pieces
-            back = len(piece) - len(piece.rstrip(b"\xff"))
-            if self.place + len(piece) >= self.file.size or back == len(piece):
+            if self.place + len(piece) >= self.file.size:
                 self.place += len(piece)
                 return False
-            self.place += len(piece) - back
+            self.place += len(piece) - (piece[-1] == 0xFF)  # a marker may lie across the border of two pieces
 
 
 def carve_jpeg(file: Stretch) -> Found | None:

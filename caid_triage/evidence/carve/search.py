@@ -105,7 +105,7 @@ class Search:
         at = done = start
         while at < end:
             window = min(BLOCK - at % BLOCK, end - at)
-            data = self.space.read(at, min(window + REACH, end - at))
+            data = self.space.read(at, min(window + (REACH if self.thorough else 0), end - at))
             for place in self._places(data):
                 if place >= window:
                     break
@@ -191,7 +191,9 @@ class Search:
 
     def _go_on_behind_others(self, area: Area) -> None:
         """Try every file that breaks, or whose length was only believed, around the whole files that begin inside it."""
-        whole = sorted((one.start, one.start + one.size) for one in self._found if not one.remark and one.suffix in _SURE)
+        whole = sorted(
+            (one.start, one.start + one.size) for one in self._found if not one.remark and one.suffix in _SURE
+        )
         if not whole:
             return
         for index, one in enumerate(list(self._found)):
