@@ -189,8 +189,9 @@ began, spent = time.perf_counter(), time.process_time()
 source = open_source(path, "E", "s", mode)
 entries = [item for item in source.walk() if isinstance(item, FileEntry)]
 wall, cpu = time.perf_counter() - began, time.process_time() - spent
+again = [item for item in source._carving.entries({}, 0) if isinstance(item, FileEntry)]  # as if no name were left
 carved, named = {}, {}
-for entry in entries:
+for entry in [*entries, *again]:
     if entry.readable and entry.size:
         digest = hashlib.sha256(b"".join(source.chunks(entry))).hexdigest()
         (carved if entry.state is State.CARVED else named)[digest] = entry.path

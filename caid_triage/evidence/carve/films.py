@@ -139,7 +139,13 @@ def carve_asf(file: Stretch) -> Found | None:
 def carve_flv(file: Stretch) -> Found | None:
     """FLV: tags, each followed by its own length."""
     head = file.at(0, 13)
-    if head[:4] != b"FLV\x01" or head[4] & 0xFA or int.from_bytes(head[5:9], "big") != 9 or head[9:13] != bytes(4):
+    if (
+        head[:4] != b"FLV\x01"
+        or len(head) < 13
+        or head[4] & 0xFA
+        or int.from_bytes(head[5:9], "big") != 9
+        or head[9:13] != bytes(4)
+    ):
         return None
     place = 13
     for _ in range(_MOST_PARTS):

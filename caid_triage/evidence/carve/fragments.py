@@ -129,10 +129,40 @@ def mend_jpeg(space: Space, start: int, ground: Ground, effort: Effort) -> Exten
                 rest = range_at(ground.ranges, candidate)
                 length = _tail(space, follower, base, head, candidate, rest[1]) if rest is not None else 0
                 if length:
+                    found = _earliest(space, file, follower, edges, heads, edge, candidate, length, ground)
                     effort.take(follower.spent - begun)
-                    return (start, edge), (candidate, length)
+                    return (start, found[0]), (found[1], found[2])
     effort.take(follower.spent - begun)
     return None
+
+
+def _earliest(
+    space: Space,
+    file: Stretch,
+    follower: Follower,
+    edges: list[int],
+    heads: list[Position],
+    edge: int,
+    candidate: int,
+    length: int,
+    ground: Ground,
+) -> tuple[int, int, int]:
+    """The edge, place and length of the rest with the same gap at the earliest edge that fits as well.
+
+    What lies behind the true edge made sense up to the break, so a later edge can fit by chance; before it another
+    file's end would have to.
+    """
+    gap = candidate - file.source_offset(0) - edge
+    for earlier, known in sorted(zip(edges, heads, strict=True), key=lambda pair: pair[0]):
+        if earlier >= edge:
+            break
+        place = file.source_offset(0) + earlier + gap
+        rest = range_at(ground.ranges, place)
+        head = file.at(known.place, earlier - known.place)
+        size = _tail(space, follower, replace(known, place=0), head, place, rest[1]) if rest is not None else 0
+        if size:
+            return earlier, place, size
+    return edge, candidate, length
 
 
 def _up_to(file: Stretch, followed: _Sequence, edge: int) -> Position:
