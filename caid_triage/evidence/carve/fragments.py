@@ -115,54 +115,46 @@ def mend_jpeg(space: Space, start: int, ground: Ground, effort: Effort) -> Exten
     restarts = followed.interval > 0
     edges = list(_boundaries(file, followed, block))
     heads = [_up_to(file, followed, edge) for edge in edges]
+    fits: list[tuple[float, Extents]] = []
     # near gaps at every likely edge before far ones at any: the rest of a file is seldom far
     for low, high in REACHES:
         for edge, known in zip(edges, heads, strict=True):
-            if followed.units - known.unit < LEAST_UNITS:
-                continue
-            head = file.at(known.place, edge - known.place)
-            base = replace(known, place=0)
-            for candidate in _candidates(space, start + edge, ground, restarts, low, high):
-                if follower.spent - begun > EACH_FILE:
-                    effort.take(follower.spent - begun)
-                    return None
-                rest = range_at(ground.ranges, candidate)
-                length = _tail(space, follower, base, head, candidate, rest[1]) if rest is not None else 0
-                if length:
-                    found = _earliest(space, file, follower, edges, heads, edge, candidate, length, ground)
-                    effort.take(follower.spent - begun)
-                    return (start, found[0]), (found[1], found[2])
-    effort.take(follower.spent - begun)
-    return None
-
-
-def _earliest(
-    space: Space,
-    file: Stretch,
-    follower: Follower,
-    edges: list[int],
-    heads: list[Position],
-    edge: int,
-    candidate: int,
-    length: int,
-    ground: Ground,
-) -> tuple[int, int, int]:
-    """The edge, place and length of the rest with the same gap at the earliest edge that fits as well.
-
-    What lies behind the true edge made sense up to the break, so a later edge can fit by chance; before it another
-    file's end would have to.
-    """
-    gap = candidate - file.source_offset(0) - edge
-    for earlier, known in sorted(zip(edges, heads, strict=True), key=lambda pair: pair[0]):
-        if earlier >= edge:
+            if follower.spent - begun <= EACH_FILE and followed.units - known.unit >= LEAST_UNITS:
+                head = file.at(known.place, edge - known.place)
+                fit = _rest(space, follower, replace(known, place=0), head, start + edge, ground, restarts, low, high,
+                            begun + EACH_FILE)  # fmt: skip
+                if fit is not None:
+                    whole = file.at(0, edge) + space.read(*fit)
+                    uneven = follower.unevenness(whole, Position(followed.header))
+                    fits.append((uneven, ((start, edge), fit)))
+        if fits or follower.spent - begun > EACH_FILE:
             break
-        place = file.source_offset(0) + earlier + gap
-        rest = range_at(ground.ranges, place)
-        head = file.at(known.place, earlier - known.place)
-        size = _tail(space, follower, replace(known, place=0), head, place, rest[1]) if rest is not None else 0
-        if size:
-            return earlier, place, size
-    return edge, candidate, length
+    effort.take(follower.spent - begun)
+    # other bytes can fit by chance as well; in the picture as it was made rows lie under rows
+    return min(fits)[1] if fits else None
+
+
+def _rest(
+    space: Space,
+    follower: Follower,
+    base: Position,
+    head: bytes,
+    edge: int,
+    ground: Ground,
+    restarts: bool,
+    low: int,
+    high: int,
+    most: int,
+) -> tuple[int, int] | None:
+    """The offset and length of what ends a picture broken off at ``edge``, sought ``low`` to ``high`` bytes away."""
+    for candidate in _candidates(space, edge, ground, restarts, low, high):
+        if follower.spent > most:
+            return None
+        span = range_at(ground.ranges, candidate)
+        length = _tail(space, follower, base, head, candidate, span[1]) if span is not None else 0
+        if length:
+            return candidate, length
+    return None
 
 
 def _up_to(file: Stretch, followed: _Sequence, edge: int) -> Position:
@@ -179,7 +171,8 @@ def _up_to(file: Stretch, followed: _Sequence, edge: int) -> Position:
 
 
 def _tail(space: Space, follower: Follower, base: Position, head: bytes, candidate: int, end: int) -> int:
-    """How many bytes from ``candidate`` on end the picture whose codes stand at ``base`` before ``head``; 0: it is not."""
+    """How many bytes from ``candidate`` on end the picture whose codes stand at ``base`` before ``head`` (0: they do
+    not)."""
     position = base
     taken = 0
     for look in (_FIRST_LOOK, _SECOND_LOOK, 1 << 20, MOST_JPEG):
@@ -195,7 +188,8 @@ def _tail(space: Space, follower: Follower, base: Position, head: bytes, candida
             mark = position.place
             while data[mark : mark + 2] == b"\xff\xff":  # fill bytes may stand before the end mark
                 mark += 1
-            return mark + 2 - len(head) if data[mark : mark + 2] == b"\xff\xd9" and mark >= len(head) else 0
+            ended = data[mark : mark + 2] == b"\xff\xd9" and mark >= len(head)
+            return mark + 2 - len(head) if ended else 0
         if why in (WRONG, SHORT):
             return 0
     return 0

@@ -41,6 +41,7 @@ class ScanPlan:
     number, tables and the step of its mean (0: not checked)."""
 
     units: int
+    across: int
     interval: int
     blocks: tuple[tuple[int, int, int, int], ...]
     dc: tuple[bytes, ...]
@@ -63,10 +64,12 @@ def follow_units(
     dc: Any,
     ac: Any,
     stop: int,
+    trace: Any,
 ) -> tuple[int, int, int, int, int, int]:
     """Follow units until ``stop``; (why it ended, place, bits, count, unit, restart). ``means`` is changed in place.
 
     ``blocks`` is flat, four numbers a block; ``dc`` and ``ac`` hold, by the next 16 bits, length * 256 + symbol.
+    ``trace`` takes the first component's mean behind each unit, as far as it is long enough.
     """
     while unit < units:
         if place >= stop:
@@ -140,6 +143,8 @@ def follow_units(
                     if k > 64:
                         return 2, place, bits, count, unit, restart
                 bits &= (1 << count) - 1
+        if len(trace) > unit:
+            trace[unit] = means[0]
         unit += 1
     return 1, place, bits, count, unit, restart
 
@@ -184,18 +189,32 @@ class Follower:
             self._blocks = np.array(flat, dtype=np.int64)
             self._dc, self._ac = (np.stack([fast for fast, _ in part]) for part in tables)
 
-    def follow(self, data: bytes, position: Position, stop: int) -> tuple[int, Position]:
+    def unevenness(self, data: bytes, position: Position) -> float:
+        """How much each unit's mean differs from that of the unit above, in the middle: little in a true picture."""
+        trace = [0] * self._plan.units
+        _, end = self.follow(data, position, len(data) + 1, trace)
+        means = np.array(trace[: end.unit], dtype=np.int64)
+        steps = np.abs(means[self._plan.across :] - means[: -self._plan.across])
+        return float(steps.mean()) if len(steps) else 0.0
+
+    def follow(
+        self, data: bytes, position: Position, stop: int, trace: list[int] | None = None
+    ) -> tuple[int, Position]:
         """Follow ``data`` from a position; why it ended, and where."""
+        kept: Any = [] if trace is None else trace
         means: Any = list(position.means)
         source: Any = data
         if self._kernel is not None:
             means = np.array(means, dtype=np.int64)
             source = np.frombuffer(data, dtype=np.uint8)
+            kept = np.zeros(len(kept), dtype=np.int64)
         why, place, bits, count, unit, restart = (self._kernel or follow_units)(
             source, len(data), position.place, position.bits, position.count, position.unit, position.restart,
-            self._plan.units, self._plan.interval, means, self._blocks, len(self._plan.blocks), self._dc, self._ac, stop,
+            self._plan.units, self._plan.interval, means, self._blocks, len(self._plan.blocks), self._dc, self._ac, stop, kept,
         )  # fmt: skip
         self.spent += place - position.place
+        if trace is not None and self._kernel is not None:
+            trace[:] = kept.tolist()
         found = Position(int(place), int(bits), int(count), int(unit), int(restart), tuple(int(mean) for mean in means))
         return int(why), found
 
@@ -271,5 +290,5 @@ def _plan(
         blocks += [(number, tables >> 4 & 3, tables & 3, steps.get(step, 0))] * count
     if scan[0] == 1:
         widest = tallest = 1
-    units = -(-width // (8 * widest)) * -(-height // (8 * tallest))
-    return ScanPlan(units, interval, tuple(blocks), tuple(dc), tuple(ac))
+    across = -(-width // (8 * widest))
+    return ScanPlan(across * -(-height // (8 * tallest)), across, interval, tuple(blocks), tuple(dc), tuple(ac))
