@@ -116,6 +116,7 @@ def mend_jpeg(space: Space, start: int, ground: Ground, effort: Effort) -> Exten
     edges = list(_boundaries(file, followed, block))
     heads = [_up_to(file, followed, edge) for edge in edges]
     fits: list[tuple[float, Extents]] = []
+    first = min((known.unit for known in heads), default=0)
     # near gaps at every likely edge before far ones at any: the rest of a file is seldom far
     for low, high in REACHES:
         for edge, known in zip(edges, heads, strict=True):
@@ -125,7 +126,7 @@ def mend_jpeg(space: Space, start: int, ground: Ground, effort: Effort) -> Exten
                             begun + EACH_FILE)  # fmt: skip
                 if fit is not None:
                     whole = file.at(0, edge) + space.read(*fit)
-                    uneven = follower.unevenness(whole, Position(followed.header))
+                    uneven = follower.unevenness(whole, Position(followed.header), first, known.unit)
                     fits.append((uneven, ((start, edge), fit)))
         if fits or follower.spent - begun > EACH_FILE:
             break
@@ -198,23 +199,19 @@ def _tail(space: Space, follower: Follower, base: Position, head: bytes, candida
 def _boundaries(file: Stretch, followed: _Sequence, block: tuple[int, int]) -> Iterator[int]:
     """Places in the file at which a unit of its volume begins: nearest to the break first.
 
-    Codes can run on through zeros for long, so the first empty sector before the break comes before them all.
+    Codes can run on through zeros for long, so an empty sector before the break is where the search begins.
     """
     size, origin = block
     start, place, first = file.source_offset(0), followed.last.place, followed.header
     edge = start + place - (start + place - origin) % size
     zeros = file.at(first, place - first).find(bytes(SECTOR)) if place > first else -1
-    empty = start + first + zeros if zeros >= 0 else edge
-    empty += (origin - empty) % size
-    given = set()
-    if empty < edge and empty - start > first:
-        given.add(empty)
-        yield empty - start
+    if zeros >= 0:
+        edge = start + first + zeros
+        edge += (origin - edge) % size
     for _ in range(_BOUNDARIES if size <= SECTOR else 4):
         if edge - start <= first:
             return
-        if edge not in given:
-            yield edge - start
+        yield edge - start
         edge -= size
 
 

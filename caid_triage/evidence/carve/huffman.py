@@ -189,12 +189,17 @@ class Follower:
             self._blocks = np.array(flat, dtype=np.int64)
             self._dc, self._ac = (np.stack([fast for fast, _ in part]) for part in tables)
 
-    def unevenness(self, data: bytes, position: Position) -> float:
-        """How much each unit's mean differs from that of the unit above, in the middle: little in a true picture."""
+    def unevenness(self, data: bytes, position: Position, first: int, join: int) -> float:
+        """How much the means of units differ from those of the units above, from unit ``first`` to a row behind ``join``.
+
+        In the picture as it was made that is little; where other bytes begin, or rows do not lie under rows, much.
+        """
         trace = [0] * self._plan.units
-        _, end = self.follow(data, position, len(data) + 1, trace)
-        means = np.array(trace[: end.unit], dtype=np.int64)
-        steps = np.abs(means[self._plan.across :] - means[: -self._plan.across])
+        self.follow(data, position, len(data) + 1, trace)
+        means = np.array(trace, dtype=np.int64)
+        across = self._plan.across
+        low, high = max(across, first - across), min(len(means), join + 2 * across)
+        steps = np.abs(means[low:high] - means[low - across : high - across])
         return float(steps.mean()) if len(steps) else 0.0
 
     def follow(
