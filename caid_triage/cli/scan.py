@@ -112,7 +112,7 @@ def scan_and_report(
     type=click.Choice(PROFILES),
     default="standard",
     show_default=True,
-    help="quick: named files only. standard: also files in free space, on sector starts. full: at any place, in two pieces.",
+    help="quick: files by name. standard: free space too, on sector starts. full: at any place, and in two pieces.",
 )
 @click.option("--quiet", is_flag=True, help="No progress, only the outcome.")
 @click.option("--json-progress", "as_json", is_flag=True, help="Progress and outcome as JSON lines on standard output.")

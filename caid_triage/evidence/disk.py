@@ -77,7 +77,7 @@ class DiskSource:
         return tuple(self._problems)
 
     def walk(self) -> Iterator[FileEntry | Problem]:
-        """Every file of every volume, in the order of the partition table and of each file system; then what is carved."""
+        """Every file of every volume, in the order of the partition table and each file system; then what is carved."""
         number = 0
         known: dict[int, int] = {}
         for index, system in enumerate(self._systems):

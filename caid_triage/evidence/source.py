@@ -60,7 +60,8 @@ class EvidenceSource(Protocol):
 def open_source(path: Path, exhibit: str, name: str, carving: str = "none") -> EvidenceSource:
     """Open an image (its first segment), a block device or a folder, for reading only.
 
-    ``name`` is what reports call the source; ``carving`` how free space is searched (carve/carving.py). Errors: SourceError, saying what to do.
+    ``name`` is what reports call the source; ``carving`` how free space is searched (carve/carving.py).
+    Errors: SourceError, saying what to do.
     """
     try:
         path.stat()

@@ -16,8 +16,9 @@ from caid_triage.evidence.carve.space import Stretch
 
 OUTERMOST = frozenset(
     (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"meta", b"mini", b"moof", b"mfra", b"sidx",
-     b"styp", b"emsg", b"pdin", b"pnot", b"PICT", b"prft", b"ssix", b"udta", b"junk", b"jP  ", b"jp2h", b"jp2c", b"jp2i",
-     b"JXL ", b"jxlc", b"jxlp", b"jxll", b"jxli", b"jbrd", b"Exif", b"xml ", b"brob", b"jumb", b"meco", b"res ",
+     b"styp", b"emsg", b"pdin", b"pnot", b"PICT", b"prft", b"ssix", b"udta", b"junk", b"jP  ", b"jp2h", b"jp2c",
+     b"jp2i", b"JXL ", b"jxlc", b"jxlp", b"jxll", b"jxli", b"jbrd", b"Exif", b"xml ", b"brob",
+     b"jumb", b"meco", b"res ",
      b"idat", b"thum", b"mpvd", b"sefd", b"uinf", b"url ", b"IPR2", b"asoc", b"rreq")
 )  # fmt: skip
 FIRST = frozenset((b"ftyp", b"jP  ", b"JXL "))

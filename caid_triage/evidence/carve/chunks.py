@@ -38,12 +38,13 @@ def carve_png(file: Stretch) -> Found | None:
             break
         if name in (b"IDAT", b"JDAT"):
             data = data or place
-        if place + 12 + length > file.size or not png_checksum_fits(file, place, length):
-            # a writer's wrong checksum is no break where the next chunk stands in its place
-            if not png_chunk(file, place + 12 + length)[1]:
-                good = before_break(min(place + 12 + length, file.size), place)
-                return Found(good, suffix, whole=False, worth=bool(data))
-        place += 12 + length
+        following = place + 12 + length
+        fits = following <= file.size and png_checksum_fits(file, place, length)
+        # a writer's wrong checksum is no break where the next chunk stands in its place
+        if not fits and not png_chunk(file, following)[1]:
+            good = before_break(min(following, file.size), place)
+            return Found(good, suffix, whole=False, worth=bool(data))
+        place = following
         if name == last:
             return Found(place, suffix)
     return Found(place, suffix, whole=False, worth=bool(data)) if place > 8 else None

@@ -1,8 +1,8 @@
-"""Put JPEGs and PNGs together that lie in two pieces, and tell the ones whose data breaks although their ends look right.
+"""Put JPEGs and PNGs together that lie in two pieces, and tell those whose data breaks although their ends look right.
 
 "Bi-fragment gap carving" (Garfinkel, DFRWS 2007) with a check that needs no decoder: of a JPEG its own codes
-(:mod:`.huffman`), of a PNG its checksums. All effort is counted in bytes, never in time, so that a result is the same on
-every machine.
+(:mod:`.huffman`), of a PNG its checksums. All effort is counted in bytes, never in time, so that a result is the
+same on every machine.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _Sequence:
 
 
 def jpeg_fault(space: Space, extents: Sequence[tuple[int, int]], effort: Effort) -> int | None:
-    """Where the compressed data of a JPEG of these extents stops making sense; 0: nowhere; None: it was not followed."""
+    """Where the compressed data of a JPEG of these extents stops making sense; 0: nowhere; None: not followed."""
     file = Stretch(space, extents, 4 * MOST_JPEG)
     if file.size > MOST_JPEG or effort.left < file.size:
         return None
@@ -72,7 +72,7 @@ def jpeg_fault(space: Space, extents: Sequence[tuple[int, int]], effort: Effort)
 
 def _follow_all(file: Stretch, size: int, effort: Effort) -> _Sequence | None:
     """Follow a JPEG's scan to its end or its break, keeping a position every few sectors."""
-    walk = JpegWalk(file)  # noqa: SLF001  the same bytes with a fresh count
+    walk = JpegWalk(file)
     walk.run()
     plan = read_plan(file.at(0, walk.first_data)) if walk.first_data else None
     if plan is None:
@@ -94,8 +94,8 @@ def _follow_all(file: Stretch, size: int, effort: Effort) -> _Sequence | None:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where the rest of a file may lie: free ``ranges``, what of them no certain file takes (``unclaimed``: where a rest
-    may begin), and the size and a start of the units in which files lie."""
+    """Where the rest of a file may lie: free ``ranges``, what of them no certain file takes (``unclaimed``: where a
+    rest may begin), and the size and a start of the units in which files lie."""
 
     ranges: list[Range]
     unclaimed: list[Range]
@@ -103,7 +103,7 @@ class Ground:
 
 
 def mend_jpeg(space: Space, start: int, ground: Ground, effort: Effort) -> Extents | None:
-    """The two extents of the JPEG at ``start`` whose data breaks in the range that holds it; None when none are found."""
+    """The two extents of the JPEG at ``start`` whose data breaks in its range; None when none are found."""
     home, block = range_at(ground.ranges, start), ground.block
     if home is None or effort.left <= 0:
         return None

@@ -29,7 +29,7 @@ _BLOCK_MAP_UNUSED = 0x2
 
 @dataclass(frozen=True, slots=True)
 class FreeSpace:
-    """The free ranges of a volume in bytes of the source, the units they come in, and what is amiss ("" for nothing)."""
+    """The free ranges of a volume in bytes of the source, the units they come in, and what is amiss ("": nothing)."""
 
     ranges: list[Range]
     block: tuple[int, int]
@@ -116,7 +116,7 @@ def _ext(read: ReadAt, base: int) -> Iterator[Range]:
     """Free blocks of ext by the bitmap of each group, in bytes of the volume."""
     head = read(base + 1024, 1024)
     blocks, first, log_size, in_group = (struct.unpack_from("<I", head, at)[0] for at in (4, 20, 24, 32))
-    compatible, incompatible, read_only = struct.unpack_from("<III", head, 92) if head[76] else (0, 0, 0)
+    incompatible, read_only = struct.unpack_from("<II", head, 96) if head[76] else (0, 0)
     if log_size > 6 or not in_group or in_group > 8 << (10 + log_size):
         raise EvidenceError("walk", "free-space-unknown", "the superblock of the volume makes no sense")
     size = 1024 << log_size

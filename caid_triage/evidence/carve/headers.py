@@ -35,7 +35,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Bytes at a place of a file that make a carver worth trying; ``most`` bounds the file; ``anywhere`` or on sectors."""
+    """Bytes at ``offset`` of a file that make a carver worth a try, anywhere or on sectors; ``most`` bounds the file."""
 
     magic: bytes
     carver: Carver
@@ -121,7 +121,7 @@ def naive_places(data: bytes, *, anywhere: bool) -> list[int]:
 
 @cache
 def _first_pairs() -> np.ndarray:
-    """By the first two bytes (little-endian) of a sector: whether a header may stand there; zeros are looked at apart."""
+    """By the first two bytes of a sector (little-endian): whether a header may stand there; not those of zeros."""
     table = np.zeros(1 << 16, dtype=bool)
     for header in HEADERS:
         if header.offset == 0 and header.magic[:2] != b"\0\0":

@@ -190,7 +190,7 @@ class Follower:
             self._dc, self._ac = (np.stack([fast for fast, _ in part]) for part in tables)
 
     def unevenness(self, data: bytes, position: Position, first: int, join: int) -> float:
-        """How much the means of units differ from those of the units above, from unit ``first`` to a row behind ``join``.
+        """How much the means of units differ from those of the units above, from ``first`` to a row behind ``join``.
 
         In the picture as it was made that is little; where other bytes begin, or rows do not lie under rows, much.
         """
@@ -215,7 +215,8 @@ class Follower:
             kept = np.zeros(len(kept), dtype=np.int64)
         why, place, bits, count, unit, restart = (self._kernel or follow_units)(
             source, len(data), position.place, position.bits, position.count, position.unit, position.restart,
-            self._plan.units, self._plan.interval, means, self._blocks, len(self._plan.blocks), self._dc, self._ac, stop, kept,
+            self._plan.units, self._plan.interval, means, self._blocks, len(self._plan.blocks), self._dc, self._ac,
+            stop, kept,
         )  # fmt: skip
         self.spent += place - position.place
         if trace is not None and self._kernel is not None:

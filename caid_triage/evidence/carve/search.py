@@ -190,7 +190,7 @@ class Search:
     # ------------------------------------------------------------ two pieces
 
     def _go_on_behind_others(self, area: Area) -> None:
-        """Try every file that breaks, or whose length was only believed, around the whole files that begin inside it."""
+        """Try every file that breaks, or whose length was only believed, around the whole files that lie in it."""
         whole = sorted(
             (one.start, one.start + one.size) for one in self._found if not one.remark and one.suffix in _SURE
         )
@@ -208,7 +208,7 @@ class Search:
                 self._found.append(joined)
 
     def _around(self, area: Area, one: Carved, whole: list[Range]) -> Carved | None:
-        """The file put together around whole ones that begin where it breaks (or inside it, where nothing was checked)."""
+        """The file put together around whole ones that begin where it breaks (or inside it, where all was believed)."""
         span = range_at(list(area.ranges), one.start)
         if span is None:
             return None
@@ -294,7 +294,7 @@ def _certain(files: Sequence[Carved]) -> list[Range]:
 
 
 def _behind(end: int, limit: int, block: tuple[int, int]) -> list[int]:
-    """Where a file may go on behind one that ends: on the next unit, of several sizes where the volume's is not known."""
+    """Where a file may go on behind one that ends: on the next unit, of several sizes where none is known."""
     size, origin = block
     sizes = [size] if size > SECTOR else [SECTOR << shift for shift in range(8)]
     places = {end + (origin - end) % unit for unit in sizes}
