@@ -6,8 +6,8 @@ The sets are made anew in DISK from real, benign files (photographs, valid files
 after the other ("contiguous"); half of them in two pieces with something else between ("fragmented"); and every
 second one deleted from a FAT32 (mtools), an ext4 (debugfs) and an NTFS volume (ntfs-3g through FUSE). Debian's ext4 and
 ext2 samples are taken as they are. A file counts when one of the recovered has its SHA-256; "exact_by_carving" leaves
-what is found by its name out. Prints JSON; a set whose tools are missing is named under "not_made". PhotoRec is the peer
-where it is installed; both look at free space alone where there is a volume. Our times are without Python's start.
+what is found by its name out. Prints JSON; a set whose tools are missing is named under "not_made". PhotoRec is the
+peer where it is installed; both look at free space alone where there is a volume. Our times are without Python's start.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Follow the block maps that a deleted ext2 or ext3 file leaves behind its first twelve blocks.
 
 Deleting wipes the record, not the maps: the file's blocks 0 to 11 usually lie in a row, the next block is its map of
-the following block numbers, then its map of maps. So a file that a carver could not read in one piece is read by its own
-maps, in as many pieces as it has (kernel documentation, ext4: "block map").
+the following block numbers, then its map of maps. So a file that a carver could not read in one piece is read by its
+own maps, in as many pieces as it has (kernel documentation, ext4: "block map").
 """
 
 from __future__ import annotations
