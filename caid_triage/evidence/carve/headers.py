@@ -35,7 +35,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Bytes at ``offset`` of a file that make a carver worth a try (``anywhere``, else on sectors); ``most`` bounds it."""
+    """Bytes at ``offset`` that make a carver worth a try (``anywhere``, else on sectors); ``most`` bounds the file."""
 
     magic: bytes
     carver: Carver

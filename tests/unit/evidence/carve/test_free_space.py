@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,21 @@ def test_ranges() -> None:
     assert merged([(5, 9), (1, 3), (3, 4), (8, 12), (20, 20)]) == [(1, 4), (5, 12)]
     assert without([(0, 10), (20, 30)], [(2, 4), (8, 22), (29, 40)]) == [(0, 2), (4, 8), (22, 29)]
     assert clipped([(0, 10), (20, 30)], 5, 25) == [(5, 10), (20, 25)]
+
+
+@pytest.mark.parametrize(
+    "options", ["-b 1024", "-b 4096", "-O ^uninit_bg,^metadata_csum", "-O ^flex_bg", "-t ext3", "-O 64bit"]
+)
+def test_ext_has_as_many_free_blocks_as_its_own_tools_say(tmp_path, options) -> None:
+    if shutil.which("mkfs.ext4") is None or shutil.which("dumpe2fs") is None:
+        pytest.skip("e2fsprogs is not installed")
+    path = tmp_path / "ext.dd"
+    with path.open("wb") as file:
+        file.truncate(200 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", *options.split(), path], check=True, capture_output=True)
+    told = subprocess.run(["dumpe2fs", "-h", path], check=True, capture_output=True, text=True).stdout
+    blocks = next(int(line.split()[2]) for line in told.splitlines() if line.startswith("Free blocks:"))
+    source = open_source(path, "E", "s")
+    system = source._systems[0]
+    assert total(free_space(system, source._image.read).ranges) == blocks * system.block_size
+    source.close()
