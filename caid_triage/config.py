@@ -13,7 +13,10 @@ from caid_triage.errors import UsageError
 from caid_triage.model import STRONG_BITS
 
 EXECUTORS = ("pool", "serial")
-PROFILES = ("standard",)
+PROFILES = ("quick", "standard", "full")
+CARVING = {"quick": "none", "standard": "fast", "full": "thorough"}
+"""How free space is searched in each profile (evidence/carve, docs/formats/carving.md)."""
+
 # How far beyond the strong distance leads are looked for: as the sizes allow, not at all, or up to so many bits.
 AUTO, OFF = "auto", "off"
 MOST_LEAD_BITS = 100

@@ -123,7 +123,11 @@ def scan_and_report(
     help="serial: in this process, for debugging; the same result.",
 )
 @click.option(
-    "--profile", type=click.Choice(PROFILES), default="standard", show_default=True, help="How thorough the scan is."
+    "--profile",
+    type=click.Choice(PROFILES),
+    default="standard",
+    show_default=True,
+    help="quick: files by name. standard: free space too, on sector starts. full: at any place, and in two pieces.",
 )
 @click.option(
     "--verify-source",

@@ -18,13 +18,18 @@ KIND_OF_STATUS = {
 }
 KINDS = (
     "file_system",
+    "unallocated",
+    "unallocated_searched",
     "not_understood",
+    "not_understood_searched",
     "encrypted",
     "possibly_encrypted",
     "unreadable",
     "unpartitioned",
+    "unpartitioned_searched",
     "partition_table",
 )
+"""Those with ``_searched`` were searched for files by their structure; carve/carving.py tells them apart."""
 
 
 def account_bytes(

@@ -9,6 +9,7 @@ from functools import partial
 import pytsk3
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.carve.carving import Carving, carved_at, carved_chunks, is_carved, met_by_name
 from caid_triage.evidence.containers.reader import HashedParts, known_unreadable
 from caid_triage.evidence.coverage import account_bytes, gaps_between
 from caid_triage.evidence.faults import check_range, evidence_faults
@@ -41,6 +42,7 @@ class DiskSource:
         self._image = image
         self._size = int(image.get_size())
         self._given = tuple(problems)
+        self._carved = "none"
         self._open(NO_SECRETS)
 
     def unlock(self, secrets: Secrets) -> None:
@@ -61,6 +63,19 @@ class DiskSource:
         problems = (problem for one in opened for problem in one.problems)
         self._problems = [self._named(problem) for problem in (*self._given, *table.problems, *random_gaps, *problems)]
         self.has_partition_table = bool(table.scheme)
+        # Free space is that of the volumes which lie on the disk itself; what looks random is left alone.
+        outer = [one for one in opened if not one.volume.parent]
+        lost = [(start, start + length) for start, length in known_unreadable(self.image)]
+        self._carving = Carving(
+            partial(read_range, self._image), self._size, self._carved, self.info.exhibit, self.info.source,
+            [one.volume for one in outer],
+            [one.system if isinstance(one.system, OpenFileSystem) else None for one in outer],
+            [*table.table_areas, *((start, length) for start, length, _ in claims)], lost,
+        )  # fmt: skip
+
+    def carve(self, mode: str) -> None:
+        """Search free space in the walks to come, as carve/carving.py's ``MODES`` say; "none" until then."""
+        self._carved = self._carving.mode = mode
 
     def _open_volumes(self, table: PartitionTable, opener: VolumeOpener) -> list[OpenedVolume]:
         """Each slot of the table, or the whole disk where there is no table or nothing in it is understood."""
@@ -109,8 +124,9 @@ class DiskSource:
         return tuple(self._problems)
 
     def walk(self) -> Iterator[FileEntry | Problem]:
-        """Every file of every volume, in the order of the partition table and of each file system."""
+        """Every file of every volume, in the order of the partition table and each file system; then what is carved."""
         number = 0
+        known: dict[int, int] = {}
         for index, system in enumerate(self._systems):
             if system is None:
                 continue
@@ -120,14 +136,20 @@ class DiskSource:
                 walk = LibraryWalk(system, index, exhibit, name, number)
             else:
                 walk = VolumeWalk(system, index, exhibit, name, number)
-            yield from walk
+            for item in walk:
+                met_by_name(item, known)
+                yield item
             number = walk.number
+        yield from self._carving.entries(known, number)
 
     def chunks(self, entry: FileEntry) -> Iterator[bytes]:
         """The content of an entry in pieces of at most 1 MiB.
 
         Errors: EvidenceError (step "read") at a fault, after what could be read before it.
         """
+        if is_carved(entry):
+            yield from carved_chunks(partial(read_range, self._image), entry)
+            return
         system, inode, kind, identifier, size = self._located(entry)
         if isinstance(system, LibraryFileSystem):
             yield from system.pieces(inode, kind, identifier, size)
@@ -152,6 +174,8 @@ class DiskSource:
         Errors: EvidenceError (step "read") at a fault, beyond the end, and with the code "no-random-access" where a
         file is mapped so deep that only :meth:`chunks` can follow it.
         """
+        if is_carved(entry):
+            return carved_at(partial(read_range, self._image), entry, offset, length)
         system, inode, kind, identifier, size = self._located(entry)
         check_range(offset, length, size)
         if isinstance(system, LibraryFileSystem):
@@ -185,7 +209,7 @@ class DiskSource:
     def coverage(self) -> dict[str, int]:
         """Bytes by kind, summing to the size of the disk."""
         inside, lost = self._inside, known_unreadable(self.image)
-        return account_bytes(self._size, self._volumes, self._table_areas, inside, lost)
+        return self._carving.account(account_bytes(self._size, self._volumes, self._table_areas, inside, lost))
 
     def close(self) -> None:
         """Let go of the disk. Entries cannot be read afterwards."""

@@ -33,6 +33,20 @@ class FolderSlot:
     name: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class FatLayout:
+    """Where a volume keeps what: bytes from its start, bits of an entry, its last cluster (the first is 2).
+
+    ``bitmap`` is 0 for FAT, which has none.
+    """
+
+    table: int
+    heap: int
+    bitmap: int
+    bits: int
+    last: int
+
+
 class FatVolume:
     """The geometry of a FAT or exFAT volume, and questions about its entries and clusters.
 
@@ -113,6 +127,11 @@ class FatVolume:
         width = self._bits // 8
         value = int.from_bytes(self._bytes(self._fat_offset + cluster * width, width), "little")
         return value & 0x0FFFFFFF if width == 4 else value
+
+    @property
+    def layout(self) -> FatLayout:
+        """Where the table, the clusters and the bitmap are."""
+        return FatLayout(self._fat_offset, self._heap, self._bitmap_offset, self._bits, self._last)
 
     def is_allocated(self, cluster: int) -> bool:
         """Whether a cluster belongs to a living file now."""

@@ -65,11 +65,13 @@ class EvidenceSource(Protocol):
         ...
 
 
-def open_source(path: Path, exhibit: str, name: str, secrets: Secrets = NO_SECRETS) -> EvidenceSource:
+def open_source(
+    path: Path, exhibit: str, name: str, secrets: Secrets = NO_SECRETS, carving: str = "none"
+) -> EvidenceSource:
     """Open an image (its first segment), a block device or a folder, for reading only.
 
-    ``name`` is what reports call the source. ``secrets`` are tried on every encrypted volume of a disk. Errors:
-    SourceError, saying what to do.
+    ``name`` is what reports call the source. ``secrets`` are tried on every encrypted volume of a disk; ``carving`` is
+    how its free space is searched (carve/carving.py). Errors: SourceError, saying what to do.
     """
     try:
         path.stat()
@@ -81,6 +83,7 @@ def open_source(path: Path, exhibit: str, name: str, secrets: Secrets = NO_SECRE
             source = opened(path, exhibit, name)
             if isinstance(source, DiskSource):
                 source.unlock(secrets)
+                source.carve(carving)
             return source
     message = f"{path} is neither a file, a folder nor a block device. {_UNDERSTOOD}"
     raise SourceError(message)

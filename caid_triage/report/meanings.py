@@ -43,11 +43,15 @@ DECODE_WORDS: Mapping[DecodeState, tuple[str, str]] = MappingProxyType(
 COVERAGE_WORDS: Mapping[str, str] = MappingProxyType(
     {
         "file_system": "inside file systems that were walked",
+        "unallocated": "free space of file systems: not searched for deleted files",
+        "unallocated_searched": "free space of file systems, searched for deleted files",
         "not_understood": "volumes whose file system was not understood: nothing of them was seen",
+        "not_understood_searched": "volumes with a file system not understood, searched for files without their names",
         "encrypted": "encrypted volumes: nothing of them was seen",
         "possibly_encrypted": "look random, with no mark: possibly encrypted, nothing of it was seen",
         "unreadable": "could not be read: nothing of it was seen",
-        "unpartitioned": "outside every partition: not searched in this version",
+        "unpartitioned": "outside every partition: not searched",
+        "unpartitioned_searched": "outside every partition, searched for files without their names",
         "partition_table": "partition tables, tables of volumes, and reserved sectors",
         "files": "files of a folder",
     }
@@ -72,6 +76,15 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "compressed-not-read": (
             "Compressed files of an HFS+ volume could not be told from empty ones: their content was not seen."
         ),
+        "carved-doubtful": (
+            "A picture found in free space whose ends are right and whose data breaks between them: a part may be "
+            "another file's."
+        ),
+        "carved-joined": (
+            "A file found in free space in pieces that lie apart and were put together: its structure fits."
+        ),
+        "carved-partial": "The beginning of a file found in free space; its rest was not found.",
+        "carving-limit": "The search of free space was cut short by a limit: files may have been missed there.",
         "content-not-recoverable": (
             "The name of a deleted file is left, its content is gone or cannot be told from another file's."
         ),
@@ -99,6 +112,9 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "folder-too-deep": "Folders nested beyond the limit were not followed: files in them were not seen.",
         "folder-unreadable": "A folder could not be listed: files in it were not seen.",
         "former-name": "An earlier name of a file that still exists under another; the file is listed there.",
+        "free-space-unknown": (
+            "It could not be told which space of the volume is free: it was not searched for deleted files."
+        ),
         "frames-cut": "A long animation: frames were taken from its first part only, and compared by look.",
         "image-not-checked": "The tables of the E01 image could not be checked: damaged parts may read as zeros.",
         "image-truncated": "The volume or file system is larger than the image: the image is incomplete.",

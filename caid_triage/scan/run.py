@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.schema import holds_case
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
-from caid_triage.config import ScanOptions
+from caid_triage.config import CARVING, ScanOptions
 from caid_triage.errors import CaidTriageError, CaseError, SourceError, UsageError
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.evidence.source import EvidenceSource, open_source
@@ -356,7 +356,8 @@ def run_scan(
         not_opened: list[Problem] = []
         for request in requests:
             try:
-                source = open_source(request.path, request.exhibit, request.name, secrets)
+                carving = CARVING[options.profile]
+                source = open_source(request.path, request.exhibit, request.name, secrets, carving)
             except SourceError as error:
                 outcome.not_opened.append(str(error))
                 detail = "the source could not be opened; nothing of it was examined"

@@ -1,0 +1,185 @@
+"""Which bytes of a volume no living file has, by the file system's own map of used blocks.
+
+NTFS: ``$Bitmap``. FAT: its table. exFAT: its bitmap. ext: the bitmap of each group. HFS+: its allocation file. Others
+(ISO 9660, UFS) have none that is read here. Nothing of a map that cannot be read is taken for free.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from caid_triage.errors import EvidenceError
+from caid_triage.evidence.carve.ranges import Range, clipped, merged
+from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults
+from caid_triage.evidence.file_system import EXT_KINDS, FAT_KINDS, OpenFileSystem
+from caid_triage.evidence.partitions import ReadAt
+
+_PIECE = 1 << 20
+_NTFS_BITMAP, _HFS_ALLOCATION = 6, 6
+_GROUP_DESCRIPTORS_APART = 0x10
+_WIDE = 0x80
+_SPARSE_SUPER = 0x1
+_SUMS = 0x10 | 0x400  # group descriptors have flags
+_BLOCK_MAP_UNUSED = 0x2
+
+
+@dataclass(frozen=True, slots=True)
+class FreeSpace:
+    """The free ranges of a volume in bytes of the source, the units they come in, and what is amiss ("": nothing)."""
+
+    ranges: list[Range]
+    block: tuple[int, int]
+    fault: str = ""
+
+
+def free_space(system: OpenFileSystem, read: ReadAt) -> FreeSpace:
+    """The free space of an open file system, with what lies behind its end inside its partition. Never raises."""
+    volume = system.volume
+    block = (max(512, system.block_size), volume.offset)
+    found: list[Range] = []
+    fault = ""
+    try:
+        with evidence_faults("walk", "free-space-unknown", "the map of free space could not be read"):
+            if system.kind == "NTFS":
+                found += _by_file(system, _NTFS_BITMAP, volume.offset, system.block_size, reverse=False)
+            elif system.kind == "HFS+":
+                found += _by_file(system, _HFS_ALLOCATION, volume.offset, system.block_size, reverse=True)
+            elif system.kind in FAT_KINDS and system.fat is not None:
+                block = (system.fat.cluster_size, volume.offset + system.fat.layout.heap)
+                found += [(volume.offset + a, volume.offset + b) for a, b in _fat(system, read)]
+            elif system.kind in EXT_KINDS:
+                found += [(volume.offset + a, volume.offset + b) for a, b in _ext(read, volume.offset)]
+            else:
+                fault = f"the map of free space of {system.kind} is not read"
+    except (EvidenceError, struct.error) as error:
+        fault = error.detail if isinstance(error, EvidenceError) else "the map of free space makes no sense"
+    end = volume.offset + volume.length
+    behind = volume.offset + (int(system.fs.info.last_block) + 1) * int(system.fs.info.block_size)
+    if not fault and behind < end:
+        found.append((behind, end))
+    return FreeSpace(merged(clipped(found, volume.offset, end)), block, fault)
+
+
+def _zero_bits(bits: np.ndarray, first: int) -> Iterator[Range]:
+    """Runs of zero bits as (first unit, unit behind), counted from ``first``."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([1], bits, [1])).astype(np.int8)))
+    for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        yield first + start, first + end
+
+
+def _by_file(system: OpenFileSystem, inode: int, base: int, unit: int, *, reverse: bool) -> Iterator[Range]:
+    """Free ranges by a bitmap that is a file of its own (``reverse``: the first unit is the highest bit)."""
+    file = system.fs.open_meta(inode)
+    size = int(file.info.meta.size)
+    units = int(system.fs.info.last_block) + 1
+    for offset in range(0, min(size, -(-units // 8)), _PIECE):
+        data = file.read_random(offset, min(_PIECE, size - offset))
+        bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8), bitorder="big" if reverse else "little")
+        for first, end in _zero_bits(bits[: max(0, units - offset * 8)], offset * 8):
+            yield base + first * unit, base + end * unit
+
+
+def _fat(system: OpenFileSystem, read: ReadAt) -> Iterator[Range]:
+    """Free clusters of FAT and exFAT, in bytes of the volume."""
+    assert system.fat is not None
+    layout, base = system.fat.layout, system.volume.offset
+    size = system.fat.cluster_size
+    if layout.bits == 12:
+        data = read(base + layout.table, (layout.last + 1) * 3 // 2 + 2)
+        values = [int.from_bytes(data[n * 3 // 2 : n * 3 // 2 + 2], "little") >> (4 * (n & 1)) & 0xFFF
+                  for n in range(2, layout.last + 1)]  # fmt: skip
+        pieces = [(2, np.array(values, dtype=np.uint16) != 0)]
+    else:
+        pieces = []
+        step = _PIECE * 4
+        for first in range(2, layout.last + 1, step):
+            count = min(step, layout.last + 1 - first)
+            if layout.bitmap:
+                data = read(base + layout.bitmap + (first - 2) // 8, -(-count // 8))
+                used = np.unpackbits(np.frombuffer(data, dtype=np.uint8), bitorder="little")[:count] != 0
+            else:
+                width = layout.bits // 8
+                data = read(base + layout.table + first * width, count * width)
+                table = np.frombuffer(data[: len(data) // width * width], dtype=f"<u{width}")
+                used = (table & 0x0FFFFFFF) != 0 if width == 4 else table != 0
+            pieces.append((first, used))
+    for first, used in pieces:
+        for start, end in _zero_bits(used, first):
+            yield layout.heap + (start - 2) * size, layout.heap + (end - 2) * size
+
+
+def _ext(read: ReadAt, base: int) -> Iterator[Range]:
+    """Free blocks of ext by the bitmap of each group, in bytes of the volume."""
+    head = read(base + 1024, 1024)
+    blocks, first, log_size, in_group = (struct.unpack_from("<I", head, at)[0] for at in (4, 20, 24, 32))
+    incompatible, read_only = struct.unpack_from("<II", head, 96) if head[76] else (0, 0)
+    if log_size > 6 or not in_group or in_group > 8 << (10 + log_size):
+        raise EvidenceError("walk", "free-space-unknown", "the superblock of the volume makes no sense")
+    size = 1024 << log_size
+    wide = max(32, struct.unpack_from("<H", head, 254)[0]) if incompatible & _WIDE else 32
+    if incompatible & _WIDE:
+        blocks |= struct.unpack_from("<I", head, 0x150)[0] << 32
+    groups = -(-max(0, blocks - first) // in_group)
+    if incompatible & _GROUP_DESCRIPTORS_APART or not 0 < wide <= 1024 or groups > 1 << 24:
+        raise EvidenceError(
+            "walk", "free-space-unknown", "the groups of this volume are kept in a way that is not read"
+        )
+    table = b"".join(
+        read(base + (first + 1) * size + at, min(_PIECE, groups * wide - at)) for at in range(0, groups * wide, _PIECE)
+    )
+    inodes_in_group, inode_size = struct.unpack_from("<I", head, 40)[0], struct.unpack_from("<H", head, 88)[0] or 128
+    inode_blocks = -(-inodes_in_group * inode_size // size)
+    kept = -(-groups * wide // size) + struct.unpack_from("<H", head, 206)[0]
+    owned = _ext_tables(table, groups, wide, inode_blocks)
+    for group in range(min(groups, len(table) // wide)):
+        begin = first + group * in_group
+        count = min(in_group, blocks - begin)
+        (place,) = struct.unpack_from("<I", table, group * wide)
+        if wide >= 64:
+            place |= struct.unpack_from("<I", table, group * wide + 32)[0] << 32
+        (flags,) = struct.unpack_from("<H", table, group * wide + 18)
+        if read_only & _SUMS and flags & _BLOCK_MAP_UNUSED:
+            bits = np.zeros(count, dtype=np.uint8)
+            if not read_only & _SPARSE_SUPER or _keeps_copy(group):
+                bits[: 1 + kept] = 1
+            for low, high in clipped(owned, begin, begin + count):
+                bits[low - begin : high - begin] = 1
+        else:
+            try:
+                data = read(base + place * size, size)
+            except LIBRARY_ERRORS:
+                continue
+            bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8), bitorder="little")[:count]
+        for start, end in _zero_bits(bits, begin):
+            yield start * size, end * size
+
+
+def _ext_tables(table: bytes, groups: int, wide: int, inode_blocks: int) -> list[Range]:
+    """Where the bitmaps and tables of records of all groups lie, in blocks: groups of unused maps may hold others'."""
+    owned: list[Range] = []
+    for group in range(min(groups, len(table) // wide)):
+        places = list(struct.unpack_from("<III", table, group * wide))
+        if wide >= 64:
+            places = [
+                low | high << 32
+                for low, high in zip(places, struct.unpack_from("<III", table, group * wide + 32), strict=True)
+            ]
+        owned += [(places[0], places[0] + 1), (places[1], places[1] + 1), (places[2], places[2] + inode_blocks)]
+    return merged(owned)
+
+
+def _keeps_copy(group: int) -> bool:
+    """Whether a group of a sparse volume has a copy of the superblock: 0, 1 and the powers of 3, 5 and 7."""
+    if group < 2:
+        return True
+    for base in (3, 5, 7):
+        power = base
+        while power < group:
+            power *= base
+        if power == group:
+            return True
+    return False

@@ -1,0 +1,58 @@
+"""Byte ranges of a source as sorted, disjoint lists of (start, end)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+
+Range = tuple[int, int]
+"""(first byte, byte behind the last)."""
+
+
+def merged(ranges: Iterable[Range]) -> list[Range]:
+    """The same bytes, sorted, each once, neighbours joined; empty ranges are dropped."""
+    result: list[Range] = []
+    for start, end in sorted(ranges):
+        if end <= start:
+            continue
+        if result and start <= result[-1][1]:
+            if end > result[-1][1]:
+                result[-1] = (result[-1][0], end)
+        else:
+            result.append((start, end))
+    return result
+
+
+def clipped(ranges: Iterable[Range], low: int, high: int) -> list[Range]:
+    """What of the ranges lies in low..high."""
+    return [(max(low, start), min(high, end)) for start, end in ranges if start < high and end > low]
+
+
+def without(ranges: list[Range], taken: list[Range]) -> list[Range]:
+    """What of ``ranges`` lies in none of ``taken``; both sorted and disjoint."""
+    result: list[Range] = []
+    index = 0
+    for first, end in ranges:
+        start = first
+        while index < len(taken) and taken[index][1] <= start:
+            index += 1
+        at = index
+        while at < len(taken) and taken[at][0] < end:
+            if taken[at][0] > start:
+                result.append((start, taken[at][0]))
+            start = max(start, taken[at][1])
+            at += 1
+        if start < end:
+            result.append((start, end))
+    return result
+
+
+def total(ranges: Iterable[Range]) -> int:
+    """How many bytes the ranges hold."""
+    return sum(end - start for start, end in ranges)
+
+
+def range_at(ranges: list[Range], offset: int) -> Range | None:
+    """The range that holds a byte, None where none does."""
+    index = bisect_right(ranges, (offset, 1 << 63)) - 1
+    return ranges[index] if index >= 0 and offset < ranges[index][1] else None

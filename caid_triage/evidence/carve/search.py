@@ -1,0 +1,305 @@
+"""Go over ranges of a source once, carve at every header, and (thorough) mend what lies in two pieces.
+
+The search goes on behind the end of a whole file and inside one that is not whole. Work is bounded by counts: what may
+be read for files that come to nothing grows with what was searched.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from caid_triage.evidence.carve.ext_blocks import ExtBlocks
+from caid_triage.evidence.carve.found import SECTOR, Found
+from caid_triage.evidence.carve.fragments import Effort, Extents, Ground, jpeg_fault, mend_jpeg, mend_png
+from caid_triage.evidence.carve.headers import REACH, any_places, headers_at, sector_places
+from caid_triage.evidence.carve.ranges import Range, merged, range_at, without
+from caid_triage.evidence.carve.space import BLOCK, Space, Stretch, cut_extents
+
+MOST_FILES = 500_000
+"""Files carved from one source, so that what is remembered of them stays small."""
+MOST_EFFORT = 2 << 30
+_FREE_WORK, _LEAST_WORK = 64 << 20, 1 << 16
+_WORK_A_BYTE = 4
+_MENDED = frozenset(("jpg", "png"))
+_CHECKED = frozenset(("png", "jng", "mng", "gif", "mkv", "webm", "flv", "ts", "m2ts", "mpg", "ogg", "ogv", "mp3"))
+"""Kinds whose structure runs through the whole file."""
+_SURE = _CHECKED | {"jpg"}
+_MOST_AROUND = 8
+_EACH_CHECK = 1 << 26
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """What is searched as one: free ranges of a volume ("" for none), and how files lie in it.
+
+    ``block`` is the size and a start of the units files are kept in; ``indirect`` follows an ext2 volume's block maps.
+    """
+
+    volume: str
+    ranges: tuple[Range, ...]
+    block: tuple[int, int] = (SECTOR, 0)
+    indirect: ExtBlocks | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Carved:
+    """A file found by its structure: the volume's name, its extents, its ending, and what is to be said of it.
+
+    ``remark`` is "" (whole), "partial" (its beginning, as far as its structure goes), "joined" (put together of pieces
+    and checked) or "doubtful" (its ends are right, its data breaks at ``fault``).
+    """
+
+    volume: str
+    extents: Extents
+    suffix: str
+    remark: str = ""
+    fault: int = 0
+
+    @property
+    def start(self) -> int:
+        """Its first byte in the source."""
+        return self.extents[0][0]
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return sum(length for _, length in self.extents)
+
+
+@dataclass(slots=True)
+class Search:
+    """One search of one source; ``full`` says that MOST_FILES were reached, ``short`` that work was cut short."""
+
+    space: Space
+    thorough: bool
+    full: bool = False
+    short: bool = False
+    _searched: int = 0
+    _wasted: int = 0
+    _found: list[Carved] = field(default_factory=list)
+
+    def run(self, areas: Sequence[Area]) -> list[Carved]:
+        """Every file of the areas, by area and place."""
+        result: list[Carved] = []
+        effort = Effort(MOST_EFFORT)
+        for area in areas:
+            self._found = []
+            for number, span in enumerate(area.ranges):
+                if len(result) + len(self._found) >= MOST_FILES:
+                    self.full = True
+                    break
+                self._range(area, number, span)
+            self._go_on_behind_others(area)
+            if self.thorough:
+                self._mend(area, effort)
+            self._found.sort(key=lambda one: (one.start, one.extents))
+            result += self._found
+        return result[:MOST_FILES]
+
+    # ------------------------------------------------------------ one pass
+
+    def _range(self, area: Area, number: int, span: Range) -> None:
+        start, end = span
+        at = done = start
+        while at < end:
+            window = min(BLOCK - at % BLOCK, end - at)
+            data = self.space.read(at, min(window + (REACH if self.thorough else 0), end - at))
+            for place in self._places(data):
+                if place >= window:
+                    break
+                if at + place < done:
+                    continue
+                behind = self._carve(area, number, at + place, data[place : place + REACH])
+                done = max(done, behind)
+                if len(self._found) >= MOST_FILES:
+                    self.full = True
+                    return
+            self._searched += window
+            following = at + window
+            if done > following:
+                step = 1 if self.thorough else SECTOR
+                skipped = min(end, done + (start - done) % step)
+                self._searched += skipped - following
+                following = skipped
+                if self.thorough:  # keep the sectors in step with the range
+                    following = max(at + window, skipped - (skipped - start) % SECTOR)
+            at = following
+
+    def _places(self, data: bytes) -> list[int]:
+        return any_places(data) if self.thorough else sector_places(data)
+
+    def _carve(self, area: Area, number: int, place: int, head: bytes) -> int:
+        """Carve what begins at a place; returns where the search goes on (the place itself when nothing whole did)."""
+        for header in headers_at(head):
+            if not self.thorough and (place - area.ranges[number][0]) % SECTOR:
+                continue
+            for extents in self._layouts(area, number, place, header.most):
+                work = max(_LEAST_WORK, _FREE_WORK + _WORK_A_BYTE * self._searched - self._wasted)
+                file = Stretch(self.space, extents, work)
+                found = header.carver(file)
+                if found is None or not found.whole:
+                    self._wasted += work - max(0, file.left)
+                    self.short = self.short or file.left < 0
+                if found is None or not found.length or (not found.whole and len(extents) > 1):
+                    continue
+                if found.whole or found.worth:
+                    return self._keep(area, number, file, found)
+        return place
+
+    def _layouts(self, area: Area, number: int, place: int, most: int) -> Iterator[Extents]:
+        """The ways the file at a place may lie: by the volume's own maps where those are left, else in one piece."""
+        if area.indirect is not None:
+            mapped = area.indirect.extents(place)
+            if mapped:
+                yield cut_extents(mapped, most)
+        yield ((place, min(area.ranges[number][1] - place, most)),)
+
+    def _keep(self, area: Area, number: int, file: Stretch, found: Found) -> int:
+        """Remember a file; where the search goes on."""
+        extents = file.cut(found.length)
+        if found.whole:
+            remark = "" if len(extents) == 1 else "joined"
+            self._found.append(Carved(area.volume, extents, found.suffix, remark))
+            first_offset, first_length = extents[0]
+            return first_offset + (first_length if found.checked else 0)
+        over = self._over_the_gap(area, number, file, found)
+        if over is not None:
+            self._found.append(Carved(area.volume, over, found.suffix, "joined"))
+            return over[0][0] + over[0][1]
+        self._found.append(Carved(area.volume, extents, found.suffix, "partial"))
+        return file.extents[0][0]
+
+    def _over_the_gap(self, area: Area, number: int, file: Stretch, found: Found) -> Extents | None:
+        """The extents of a checkable file that runs to the end of its free range and on in the next ones."""
+        if found.suffix not in _MENDED or file.size - found.length >= SECTOR + 16:
+            return None
+        rest = [(start, end - start) for start, end in area.ranges[number + 1 : number + 17]]
+        for header in headers_at(file.at(0, REACH)):
+            longer = Stretch(self.space, (*file.extents, *rest), max(_LEAST_WORK, file.left))
+            again = header.carver(longer)
+            if again is not None and again.whole:
+                extents = longer.cut(again.length)
+                if not self._is_faulty(extents, found.suffix):
+                    return extents
+            self._wasted += file.left - max(0, longer.left)
+            return None
+        return None
+
+    # ------------------------------------------------------------ two pieces
+
+    def _go_on_behind_others(self, area: Area) -> None:
+        """Try every file that breaks, or whose length was only believed, around the whole files that lie in it."""
+        whole = sorted(
+            (one.start, one.start + one.size) for one in self._found if not one.remark and one.suffix in _SURE
+        )
+        if not whole:
+            return
+        for index, one in enumerate(list(self._found)):
+            if len(one.extents) > 1 or (one.remark != "partial" and one.suffix in _SURE):
+                continue
+            joined = self._around(area, one, whole)
+            if joined is None:
+                continue
+            if one.remark == "partial":
+                self._found[index] = joined
+            else:
+                self._found.append(joined)
+
+    def _around(self, area: Area, one: Carved, whole: list[Range]) -> Carved | None:
+        """The file put together around whole ones that begin where it breaks (or inside it, where all was believed)."""
+        span = range_at(list(area.ranges), one.start)
+        if span is None:
+            return None
+        pieces: list[tuple[int, int]] = []
+        at = one.start
+        reach = one.start + one.size
+        for _ in range(_MOST_AROUND):
+            place = bisect_left(whole, (reach, 0) if one.remark == "partial" else (at + SECTOR, 0))
+            if place >= len(whole) or whole[place][0] > reach or (whole[place][0] - span[0]) % SECTOR:
+                return None
+            inner = whole[place]
+            pieces.append((at, inner[0] - at))
+            known = sum(length for _, length in pieces)
+            for at in _behind(inner[1], span[1], area.block):
+                if len(set(self.space.read(at, SECTOR))) == 1:
+                    continue  # what fills a unit behind a file's end is no data of another
+                found, file = self._again(pieces, (at, span[1] - at), one.suffix)
+                if found is None or (not found.whole and found.length < known + 2 * SECTOR):
+                    continue
+                if not (found.whole and self._is_faulty(file.cut(found.length), one.suffix)):
+                    break
+            else:
+                return None
+            extents = file.cut(found.length)
+            if found.whole:
+                return Carved(one.volume, extents, one.suffix, "joined")
+            reach = extents[-1][0] + extents[-1][1]
+        return None
+
+    def _is_faulty(self, extents: Extents, suffix: str) -> bool:
+        """Whether a JPEG put together is known to be wrong (thorough: its codes are followed)."""
+        return self.thorough and suffix == "jpg" and bool(jpeg_fault(self.space, extents, Effort(_EACH_CHECK)))
+
+    def _again(
+        self, pieces: Sequence[tuple[int, int]], rest: tuple[int, int], suffix: str
+    ) -> tuple[Found | None, Stretch]:
+        """Carve what these pieces and then the rest are together."""
+        work = max(_LEAST_WORK, _FREE_WORK + _WORK_A_BYTE * self._searched - self._wasted)
+        file = Stretch(self.space, [*pieces, rest], work)
+        for header in headers_at(file.at(0, REACH)):
+            found = header.carver(file)
+            if found is not None and found.suffix == suffix:
+                if not found.whole:
+                    self._wasted += work - max(0, file.left)
+                return found, file
+        self._wasted += work - max(0, file.left)
+        return None, file
+
+    def _mend(self, area: Area, effort: Effort) -> None:
+        """Check the JPEGs that look whole, then look for the rest of every picture that breaks."""
+        certain: list[Carved] = []
+        for index, one in enumerate(self._found):
+            fault = jpeg_fault(self.space, one.extents, effort) if one.suffix == "jpg" and not one.remark else None
+            if fault:
+                self._found[index] = replace(one, remark="doubtful", fault=fault)
+            elif one.remark == "joined" or fault == 0 or (not one.remark and one.suffix in _CHECKED):
+                certain.append(one)
+        free = without(list(area.ranges), _certain(certain))
+        joined: list[Range] = []
+        for index, one in enumerate(self._found):
+            if one.suffix not in _MENDED or one.remark not in ("partial", "doubtful"):
+                continue
+            mend = mend_jpeg if one.suffix == "jpg" else mend_png
+            unclaimed = without(free, merged(joined)) if joined else free
+            extents = mend(self.space, one.start, Ground(list(area.ranges), unclaimed, area.block), effort)
+            if extents is not None:
+                self._found[index] = Carved(one.volume, extents, one.suffix, "joined")
+                joined = sorted([*joined, *((offset, offset + length) for offset, length in extents)])
+        self._drop_parts(joined)
+
+    def _drop_parts(self, joined: list[Range]) -> None:
+        """Let go of broken heads that lie inside a picture which was put together since."""
+        self._found = [
+            one
+            for one in self._found
+            if one.remark != "partial" or not _inside(one, joined) or any(one.start == start for start, _ in joined)
+        ]
+
+
+def _certain(files: Sequence[Carved]) -> list[Range]:
+    """Where files lie that are whole."""
+    return sorted((offset, offset + length) for one in files for offset, length in one.extents)
+
+
+def _behind(end: int, limit: int, block: tuple[int, int]) -> list[int]:
+    """Where a file may go on behind one that ends: on the next unit, of several sizes where none is known."""
+    size, origin = block
+    sizes = [size] if size > SECTOR else [SECTOR << shift for shift in range(8)]
+    places = {end + (origin - end) % unit for unit in sizes}
+    return sorted(place for place in places if place < limit)
+
+
+def _inside(one: Carved, ranges: list[Range]) -> bool:
+    return any(start <= one.start < end for start, end in ranges)
