@@ -34,7 +34,7 @@ from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.errors import CaidTriageError, EvidenceError
 from caid_triage.model import Examination, FileEntry, ScanRecord
 from caid_triage.scan import protocol
-from caid_triage.scan.results import Early, Read, ReadAt, Result, Walked, given_up, not_examined, unreadable
+from caid_triage.scan.results import Early, Read, ReadAt, Result, Walked, examined, given_up, not_examined, unreadable
 from caid_triage.scan.worker_process import WorkerProcess, why_no_start
 from caid_triage.scan.workforce import Workforce
 
@@ -179,7 +179,7 @@ class Slot:
         if attempt.read_error is not None:
             return unreadable(entry, attempt.read_error, attempt.bytes_sent)
         if attempt.found is not None:
-            return ScanRecord(entry, attempt.found)
+            return examined(entry, attempt.found)
         return ScanRecord(entry, given_up(attempt.early, fault or attempt.fault))
 
     def _attempt(self, entry: FileEntry, mode: protocol.Mode) -> Attempt:

@@ -4,10 +4,13 @@ file that could not be examined as it should be, said the same way by every exec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from caid_triage.errors import EvidenceError
-from caid_triage.model import DecodeState, Digests, Examination, FileEntry, Kind, Problem, ScanRecord
+from caid_triage.model import DecodeState, Digests, Examination, FileEntry, Kind, Problem, ScanRecord, Severity, State
+
+# what is wrong with a content itself, not with how it was examined
+DAMAGE = frozenset(("partial-decode", "undecodable", "video-damaged", "video-undecodable"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,18 @@ Read = Callable[[FileEntry], Iterator[bytes]]
 ReadAt = Callable[[FileEntry, int, int], bytes]
 Walked = FileEntry | Problem | Skipped
 Result = ScanRecord | Problem | Skipped
+
+
+def examined(entry: FileEntry, found: Examination) -> ScanRecord:
+    """The record of an entry and what was found in it.
+
+    A carved file is what is left of one: that a part is missing was so before the scan (a note), and takes nothing away
+    from what could be examined (docs/decisions/0005).
+    """
+    if entry.state is State.CARVED and any(problem.code in DAMAGE for problem in found.problems):
+        told = (replace(one, severity=Severity.NOTE) if one.code in DAMAGE else one for one in found.problems)
+        found = replace(found, problems=tuple(told))
+    return ScanRecord(entry, found)
 
 
 def not_examined(entry: FileEntry) -> ScanRecord:

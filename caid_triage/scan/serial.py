@@ -9,7 +9,7 @@ from caid_triage.errors import EvidenceError
 from caid_triage.examine.examine import Examiner, prepare_decoders
 from caid_triage.examine.limits import Limits
 from caid_triage.model import FileEntry, ScanRecord
-from caid_triage.scan.results import Read, ReadAt, Result, Walked, not_examined, unreadable
+from caid_triage.scan.results import Read, ReadAt, Result, Walked, examined, not_examined, unreadable
 
 
 def examine_serially(
@@ -31,4 +31,4 @@ def _examine(examiner: Examiner, entry: FileEntry, read: Read, read_at: ReadAt |
             run.update(chunk)
     except EvidenceError as error:
         return unreadable(entry, error, run.bytes_read)
-    return ScanRecord(entry, run.finish())
+    return examined(entry, run.finish())

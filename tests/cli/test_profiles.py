@@ -19,6 +19,7 @@ def disk(tmp_path_factory):
     image[3 << 20 : (3 << 20) + len(picture("town.jpg"))] = picture("town.jpg")
     at = (4 << 20) + 77
     image[at : at + len(picture("marble.jpg"))] = picture("marble.jpg")
+    image[5 << 20 : (5 << 20) + 30_000] = picture("town.jpg")[:30_000]  # the rest of it is gone
     path = tmp_path_factory.mktemp("profiles") / "disk.dd"
     path.write_bytes(image)
     return path
@@ -30,12 +31,17 @@ def carved_paths(case) -> set[str]:
 
 
 def test_each_profile_searches_as_far_as_it_says(run, disk, tmp_path) -> None:
+    head = f"/$Carved/p0/{5 << 20:014d}.jpg"
     town, marble = f"/$Carved/p0/{3 << 20:014d}.jpg", f"/$Carved/p0/{(4 << 20) + 77:014d}.jpg"
-    for profile, wanted in (("quick", set()), ("standard", {town}), ("full", {town, marble})):
+    for profile, wanted in (("quick", set()), ("standard", {town, head}), ("full", {town, marble, head})):
         case = tmp_path / profile
         done = run("scan", disk, "--case", case, "--profile", profile, "--workers", 1)
         assert done.returncode == 0, done.stderr
         assert carved_paths(case) == wanted
+        with (case / "reports" / "files.csv").open(encoding="utf-8", newline="") as file:
+            told = {row["path"]: (row["problems"], bool(row["pdq"])) for row in csv.DictReader(file)}
+        if profile != "quick":  # its beginning is seen, compared by look, and no fault of the scan
+            assert told[head] == ("carved-partial;partial-decode", True)
         summary = json.loads((case / "reports" / "summary.json").read_text())
         counted = summary["coverage"]["bytes"]
         assert sum(counted.values()) == 6 << 20

@@ -132,7 +132,10 @@ def test_debian_samples_by_every_kind_of_hash_set(
     assert {row["exhibit"] for row in matches} == {"AB/1"}
     wanted = {name: digests(data) for name, data in originals.items() if Path(name).name not in ALTERED}
     assert len(wanted) == 33
-    if kind == "ext4":  # ext wipes where a deleted file's content was
+    carved = {row["sha256"] for row in matches if row["state"] == "carved" and row["match_kind"] == "exact"}
+    matches = [row for row in matches if row["state"] != "carved"]
+    if kind == "ext4":  # ext wipes where a deleted file's content was: what is left of those is carved
+        assert len(carved - {found["sha256"] for name, found in wanted.items() if name.split("/")[0] in LIVE}) >= 12
         wanted = {name: found for name, found in wanted.items() if name.split("/")[0] in LIVE}
     for name, algorithm in STRONGEST.items():
         exact = [row for row in matches if row["hashset"] == name and row["match_kind"] == "exact"]

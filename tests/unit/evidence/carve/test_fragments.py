@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.carvables import noise, png
 
 from caid_triage.evidence.carve.fragments import Effort, Ground, jpeg_fault, mend_jpeg, mend_png
-from caid_triage.evidence.carve.huffman import DONE, Follower, Position, _compiled, follow_units, read_plan
+from caid_triage.evidence.carve.huffman import DONE, Follower, Position, _compiled, read_plan
 from caid_triage.evidence.carve.jpeg import JpegWalk
 from caid_triage.evidence.carve.search import Area, Search
 from caid_triage.evidence.carve.space import Space, Stretch
@@ -164,4 +164,3 @@ def test_what_is_wrong_soon_shows() -> None:
         assert why != DONE
         late.append(position.place - cut)
     assert np.median(late) < 1000
-    assert follow_units is not None
