@@ -33,7 +33,7 @@ def files(sets, shared):
 
 
 def carved(path: Path, mode: str) -> set[str]:
-    source = open_source(path, "E", "s", mode)
+    source = open_source(path, "E", "s", carving=mode)
     found = {
         hashlib.sha256(b"".join(source.chunks(item))).hexdigest()
         for item in source.walk()
