@@ -13,11 +13,13 @@ from typing import Any
 
 # Module, and the extra of this package that installs it.
 OPTIONAL = {"av": "video", "imagecodecs": "jxl", "pillow_heif": "heif", "rawpy": "raw"}
+# What opens containers; imported when the first of its kind is met.
+READERS = ("olefile", "pikepdf", "py7zr", "pypff", "rarfile", "zstandard")
 
 
-@lru_cache(maxsize=len(OPTIONAL))
+@lru_cache(maxsize=len(OPTIONAL) + len(READERS))
 def library(name: str) -> ModuleType | None:
-    """Return one of the modules of ``OPTIONAL``, None where it is not installed or cannot be loaded."""
+    """Return a module of ``OPTIONAL`` or ``READERS``, None where it is not installed or cannot be loaded."""
     try:
         module = importlib.import_module(name)
     except (ImportError, OSError):  # OSError: installed, but a shared library of it is missing
