@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from caid_triage.errors import EvidenceError
+from caid_triage.examine.boundary import Failure, at_the_boundary
 from caid_triage.examine.decode import decode, stored_size
 from caid_triage.examine.decoded import Decoded, problem
 from caid_triage.examine.digests import Digesting
 from caid_triage.examine.embedded.appended import behind_jpeg, end_where_more_follows
+from caid_triage.examine.embedded.browser_cache import firefox_body, firefox_entry
 from caid_triage.examine.embedded.inner import Lister
 from caid_triage.examine.embedded.inner import problem as inside_problem
 from caid_triage.examine.embedded.listers import lister_of
@@ -200,6 +202,9 @@ class Run:
         if what.media_type == "image/jpeg" and not self._too_large:
             end = end_where_more_follows(self._content())
             lister = partial(behind_jpeg, end=end) if end else None
+        cached = None if self._too_large or not self._kept else firefox_body(self._content())
+        if cached:
+            lister = partial(firefox_entry, length=cached[0], address=cached[1])
         if lister is None:
             return None
         if not self._too_large:
@@ -315,14 +320,13 @@ def _film_at_the_boundary(file: VideoBytes | None, media_type: str, limits: Limi
 
 
 def _at_the_boundary(step: Callable[[], T]) -> T | Problem:
-    """Run foreign code on hostile bytes: the one place that turns any exception into a Problem."""
-    try:
-        return step()
-    except MemoryError:
+    """Run foreign code on hostile bytes; what it fails with is a Problem of the file."""
+    found = at_the_boundary(step)
+    if not isinstance(found, Failure):
+        return found
+    if found.out_of_memory:
         return problem("decoder-out-of-memory", "a decoder asked for more memory than there is")
-    except Exception as error:  # noqa: BLE001  a decoder may raise anything; the file is named, the scan goes on
-        text = f"a decoder failed in a way that is not foreseen ({type(error).__name__})"
-        return problem("decoder-failed", text)
+    return problem("decoder-failed", f"a decoder failed in a way that is not foreseen ({found.kind})")
 
 
 def _without(

@@ -14,7 +14,7 @@ from typing import Any
 # Module, and the extra of this package that installs it.
 OPTIONAL = {"av": "video", "imagecodecs": "jxl", "pillow_heif": "heif", "rawpy": "raw"}
 # What opens containers; imported when the first of its kind is met.
-READERS = ("olefile", "pikepdf", "py7zr", "pypff", "rarfile", "zstandard")
+READERS = ("archi", "olefile", "pikepdf", "py7zr", "pypff", "zstandard")
 
 
 @lru_cache(maxsize=len(OPTIONAL) + len(READERS))

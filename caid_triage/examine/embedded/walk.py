@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
-from caid_triage.examine.decoded import DECODER_ERRORS, plain
+from caid_triage.examine.boundary import Failure, at_the_boundary
 from caid_triage.examine.embedded.content import Content
 from caid_triage.examine.embedded.inner import Inner, Lister, problem
 from caid_triage.examine.identify import Identified
@@ -108,10 +109,9 @@ class Inside:
             yield step
             if self._left_out(step, problems, "what lies inside from here on was not examined"):
                 return
-            try:
-                item = next(listed, None)
-            except (*DECODER_ERRORS, MemoryError) as error:
-                text = f"what lies inside could not be listed to its end: {plain(error)}"
+            item = at_the_boundary(partial(next, listed, None))
+            if isinstance(item, Failure):
+                text = f"what lies inside could not be listed to its end: {item.said}"
                 problems.append(problem("inside-damaged", text))
                 return
             if item is None:
@@ -191,20 +191,21 @@ class Inside:
     def _read(self, pieces: Iterator[bytes], run: Examined, problems: list[Problem]) -> Generator[Step, None, str]:
         """Feed an inner file to its examination; returns in words why it ended early ("": it did not)."""
         announced = 0
-        try:
-            for piece in pieces:
-                if self._bytes + len(piece) > self._most_bytes():
-                    self._stop(problems, "what lies inside unpacks to more bytes than are allowed")
-                    return "more bytes were unpacked than are allowed"
-                self._bytes += len(piece)
-                announced += len(piece)
-                run.update(piece)
-                if announced >= self.limits.inside_step_bytes:
-                    announced = 0
-                    yield self._step(self.limits.inside_step_bytes)
-        except (*DECODER_ERRORS, MemoryError) as error:
-            return f"it could not be unpacked to its end: {plain(error)}"
-        return ""
+        while True:
+            piece = at_the_boundary(partial(next, pieces, None))
+            if isinstance(piece, Failure):
+                return f"it could not be unpacked to its end: {piece.said}"
+            if piece is None:
+                return ""
+            if self._bytes + len(piece) > self._most_bytes():
+                self._stop(problems, "what lies inside unpacks to more bytes than are allowed")
+                return "more bytes were unpacked than are allowed"
+            self._bytes += len(piece)
+            announced += len(piece)
+            run.update(piece)
+            if announced >= self.limits.inside_step_bytes:
+                announced = 0
+                yield self._step(self.limits.inside_step_bytes)
 
     def _most_bytes(self) -> int:
         return max(self.limits.max_inside_bytes, self.limits.max_inside_ratio * self.size)

@@ -55,6 +55,8 @@ class _Entry:
 def zip_files(content: Content) -> Iterator[Listed]:
     """The entries of a zip: those of its directory in its order, then those that only their own headers name."""
     covered: list[tuple[int, int]] = []
+    listed: list[zipfile.ZipInfo] = []
+    extra: tuple[int, int] | None = None
     try:
         archive = zipfile.ZipFile(content)
         listed = archive.infolist()
@@ -62,7 +64,6 @@ def zip_files(content: Content) -> Iterator[Listed]:
     except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError, EOFError):
         text = "the archive has no whole directory; its files are taken from their own headers"
         yield problem("inside-damaged", text)
-        listed, extra = [], None
     for info in listed:
         entry = _local(content, info.header_offset)
         if entry is None:
@@ -78,7 +79,7 @@ def zip_files(content: Content) -> Iterator[Listed]:
         yield _inner(content, name, entry, packed, info.file_size, info.CRC)
     if extra:
         covered.append(extra)
-    yield from _unlisted(content, covered)
+    yield from _unlisted(content, covered, note=extra is not None)
 
 
 def _name_of(info: zipfile.ZipInfo) -> bytes:
@@ -145,18 +146,18 @@ def _inner(
     return Inner(name, partial(unpacker, content, entry.start, length), size, entry.times, problems)
 
 
-def _unlisted(content: Content, covered: list[tuple[int, int]]) -> Iterator[Inner]:
+def _unlisted(content: Content, covered: list[tuple[int, int]], *, note: bool) -> Iterator[Inner]:
     """The entries in the gaps between what the directory lists."""
     reached = 0
     for start, end in sorted(covered):
         if start > reached:
-            yield from _in_gap(content, reached, start)
+            yield from _in_gap(content, reached, start, note=note)
         reached = max(reached, end)
     if reached < content.size:
-        yield from _in_gap(content, reached, content.size)
+        yield from _in_gap(content, reached, content.size, note=note)
 
 
-def _in_gap(content: Content, start: int, end: int) -> Iterator[Inner]:
+def _in_gap(content: Content, start: int, end: int, *, note: bool) -> Iterator[Inner]:
     while end - start > LOCAL_HEADER.size:
         at = _find(content, start, end)
         if at is None:
@@ -169,7 +170,7 @@ def _in_gap(content: Content, start: int, end: int) -> Iterator[Inner]:
         packed = most if entry.packed is None else min(entry.packed, most)
         empty_folder = entry.name.endswith(b"/") and not entry.size
         if not empty_folder:
-            yield _inner(content, entry.name, entry, packed, entry.size, entry.crc, note=True)
+            yield _inner(content, entry.name, entry, packed, entry.size, entry.crc, note=note)
         start = entry.start + (packed if entry.packed is not None else 0)
 
 
