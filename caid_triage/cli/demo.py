@@ -16,6 +16,7 @@ from caid_triage.hashset.build import build_hashset
 from caid_triage.hashset.make import make_hashset
 from caid_triage.model import Role
 from caid_triage.scan.run import SourceRequest
+from caid_triage.scan.workforce import started_workers
 from caid_triage.synth.exhibit import build_demo_exhibit
 from caid_triage.synth.samples import (
     KNOWN_GOOD_NAME,
@@ -67,11 +68,13 @@ def demo(out: Path, workers: int) -> None:
     write_graded_pictures(graded)
     make_hashset(graded, sets / "sample-graded.chs", examine_file, name="sample-graded", scheme=scheme)
     click.echo("3. the scan")
+    options = ScanOptions(workers=workers)
     outcome = scan_and_report(
         [SourceRequest(truth.image, "DEMO/1", truth.image.name)],
         out / "case",
         tuple(sets / f"sample-{name}.chs" for name in ("vics", "known-good", "graded")),
-        ScanOptions(workers=workers),
+        options,
+        started_workers(options),
         quiet=False,
         as_json=False,
     )

@@ -7,13 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 
 from caid_triage.scan.progress import Progress, Show
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 PLAIN_SECONDS = 5.0
 JSON_SECONDS = 1.0
@@ -56,6 +57,8 @@ def progress_line(progress: Progress) -> str:
 
 def progress_table(progress: Progress) -> Table:
     """The same facts, as the live block of a terminal."""
+    from rich.table import Table
+
     table = Table.grid(padding=(0, 2))
     files = f"{progress.files + progress.resumed_files:,}"
     if progress.total_files is not None:
@@ -110,6 +113,9 @@ def shown_progress(*, quiet: bool, as_json: bool) -> Iterator[Show]:
     elif quiet:
         yield lambda progress: None
     elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.live import Live
+
         with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
             yield lambda progress: live.update(progress_table(progress))
     else:

@@ -5,25 +5,18 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from caid_triage.cli.display import shown_import
 from caid_triage.cli.exit_codes import WITH_PROBLEMS, CommandWithExitCodes, GroupWithExitCodes
 from caid_triage.errors import UsageError
-from caid_triage.examine.examine import examine_file
-from caid_triage.examine.limits import Limits
-from caid_triage.hashset.build import BuildResult, build_hashset
-from caid_triage.hashset.contradictions import digests_in_several_categories
-from caid_triage.hashset.lookup import Lookup
-from caid_triage.hashset.lookup import lookup as look_up
-from caid_triage.hashset.make import make_hashset
-from caid_triage.hashset.purge import purge_hashset
-from caid_triage.hashset.readers.registry import readers
-from caid_triage.hashset.schemes import CategoryScheme
-from caid_triage.hashset.store import open_hashset
 from caid_triage.model import Role
+
+if TYPE_CHECKING:
+    from caid_triage.hashset.build import BuildResult
+    from caid_triage.hashset.lookup import Lookup
+    from caid_triage.hashset.schemes import CategoryScheme
 
 MOST_REFUSED_SHOWN = 20
 # Of a graded video a frame each eighth of a second, or so many in all (docs/formats/videos.md says why).
@@ -51,6 +44,24 @@ distance_option = click.option(
 name_option = click.option("--name", default=None, help="What reports call the set.  [default: the folder's name]")
 
 
+class FormatChoice(click.Choice[str]):
+    """The names of the readers, which are imported only where they are shown or chosen from."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Every reader's name."""
+        from caid_triage.hashset.readers.registry import readers
+
+        return tuple(reader.name for reader in readers())
+
+    @choices.setter
+    def choices(self, _none: tuple[str, ...]) -> None:
+        """Nothing: they are those of the readers."""
+
+
 @click.group(cls=GroupWithExitCodes)
 def hashset() -> None:
     """Build, inspect, search and remove sets of known material."""
@@ -60,6 +71,8 @@ def _say_result(ctx: click.Context, result: BuildResult, out: Path) -> None:
     click.echo(f"built {out}")
     for what, count in sorted(result.counts.items()):
         click.echo(f"  {what}: {count:,}")
+    from caid_triage.hashset.store import open_hashset
+
     _say_scheme(open_hashset(out).scheme)
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)
@@ -123,7 +136,7 @@ def _distances(texts: tuple[str, ...]) -> dict[str, int]:
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice([reader.name for reader in readers()]),
+    type=FormatChoice(),
     default=None,
     help="[default: by the file's content]",
 )
@@ -164,6 +177,9 @@ def build(
     The format is told by the content (`--format` names them all). Files of a set in several parts may be given in any
     order; a part that is missing or given twice is named, and the exit code is then 3.
     """
+    from caid_triage.cli.display import shown_import
+    from caid_triage.hashset.build import build_hashset
+
     result = build_hashset(
         list(sources),
         out,
@@ -201,6 +217,10 @@ def make(
 
     With --role not-this it holds pictures that look like listed ones and are not: they are never proposed again.
     """
+    from caid_triage.examine.examine import examine_file
+    from caid_triage.examine.limits import Limits
+    from caid_triage.hashset.make import make_hashset
+
     radius = _distances(distances)
     # Many frames: a copy that was cut elsewhere has its keyframes at other moments, and a hand-held film moves fast.
     dense = Limits(dense_video=True, dense_step=GRADED_STEP, max_video_frames=GRADED_FRAMES)
@@ -214,6 +234,8 @@ def make(
 @click.option("--json", "as_json", is_flag=True, help="The whole manifest as JSON.")
 def info(path: Path, as_json: bool) -> None:
     """Say what a set holds and where it came from. No hash is printed."""
+    from caid_triage.hashset.store import open_hashset
+
     opened = open_hashset(path)
     if as_json:
         click.echo(json.dumps(opened.manifest, indent=2, sort_keys=True))
@@ -240,6 +262,9 @@ def lookup(path: Path, hashes: tuple[str, ...], as_json: bool) -> None:
 
     One line a hash: the hash, `known` or `unknown`, then code, label, scheme and media id of each record, tabs between.
     """
+    from caid_triage.hashset.lookup import lookup as look_up
+    from caid_triage.hashset.store import open_hashset
+
     opened = open_hashset(path)
     answers = [look_up(opened, text) for text in hashes]  # all before the first line: a wrong one answers for none
     for text, answer in zip(hashes, answers, strict=True):
@@ -268,6 +293,9 @@ def _say_lookup(text: str, answer: Lookup, *, as_json: bool) -> None:
 @path_argument
 def verify(path: Path) -> None:
     """Check every file of a set against the checksums of its manifest."""
+    from caid_triage.hashset.contradictions import digests_in_several_categories
+    from caid_triage.hashset.store import open_hashset
+
     opened = open_hashset(path)
     opened.verify()
     click.echo(f"{path}: every file is as it was built (generation {opened.generation})")
@@ -282,5 +310,7 @@ def verify(path: Path) -> None:
 @click.confirmation_option("--yes", prompt="Delete this hash set for good?", help="Do not ask.")
 def purge(path: Path) -> None:
     """Delete a set for good, leaving an audit line beside it."""
+    from caid_triage.hashset.purge import purge_hashset
+
     note = purge_hashset(path)
     click.echo(f"{path} deleted; noted in {note}")

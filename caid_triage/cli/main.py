@@ -4,26 +4,64 @@ from __future__ import annotations
 
 import signal
 import sys
-import traceback
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
 from types import FrameType, TracebackType
 from typing import Any
 
 import click
 
-from caid_triage.cli.demo import demo
 from caid_triage.cli.exit_codes import INTERRUPTED, GroupWithExitCodes
-from caid_triage.cli.hashset import hashset
-from caid_triage.cli.match import match
-from caid_triage.cli.report import report
-from caid_triage.cli.scan import scan
-from caid_triage.cli.schemes import schemes
-from caid_triage.cli.verify import verify
 from caid_triage.errors import CaidTriageError
 from caid_triage.version import __version__
+
+# Each command is a module of this package with a command of its own name in it, imported when it is called for.
+# The short helps stand here, so that the list of commands needs none of them (tests/cli/test_start.py: they agree).
+COMMANDS = {
+    "demo": "The whole job on a generated exhibit.",
+    "scan": "Scan a source and write the reports.",
+    "match": "Match a stored case against a hash set.",
+    "report": "Write a case's reports again.",
+    "hashset": "Build, inspect, search and remove sets of known material.",
+    "schemes": "List the category schemes, show one, copy one.",
+    "verify": "Check a case's audit trail and reports.",
+}
+
+
+class LateCommands(MutableMapping[str, click.Command]):
+    """The commands by name, each imported when it is first looked at."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, click.Command | None] = dict.fromkeys(COMMANDS)
+
+    def __getitem__(self, name: str) -> click.Command:
+        """The command, imported; KeyError for a name that is none."""
+        command = self._loaded[name]
+        if command is None:
+            found: click.Command = getattr(import_module(f"caid_triage.cli.{name}"), name)
+            command = self._loaded[name] = found
+        return command
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaded)
+
+    def __len__(self) -> int:
+        return len(self._loaded)
 
 
 class Program(GroupWithExitCodes):
     """The top of the command tree: turns our errors into a sentence on stderr and an exit code."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of ours ends it with its own exit code."""
@@ -42,7 +80,11 @@ class Program(GroupWithExitCodes):
             ctx.exit(INTERRUPTED)
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Program,
+    commands=LateCommands(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="caid-triage")
 def program() -> None:
     """Find known indecent images on seized disk images, by hash, and report them by category.
@@ -55,12 +97,10 @@ def program() -> None:
     """
 
 
-for command in (demo, scan, match, report, hashset, schemes, verify):
-    program.add_command(command)
-
-
 def report_bug(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
     """Print where a bug of ours is, without the error's own words: they may quote a suspect's path."""
+    import traceback
+
     print(f"caid-triage: a bug of ours ({kind.__name__}); please report these lines:", file=sys.stderr)  # noqa: T201
     for frame in traceback.extract_tb(trace):
         print(f"  {frame.name} in {frame.filename}:{frame.lineno}", file=sys.stderr)  # noqa: T201

@@ -8,17 +8,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from caid_triage.case.rows import MatchChange
-from caid_triage.case.store import open_case_for_writing
-from caid_triage.case.view import CaseView, open_case
 from caid_triage.cli.exit_codes import CommandWithExitCodes
-from caid_triage.match.options import set_radius
-from caid_triage.report.write import write_reports
-from caid_triage.scan.rematch import check_radii, hashset_facts, match_stored, stored_options
-from caid_triage.scan.run import open_hashsets
+
+if TYPE_CHECKING:
+    from caid_triage.case.rows import MatchChange
+    from caid_triage.case.view import CaseView
 
 distance_option = click.option(
     "--distance",
@@ -51,6 +49,13 @@ def match(
     --hashset A.chs B.chs. The reports are written again, with delta.csv and delta.json. Stopped at any moment, the
     case is as before or matched whole: run it again.
     """
+    from caid_triage.case.store import open_case_for_writing
+    from caid_triage.case.view import open_case
+    from caid_triage.match.options import set_radius
+    from caid_triage.report.write import write_reports
+    from caid_triage.scan.rematch import check_radii, hashset_facts, match_stored, stored_options
+    from caid_triage.scan.run import open_hashsets
+
     opened = open_hashsets([*hashsets, *more])
     radii = tuple(map(set_radius, distances))
     check_radii(radii, opened)

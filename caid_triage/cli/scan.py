@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from caid_triage.case.view import open_case
-from caid_triage.cli.display import shown_progress
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.match import distance_option
-from caid_triage.cli.verdict import verdict_lines
 from caid_triage.config import EXECUTORS, PROFILES, ScanOptions, default_workers
 from caid_triage.errors import UsageError
-from caid_triage.match.options import set_radius
-from caid_triage.model import Severity
-from caid_triage.report.write import write_reports
-from caid_triage.scan.run import ScanOutcome, SourceRequest, run_scan
+from caid_triage.scan.workforce import Workforce, started_workers
+
+if TYPE_CHECKING:
+    from caid_triage.scan.run import ScanOutcome, SourceRequest
 
 
 def name_requests(sources: tuple[str, ...], exhibits: tuple[str, ...]) -> list[SourceRequest]:
@@ -30,6 +28,8 @@ def name_requests(sources: tuple[str, ...], exhibits: tuple[str, ...]) -> list[S
     unfit = next((text for text in exhibits if not text.strip() or not text.isprintable() or len(text) > 200), None)
     if unfit is not None:
         raise UsageError("an --exhibit reference is 1 to 200 printable characters: it is printed in every report")
+    from caid_triage.scan.run import SourceRequest
+
     requests: list[SourceRequest] = []
     taken: set[str] = set()
     places = [Path(given).resolve() for given in sources]
@@ -53,13 +53,21 @@ def scan_and_report(
     case_folder: Path,
     hashsets: tuple[Path, ...],
     options: ScanOptions,
+    workforce: Workforce,
     *,
     quiet: bool,
     as_json: bool,
 ) -> ScanOutcome:
-    """Scan, write the reports, say the verdict; shared with the demo."""
-    with shown_progress(quiet=quiet, as_json=as_json) as show:
-        outcome = run_scan(requests, case_folder, list(hashsets), options, show)
+    """Scan with workers that are getting ready, write the reports, say the verdict; shared with the demo."""
+    from caid_triage.case.view import open_case
+    from caid_triage.cli.display import shown_progress
+    from caid_triage.cli.verdict import verdict_lines
+    from caid_triage.model import Severity
+    from caid_triage.report.write import write_reports
+    from caid_triage.scan.run import run_scan
+
+    with workforce, shown_progress(quiet=quiet, as_json=as_json) as show:
+        outcome = run_scan(requests, case_folder, list(hashsets), options, show, workforce)
     with open_case(case_folder) as view:
         reports = write_reports(view, case_folder / "reports", None)
         outcome.problems = sum(row.count for row in view.problem_counts() if row.severity == Severity.PROBLEM)
@@ -131,11 +139,13 @@ def scan(
     SOURCE is a disk image (raw, E01; of a split image the first segment), a block device, or a folder. It is only
     ever read. Run again on the same case, the scan resumes where it was stopped.
     """
+    from caid_triage.match.options import set_radius
+
     chosen = default_workers() if workers is None else workers
     options = ScanOptions(
         workers=chosen, executor=executor, profile=profile, set_radii=tuple(map(set_radius, distances))
     )
-    outcome = scan_and_report(
-        name_requests(sources, exhibits), case_folder, hashsets, options, quiet=quiet, as_json=as_json
-    )
+    with started_workers(options) as workforce:  # before anything else: they get ready while the rest is imported
+        requests = name_requests(sources, exhibits)
+        outcome = scan_and_report(requests, case_folder, hashsets, options, workforce, quiet=quiet, as_json=as_json)
     ctx.exit(outcome.exit_code)

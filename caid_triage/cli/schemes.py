@@ -18,7 +18,9 @@ HOW_TO_CONFIRM = """To confirm a scheme:
 Until then reports print codes, never labels."""
 
 
-@click.group(cls=GroupWithExitCodes, invoke_without_command=True)
+@click.group(
+    cls=GroupWithExitCodes, invoke_without_command=True, short_help="List the category schemes, show one, copy one."
+)
 @click.option("--json", "as_json", is_flag=True, help="The schemes as JSON.")
 @click.pass_context
 def schemes(ctx: click.Context, as_json: bool) -> None:

@@ -57,13 +57,16 @@ REREAD = 3
 
 
 def prepare_decoders() -> None:
-    """Load every decoder and hash once, so that no file's time is charged for it (a worker's first call)."""
+    """Load every decoder and hash once, so that no file's time is charged for it."""
+    prepare_pictures()
+    load_libraries()
+
+
+def prepare_pictures() -> None:
+    """Load what nearly every picture needs; the rest is loaded with the first file that needs it, which is told of."""
     import numpy as np  # noqa: PLC0415
-    from PIL import Image  # noqa: PLC0415
 
     opencv()
-    Image.init()
-    load_libraries()
     perceptual_hash_plugins()
     phash_of_tiny(tiny(np.zeros((32, 32), dtype=np.uint8)))
 

@@ -1,27 +1,47 @@
-"""The decoders that a unit may leave out, each imported once and late, and set to be quiet and single-threaded.
+"""The decoders that few files need, each imported once and late, and set to be quiet and single-threaded.
 
-Every one of them is an extra of this package. Without it its pictures come out as ``no-decoder``
-(a problem that names the type), never as an error.
+Loading one takes time that is not the file's: who measures a file's time is told before and after.
+All but Pillow's may be left out by a unit: each is an extra of this package. Without it its pictures come out as
+``no-decoder`` (a problem that names the type), never as an error.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
+
+from PIL import Image
 
 # Module, and the extra of this package that installs it.
 OPTIONAL = {"av": "video", "imagecodecs": "jxl", "pillow_heif": "heif", "rawpy": "raw"}
 # What opens containers; imported when the first of its kind is met.
 READERS = ("archi", "olefile", "pikepdf", "py7zr", "pypff", "zstandard")
 
+# Called with True before something is loaded and with False after it.
+told_of_loading: ContextVar[Callable[[bool], None]] = ContextVar("told_of_loading", default=lambda _began: None)
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    told = told_of_loading.get()
+    told(True)
+    try:
+        yield
+    finally:
+        told(False)
+
 
 @lru_cache(maxsize=len(OPTIONAL) + len(READERS))
 def library(name: str) -> ModuleType | None:
     """Return a module of ``OPTIONAL`` or ``READERS``, None where it is not installed or cannot be loaded."""
     try:
-        module = importlib.import_module(name)
+        with _loading():
+            module = importlib.import_module(name)
     except (ImportError, OSError):  # OSError: installed, but a shared library of it is missing
         return None
     if name == "av":
@@ -35,12 +55,20 @@ def library(name: str) -> ModuleType | None:
     return module
 
 
+@lru_cache(maxsize=1)
+def load_pillow_formats() -> None:
+    """Have Pillow import all its formats: to be called before a picture is opened with it."""
+    with _loading():
+        Image.init()
+        try:
+            avif: Any = importlib.import_module("PIL.AvifImagePlugin")
+        except ImportError:  # Pillow before 11.3
+            return
+        avif.DEFAULT_MAX_THREADS = 1  # a worker is one process a core
+
+
 def load_libraries() -> None:
-    """Import every decoder that is installed, so that no file's time is charged for it."""
+    """Import every decoder that is installed."""
+    load_pillow_formats()
     for name in OPTIONAL:
         library(name)
-    try:
-        avif: Any = importlib.import_module("PIL.AvifImagePlugin")
-    except ImportError:  # Pillow before 11.3
-        return
-    avif.DEFAULT_MAX_THREADS = 1  # a worker is one process a core

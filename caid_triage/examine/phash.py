@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from caid_triage.examine.cosine import cosine_transform
 from caid_triage.examine.pdq_naive import TURNS
 
 Pixels = NDArray[np.uint8]
@@ -53,7 +53,13 @@ def tiny(pixels: Pixels, *, reduced: bool = False) -> Image.Image:
 
 def phash_of_tiny(small: Image.Image) -> bytes:
     """Return the pHash of a picture already reduced by :func:`tiny` (imagehash leaves that size as it is)."""
-    return np.packbits(imagehash.phash(small).hash.ravel()).tobytes()
+    transform = cosine_transform()
+    if transform is None:
+        import imagehash  # noqa: PLC0415 - it brings all of SciPy's transforms with it
+
+        return np.packbits(imagehash.phash(small).hash.ravel()).tobytes()
+    coefficients = transform(np.asarray(small, dtype=np.float64))[:8, :8]
+    return np.packbits(coefficients > np.median(coefficients)).tobytes()
 
 
 def phash_turned(small: Image.Image) -> bytes:

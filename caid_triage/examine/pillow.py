@@ -13,6 +13,7 @@ from PIL import Image, ImageChops, ImageFile
 from caid_triage.examine.decoded import DECODER_ERRORS, Decoded, Refused, check_size, judged, problem, whole
 from caid_triage.examine.frames import frames_of
 from caid_triage.examine.headers import Header, boxes
+from caid_triage.examine.libraries import load_pillow_formats
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.pixels import as_grey_or_rgb
 from caid_triage.model import Problem, Severity
@@ -69,6 +70,7 @@ MOST_PADDING = 1 << 26
 def decode_with_pillow(data: bytes, media_type: str, header: Header, limits: Limits, *, tolerant: bool) -> Decoded:
     """Return the picture, tolerant of missing data or not. Raises DECODER_ERRORS, MemoryError or Refused."""
     formats = PILLOW_FORMATS.get(media_type, EVERY_FORMAT)
+    load_pillow_formats()
     try:
         with _settings(tolerant, limits), Image.open(io.BytesIO(data), formats=formats) as image:
             check_size(image.width, image.height, limits)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from caid_triage.errors import HashSetError, UsageError
-from caid_triage.hashset.store import HashSet
+
+if TYPE_CHECKING:
+    from caid_triage.hashset.store import HashSet
 
 # The largest distance that means anything: all bits, or the squared L2 of 144 bytes.
 FARTHEST: Mapping[str, int] = MappingProxyType({"pdq": 256, "phash": 64, "photodna": 144 * 255 * 255})

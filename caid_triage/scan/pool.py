@@ -12,6 +12,9 @@ Why our own (measured, measurements/hostile.md section 1): when two workers die,
 A worker that examines a large video asks for bytes of it again (scan/protocol.py). Its clock stands still only while
 the evidence is being read, and what it may ask for is counted, so that asking does not put off its deadline.
 
+The decoders that few files need are loaded by a worker when the first such file comes. It says so before and after,
+and meanwhile the clock is that of a worker's start: no file is charged for it (how often is counted).
+
 Each worker is fed by one thread of the coordinator, which blocks on the pipe; a watchdog thread kills the
 worker whose deadline has passed, which ends the blocking call on every operating system alike.
 """
@@ -23,6 +26,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +36,7 @@ from caid_triage.model import Examination, FileEntry, ScanRecord
 from caid_triage.scan import protocol
 from caid_triage.scan.results import Early, Read, ReadAt, Result, Walked, given_up, not_examined, unreadable
 from caid_triage.scan.worker_process import WorkerProcess, why_no_start
+from caid_triage.scan.workforce import Workforce
 
 MOST_STARTS = 3
 MOST_RETRIES = 2
@@ -58,13 +63,19 @@ class Slot:
     """One worker, the thread that feeds it, and its deadline."""
 
     def __init__(
-        self, read: Read, limits: WorkerLimits, stopping: threading.Event, read_at: ReadAt | None = None
+        self,
+        read: Read,
+        limits: WorkerLimits,
+        stopping: threading.Event,
+        workforce: Workforce,
+        read_at: ReadAt | None = None,
     ) -> None:
-        """A slot starts its worker at the first task."""
+        """A slot takes its worker from the ``workforce`` at the first task."""
         self._read = read
         self._read_at = read_at
         self._limits = limits
         self._stopping = stopping
+        self._workforce = workforce
         self._worker: WorkerProcess | None = None
         self._lock = threading.Lock()
         self._deadline: float | None = None
@@ -112,20 +123,23 @@ class Slot:
         if self._worker is not None and self._worker.tasks >= self._limits.tasks:
             self.retire()
         for _ in range(MOST_STARTS):
-            if self._worker is not None:
-                return self._worker
-            with self._lock:
-                if self._stopping.is_set():
-                    raise ScanStopped
-                worker = self._worker = WorkerProcess(self._limits)
-                self._hung = False
+            if self._worker is None:
+                with self._lock:
+                    if self._stopping.is_set():
+                        raise ScanStopped
+                    self._worker = self._workforce.take()
+                    self._hung = False
+            worker = self._worker
+            if worker.ready:
+                return worker
             self._arm(self._limits.start_seconds)
             try:
                 kind, _ = protocol.read_frame(worker.source, protocol.MAX_REPLY)
             except (EOFError, OSError, protocol.ProtocolError):
                 kind = b""
             self._disarm()
-            if kind != protocol.READY:
+            worker.ready = kind == protocol.READY
+            if not worker.ready:
                 self.retire()
         if self._worker is None:
             raise CaidTriageError(f"a worker process did not start in {MOST_STARTS} tries: {why_no_start()}")
@@ -138,6 +152,14 @@ class Slot:
             self._deadline = None
         if worker is not None:
             worker.close()
+
+    def leave(self) -> None:
+        """Give the worker, which waits for its next task, back to the workforce."""
+        with self._lock:
+            worker, self._worker = self._worker, None
+            self._deadline = None
+        if worker is not None:
+            self._workforce.give_back(worker)
 
     # -- one file ----------------------------------------------------------------------------------------
 
@@ -183,7 +205,7 @@ class Slot:
             self._arm(self._limits.deadline_for(sent))
             protocol.write_frame(worker.sink, protocol.END)
             worker.sink.flush()
-            early = _early(_expect(worker, protocol.DIGESTS), sent)
+            early = _early(self._digests(worker), sent)
             if mode is protocol.Mode.DIGESTS_ONLY:
                 self._disarm()
                 return Attempt(early=early, bytes_sent=sent)
@@ -196,11 +218,33 @@ class Slot:
             return Attempt(early=early, bytes_sent=sent, fault=fault)
         return Attempt(early=early, found=found, bytes_sent=sent)
 
+    def _answer(self, worker: WorkerProcess) -> tuple[bytes, bytes]:
+        """The worker's next answer as (kind, payload); the time in which it loads a library is not the file's."""
+        while True:
+            kind, payload = protocol.read_frame(worker.source, protocol.MAX_REPLY)
+            if kind != protocol.LOADING:
+                return kind, payload
+            worker.loads += 1
+            if worker.loads > protocol.MOST_LOADS:
+                raise protocol.ProtocolError("the worker loads more than there is to load")
+            left = self._pause()
+            self._arm(self._limits.start_seconds)
+            kind, _ = protocol.read_frame(worker.source, protocol.MAX_REPLY)
+            if kind != protocol.LOADED:
+                raise protocol.ProtocolError("something else came than that a library is loaded")
+            self._arm(left)
+
+    def _digests(self, worker: WorkerProcess) -> dict[str, Any]:
+        kind, payload = self._answer(worker)
+        if kind != protocol.DIGESTS:
+            raise protocol.ProtocolError("an unexpected answer")
+        return protocol.from_json(payload)
+
     def _examined(self, worker: WorkerProcess, entry: FileEntry, sent: int) -> dict[str, Any]:
         """The worker's answer, after it was given the bytes of the file that it asked for again."""
         asked = needed = 0
         while True:
-            kind, payload = protocol.read_frame(worker.source, protocol.MAX_REPLY)
+            kind, payload = self._answer(worker)
             value = protocol.from_json(payload)
             if kind == protocol.EXAMINED:
                 return value
@@ -231,13 +275,6 @@ class Slot:
             yield chunk
 
 
-def _expect(worker: WorkerProcess, wanted: bytes) -> dict[str, Any]:
-    kind, payload = protocol.read_frame(worker.source, protocol.MAX_REPLY)
-    if kind != wanted:
-        raise protocol.ProtocolError("an unexpected answer")
-    return protocol.from_json(payload)
-
-
 def _early(value: dict[str, Any], sent: int) -> Early:
     early = Early(*protocol.early_from_plain(value))
     if early.bytes_read != sent:
@@ -246,18 +283,33 @@ def _early(value: dict[str, Any], sent: int) -> Early:
 
 
 def examine_in_pool(
-    walked: Iterator[Walked], read: Read, options: ScanOptions, read_at: ReadAt | None = None
+    walked: Iterator[Walked],
+    read: Read,
+    options: ScanOptions,
+    read_at: ReadAt | None = None,
+    workforce: Workforce | None = None,
 ) -> Generator[Result, None, None]:
     """Examine entries with ``options.workers`` processes; yields each record as it is done, problems of the walk too.
+
+    The processes come from ``workforce`` and go back to it; without one they are started here and ended at the end.
 
     ``walked``, ``read`` and ``read_at`` are called from several threads, one at a time for ``walked``; the others must
     be safe by themselves. Without ``read_at`` the frames of large videos are not hashed. Nothing is held but one file a
     worker and a short queue of results: memory does not grow with the walk.
     """
+    with ExitStack() as ours:
+        yield from _examine_with(
+            workforce or ours.enter_context(Workforce(options.limits)), walked, read, options, read_at
+        )
+
+
+def _examine_with(
+    workforce: Workforce, walked: Iterator[Walked], read: Read, options: ScanOptions, read_at: ReadAt | None
+) -> Generator[Result, None, None]:
     walk_lock = threading.Lock()
     results: queue.Queue[Result | Future[None]] = queue.Queue(maxsize=4 * options.batch_files)
     stopping = threading.Event()
-    slots = [Slot(read, options.limits, stopping, read_at) for _ in range(options.workers)]
+    slots = [Slot(read, options.limits, stopping, workforce, read_at) for _ in range(options.workers)]
 
     def deliver(result: Result | Future[None]) -> None:
         while not stopping.is_set():
@@ -273,6 +325,7 @@ def examine_in_pool(
                 with walk_lock:
                     item = next(walked, None)
                 if item is None:
+                    slot.leave()
                     return
                 deliver(slot.examine(item) if isinstance(item, FileEntry) else item)
         except ScanStopped:

@@ -7,6 +7,10 @@ kind, a bounded length, and a payload of JSON with exactly the fields and types 
                                                            | ABORT (the source failed in the middle)
     worker -> coordinator   READY {}   DIGESTS {...}   EXAMINED {...}   FAILED {"message"} (could not start)
 
+Where a decoder must be loaded first, a worker says so before and after, at any place between END and EXAMINED:
+
+    worker -> coordinator   LOADING ...  LOADED
+
 A video is too large to be kept and its index may stand at its end, so between DIGESTS and EXAMINED a worker may ask for
 bytes of the file of its task again, where "random" says so; it names a place in the file and nothing else:
 
@@ -35,8 +39,12 @@ MAX_NEED = 1 << 20
 MOST_NEEDS = 16_384
 MOST_NEEDED = 1 << 30
 
+# How many things a worker may load late: the optional libraries and Pillow's formats (examine/libraries.py).
+MOST_LOADS = 8
+
 TASK, CHUNK, END, ABORT = b"T", b"C", b"E", b"A"
 READY, DIGESTS, EXAMINED, FAILED, NEED = b"r", b"d", b"x", b"f", b"n"
+LOADING, LOADED = b"l", b"k"
 
 
 class Mode(StrEnum):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caid_triage.case.matches import RecordedBatch
 from caid_triage.case.rows import MatchChange
 from caid_triage.case.store import CaseWriter
 from caid_triage.config import ScanOptions
 from caid_triage.errors import HashSetError, UsageError
-from caid_triage.hashset.store import HashSet
-from caid_triage.match.match import match_batch
 from caid_triage.match.options import MatchOptions, SetRadius
+
+if TYPE_CHECKING:
+    from caid_triage.hashset.store import HashSet
 
 
 def match_options(options: ScanOptions) -> MatchOptions:
@@ -78,6 +79,8 @@ def match_stored(
 
     ``done`` is told how many more files have been matched. Returns what is new and what is gone.
     """
+
+    from caid_triage.match.match import match_batch  # noqa: PLC0415 - a scan without hash sets needs none of it
 
     def batches() -> Iterator[RecordedBatch]:
         for source_id, records in case.records():

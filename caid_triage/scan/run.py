@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.schema import holds_case
@@ -23,16 +23,17 @@ from caid_triage.case.store import CaseWriter, create_case, open_case_for_writin
 from caid_triage.config import ScanOptions
 from caid_triage.errors import CaidTriageError, CaseError, SourceError, UsageError
 from caid_triage.evidence.source import EvidenceSource, open_source
-from caid_triage.hashset.store import HashSet, open_hashset
-from caid_triage.match.match import match_batch
 from caid_triage.match.policy import propose
-from caid_triage.model import FileEntry, Match, MatchKind, Problem, ScanRecord, Severity
+from caid_triage.model import FileEntry, Match, MatchKind, Problem, ScanRecord, Severity, Withheld
 from caid_triage.scan.pool import examine_in_pool
 from caid_triage.scan.progress import Progress, Show
 from caid_triage.scan.rematch import check_names, check_radii, hashset_facts, match_options, match_stored
-from caid_triage.scan.results import Skipped, Walked
-from caid_triage.scan.serial import examine_serially
+from caid_triage.scan.results import Result, Skipped, Walked
+from caid_triage.scan.workforce import Workforce, started_workers
 from caid_triage.version import __version__
+
+if TYPE_CHECKING:
+    from caid_triage.hashset.store import HashSet
 
 Item = TypeVar("Item")
 
@@ -97,7 +98,9 @@ class LockedSource:
 class Scan:
     """One run of a scan: open hash sets and case, and the counters that a display reads."""
 
-    def __init__(self, case: CaseWriter, hashsets: Sequence[HashSet], options: ScanOptions, show: Show) -> None:
+    def __init__(
+        self, case: CaseWriter, hashsets: Sequence[HashSet], options: ScanOptions, show: Show, workforce: Workforce
+    ) -> None:
         """``show`` is called with the progress after every batch and about twice a second."""
         self.progress = Progress()
         self._case = case
@@ -105,6 +108,7 @@ class Scan:
         self._options = options
         self._match_options = match_options(options)
         self._show = show
+        self._workforce = workforce
 
     def scan_source(self, source: EvidenceSource, outcome: ScanOutcome) -> None:
         """Scan one source to its end, then check the conservation law of files for it."""
@@ -118,10 +122,7 @@ class Scan:
         done = case.done(source_id)
         walked = Tally()
         items = _walk_new(locked.walk(), done.__contains__, walked)
-        if self._options.executor == "serial":
-            results = examine_serially(items, locked.read, locked.read_at)
-        else:
-            results = examine_in_pool(items, locked.read, self._options, locked.read_at)
+        results = self._examined(items, locked)
         examined = met_again = 0
         with closing(results):
             batch = Batch()
@@ -162,6 +163,14 @@ class Scan:
             "source-finished", exhibit=source.info.exhibit, walked=walked.files, examined=examined, stored=stored
         )
 
+    def _examined(self, items: Iterator[Walked], source: LockedSource) -> Generator[Result, None, None]:
+        """What the chosen executor makes of the walk."""
+        if self._options.executor == "serial":
+            from caid_triage.scan.serial import examine_serially  # noqa: PLC0415 - loads the decoders
+
+            return examine_serially(items, source.read, source.read_at)
+        return examine_in_pool(items, source.read, self._options, source.read_at, self._workforce)
+
     def _count(self, source: EvidenceSource) -> None:
         """Walk once without reading content, so that the time left can be told (microseconds an entry)."""
         self._progress_stage("counting")
@@ -181,13 +190,22 @@ class Scan:
 
     def _store(self, source_id: int, batch: Batch, walked: int) -> None:
         records = sorted(batch.records, key=lambda record: record.entry.number)
-        found = match_batch(records, self._hashsets, self._match_options)
-        self._case.write_batch(source_id, records, found.matches, batch.problems, walked, found.withheld)
-        for record, met in zip(records, found.matches, strict=True):
+        matches, withheld = self._matched(records)
+        self._case.write_batch(source_id, records, matches, batch.problems, walked, withheld)
+        for record, met in zip(records, matches, strict=True):
             self.progress.problems += sum(problem.severity is Severity.PROBLEM for problem in record.problems)
             self._count_hit(met)
         self.progress.problems += sum(problem.severity is Severity.PROBLEM for problem in batch.problems)
         self._show(self.progress)
+
+    def _matched(self, records: Sequence[ScanRecord]) -> tuple[list[tuple[Match, ...]], list[tuple[Withheld, ...]]]:
+        """The matches of each record and what was withheld of them: nothing where no hash set is given."""
+        if not self._hashsets:
+            return [() for _ in records], [() for _ in records]
+        from caid_triage.match.match import match_batch  # noqa: PLC0415 - a scan without hash sets needs none of it
+
+        found = match_batch(records, self._hashsets, self._match_options)
+        return found.matches, found.withheld
 
     def _count_hit(self, met: Sequence[Match]) -> None:
         proposal = propose(met)
@@ -246,6 +264,10 @@ def refuse_writing_into(source: Path, case_folder: Path) -> None:
 
 def open_hashsets(paths: Sequence[Path]) -> list[HashSet]:
     """Open hash sets and refuse two of one name; HashSetError (exit 5) names the one at fault."""
+    if not paths:
+        return []
+    from caid_triage.hashset.store import open_hashset  # noqa: PLC0415 - numpy, which nothing else here needs
+
     hashsets = [open_hashset(path) for path in paths]
     check_names(hashsets)
     return hashsets
@@ -295,9 +317,11 @@ def run_scan(
     hashset_paths: Sequence[Path],
     options: ScanOptions,
     show: Show = lambda _progress: None,
+    workforce: Workforce | None = None,
 ) -> ScanOutcome:
     """Open everything, scan every source, leave a consistent case. Run again on the same case, it resumes.
 
+    The workers get ready meanwhile. ``workforce`` is for callers that have started them before; it stays theirs.
     A source that cannot be opened does not stop the others: it is recorded, and the outcome's exit code is 4.
     Raises HashSetError before anything is made, SourceError when no source at all can be opened, CaseError.
     """
@@ -305,6 +329,7 @@ def run_scan(
     for request in requests:
         refuse_writing_into(request.path, case_folder)
     with ExitStack() as stack:
+        workers = workforce or stack.enter_context(started_workers(options))
         hashsets = open_hashsets(hashset_paths)
         check_radii(options.set_radii, hashsets)
         sources: list[EvidenceSource] = []
@@ -330,7 +355,7 @@ def run_scan(
                        workers=options.workers, sources=len(requests))  # fmt: skip
             attach_hashsets(case, hashsets, options)
             case.add_problems(not_opened)
-            scan = Scan(case, hashsets, options, show)
+            scan = Scan(case, hashsets, options, show, workers)
             for source in sources:
                 scan.scan_source(source, outcome)
             scan.progress.stage = "finished"

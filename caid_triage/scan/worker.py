@@ -11,7 +11,8 @@ import os
 import sys
 from typing import BinaryIO
 
-from caid_triage.examine.examine import Examiner, prepare_decoders
+from caid_triage.examine.examine import Examiner, prepare_pictures
+from caid_triage.examine.libraries import told_of_loading
 from caid_triage.examine.limits import Limits
 from caid_triage.model import Digests
 from caid_triage.scan import protocol
@@ -79,7 +80,13 @@ def ask(offset: int, length: int, source: BinaryIO, sink: BinaryIO) -> bytes:
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer tasks until the coordinator closes the pipe."""
     examiner = Examiner(Limits())
-    prepare_decoders()
+    prepare_pictures()
+
+    def tell(began: bool) -> None:
+        protocol.write_frame(sink, protocol.LOADING if began else protocol.LOADED)
+        sink.flush()
+
+    told_of_loading.set(tell)
     protocol.write_frame(sink, protocol.READY, b"{}")
     sink.flush()
     while True:

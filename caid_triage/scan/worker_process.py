@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
@@ -18,7 +19,7 @@ class WorkerProcess:
     """One worker and its private pipe."""
 
     def __init__(self, limits: WorkerLimits) -> None:
-        """Start it; :meth:`await_ready` before the first task."""
+        """Start it. The pool (scan/pool.py) waits until it says that it is ready, and keeps count of what it does."""
         environment = os.environ | {
             # One thread a worker: the pool is the parallelism, and sums do not depend on the machine's cores.
             "OMP_NUM_THREADS": "1",
@@ -42,6 +43,9 @@ class WorkerProcess:
         self.sink = cast(BinaryIO, self._process.stdin)
         self.source = cast(BinaryIO, self._process.stdout)
         self.tasks = 0
+        self.ready = False
+        self.loads = 0
+        self.starter = threading.get_ident()
         _widen_pipe(self.sink.fileno())
 
     @property

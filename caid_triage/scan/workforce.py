@@ -1,0 +1,74 @@
+"""Workers that are started before there is a task for them, and kept from one source to the next.
+
+Starting a worker takes some tenths of a second of its own. It needs nothing that the command is about to open, so the
+workers are started first and get ready while the hash sets are opened, the case is made and the walk is counted.
+This module imports next to nothing, so that it can be the first thing that a scan does.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Self
+
+from caid_triage.config import ScanOptions, WorkerLimits
+from caid_triage.scan.worker_process import WorkerProcess
+
+
+class Workforce:
+    """Idle workers; use it as a context manager, at the end of which none is left. Safe for several threads.
+
+    Linux ends a worker with the thread that started it (scan/confine.py): the thread that makes this must outlive it,
+    and only workers of that thread are kept.
+    """
+
+    def __init__(self, limits: WorkerLimits, count: int = 0) -> None:
+        """Start ``count`` workers; nobody waits for them here."""
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._closed = False
+        self._maker = threading.get_ident()
+        self._idle: deque[WorkerProcess] = deque()
+        try:
+            for _ in range(count):
+                self._idle.append(WorkerProcess(limits))
+        except OSError:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def take(self) -> WorkerProcess:
+        """The idle worker that was started first, or a new one; it is the caller's to close or to give back."""
+        with self._lock:
+            if self._idle:
+                return self._idle.popleft()
+        return WorkerProcess(self._limits)
+
+    def give_back(self, worker: WorkerProcess) -> None:
+        """Keep a worker that waits for its next task; one that comes too late or would end by itself is ended."""
+        with self._lock:
+            if not self._closed and worker.starter == self._maker:
+                self._idle.append(worker)
+                return
+        worker.close()
+
+    def close(self) -> None:
+        """End every idle worker, and those that are given back from now on. May be called twice."""
+        with self._lock:
+            self._closed = True
+            idle = list(self._idle)
+            self._idle.clear()
+        for worker in idle:  # all of them first: they end side by side
+            worker.kill()
+        for worker in idle:
+            worker.close()
+
+
+def started_workers(options: ScanOptions) -> Workforce:
+    """The workers of a scan, getting ready; none for the serial executor, which needs none."""
+    return Workforce(options.limits, options.workers if options.executor == "pool" else 0)

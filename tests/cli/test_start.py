@@ -1,0 +1,81 @@
+"""Commands start quickly: nothing is imported that they do not use, and the workers of a scan are started first."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from caid_triage.cli.main import COMMANDS, program
+
+DECODERS = {"cv2", "PIL", "imagehash", "scipy", "av", "pillow_heif", "rawpy", "imagecodecs"}
+HEAVY = DECODERS | {"numpy", "jinja2", "rich", "pytsk3", "pyewf", "sqlite3"}
+
+
+def imported(*arguments: str | Path, after: str = "") -> set[str]:
+    """The top-level modules that a process of the command line has imported at its end."""
+    script = (
+        "import atexit, json, sys\n"
+        "atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))\n"
+        f"sys.argv[1:] = {[str(argument) for argument in arguments]!r}\n"
+        f"{after}\n"
+        "from caid_triage.cli.main import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return {name.split(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["scan", "--help"], ["match", "--help"], ["hashset", "--help"], ["hashset", "lookup", "-h"]]
+)
+def test_help_imports_nothing_that_help_does_not_need(words: list[str]) -> None:
+    assert not imported(*words) & HEAVY
+
+
+def test_a_look_up_loads_no_decoder(small) -> None:
+    found = imported("hashset", "lookup", small.hashset, "00" * 16)
+    assert "numpy" in found
+    assert not found & (HEAVY - {"numpy"})
+
+
+def test_a_scan_loads_no_decoder_into_the_process_that_holds_the_evidence(small, tmp_path: Path) -> None:
+    folder = tmp_path / "exhibit"
+    folder.mkdir()
+    (folder / "a.txt").write_bytes(b"milk, bread\n")
+    words = ["scan", folder, "--case", tmp_path / "case", "--workers", "1", "--quiet"]
+    assert not imported(*words) & (DECODERS | {"numpy", "rich"})
+    words[3] = tmp_path / "second"
+    assert not imported(*words, "--hashset", small.hashset) & (DECODERS | {"rich"})
+
+
+def test_the_short_helps_are_those_of_the_commands() -> None:
+    assert {name: command.get_short_help_str(200) for name, command in program.commands.items()} == COMMANDS
+
+
+def test_workers_are_started_before_anything_is_imported_or_opened(small, tmp_path: Path) -> None:
+    """At the moment a worker is started, neither evidence nor case nor hash set can have been touched."""
+    witness = tmp_path / "witness.json"
+    watch = (
+        "import subprocess\n"
+        "begin = subprocess.Popen.__init__\n"
+        "def watched(self, *a, **k):\n"
+        f"    with open({str(witness)!r}, 'a') as file:\n"
+        "        print(json.dumps(sorted(m for m in sys.modules if m.startswith('caid_triage'))), file=file)\n"
+        "    begin(self, *a, **k)\n"
+        "subprocess.Popen.__init__ = watched\n"
+    )
+    folder = tmp_path / "exhibit"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"{number}.txt").write_bytes(b"%d" % number)
+    imported("scan", folder, "--case", tmp_path / "case", "--workers", "3", "--quiet", after=watch)
+    starts = [json.loads(line) for line in witness.read_text().splitlines()]
+    assert len(starts) == 3
+    for modules in starts:
+        for room in ("evidence", "case", "hashset", "report", "examine"):
+            assert not [name for name in modules if name.startswith(f"caid_triage.{room}")], room
