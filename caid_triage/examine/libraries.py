@@ -27,7 +27,8 @@ told_of_loading: ContextVar[Callable[[bool], None]] = ContextVar("told_of_loadin
 
 
 @contextmanager
-def _loading() -> Iterator[None]:
+def loading() -> Iterator[None]:
+    """Say before and after that something is loaded."""
     told = told_of_loading.get()
     told(True)
     try:
@@ -40,7 +41,7 @@ def _loading() -> Iterator[None]:
 def library(name: str) -> ModuleType | None:
     """Return a module of ``OPTIONAL`` or ``READERS``, None where it is not installed or cannot be loaded."""
     try:
-        with _loading():
+        with loading():
             module = importlib.import_module(name)
     except (ImportError, OSError):  # OSError: installed, but a shared library of it is missing
         return None
@@ -58,7 +59,7 @@ def library(name: str) -> ModuleType | None:
 @lru_cache(maxsize=1)
 def load_pillow_formats() -> None:
     """Have Pillow import all its formats: to be called before a picture is opened with it."""
-    with _loading():
+    with loading():
         Image.init()
         try:
             avif: Any = importlib.import_module("PIL.AvifImagePlugin")

@@ -41,7 +41,7 @@ MOST_NEEDED = 1 << 30
 USUAL_NEED = 1 << 16
 
 # How many things a worker may load late: the optional libraries and Pillow's formats (examine/libraries.py).
-MOST_LOADS = 16
+MOST_LOADS = 32
 
 TASK, CHUNK, END, ABORT = b"T", b"C", b"E", b"A"
 READY, DIGESTS, EXAMINED, FAILED, NEED = b"r", b"d", b"x", b"f", b"n"

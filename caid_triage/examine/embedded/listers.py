@@ -1,61 +1,66 @@
-"""Which reader lists what lies inside a content: the one list of the containers that are looked into."""
+"""Which reader lists what lies inside a content: the one list of the containers that are looked into.
+
+A reader is imported with the first container of its kind: few files are any, and a worker is to start quickly.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
-from caid_triage.examine.embedded.appended import film_of_heif
-from caid_triage.examine.embedded.browser_cache import SIMPLE, simple_entry
-from caid_triage.examine.embedded.compressed import bzip2_file, gzip_file, xz_file, zstandard_file
+from caid_triage.examine.embedded.browser_cache import SIMPLE
 from caid_triage.examine.embedded.inner import Lister
-from caid_triage.examine.embedded.mail import is_mailbox, is_message, mailbox_parts, message_parts
-from caid_triage.examine.embedded.ole import ole_streams
-from caid_triage.examine.embedded.other_archives import archive_files
-from caid_triage.examine.embedded.outlook import outlook_attachments
-from caid_triage.examine.embedded.pdf import pdf_pictures
-from caid_triage.examine.embedded.pictures_in import pictures_in
-from caid_triage.examine.embedded.seven_zip import seven_zip_files
-from caid_triage.examine.embedded.sqlite_blobs import sqlite_blobs
-from caid_triage.examine.embedded.tar_archive import tar_files
-from caid_triage.examine.embedded.thumbcache import thumbcache_pictures
-from caid_triage.examine.embedded.zip_archive import zip_files
+from caid_triage.examine.embedded.mail_marks import is_mailbox, is_message
+from caid_triage.examine.libraries import loading
 
-_BY_TYPE: Mapping[str, Lister] = MappingProxyType(
+# Media type -> module of this room and function in it.
+_BY_TYPE: Mapping[str, str] = MappingProxyType(
     {
-        "application/gzip": gzip_file,
-        "application/pdf": pdf_pictures,
-        "application/vnd.ms-cab-compressed": archive_files,
-        "application/vnd.ms-outlook": outlook_attachments,
-        "application/vnd.rar": archive_files,
-        "application/vnd.sqlite3": sqlite_blobs,
-        "application/x-7z-compressed": seven_zip_files,
-        "application/x-archive": archive_files,
-        "application/x-bzip2": bzip2_file,
-        "application/x-ole-storage": ole_streams,
-        "application/x-tar": tar_files,
-        "application/x-windows-thumbcache": thumbcache_pictures,
-        "application/x-xz": xz_file,
-        "application/zip": zip_files,
-        "application/zstd": zstandard_file,
-        "image/heic": film_of_heif,
-        "image/heif": film_of_heif,
+        "application/gzip": "compressed.gzip_file",
+        "application/pdf": "pdf.pdf_pictures",
+        "application/vnd.ms-cab-compressed": "other_archives.archive_files",
+        "application/vnd.ms-outlook": "outlook.outlook_attachments",
+        "application/vnd.rar": "other_archives.archive_files",
+        "application/vnd.sqlite3": "sqlite_blobs.sqlite_blobs",
+        "application/x-7z-compressed": "seven_zip.seven_zip_files",
+        "application/x-archive": "other_archives.archive_files",
+        "application/x-bzip2": "compressed.bzip2_file",
+        "application/x-ole-storage": "ole.ole_streams",
+        "application/x-tar": "tar_archive.tar_files",
+        "application/x-windows-thumbcache": "thumbcache.thumbcache_pictures",
+        "application/x-xz": "compressed.xz_file",
+        "application/zip": "zip_archive.zip_files",
+        "application/zstd": "compressed.zstandard_file",
+        "image/heic": "appended.film_of_heif",
+        "image/heif": "appended.film_of_heif",
     }
 )
 # Types that say too little, or that others may claim: the first bytes tell.
-_BY_START: tuple[tuple[bytes, Lister], ...] = (
-    (b"PK\x03\x04", zip_files),
-    (b"PK\x07\x08PK\x03\x04", zip_files),
-    (SIMPLE, simple_entry),
-    (b"\xc3\xca\x04\xc1", pictures_in),  # a block file of Chromium's cache (0xC104CAC3)
+_BY_START: tuple[tuple[bytes, str], ...] = (
+    (b"PK\x03\x04", "zip_archive.zip_files"),
+    (b"PK\x07\x08PK\x03\x04", "zip_archive.zip_files"),
+    (SIMPLE, "browser_cache.simple_entry"),
+    (b"\xc3\xca\x04\xc1", "pictures_in.pictures_in"),  # a block file of Chromium's cache (0xC104CAC3)
 )
 
 
 def lister_of(media_type: str, head: bytes) -> Lister | None:
     """The reader of a container, None for a content that is none. ``head`` is its first bytes."""
-    for start, lister in _BY_START:
+    for start, name in _BY_START:
         if head.startswith(start):
-            return lister
+            return _lister(name)
     if media_type.startswith("text/"):
-        return mailbox_parts if is_mailbox(head) else message_parts if is_message(head) else None
-    return _BY_TYPE.get(media_type)
+        mail = "mail.mailbox_parts" if is_mailbox(head) else "mail.message_parts" if is_message(head) else ""
+        return _lister(mail) if mail else None
+    known = _BY_TYPE.get(media_type)
+    return _lister(known) if known else None
+
+
+@lru_cache(maxsize=len(_BY_TYPE) + len(_BY_START) + 2)
+def _lister(name: str) -> Lister:
+    module, _, function = name.rpartition(".")
+    with loading():
+        found: Lister = getattr(importlib.import_module(f"caid_triage.examine.embedded.{module}"), function)
+    return found

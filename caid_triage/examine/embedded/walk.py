@@ -19,7 +19,7 @@ from caid_triage.examine.embedded.inner import Inner, Lister, problem
 from caid_triage.examine.identify import Identified
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.video_bytes import VideoBytes
-from caid_triage.model import DecodeState, Digests, Examination, FileTimes, Problem
+from caid_triage.model import DecodeState, Digests, Examination, FileTimes, Problem, Severity
 
 LONGEST_NAME = 4096
 
@@ -150,7 +150,7 @@ class Inside:
             faults.append(problem("inside-cut", f"{fault}; the digests and hashes are of what could be read"))
         elif inner.size is not None and inner.size != run.bytes_read:
             text = f"the container claims {inner.size} bytes for this file, it has {run.bytes_read}"
-            faults.append(problem("inside-other-size", text))
+            faults.append(problem("inside-other-size", text, Severity.NOTE))
         below: list[Problem] = []
         within = run.container()
         if isinstance(within, Problem):
