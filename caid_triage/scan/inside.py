@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from caid_triage.evidence.paths import display_name
-from caid_triage.examine.embedded.walk import WHY, Again, Found
+from caid_triage.examine.embedded.walk import MOST_STEP_BYTES, WHY, Again, Found
 from caid_triage.model import INSIDE, FileEntry, FileTimes, Problem, ScanRecord, State
 from caid_triage.scan import protocol
 
@@ -26,6 +26,11 @@ MOST_NAMES = 64
 LONGEST_NAME = 8192
 MOST_LEFT_OUT = 32
 MOST_DEATHS = 3
+# How many steps a worker may say without finding a file: a good one says what is amiss at most 1,000 times, and that it
+# goes on once in some MiB (examine/embedded/walk.py).
+MOST_IDLE_STEPS = 4096
+IDLE_BYTES = 1 << 18
+STEPS_OF_DELIVERED = 8  # what was found before is passed by without saying it again
 FAR = 1 << 62
 
 
@@ -37,10 +42,34 @@ class SoFar:
     step: int = 0
     left_out: dict[int, str] = field(default_factory=dict)
     _deaths: Counter[int] = field(default_factory=Counter)
+    _idle: int = 0
+
+    def begins(self, value: dict[str, Any], sent: int) -> int:
+        """Take note of the step that a worker says; returns how many bytes it is about. ProtocolError for nonsense.
+
+        Steps only count up, and there is an end of them: saying some does not put off a deadline for ever.
+        """
+        step = protocol.integer(value.get("step"), 0, FAR)
+        size = protocol.integer(value.get("size"), 0, MOST_STEP_BYTES)
+        self._idle += 1
+        if (step and step <= self.step) or self._idle > self._most_idle(sent):
+            raise protocol.ProtocolError("steps that no good worker says")
+        self.step = step
+        return size
+
+    def _most_idle(self, sent: int) -> int:
+        return MOST_IDLE_STEPS + sent // IDLE_BYTES + STEPS_OF_DELIVERED * self.delivered
+
+    def takes(self, found: Found) -> None:
+        """Take note of an inner file; ProtocolError for another one than the next."""
+        if found.part != self.delivered + 1:
+            raise protocol.ProtocolError("an inner file out of order")
+        self.delivered += 1
+        self._idle = 0
 
     def blame(self, fault: str) -> bool:
         """Take note of a death ("died") or a hang ("hung") in the step under way; whether to try again."""
-        step, self.step = self.step, 0
+        step, self.step, self._idle = self.step, 0, 0
         self._deaths[step] += 1
         if fault == "hung" or self._deaths[step] >= MOST_DEATHS:
             self.left_out[step] = f"decoder-{fault}"

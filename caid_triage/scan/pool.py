@@ -34,13 +34,27 @@ from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.errors import CaidTriageError, EvidenceError
 from caid_triage.model import Examination, FileEntry, ScanRecord
 from caid_triage.scan import protocol
-from caid_triage.scan.inside import FAR, SoFar, found_from_plain, record_inside
-from caid_triage.scan.results import Early, Read, ReadAt, Result, Walked, given_up, not_examined, unreadable
+from caid_triage.scan.inside import SoFar, found_from_plain, record_inside
+from caid_triage.scan.results import (
+    Early,
+    Read,
+    ReadAt,
+    Result,
+    Walked,
+    given_up,
+    inside_given_up,
+    not_examined,
+    unreadable,
+)
 from caid_triage.scan.worker_process import WorkerProcess, why_no_start
 from caid_triage.scan.workforce import Workforce
 
 MOST_STARTS = 3
+# A worker that somebody else kills while it starts (a machine short of memory) could have started.
+MOST_KILLED_STARTS = 20
 MOST_RETRIES = 2
+# What the operating system says of a process that was killed; Windows tells nothing by which to know it.
+KILLED = -9
 WATCH_SECONDS = 0.05
 STALL_SECONDS = 1.0
 
@@ -123,7 +137,8 @@ class Slot:
     def _ready_worker(self) -> WorkerProcess:
         if self._worker is not None and self._worker.tasks >= self._limits.tasks:
             self.retire()
-        for _ in range(MOST_STARTS):
+        unable = killed = 0
+        while unable < MOST_STARTS and killed < MOST_KILLED_STARTS:
             if self._worker is None:
                 with self._lock:
                     if self._stopping.is_set():
@@ -140,19 +155,26 @@ class Slot:
                 kind = b""
             self._disarm()
             worker.ready = kind == protocol.READY
-            if not worker.ready:
-                self.retire()
-        if self._worker is None:
-            raise CaidTriageError(f"a worker process did not start in {MOST_STARTS} tries: {why_no_start()}")
-        return self._worker
+            if worker.ready:
+                return worker
+            if self._stopping.is_set():
+                raise ScanStopped
+            if self.retire() == KILLED and not kind and not self._hung:
+                killed += 1
+            else:
+                unable += 1
+        if killed >= MOST_KILLED_STARTS:
+            raise CaidTriageError(
+                f"worker processes were killed {killed} times while they started: is the machine short of memory?"
+            )
+        raise CaidTriageError(f"a worker process did not start in {MOST_STARTS} tries: {why_no_start()}")
 
-    def retire(self) -> None:
-        """End the worker; the next task gets a fresh one."""
+    def retire(self) -> int | None:
+        """End the worker, the next task gets a fresh one; returns how it ended (None: there was none)."""
         with self._lock:
             worker, self._worker = self._worker, None
             self._deadline = None
-        if worker is not None:
-            worker.close()
+        return None if worker is None else worker.close()
 
     def leave(self) -> None:
         """Give the worker, which waits for its next task, back to the workforce."""
@@ -175,9 +197,11 @@ class Slot:
 
         attempt = attempted()
         retries = 0
+        unfinished = False
         while attempt.fault:
             if so_far.step:  # it was an inner file
                 if not so_far.blame(attempt.fault):
+                    unfinished = attempt.early is not None
                     break
             elif attempt.fault != "died" or retries >= MOST_RETRIES:
                 break
@@ -192,6 +216,8 @@ class Slot:
             return ScanRecord(entry, attempt.found)
         if attempt.read_error is not None:
             record = unreadable(entry, attempt.read_error, attempt.bytes_sent)
+        elif unfinished and attempt.early is not None:
+            record = ScanRecord(entry, inside_given_up(attempt.early, len(so_far.left_out)))
         else:
             record = ScanRecord(entry, given_up(attempt.early, fault or attempt.fault))
         return replace(record, examination=replace(record.examination, inside=so_far.delivered))
@@ -286,14 +312,12 @@ class Slot:
                     raise protocol.ProtocolError("another number of inner files than were given")
                 return found
             if kind == protocol.STEP:
-                so_far.step = protocol.integer(value.get("step"), 0, FAR)
-                self._arm(self._limits.deadline_for(max(sent, protocol.integer(value.get("size"), 0, FAR))))
+                size = so_far.begins(value, sent)
+                self._arm(self._limits.deadline_for(size if so_far.step else sent))
                 continue
             if kind == protocol.FOUND:
                 inner = found_from_plain(value)
-                if inner.part != so_far.delivered + 1:
-                    raise protocol.ProtocolError("an inner file out of order")
-                so_far.delivered += 1
+                so_far.takes(inner)
                 left = self._pause()  # a full queue of results is no fault of the worker's
                 give(record_inside(entry, inner))
                 self._arm(left)

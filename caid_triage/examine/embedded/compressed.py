@@ -67,7 +67,7 @@ def _cut(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _members(make: Callable[[], Any], content: Content) -> Iterator[bytes]:
-    return unpacked(make, content.pieces(0, content.size), members=True)
+    return unpacked(make, content.pieces(0, content.size), members=content.at(0, 2))
 
 
 def gzip_file(content: Content) -> Iterator[Listed]:

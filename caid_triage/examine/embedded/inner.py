@@ -31,7 +31,14 @@ class Inner:
     problems: tuple[Problem, ...] = ()
 
 
-Listed = Inner | Problem
+@dataclass(frozen=True, slots=True)
+class GoesOn:
+    """A lister has read a while without finding anything, and goes on."""
+
+
+GOES_ON = GoesOn()
+
+Listed = Inner | Problem | GoesOn
 """A Problem is of the container itself: what of it could not be looked into."""
 
 Lister = Callable[[Content], Iterator[Listed]]

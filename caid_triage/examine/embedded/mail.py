@@ -9,11 +9,12 @@ from email.message import Message
 from email.parser import BytesParser
 
 from caid_triage.examine.embedded.content import Content
-from caid_triage.examine.embedded.inner import Inner, Listed, problem, whole
+from caid_triage.examine.embedded.inner import GOES_ON, GoesOn, Inner, Listed, problem, whole
 
 LONGEST_MESSAGE = 128 << 20
 WINDOW = 8 << 20
-_BORDER = re.compile(rb"(?:\r?\n)(?=From \S+ .*\d\d:\d\d)")
+LONGEST_LINE = 1024
+_BORDER = re.compile(rb"\r?\n(?=From \S{1,300} [^\n]{0,100}?\d\d:\d\d)")
 
 
 def message_parts(content: Content) -> Iterator[Listed]:
@@ -21,12 +22,23 @@ def message_parts(content: Content) -> Iterator[Listed]:
     if content.size > LONGEST_MESSAGE:
         yield problem("inside-too-large", f"the message is larger than {LONGEST_MESSAGE} bytes and was not opened")
         return
-    yield from _parts(content.at(0, content.size), b"")
+    yield from _parts(_without_apples_line(content.at(0, content.size)), b"")
+
+
+def _without_apples_line(message: bytes) -> bytes:
+    """Apple Mail writes the length of the message before it (.emlx)."""
+    first, _, rest = message.partition(b"\n")
+    return rest if first.strip().isdigit() else message
 
 
 def mailbox_parts(content: Content) -> Iterator[Listed]:
     """The attachments and pictures of every message of a mailbox, by the message's number."""
-    for number, message in enumerate(_messages(content), 1):
+    number = 0
+    for message in _messages(content):
+        if isinstance(message, GoesOn):
+            yield message
+            continue
+        number += 1
         if message is None:
             text = f"message {number} is larger than {LONGEST_MESSAGE} bytes and was not opened"
             yield problem("inside-too-large", text)
@@ -34,18 +46,25 @@ def mailbox_parts(content: Content) -> Iterator[Listed]:
             yield from _parts(message, b"message-%d/" % number)
 
 
-def _messages(content: Content) -> Iterator[bytes | None]:
+def _messages(content: Content) -> Iterator[bytes | GoesOn | None]:
     """The messages of a mailbox; None for one that is too long."""
-    kept, long = b"", False
+    kept = bytearray()
+    long = False
     for piece in content.pieces(0, content.size, WINDOW):
-        *ended, kept = _BORDER.split(kept + piece)
-        for message in ended:
-            yield None if long else message
-            long = False
+        # Only the end of what is kept can be the beginning of a border: a line of that kind is short.
+        start = max(0, len(kept) - LONGEST_LINE)
+        kept += piece
+        begin = 0
+        for border in _BORDER.finditer(kept, start):
+            yield None if long or border.start() - begin > LONGEST_MESSAGE else bytes(kept[begin : border.start()])
+            begin, long = border.end(), False
+        del kept[:begin]
         if len(kept) > LONGEST_MESSAGE:
-            kept, long = kept[-1024:], True
+            long = True
+            del kept[:-LONGEST_LINE]
+        yield GOES_ON
     if kept:
-        yield None if long else kept
+        yield None if long else bytes(kept)
 
 
 def _parts(message: bytes, before: bytes) -> Iterator[Inner]:

@@ -50,11 +50,20 @@ def _message(message: Any, before: bytes) -> Iterator[Listed]:
         try:
             attachment = message.get_attachment(number)
             size = attachment.get_size()
-            name = (attachment.get_name() or f"attachment-{number + 1}").encode("utf-8", "surrogatepass")
+            name = _name_of(attachment, number)
         except OSError as error:
             yield unread(before + b"attachment-%d" % (number + 1), f"the store does not give it: {error}"[:200])
             continue
         yield Inner(before + name, partial(_pieces, attachment), size)
+
+
+def _name_of(attachment: Any, number: int) -> bytes:
+    """The name of an attachment; libpff gives it since 2026, and not every one has one."""
+    try:
+        name = getattr(attachment, "long_filename", None)
+    except OSError:
+        name = None
+    return str(name or f"attachment-{number + 1}").encode("utf-8", "surrogatepass")
 
 
 def _pieces(attachment: Any) -> Iterator[bytes]:

@@ -7,12 +7,14 @@ apart into samples are put together as PNG to be looked at; their digests mean n
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
 from caid_triage.examine.decoded import DECODER_ERRORS
 from caid_triage.examine.embedded.content import Content
-from caid_triage.examine.embedded.inner import Inner, Listed, problem, unread, whole
+from caid_triage.examine.embedded.inner import GOES_ON, Inner, Listed, problem, unread, whole
 from caid_triage.examine.libraries import library
 from caid_triage.examine.limits import Limits
 from caid_triage.model import Severity
@@ -20,6 +22,9 @@ from caid_triage.model import Severity
 # Filters whose output is a picture file of its own.
 FILES = {"/DCTDecode": "jpg", "/DCT": "jpg", "/JPXDecode": "jp2"}
 LEAST_SIDE = 32
+OBJECTS_AT_ONCE = 10_000
+# A stream of a few kilobytes can unpack to gigabytes; four bytes a pixel of the largest picture is what one may take.
+MOST_UNPACKED = 4 * Limits().max_pixels
 
 
 def pdf_pictures(content: Content) -> Iterator[Listed]:
@@ -29,6 +34,7 @@ def pdf_pictures(content: Content) -> Iterator[Listed]:
         yield problem("inside-no-reader", "PDF documents cannot be opened here (pikepdf is not installed)")
         return
     content.seek(0)
+    _bound(pikepdf)
     try:
         document = pikepdf.open(content, suppress_warnings=True)
     except pikepdf.PasswordError:
@@ -39,12 +45,27 @@ def pdf_pictures(content: Content) -> Iterator[Listed]:
         yield problem("inside-damaged", f"the document could not be read: {type(error).__name__}")
         return
     with document:
-        for number in range(len(document.objects)):
-            yield from _object(pikepdf, document.objects[number])
+        for number, found in enumerate(document.objects):  # one list: asking for each by its place is quadratic
+            if number % OBJECTS_AT_ONCE == OBJECTS_AT_ONCE - 1:
+                yield GOES_ON
+            yield from _object(pikepdf, found)
         for name, attached in document.attachments.items():
             yield Inner(
                 b"attachments/" + name.encode("utf-8", "surrogatepass"), whole(attached.get_file().read_bytes())
             )
+
+
+@lru_cache(maxsize=1)
+def _bound(pikepdf: Any) -> None:
+    """Have qpdf refuse streams that unpack to too much (qpdf before 12.3 cannot: there the cap on memory ends them)."""
+    with suppress(AttributeError, TypeError):
+        pikepdf.settings.set_qpdf_limits(
+            flate_max_memory=MOST_UNPACKED,
+            run_length_max_memory=MOST_UNPACKED,
+            png_max_memory=MOST_UNPACKED,
+            tiff_max_memory=MOST_UNPACKED,
+            dct_max_memory=MOST_UNPACKED,
+        )
 
 
 def _object(pikepdf: Any, found: Any) -> Iterator[Listed]:
@@ -57,7 +78,12 @@ def _object(pikepdf: Any, found: Any) -> Iterator[Listed]:
     if names and names[-1] in FILES:
         name = b"image-%d.%b" % (number, FILES[names[-1]].encode())
         # What is packed once more (a JPEG that was deflated) is unpacked up to the picture file.
-        data = found.read_raw_bytes() if len(names) == 1 else found.read_bytes(pikepdf.StreamDecodeLevel.generalized)
+        level = pikepdf.StreamDecodeLevel.generalized
+        try:
+            data = found.read_raw_bytes() if len(names) == 1 else found.read_bytes(level)
+        except (RuntimeError, pikepdf.PdfError) as error:
+            yield unread(name, f"the picture could not be unpacked ({type(error).__name__})")
+            return
         yield Inner(name, whole(bytes(data)), len(data))
         return
     width, height = int(found.get("/Width", 0)), int(found.get("/Height", 0))
@@ -70,7 +96,7 @@ def _object(pikepdf: Any, found: Any) -> Iterator[Listed]:
     try:
         stream = BytesIO()
         pikepdf.PdfImage(found).as_pil_image().save(stream, "PNG", compress_level=1)
-    except (*DECODER_ERRORS, pikepdf.PdfError) as error:
+    except (*DECODER_ERRORS, RuntimeError, pikepdf.PdfError, pikepdf.UnsupportedImageTypeError) as error:
         yield unread(name, f"the picture could not be put together ({type(error).__name__})")
         return
     text = "the picture lies in samples; it was put together to be looked at, and its digests are of no file"

@@ -6,50 +6,82 @@ For files whose own directory is not worth reading or is not kept: thumbnail sto
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from caid_triage.examine.embedded.content import Content
-from caid_triage.examine.embedded.inner import Inner, Listed, whole
+from caid_triage.examine.embedded.inner import GOES_ON, Inner, Listed, problem
 from caid_triage.examine.jpeg import scan_jpeg
 
 JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-LONGEST = 64 << 20
-WINDOW = 16 << 20
+# A picture is looked for the end of in so many bytes, then in more: most are small.
+REACHES = (1 << 18, 1 << 22, 64 << 20)
+WINDOW = 4 << 20
 LEAST_BYTES = 128
+# What is walked for ends may be so many times the content itself, and so many bytes more.
+MOST_TIMES, MOST_MORE = 4, 256 << 20
+DISMISSED = 1024  # what a beginning that leads nowhere counts for
 
 
 def pictures_in(content: Content) -> Iterator[Listed]:
     """The JPEG and PNG pictures in a content, by where they begin; those inside another one are left to it."""
+    left = MOST_TIMES * content.size + MOST_MORE
     start = 0
     while start < content.size:
         part = content.at(start, WINDOW)
         if not part:
             return
-        place, kind = _first(part)
-        if place < 0:
-            if len(part) < WINDOW:
+        at = 0
+        while (place := _first(part, at)) >= 0:
+            length, walked = _length(content, start + place)
+            left -= walked
+            if left < 0:
+                yield problem(
+                    "inside-budget", "too many beginnings of pictures without an end; the rest was left alone"
+                )
                 return
-            start += len(part) - len(PNG_START) + 1
-            continue
-        where = start + place
-        data = part[place:] if len(part) < WINDOW else content.at(where, LONGEST)
-        length = _png_length(data) if kind == "png" else _jpeg_length(data)
-        if length >= LEAST_BYTES:
-            yield Inner(b"picture-at-%d.%b" % (where, kind.encode()), whole(data[:length]), length)
-        start = where + max(length, len(JPEG_START))
+            if length >= LEAST_BYTES:
+                kind = b"png" if part.startswith(PNG_START[:4], place) else b"jpg"
+                where = start + place
+                yield Inner(b"picture-at-%d.%b" % (where, kind), partial(content.pieces, where, length), length)
+            at = place + max(length, len(JPEG_START))
+        yield GOES_ON
+        # The last bytes may be the beginning of a beginning.
+        start += max(at, len(part) - len(PNG_START) + 1)
 
 
-def _first(data: bytes) -> tuple[int, str]:
-    """Where the first picture begins and what it is, -1 where there is none."""
-    jpeg, png = data.find(JPEG_START), data.find(PNG_START)
-    if png >= 0 and (jpeg < 0 or png < jpeg):
-        return png, "png"
-    return jpeg, "jpg"
+def _first(data: bytes, at: int) -> int:
+    """Where the first picture begins, -1 where there is none."""
+    jpeg, png = data.find(JPEG_START, at), data.find(PNG_START, at)
+    return min(jpeg, png) if jpeg >= 0 and png >= 0 else max(jpeg, png)
+
+
+def _length(content: Content, where: int) -> tuple[int, int]:
+    """How many bytes the picture that begins there takes (0: it is none), and how many were walked to see that."""
+    if not _may_begin(content, where):
+        return 0, DISMISSED
+    walked = 0
+    for reach in REACHES:
+        data = content.at(where, reach)
+        walked += len(data)
+        length = _png_length(data) if data.startswith(PNG_START) else _jpeg_length(data)
+        if length or len(data) < reach:
+            return length, walked
+    return 0, walked
+
+
+def _may_begin(content: Content, where: int) -> bool:
+    """Whether a JPEG's first segment leads to another marker: what looks like a beginning by chance does not."""
+    head = content.at(where, 6)
+    if head.startswith(PNG_START[:6]):
+        return True
+    length = int.from_bytes(head[4:], "big")
+    return length >= 2 and content.at(where + 4 + length, 1) == b"\xff"
 
 
 def _jpeg_length(data: bytes) -> int:
-    """How many bytes a JPEG takes, 0 where it is none."""
+    """How many bytes a JPEG takes, 0 where it is none or has no end."""
     scan = scan_jpeg(data)
-    return scan.length if scan.width and scan.scans and scan.length < len(data) + 1 and not scan.damage else 0
+    return scan.length if scan.width and scan.scans and not scan.damage else 0
 
 
 def _png_length(data: bytes) -> int:

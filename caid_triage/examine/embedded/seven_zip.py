@@ -12,7 +12,8 @@ from caid_triage.examine.libraries import library
 
 # So many bytes are unpacked at once: files of one solid block that go beyond it cost unpacking the block again.
 AT_ONCE = 256 << 20
-LARGEST = 1 << 30
+LARGEST = 512 << 20
+MOST_PASSES = 32
 
 
 def seven_zip_files(content: Content) -> Iterator[Listed]:
@@ -36,7 +37,11 @@ def seven_zip_files(content: Content) -> Iterator[Listed]:
             for item in files:
                 yield locked(_name(item), "a 7-Zip archive", item.uncompressed)
             return
-        for group in _groups(files):
+        for number, group in enumerate(_groups(files)):
+            if number == MOST_PASSES:
+                text = f"it unpacks to more than {MOST_PASSES * AT_ONCE} bytes; the rest was not examined"
+                yield problem("inside-budget", text)
+                return
             yield from _unpacked(py7zr, archive, group)
 
 

@@ -8,31 +8,40 @@ from typing import Any
 from caid_triage.examine.embedded.inner import PIECE
 
 
-def unpacked(make: Callable[[], Any], packed: Iterable[bytes], *, members: bool = False) -> Iterator[bytes]:
+def unpacked(make: Callable[[], Any], packed: Iterable[bytes], *, members: bytes = b"") -> Iterator[bytes]:
     """What a decompressor makes of packed pieces, at most 1 MiB at a time.
 
-    It ends where the stream says that it ends, or with ``members`` after the last of several streams, zeros between and
-    behind them left alone. EOFError where a stream is cut.
+    It ends where the stream says that it ends. ``members`` is how a further stream behind it would begin: those are
+    unpacked too, zeros between and behind them left alone, and anything else behind them as well. EOFError where a
+    stream is cut.
     """
-    unpacker, fresh = make(), True
+    unpacker, begun, first = make(), False, True
+    ahead = b""
     for read in packed:
-        piece = read
+        piece = ahead + read
+        ahead = b""
         while True:
-            if fresh and members and not piece.strip(b"\0"):
-                break
-            fresh = False
+            if not begun:
+                if not first:
+                    piece = piece.lstrip(b"\0")
+                    if len(piece) < len(members) and members.startswith(piece):
+                        ahead = piece
+                        break
+                    if not piece.startswith(members):
+                        return
+                begun, first = True, False
             out = unpacker.decompress(piece, PIECE)
             if out:
                 yield out
             if unpacker.eof:
                 if not members:
                     return
-                piece, unpacker, fresh = unpacker.unused_data, make(), True
+                piece, unpacker, begun = unpacker.unused_data, make(), False
                 continue
             # zlib hands back what it did not take, the others keep it.
             piece = getattr(unpacker, "unconsumed_tail", b"")
             if not piece and getattr(unpacker, "needs_input", True):
                 break
-    if not fresh:
+    if begun or first:
         message = "the packed data end in the middle of the file"
         raise EOFError(message)

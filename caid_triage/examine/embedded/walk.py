@@ -15,13 +15,17 @@ from typing import Protocol
 
 from caid_triage.examine.boundary import Failure, at_the_boundary
 from caid_triage.examine.embedded.content import Content
-from caid_triage.examine.embedded.inner import Inner, Lister, problem
+from caid_triage.examine.embedded.inner import GoesOn, Inner, Lister, problem
 from caid_triage.examine.identify import Identified
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.video_bytes import VideoBytes
 from caid_triage.model import DecodeState, Digests, Examination, FileTimes, Problem, Severity
 
 LONGEST_NAME = 4096
+# Of one step: what is longer says in between that it goes on. A container's claim of a size is no reason to wait longer.
+MOST_STEP_BYTES = 512 << 20
+# What is amiss is said so often of one container, and looked for so often in one walk.
+MOST_SAID, MOST_PROBLEMS = 100, 1000
 
 
 class Examined(Protocol):
@@ -92,6 +96,7 @@ class Inside:
     problems: list[Problem] = field(default_factory=list)
     _steps: int = 0
     _bytes: int = 0
+    _listed_problems: int = 0
     _stopped: bool = False
 
     def walk(self, lister: Lister, file: VideoBytes) -> Iterator[Found | Step]:
@@ -104,6 +109,7 @@ class Inside:
         """The files of one container; what is amiss with it itself is added to ``problems``."""
         content = Content(file)
         listed = lister(content)
+        unsaid = 0
         while not self._stopped:
             step = self._step(content.size)
             yield step
@@ -113,13 +119,23 @@ class Inside:
             if isinstance(item, Failure):
                 text = f"what lies inside could not be listed to its end: {item.said}"
                 problems.append(problem("inside-damaged", text))
-                return
+                break
             if item is None:
                 break
+            if isinstance(item, GoesOn):
+                continue
             if isinstance(item, Problem):
-                problems.append(item)
+                if len(problems) < MOST_SAID:
+                    problems.append(item)
+                else:
+                    unsaid += 1
+                self._listed_problems += 1
+                if self._listed_problems >= MOST_PROBLEMS:
+                    self._stop(problems, f"{MOST_PROBLEMS} parts of it are damaged")
             else:
                 yield from self._file(item, names, problems)
+        if unsaid:
+            problems.append(problem("inside-damaged", f"{unsaid} more such problems of this container are not listed"))
         if content.fault:
             problems.append(
                 problem("inside-not-finished", f"what lies inside was not seen to its end: {content.fault}")
@@ -131,11 +147,14 @@ class Inside:
             self._stop(problems, f"only the first {self.limits.max_inside_files} files inside were examined")
             return
         names = (*names, inner.name[:LONGEST_NAME])
+        if len(inner.name) > LONGEST_NAME:
+            text = f"the name has {len(inner.name)} bytes; the first {LONGEST_NAME} are shown"
+            inner = replace(inner, problems=(*inner.problems, problem("inside-name-cut", text, Severity.NOTE)))
         if inner.pieces is None:
             yield from self._out(inner, names, inner.problems, nothing())
             return
         run = self.begin(inner.size)
-        step = self._step(inner.size or 0)
+        step = self._step(self.limits.inside_step_bytes)
         yield step
         faults = list(inner.problems)
         if self._left_out(step, faults, "its content was not examined"):
@@ -202,7 +221,9 @@ class Inside:
                 return "more bytes were unpacked than are allowed"
             self._bytes += len(piece)
             announced += len(piece)
-            run.update(piece)
+            taken = at_the_boundary(partial(run.update, piece))  # a container is held in memory
+            if isinstance(taken, Failure):
+                return f"it could not be held: {taken.said}"
             if announced >= self.limits.inside_step_bytes:
                 announced = 0
                 yield self._step(self.limits.inside_step_bytes)
@@ -216,7 +237,7 @@ class Inside:
 
     def _step(self, size: int) -> Step:
         self._steps += 1
-        return Step(self._steps, size)
+        return Step(self._steps, min(size, MOST_STEP_BYTES))
 
     def _left_out(self, step: Step, problems: list[Problem], consequence: str) -> bool:
         code = self.again.left_out.get(step.number)
