@@ -47,12 +47,12 @@ class SoFar:
     def begins(self, value: dict[str, Any], sent: int) -> int:
         """Take note of the step that a worker says; returns how many bytes it is about. ProtocolError for nonsense.
 
-        Steps only count up, and there is an end of them: saying some does not put off a deadline for ever.
+        Steps are counted one by one, and there is an end of them: saying some does not put off a deadline for ever.
         """
         step = protocol.integer(value.get("step"), 0, FAR)
         size = protocol.integer(value.get("size"), 0, MOST_STEP_BYTES)
         self._idle += 1
-        if (step and step <= self.step) or self._idle > self._most_idle(sent):
+        if step not in (0, self.step + 1) or self._idle > self._most_idle(sent):
             raise protocol.ProtocolError("steps that no good worker says")
         self.step = step
         return size
@@ -70,6 +70,8 @@ class SoFar:
     def blame(self, fault: str) -> bool:
         """Take note of a death ("died") or a hang ("hung") in the step under way; whether to try again."""
         step, self.step, self._idle = self.step, 0, 0
+        if step in self.left_out:  # it does not do what it is told
+            return False
         self._deaths[step] += 1
         if fault == "hung" or self._deaths[step] >= MOST_DEATHS:
             self.left_out[step] = f"decoder-{fault}"
