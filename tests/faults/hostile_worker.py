@@ -59,7 +59,7 @@ class Obedient:
 
 
 class ObedientRun(examine.Run):
-    """The run of one content, inner ones too, that obeys an order at its start: what lies in an archive may be hostile."""
+    """The run of one content, inner ones too, that obeys an order at its start."""
 
     lied = False
 
@@ -98,7 +98,7 @@ def say(kind: bytes, value: dict[str, Any]) -> None:
     sink.flush()
 
 
-def local_that_dies(content: Any, offset: int, real: Any = zip_archive._local) -> Any:  # noqa: SLF001
+def local_that_dies(content: Any, offset: int, real: Any = zip_archive._local) -> Any:
     """The reader of a zip's entries, taken over by one of them."""
     entry = real(content, offset)
     if entry is not None and entry.name == b"die-listing":
@@ -134,7 +134,7 @@ def main() -> None:
     begin = examine.Examiner.begin
     examine.Examiner.begin = lambda self, *a, **k: Obedient(begin(self, *a, **k))  # type: ignore[assignment,method-assign,return-value]
     examine.Run = ObedientRun  # type: ignore[misc]
-    zip_archive._local = local_that_dies  # noqa: SLF001
+    zip_archive._local = local_that_dies
     streams = worker.private_streams
 
     def remembered() -> Any:

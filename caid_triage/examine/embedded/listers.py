@@ -6,6 +6,7 @@ A reader is imported with the first container of its kind: few files are any, an
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -41,9 +42,17 @@ _BY_TYPE: Mapping[str, str] = MappingProxyType(
 _BY_START: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "zip_archive.zip_files"),
     (b"PK\x07\x08PK\x03\x04", "zip_archive.zip_files"),
+    (b"bplist00", "pictures_in.pictures_in"),  # a binary property list of Apple's keeps its data as they are
     (SIMPLE, "browser_cache.simple_entry"),
     (b"\xc3\xca\x04\xc1", "pictures_in.pictures_in"),  # a block file of Chromium's cache (0xC104CAC3)
 )
+
+
+UNKNOWN = "application/octet-stream"
+TAR_BLOCK = 512
+_OCTAL = re.compile(rb"[0-7]{1,7}")
+# A JPEG with its first segment (JFIF, Exif, or tables at once), or a PNG.
+_FIRST_PICTURE = re.compile(rb"\xff\xd8\xff(?:\xe0..JFIF\0|\xe1..Exif\0|\xdb\0[\x43\x84])|\x89PNG\r\n\x1a\n", re.DOTALL)
 
 
 def lister_of(media_type: str, head: bytes) -> Lister | None:
@@ -55,7 +64,27 @@ def lister_of(media_type: str, head: bytes) -> Lister | None:
         mail = "mail.mailbox_parts" if is_mailbox(head) else "mail.message_parts" if is_message(head) else ""
         return _lister(mail) if mail else None
     known = _BY_TYPE.get(media_type)
+    if known is None and media_type == UNKNOWN:
+        known = _of_unknown(head)
     return _lister(known) if known else None
+
+
+def _of_unknown(head: bytes) -> str | None:
+    """The reader of a content that no signature names: an old tar, or pictures one behind the other.
+
+    Thumbnail stores of telephones (.thumbdata) and of many programs are a few bytes of their own, then JPEGs.
+    """
+    if _is_old_tar(head):
+        return "tar_archive.tar_files"
+    return "pictures_in.pictures_in" if _FIRST_PICTURE.search(head) else None
+
+
+def _is_old_tar(head: bytes) -> bool:
+    """Whether a tar of before POSIX begins: its first block adds up to what it says (the sum's own field as spaces)."""
+    field = head[148:156].strip(b" \0")
+    if len(head) < TAR_BLOCK or not field or not _OCTAL.fullmatch(field):
+        return False
+    return int(field, 8) == sum(head[:148]) + 8 * ord(" ") + sum(head[156:TAR_BLOCK])
 
 
 @lru_cache(maxsize=len(_BY_TYPE) + len(_BY_START) + 2)

@@ -37,7 +37,7 @@ def ole_streams(content: Content) -> Iterator[Listed]:
             size = file.get_size(path)
             if size < LEAST_BYTES:
                 continue
-            # Streams do not overlap, so together they are no larger than the file: one that claims more runs in circles.
+            # Streams do not overlap: together they are no larger than the file, or one runs in circles.
             left -= size
             if left < 0:
                 yield problem("inside-damaged", "the streams claim to be larger than the file; the rest was left alone")

@@ -22,7 +22,7 @@ from caid_triage.examine.video_bytes import VideoBytes
 from caid_triage.model import DecodeState, Digests, Examination, FileTimes, Problem, Severity
 
 LONGEST_NAME = 4096
-# Of one step: what is longer says in between that it goes on. A container's claim of a size is no reason to wait longer.
+# Of one step: what is longer says in between that it goes on. A container's claim of a size makes nobody wait longer.
 MOST_STEP_BYTES = 512 << 20
 # What is amiss is said so often of one container, and looked for so often in one walk.
 MOST_SAID, MOST_PROBLEMS = 100, 1000
