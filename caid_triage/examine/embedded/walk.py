@@ -233,7 +233,10 @@ class Inside:
 
     def _stop(self, problems: list[Problem], detail: str) -> None:
         self._stopped = True
-        problems.append(problem("inside-budget", f"{detail}; the rest was not examined"))
+        said = problem("inside-budget", f"{detail}; the rest was not examined")
+        problems.append(said)
+        if problems is not self.problems:  # the outermost container is not examined to its end either
+            self.problems.append(said)
 
     def _step(self, size: int) -> Step:
         self._steps += 1

@@ -7,6 +7,7 @@ import io
 import struct
 import zipfile
 from collections.abc import Callable
+from typing import Any
 
 import pikepdf
 import pytest
@@ -15,10 +16,13 @@ from support.containers import (
     FILM,
     PICTURE,
     codes,
+    compound_file,
+    database_with,
     examined_alone,
     inside,
     locked_zip,
     looked_into,
+    message_with,
     pdf_with,
     seven_zipped,
     zipped,
@@ -27,6 +31,7 @@ from support.containers import (
 from caid_triage.examine.embedded.walk import Again, Found, Step
 from caid_triage.examine.limits import Limits
 from caid_triage.model import DecodeState, Kind, Severity
+from caid_triage.synth.sample_pictures import picture as sample
 
 
 @pytest.mark.parametrize("kind", CONTAINERS)
@@ -186,3 +191,174 @@ def test_damaged_containers_end_with_files_and_reasons(kind: str) -> None:
         assert examination.digests is not None
         _, examination = inside(whole[: len(whole) * step // 5])
         assert examination.digests is not None
+
+
+class Store:
+    """What pypff gives of a store with one message: there is no writer of such stores (real ones were read by hand)."""
+
+    def __init__(self) -> None:
+        self.number_of_orphan_items = 1
+
+    def open_file_object(self, content: Any) -> None:
+        assert content.read(4) == b"!BDN"
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def get_number_of_orphan_items(self) -> int:
+        return 1
+
+    def get_orphan_item(self, _number: int) -> StoredMessage:
+        return StoredMessage(FILM, "gone.avi")
+
+    def get_root_folder(self) -> StoredFolder:
+        return StoredFolder()
+
+
+class StoredFolder:
+    """A folder with a message, in a folder without a name."""
+
+    def __init__(self, depth: int = 0) -> None:
+        self.depth = depth
+
+    def get_number_of_sub_messages(self) -> int:
+        return self.depth
+
+    def get_sub_message(self, _number: int) -> StoredMessage:
+        return StoredMessage(PICTURE, "coast.jpg")
+
+    def get_number_of_sub_folders(self) -> int:
+        return 1 - self.depth
+
+    def get_sub_folder(self, _number: int) -> StoredFolder:
+        return StoredFolder(1)
+
+    def get_name(self) -> str:
+        return "Inbox"
+
+
+class StoredMessage:
+    """A message with an attachment and one that cannot be read."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        self.attachment = StoredAttachment(content, name)
+
+    def get_number_of_attachments(self) -> int:
+        return 2
+
+    def get_attachment(self, number: int) -> StoredAttachment:
+        if number:
+            raise OSError("libpff: unable to read")
+        return self.attachment
+
+
+class StoredAttachment:
+    """An attachment as pypff has it since 2026; earlier ones have no name."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        self.long_filename = name
+        self._stream = io.BytesIO(content)
+        self._size = len(content)
+
+    def get_size(self) -> int:
+        return self._size
+
+    def seek_offset(self, offset: int, whence: int) -> None:
+        self._stream.seek(offset, whence)
+
+    def read_buffer(self, size: int) -> bytes:
+        return self._stream.read(size)
+
+
+def test_attachments_of_an_outlook_store_come_by_folder_and_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pypff
+
+    for made, real in ((Store, pypff.file), (StoredFolder, pypff.folder), (StoredMessage, pypff.message)):
+        asked = {name for name in vars(made) if not name.startswith("_")}
+        assert asked <= set(dir(real)), "the library has no such function"
+    assert {"get_size", "seek_offset", "read_buffer", "long_filename"} <= set(dir(pypff.attachment))
+    monkeypatch.setattr(pypff, "file", Store)
+    found, _ = inside(b"!BDN" + bytes(4) + b"SM" + struct.pack("<HH", 23, 19) + bytes(600))
+    assert [(one.names[0], codes(one)) for one in found] == [
+        (b"Inbox/message-1/coast.jpg", []),
+        (b"Inbox/message-1/attachment-2", ["inside-unreadable"]),
+        (b"recovered-0/gone.avi", []),
+        (b"recovered-0/attachment-2", ["inside-unreadable"]),
+    ]
+    assert found[0].examination.digests == examined_alone(PICTURE).digests
+
+
+def test_a_message_of_outlook_gives_its_attachment_whatever_it_is() -> None:
+    stream = "__substg1.0_37010102"
+    found, _ = inside(compound_file({stream: PICTURE, "__substg1.0_1000001F": b"words " * 1000}))
+    assert [one.names for one in found] == [(stream.encode(),)]
+    packed = zipped({"in.jpg": PICTURE}, zipfile.ZIP_STORED)
+    found, _ = inside(compound_file({stream: packed}))
+    assert [one.names for one in found] == [(stream.encode(), b"in.jpg"), (stream.encode(),)]
+
+
+def test_pictures_one_behind_the_other_in_a_file_of_no_known_type_are_found() -> None:
+    """As telephones keep thumbnails (.thumbdata): slots of a fixed size, each with a few bytes before its JPEG."""
+    slots = [b"\x01" + bytes(12) + PICTURE, b"\x01" + bytes(12) + sample("town.jpg")]
+    data = bytes(30_000) + b"".join(slot.ljust(30_000, b"\0") for slot in slots)
+    found, whole = inside(data)
+    assert whole.media_type == "application/octet-stream"
+    assert [one.names[0] for one in found] == [b"picture-at-30013.jpg", b"picture-at-60013.jpg"]
+    assert found[0].examination.digests == examined_alone(PICTURE).digests
+    block = b"\xc3\xca\x04\xc1" + bytes(8188) + PICTURE
+    assert inside(block)[0][0].examination.digests == examined_alone(PICTURE).digests
+    plist = b"bplist00" + b"\x4f\x12" + struct.pack(">I", len(PICTURE)) + PICTURE + bytes(32)
+    assert inside(plist)[0][0].examination.digests == examined_alone(PICTURE).digests
+
+
+def test_ordinary_files_of_no_known_type_are_not_searched() -> None:
+    for data in (bytes(100_000), bytes(range(1, 256)) * 1000, b"\xff\xd8\xff" * 30_000):
+        assert looked_into(data)[0] == []
+
+
+def test_a_tar_of_before_posix_is_known_by_its_sum() -> None:
+    head = bytearray(512)
+    head[:5], head[100:107], head[124:135], head[136:147] = b"a.jpg", b"0000644", b"%011o" % len(PICTURE), b"%011o" % 0
+    head[148:156] = b" " * 8
+    head[148:155] = b"%06o\0" % sum(head)
+    found, _ = inside(bytes(head) + PICTURE.ljust(-(-len(PICTURE) // 512) * 512, b"\0") + bytes(1024))
+    assert found[0].examination.digests == examined_alone(PICTURE).digests
+
+
+def test_a_film_in_a_box_of_a_heif_picture_is_a_film_of_its_own() -> None:
+    import pillow_heif
+    from PIL import Image
+
+    stream = io.BytesIO()
+    pillow_heif.from_pillow(Image.open(io.BytesIO(PICTURE))).save(stream)
+    film = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0\0\1\0free" + bytes(248)
+    found, whole = inside(stream.getvalue() + struct.pack(">I", len(film) + 8) + b"mpvd" + film)
+    assert whole.decode_state is DecodeState.DECODED
+    assert [one.examination.kind for one in found] == [Kind.VIDEO]
+    assert found[0].examination.digests == examined_alone(film).digests
+
+
+def test_the_second_picture_of_a_multi_picture_file_is_found() -> None:
+    second = sample("town.jpg")
+    marker = b"\xff\xe2" + struct.pack(">H", 18) + b"MPF\0" + bytes(12)
+    data = PICTURE[:2] + marker + PICTURE[2:] + second
+    found, _ = inside(data)
+    assert [one.examination.digests for one in found] == [examined_alone(second).digests]
+
+
+def test_a_telephones_backup_with_its_report_is_a_zip_like_any_other() -> None:
+    """UFDR: the files under files/ and a report.xml that is read by nobody here, whatever it refers to."""
+    report = b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><project>&e;</project>'
+    found, whole = inside(
+        zipped({"report.xml": report, "files/Image/coast.jpg": PICTURE, "chat.db": database_with(PICTURE)})
+    )
+    assert codes(whole) == []
+    assert [one.names[-1] for one in found if one.examination.kind is Kind.IMAGE] == [
+        b"files/Image/coast.jpg",
+        b'odd "name/1/cell',
+    ]
+
+
+def test_apples_mail_has_a_line_of_its_own_before_the_message() -> None:
+    found, _ = inside(b"123456  \n" + message_with(PICTURE))
+    assert found[0].examination.digests == examined_alone(PICTURE).digests
