@@ -74,6 +74,12 @@ def tarred(files: dict[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
+def archived(content: bytes) -> bytes:
+    """An ar archive, which libarchive reads like RAR and CAB: there is no writer of those."""
+    head = b"b.jpg/".ljust(16) + b"0".ljust(12) + b"0".ljust(6) * 2 + b"100644".ljust(8) + b"%d" % len(content)
+    return b"!<arch>\n" + head.ljust(58) + b"`\n" + content + b"\n" * (len(content) % 2)
+
+
 def seven_zipped(files: dict[str, bytes], **options: Any) -> bytes:
     stream = io.BytesIO()
     with py7zr.SevenZipFile(stream, "w", **options) as archive:
@@ -223,6 +229,7 @@ CONTAINERS: dict[str, tuple[Callable[[bytes], bytes], tuple[bytes, ...]]] = {
     "bzip2": (bz2.compress, (b"content",)),
     "xz": (lzma.compress, (b"content",)),
     "zstd": (lambda p: zstandard.ZstdCompressor().compress(p), (b"content",)),
+    "ar": (archived, (b"b.jpg",)),
     "7z": (lambda p: seven_zipped({"a/b.jpg": p}), (b"a/b.jpg",)),
     "7z in zip in tar": (
         lambda p: tarred({"o.zip": zipped({"i.7z": seven_zipped({"b.jpg": p})})}),

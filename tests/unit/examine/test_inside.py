@@ -7,6 +7,7 @@ import io
 import struct
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pikepdf
@@ -362,3 +363,36 @@ def test_a_telephones_backup_with_its_report_is_a_zip_like_any_other() -> None:
 def test_apples_mail_has_a_line_of_its_own_before_the_message() -> None:
     found, _ = inside(b"123456  \n" + message_with(PICTURE))
     assert found[0].examination.digests == examined_alone(PICTURE).digests
+
+
+# Beginning of a row of docs/formats/inside.md -> the containers of these tests that try it; others have a test by name.
+TRIED = {
+    "zip,": ["zip deflated", "zip stored", "zip bzip2", "zip lzma", "docx"],
+    "7-Zip": ["7z"],
+    "tar,": ["tar", "tar.gz"],
+    "gzip,": ["gzip", "bzip2", "xz", "zstd"],
+    "PDF": ["pdf"],
+    "Office up to 2003": ["Thumbs.db"],
+    "mail:": ["mail", "mailbox"],
+    "Thumbs.db": ["Thumbs.db", "Thumbs.db with sides"],
+    "thumbcache": ["thumbcache of Vista", "thumbcache of Windows 7", "thumbcache of Windows 10"],
+    "SQLite": ["sqlite"],
+    "Chromium's simple": ["Chromium's cache"],
+    "Firefox": ["Firefox's cache"],
+    "RAR": ["ar"],
+    "Outlook message": "test_a_message_of_outlook_gives_its_attachment_whatever_it_is",
+    "Outlook stores": "test_attachments_of_an_outlook_store_come_by_folder_and_message",
+    "Chromium's block": "test_pictures_one_behind_the_other_in_a_file_of_no_known_type_are_found",
+    "film behind": "test_a_film_in_a_box_of_a_heif_picture_is_a_film_of_its_own",
+}
+
+
+def test_the_table_of_containers_says_what_these_tests_try() -> None:
+    page = Path(__file__).parents[3] / "docs" / "formats" / "inside.md"
+    rows = [line.split("|") for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    read = [cells[1].strip() for cells in rows if cells[2].strip() == "yes"]
+    assert len(read) == len(TRIED)
+    for row in read:
+        tried = [by for start, by in TRIED.items() if row.startswith(start)]
+        assert len(tried) == 1, row
+        assert tried[0] in globals() if isinstance(tried[0], str) else set(tried[0]) <= set(CONTAINERS)
