@@ -44,6 +44,8 @@ def pictures_in(content: Content) -> Iterator[Listed]:
                 where = start + place
                 yield Inner(b"picture-at-%d.%b" % (where, kind), partial(content.pieces, where, length), length)
             at = place + max(length, len(JPEG_START))
+        if start + len(part) >= content.size:
+            return
         yield GOES_ON
         # The last bytes may be the beginning of a beginning.
         start += max(at, len(part) - len(PNG_START) + 1)
