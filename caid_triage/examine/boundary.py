@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from caid_triage.examine.decoded import plain
-
 T = TypeVar("T")
+
+
+def plain(error: BaseException) -> str:
+    """Return what a decoder complained of, without what differs from run to run (addresses)."""
+    text = re.sub(r"<[^>]*>|0x[0-9a-fA-F]+", "...", str(error))
+    text = "".join(letter if letter.isprintable() else " " for letter in text).strip()[:200]
+    return f"the decoder says: {text}" if text else f"the decoder failed ({type(error).__name__})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ REACHES = (1 << 18, 1 << 22, 64 << 20)
 WINDOW = 4 << 20
 LEAST_BYTES = 128
 # What is walked for ends may be so many times the content itself, and so many bytes more.
-MOST_TIMES, MOST_MORE = 4, 256 << 20
+MOST_TIMES, MOST_MORE = 4, 64 << 20
 DISMISSED = 1024  # what a beginning that leads nowhere counts for
 
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from caid_triage.examine.decoded import plain
+from caid_triage.examine.boundary import plain
 from caid_triage.examine.embedded.content import Content
 from caid_triage.examine.embedded.inner import GOES_ON, Inner, Listed, problem, whole
 from caid_triage.examine.identify import HEAD_BYTES, identify
