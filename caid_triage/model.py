@@ -107,13 +107,28 @@ class FileTimes:
     zone_note: str = ""
 
 
+INSIDE = "//"
+"""Stands in a display path between a file and the name of what lies inside it: ``/a/photos.zip//b/c.jpg``."""
+
+
+def parent_of(path: str) -> str:
+    """The display path of the folder that holds a file ("/" for the root), or of the file that it lies inside.
+
+    A stream's colon belongs to the name: the parent of ``/a/b.dll:here`` is ``/a``.
+    """
+    container, inside, _ = path.rpartition(INSIDE)
+    return (container if inside else path.rpartition("/")[0]) or "/"
+
+
 @dataclass(frozen=True, slots=True)
 class FileEntry:
     """LOCATOR and metadata of one occurrence of a file: never a handle.
 
     ``number`` counts the entries of one source in walk order from 0; with an unchanged source it
-    is the same in every run, so a resumed scan knows what is done. ``locator`` is what the
-    source needs to open the content again (opaque to everybody else, JSON-able integers).
+    is the same in every run, so a resumed scan knows what is done. What lies inside a file (state
+    ``embedded``) has the file's number, and ``part`` counts it from 1 in the order of the file's own
+    list; the file itself is part 0. ``locator`` is what the source needs to open the content again
+    (opaque to everybody else, JSON-able integers).
     ``size`` is None where it cannot be known, e.g. a deleted name whose metadata was reused.
     ``readable`` is False when no content can belong to this entry; ``problems`` then says why.
     """
@@ -133,15 +148,12 @@ class FileEntry:
     locator: tuple[int, ...] = ()
     readable: bool = True
     problems: tuple[Problem, ...] = ()
+    part: int = 0
 
     @property
     def parent_path(self) -> str:
-        """The display path of the folder that holds the file ("/" for the root).
-
-        A stream's colon belongs to the name: the parent of ``/a/b.dll:here`` is ``/a``.
-        """
-        head, _, _ = self.path.rpartition("/")
-        return head or "/"
+        """What :func:`parent_of` says of its path."""
+        return parent_of(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +242,8 @@ class Examination:
     ``digests`` is None only with a Problem that says why. ``media_type`` is a MIME type by
     content ("application/octet-stream" when nothing is recognised); ``width`` x ``height`` are
     stored pixels (EXIF orientation not applied). ``bytes_read`` is what was really read. ``metadata`` is what the
-    content says of its own origin, as (name, text) of documented names (docs/formats/metadata.md).
+    content says of its own origin, as (name, text) of documented names (docs/formats/metadata.md). ``inside`` is how
+    many files were found inside the content, at all depths: each is a FileEntry of its own.
     """
 
     digests: Digests | None
@@ -244,6 +257,7 @@ class Examination:
     hashes: tuple[PerceptualHash, ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
     problems: tuple[Problem, ...] = ()
+    inside: int = 0
 
 
 @dataclass(frozen=True, slots=True)

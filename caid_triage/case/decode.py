@@ -8,14 +8,9 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from caid_triage.case.encode import Row, moment, whole_back
-from caid_triage.model import Category, Decision, Kind, MatchKind, State, Tier
+from caid_triage.model import Category, Decision, Kind, MatchKind, State, Tier, parent_of
 
 T = TypeVar("T")
-
-
-def parent_path(path: str) -> str:
-    """The display path of the folder that holds the file ("/" for the root)."""
-    return path.rpartition("/")[0] or "/"
 
 
 def decision(stored: str | None) -> Decision | None:
@@ -53,7 +48,7 @@ BY_FIELD: Mapping[str, Callable[[Any], Any]] = {
     "changed": moment,
     "started": moment,
     "finished": moment,
-    "parent_path": parent_path,
+    "parent_path": parent_of,
     "problems": codes,
     "segments": lambda value: tuple(json.loads(value)),
     "acquisition": json.loads,

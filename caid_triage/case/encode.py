@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from caid_triage.case.schema import NUMBER_BITS
+from caid_triage.case.schema import NUMBER_BITS, PART_BITS
 from caid_triage.errors import CaseError
 from caid_triage.model import (
     DecodeState,
@@ -32,21 +32,22 @@ WHOLE_LIMIT = 2**63
 ENTRY_COLUMNS = (
     "id, volume, path, raw_path, stream, state, size, created, modified, accessed, changed, zone_note, inode, "
     "physical_offset, locator, readable, md5, sha1, sha256, bytes_read, kind, media_type, decode_state, width, height, "
-    "duration_s, walk_problems"
+    "duration_s, walk_problems, inside"
 )
-INSERT_ENTRY = f"INSERT INTO entry ({ENTRY_COLUMNS}) VALUES ({', '.join('?' * 27)})"  # noqa: S608 - constants only
+INSERT_ENTRY = f"INSERT INTO entry ({ENTRY_COLUMNS}) VALUES ({', '.join('?' * 28)})"  # noqa: S608 - constants only
 
 
-def entry_id(source_id: int, number: int) -> int:
-    """The database's number of an entry: source and walk number in one."""
-    if not 0 <= number < 1 << NUMBER_BITS:
-        raise CaseError(f"entry number {number} of a source cannot be stored")
-    return source_id << NUMBER_BITS | number
+def entry_id(source_id: int, number: int, part: int = 0) -> int:
+    """The database's number of an entry: source, walk number and part in one."""
+    if not (0 <= number < 1 << NUMBER_BITS - PART_BITS and 0 <= part < 1 << PART_BITS):
+        raise CaseError(f"entry number {number} part {part} of a source cannot be stored")
+    return source_id << NUMBER_BITS | number << PART_BITS | part
 
 
-def split_entry_id(identity: int) -> tuple[int, int]:
-    """Source id and walk number of an entry's id."""
-    return identity >> NUMBER_BITS, identity & ((1 << NUMBER_BITS) - 1)
+def split_entry_id(identity: int) -> tuple[int, int, int]:
+    """Source id, walk number and part of an entry's id."""
+    number = identity & ((1 << NUMBER_BITS) - 1)
+    return identity >> NUMBER_BITS, number >> PART_BITS, number & ((1 << PART_BITS) - 1)
 
 
 def text(value: str) -> str:
@@ -106,6 +107,7 @@ def entry_row(identity: int, record: ScanRecord) -> Row:
         found.height,
         found.duration_s,
         len(entry.problems),
+        found.inside,
     )
 
 
@@ -133,16 +135,17 @@ def record_of(
     """The ScanRecord again, from its row and the rows of its hashes, metadata and problems (as stored)."""
     (identity, volume, path, raw_path, stream, state, size, created, modified, accessed, changed, zone_note) = row[:12]
     (inode, physical_offset, locator, readable, md5, sha1, sha256, bytes_read, kind, media_type) = row[12:22]
-    (decode_state, width, height, duration_s, walk_problems) = row[22:]
+    (decode_state, width, height, duration_s, walk_problems, inside) = row[22:]
     met = tuple(
         Problem(step, code, detail, Severity(severity), exhibit, source, volume, path)
         for _, _, step, code, detail, severity in problems
     )
+    _, number, part = split_entry_id(identity)
     entry = FileEntry(
         exhibit=exhibit,
         source=source,
         volume=volume,
-        number=split_entry_id(identity)[1],
+        number=number,
         path=path,
         raw_path=raw_path,
         state=State(state),
@@ -154,6 +157,7 @@ def record_of(
         locator=tuple(json.loads(locator)),
         readable=bool(readable),
         problems=met[:walk_problems],
+        part=part,
     )
     examination = Examination(
         digests=None if md5 is None else Digests(md5, sha1, sha256),
@@ -167,5 +171,6 @@ def record_of(
         hashes=tuple(PerceptualHash(*values) for _, _, *values in hashes),
         metadata=tuple((name, value) for _, _, name, value in metadata),
         problems=met[walk_problems:],
+        inside=inside,
     )
     return ScanRecord(entry, examination)

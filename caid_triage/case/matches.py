@@ -54,7 +54,7 @@ class MatchTable:
         videos: list[Row] = []
         held: list[Row] = []
         for place, (record, met) in enumerate(zip(records, matches, strict=True)):
-            identity = entry_id(source_id, record.entry.number)
+            identity = entry_id(source_id, record.entry.number, record.entry.part)
             for position, match in enumerate(met):
                 hashset_id = self._hashset_id(ids, match)
                 rows.append(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from operator import itemgetter
 
 from caid_triage.case.encode import ENTRY_COLUMNS, Row, entry_id, record_of, split_entry_id, whole_back
-from caid_triage.case.schema import NUMBER_BITS
+from caid_triage.case.schema import NUMBER_BITS, PART_BITS
 from caid_triage.errors import CaseError
 from caid_triage.model import FileEntry, ScanRecord
 
@@ -51,7 +51,11 @@ def _by_entry(connection: sqlite3.Connection, table: str, span: tuple[int, int])
 
 
 class DoneEntries:
-    """Which entries of a source are stored already: one bit each, so a million take 125 KB."""
+    """Which entries of a source are stored already: one bit each, so a million take 125 KB.
+
+    A file is stored after everything that lies inside it, so one that is stored is stored whole. ``len`` counts what
+    lies inside files too, ``files`` does not.
+    """
 
     def __init__(self, connection: sqlite3.Connection, source_id: int) -> None:
         self._connection = connection
@@ -59,13 +63,15 @@ class DoneEntries:
         low, high = source_range(source_id)
         (last,) = connection.execute("SELECT max(id) FROM entry WHERE id >= ? AND id < ?", (low, high)).fetchone()
         self._bits = bytearray(0 if last is None else (split_entry_id(last)[1] >> 3) + 1)
-        self._count = 0
+        self._count = self.files = 0
         for identity in map(
             itemgetter(0), connection.execute("SELECT id FROM entry WHERE id >= ? AND id < ?", (low, high))
         ):
-            number = identity - low
-            self._bits[number >> 3] |= 1 << (number & 7)
             self._count += 1
+            _, number, part = split_entry_id(identity)
+            if not part:
+                self._bits[number >> 3] |= 1 << (number & 7)
+                self.files += 1
 
     def __len__(self) -> int:
         return self._count
@@ -73,6 +79,12 @@ class DoneEntries:
     def __contains__(self, number: int) -> bool:
         byte = number >> 3
         return byte < len(self._bits) and bool(self._bits[byte] >> (number & 7) & 1)
+
+    def inside(self, number: int) -> int:
+        """How many entries that lie inside a stored file are stored."""
+        first = entry_id(self._source_id, number)
+        row = self._connection.execute("SELECT inside FROM entry WHERE id = ?", (first,)).fetchone()
+        return int(row[0]) if row else 0
 
     def holds(self, entry: FileEntry) -> bool:
         """Whether this walked entry is stored; CaseError when another file is stored under its number."""
@@ -90,3 +102,30 @@ class DoneEntries:
             )
             raise CaseError(message)
         return True
+
+
+def drop_unfinished(connection: sqlite3.Connection, source_id: int) -> int:
+    """Remove what was stored of the inside of files that were not stored themselves; how many entries that were.
+
+    A scan that is killed in the middle of a large archive leaves them; the archive is examined again from its start.
+    """
+    low, high = source_range(source_id)
+    parts = (1 << PART_BITS) - 1
+    found = connection.execute(
+        f"SELECT id FROM entry e WHERE id >= ? AND id < ? AND (id & {parts}) <> 0 "  # noqa: S608 - constants only
+        f"AND NOT EXISTS (SELECT 1 FROM entry f WHERE f.id = e.id & ~{parts})",
+        (low, high),
+    ).fetchall()
+    for table, column in OF_ENTRY:
+        connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", found)  # noqa: S608 - constants only
+    return len(found)
+
+
+# Every table whose rows belong to an entry, the entry itself last.
+OF_ENTRY = (
+    *((table, "entry_id") for table in (
+        "perceptual_hash", "entry_problem", "file_match", "match_detail", "withheld", "regrade_row", "metadata",
+        "match_look", "video_match",
+    )),
+    ("entry", "id"),
+)  # fmt: skip

@@ -18,10 +18,12 @@ from caid_triage.errors import CaseError
 
 DATABASE = "case.db"
 APPLICATION_ID = 0x43414944  # "CAID"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
-# An entry's id is its source's id and its walk number in one integer: rows lie in report order on disk.
-NUMBER_BITS = 40
+# An entry's id is its source's id, its walk number and its part in one integer: rows lie in report order on disk, what
+# lies inside a file right behind it. 2**31 files a source, 2**20 parts a file, 4,095 sources.
+NUMBER_BITS = 51
+PART_BITS = 20
 
 # size, inode and physical_offset have no type: a damaged file system can claim numbers above 2**63, kept as text.
 TABLES = """
@@ -52,7 +54,8 @@ CREATE TABLE entry (
     state TEXT NOT NULL, size, created INTEGER, modified INTEGER, accessed INTEGER, changed INTEGER,
     zone_note TEXT NOT NULL, inode, physical_offset, locator TEXT NOT NULL, readable INTEGER NOT NULL,
     md5 BLOB, sha1 BLOB, sha256 BLOB, bytes_read INTEGER NOT NULL, kind TEXT NOT NULL, media_type TEXT NOT NULL,
-    decode_state TEXT NOT NULL, width INTEGER, height INTEGER, duration_s REAL, walk_problems INTEGER NOT NULL
+    decode_state TEXT NOT NULL, width INTEGER, height INTEGER, duration_s REAL, walk_problems INTEGER NOT NULL,
+    inside INTEGER NOT NULL
 );
 CREATE TABLE perceptual_hash (
     entry_id INTEGER NOT NULL REFERENCES entry, position INTEGER NOT NULL, algorithm TEXT NOT NULL, value BLOB NOT NULL,
@@ -83,10 +86,6 @@ CREATE TABLE file_match (
     record_row INTEGER NOT NULL, contradicted INTEGER NOT NULL,
     PRIMARY KEY (entry_id, hashset_id, position)
 ) WITHOUT ROWID;
-"""
-
-# What schema 2 added. A case of schema 1 gets these tables when it is next written to; for reading they are empty.
-TABLES_OF_2 = """
 -- What only some matches have: how a picture must be turned, the quality of its hash, a size that is not the file's.
 CREATE TABLE match_detail (
     entry_id INTEGER NOT NULL, hashset_id INTEGER NOT NULL, position INTEGER NOT NULL, orientation TEXT NOT NULL,
@@ -115,10 +114,7 @@ CREATE TABLE regrade_row (
     before TEXT NOT NULL, after TEXT NOT NULL, proposed_before TEXT NOT NULL, proposed_after TEXT NOT NULL,
     PRIMARY KEY (regrade_id, entry_id, hashset)
 ) WITHOUT ROWID;
-"""
-
-# What schema 3 added: what contents say of their origin, and what only matches of other looks and of videos have.
-TABLES_OF_3 = """
+-- What contents say of their origin, and what only matches of other looks and of videos have.
 CREATE TABLE metadata (
     entry_id INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
     PRIMARY KEY (entry_id, position)
@@ -134,8 +130,6 @@ CREATE TABLE video_match (
     PRIMARY KEY (entry_id, hashset_id, position)
 ) WITHOUT ROWID;
 """
-# The tables that each later schema added to those of schema 1.
-ADDED = {2: TABLES_OF_2, 3: TABLES_OF_3}
 
 
 @contextmanager
@@ -182,7 +176,7 @@ def os_sentence(fault: OSError, folder: Path) -> str:
 
 def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> None:
     """Make the tables, store the header's columns and mark the file as ours, all or nothing."""
-    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {_added_after(1)}")
+    connection.executescript(f"BEGIN IMMEDIATE; {TABLES}")
     connection.execute("INSERT INTO audit_head VALUES (1, 0, NULL)")
     connection.execute("INSERT INTO header VALUES (1, ?, ?, ?, ?, ?)", header)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -191,7 +185,7 @@ def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> No
 
 
 def check_schema(connection: sqlite3.Connection, folder: Path) -> None:
-    """Refuse a database that is not ours, or that a newer version of this tool has written."""
+    """Refuse a database that is not ours, or that another version of this tool has written."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
@@ -202,31 +196,13 @@ def check_schema(connection: sqlite3.Connection, folder: Path) -> None:
             "open it with the newer version"
         )
         raise CaseError(message)
-    if version < 1:
-        raise CaseError(f"the case in {folder} has schema {version}, which no version of caid-triage has written")
-
-
-def bring_up_to_date(connection: sqlite3.Connection) -> None:
-    """Give a case of an earlier schema what it lacks, all or nothing. Nothing that is stored changes."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version < SCHEMA_VERSION:
-        tables = _added_after(version)
-        connection.executescript(f"BEGIN IMMEDIATE; {tables} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT")
-
-
-def read_as_up_to_date(connection: sqlite3.Connection) -> None:
-    """Let a case of an earlier schema be read without changing it: what it lacks is empty, in this connection alone."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version < SCHEMA_VERSION:
-        tables = _added_after(version)
-        connection.executescript(
-            tables.replace("CREATE TABLE ", "CREATE TEMP TABLE ").replace("CREATE INDEX ", "CREATE INDEX temp.")
+        # No version was released with an earlier one: there is nothing to bring over.
+        message = (
+            f"the case in {folder} has schema {version} of an earlier development version, this one writes "
+            f"{SCHEMA_VERSION}; scan the exhibits into a new case"
         )
-
-
-def _added_after(version: int) -> str:
-    """The statements that bring a case of this schema to the present one."""
-    return " ".join(statements for number, statements in sorted(ADDED.items()) if number > version)
+        raise CaseError(message)
 
 
 def connect_for_writing(path: Path) -> sqlite3.Connection:

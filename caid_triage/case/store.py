@@ -30,11 +30,10 @@ from caid_triage.case.encode import (
 )
 from caid_triage.case.lock import LOCK_FILE, CaseLock
 from caid_triage.case.matches import MatchTable, RecordedBatch
-from caid_triage.case.records import DoneEntries, stored_records
+from caid_triage.case.records import DoneEntries, drop_unfinished, stored_records
 from caid_triage.case.rows import CaseHeader, MatchChange
 from caid_triage.case.schema import (
     DATABASE,
-    bring_up_to_date,
     check_schema,
     connect_for_writing,
     create_tables,
@@ -113,7 +112,6 @@ def open_case_for_writing(folder: Path) -> CaseWriter:
         with storage_faults(folder):
             connection = connect_for_writing(folder / DATABASE)
             check_schema(connection, folder)
-            bring_up_to_date(connection)
         writer = CaseWriter(folder, lock, connection)
         undo.pop_all()
     return writer
@@ -186,6 +184,12 @@ class CaseWriter:
                         "use a new case, or another exhibit reference (or the same --password-file as before)"
                     )
                     raise CaseError(message)
+                dropped = drop_unfinished(connection, int(known[0]))
+                if dropped:
+                    counts = (dropped, dropped, int(known[0]))
+                    connection.execute(
+                        "UPDATE source SET examined = examined - ?, stored = stored - ? WHERE id = ?", counts
+                    )
                 return int(known[0])
             # An earlier run may have failed to open this source and said so; now it is open.
             connection.execute("DELETE FROM wide_problem WHERE source_id = 0 AND exhibit = ? AND source = ?", place)
@@ -285,7 +289,7 @@ class CaseWriter:
         origins: list[Row] = []
         faults: list[Row] = []
         for record in records:
-            identity = entry_id(source_id, record.entry.number)
+            identity = entry_id(source_id, record.entry.number, record.entry.part)
             entries.append(entry_row(identity, record))
             hashes.extend(hash_rows(identity, record.examination.hashes))
             origins.extend(metadata_rows(identity, record.examination.metadata))

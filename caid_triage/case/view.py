@@ -49,7 +49,7 @@ from caid_triage.case.rows import (
     VolumeRow,
     WithheldRow,
 )
-from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, read_as_up_to_date, storage_faults
+from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, storage_faults
 from caid_triage.model import ScanRecord
 from caid_triage.perceptual import ORIENTATIONS, hash_name
 
@@ -142,7 +142,6 @@ def open_case(folder: Path | str) -> CaseView:
         with ExitStack() as undo:
             undo.callback(connection.close)
             check_schema(connection, folder)
-            read_as_up_to_date(connection)
             # One moment of the case for all that is read, also while a scan goes on.
             connection.execute("BEGIN")
             view = CaseView(folder, connection)

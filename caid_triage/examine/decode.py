@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 
 from PIL import features
 
+from caid_triage.examine.boundary import plain
 from caid_triage.examine.decoded import (
     DECODER_ERRORS,
     Decoded,
     Pixels,
     Refused,
     judged,
-    plain,
     problem,
     refused,
     too_many,

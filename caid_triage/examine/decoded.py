@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from dataclasses import dataclass, replace
@@ -108,10 +107,3 @@ def undecodable(header: Header, fault: str) -> Decoded:
     """Return that no decoder got a picture out of the file."""
     problems = (problem("undecodable", header.damage or fault),)
     return Decoded(DecodeState.UNDECODABLE, header.width, header.height, problems=problems)
-
-
-def plain(error: BaseException) -> str:
-    """Return what a decoder complained of, without what differs from run to run (addresses)."""
-    text = re.sub(r"<[^>]*>|0x[0-9a-fA-F]+", "...", str(error))
-    text = "".join(letter if letter.isprintable() else " " for letter in text).strip()[:200]
-    return f"the decoder says: {text}" if text else f"the decoder failed ({type(error).__name__})"

@@ -12,15 +12,23 @@ decoder needs are asked for again (``read_at``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from caid_triage.errors import EvidenceError
+from caid_triage.examine.boundary import Failure, at_the_boundary
 from caid_triage.examine.decode import decode, stored_size
 from caid_triage.examine.decoded import Decoded, problem
 from caid_triage.examine.digests import Digesting
+from caid_triage.examine.embedded.appended import behind_jpeg, end_where_more_follows
+from caid_triage.examine.embedded.browser_cache import firefox_body, firefox_entry
+from caid_triage.examine.embedded.inner import Lister
+from caid_triage.examine.embedded.inner import problem as inside_problem
+from caid_triage.examine.embedded.listers import lister_of
+from caid_triage.examine.embedded.walk import ONCE, Again, Found, Inside, Step
 from caid_triage.examine.frame_hashes import frame_hashes
 from caid_triage.examine.identify import HEAD_BYTES, Identified, identify
 from caid_triage.examine.libraries import load_libraries
@@ -43,6 +51,9 @@ from caid_triage.model import (
 from caid_triage.plugins import checked_hash, perceptual_hash_plugins
 
 T = TypeVar("T")
+
+# How often over a large container is read again to list it and to read its files, each once.
+REREAD = 3
 
 
 def prepare_decoders() -> None:
@@ -125,6 +136,8 @@ class Run:
         self._identified: Identified | None = None
         self._kept: list[bytes] = []
         self._too_large = False
+        self._lister: Lister | None = None
+        self._inside: Inside | None = None
 
     def update(self, chunk: bytes) -> None:
         """Take the next bytes of the content, in order."""
@@ -136,12 +149,16 @@ class Run:
             if len(self._head) < HEAD_BYTES:
                 return
             self._identified = identify(self._head, self._size)
-        most = {Kind.IMAGE: self._limits.max_content_bytes, Kind.VIDEO: self._limits.max_video_bytes}
-        if self._identified.kind not in most:
-            self._kept.clear()
-        elif self._read > most[self._identified.kind]:
+            self._lister = lister_of(self._identified.media_type, self._head)
+        if self._read > self._most_kept(self._identified.kind):
             self._too_large = True
             self._kept.clear()
+
+    def _most_kept(self, kind: Kind) -> int:
+        """How many bytes of a content of this kind are held in memory; of others there is nothing to look at."""
+        if kind is Kind.IMAGE or (self._lister is not None and self._read_at is None):
+            return self._limits.max_content_bytes
+        return self._limits.max_video_bytes if kind is Kind.VIDEO or self._lister is not None else 0
 
     def digests(self) -> Digests:
         """Return the digests of what was taken so far; may be asked before :meth:`finish`."""
@@ -158,6 +175,51 @@ class Run:
 
     def finish(self) -> Examination:
         """Return everything that the content decides."""
+        found = self._examination()
+        if self._inside is None:
+            return found
+        return replace(found, problems=(*found.problems, *self._inside.problems), inside=self._inside.parts)
+
+    def inside(self, again: Again = ONCE) -> Iterator[Found | Step]:
+        """Examine what lies inside the content, one file after the other; :meth:`finish` then says how many there were.
+
+        Call it before :meth:`finish`, and to its end.
+        """
+
+        def begin(size: int | None) -> Run:
+            return Run(self._limits, "", size)
+
+        within = self.container()
+        if within is None:
+            return
+        self._inside = Inside(begin, self._limits, self._read, again)
+        if isinstance(within, Problem):
+            self._inside.problems.append(within)
+        else:
+            yield from self._inside.walk(*within)
+
+    def container(self) -> tuple[Lister, VideoBytes] | Problem | None:
+        """How to list what lies inside the content, or why it cannot be; None for one that holds nothing."""
+        what = self.identified()
+        lister = self._lister if self._identified else lister_of(what.media_type, self._head)
+        if what.media_type == "image/jpeg" and not self._too_large:
+            end = end_where_more_follows(self._content())
+            lister = partial(behind_jpeg, end=end) if end else None
+        cached = None if self._too_large or not self._kept else firefox_body(self._content())
+        if cached:
+            lister = partial(firefox_entry, length=cached[0], address=cached[1])
+        if lister is None:
+            return None
+        if not self._too_large:
+            return lister, in_memory(self._content())
+        if self._read_at is None or what.kind is Kind.IMAGE:
+            text = f"what lies inside was not looked at: the file is larger than {self._limits.max_content_bytes} bytes"
+            return inside_problem("inside-too-large", text)
+        most = max(self._limits.max_reread_bytes, REREAD * self._read)
+        return lister, VideoBytes(self._read, self._read_at, most)
+
+    def _examination(self) -> Examination:
+        """What the content is and looks like, without what lies inside it."""
         what = self.identified()
         if what.kind is Kind.VIDEO:
             return self._film(what)
@@ -198,15 +260,17 @@ class Run:
         """Return the video as a decoder reads it, None if it was too long to keep and cannot be read again."""
         if self._too_large:
             return self._read_at and VideoBytes(self._read, self._read_at, self._limits.max_reread_bytes)
-        content = b"".join(self._kept)
-        self._kept.clear()
-        return in_memory(content)
+        return in_memory(self._content())
+
+    def _content(self) -> bytes:
+        """The whole content, where it was kept."""
+        if len(self._kept) > 1:
+            self._kept = [b"".join(self._kept)]
+        return self._kept[0] if self._kept else b""
 
     def _picture(self, what: Identified) -> bytes:
         """Return the content of a picture, only its beginning where that was too long to keep."""
-        content = self._head if self._too_large else b"".join(self._kept) if what.kind is Kind.IMAGE else b""
-        self._kept.clear()
-        return content
+        return self._head if self._too_large else self._content() if what.kind is Kind.IMAGE else b""
 
     def _seen(self, what: Identified, content: bytes) -> Seen:
         """Return what became of the picture and its hashes, or the state and problem of why there are none."""
@@ -259,14 +323,13 @@ def _film_at_the_boundary(file: VideoBytes | None, media_type: str, limits: Limi
 
 
 def _at_the_boundary(step: Callable[[], T]) -> T | Problem:
-    """Run foreign code on hostile bytes: the one place that turns any exception into a Problem."""
-    try:
-        return step()
-    except MemoryError:
+    """Run foreign code on hostile bytes; what it fails with is a Problem of the file."""
+    found = at_the_boundary(step)
+    if not isinstance(found, Failure):
+        return found
+    if found.out_of_memory:
         return problem("decoder-out-of-memory", "a decoder asked for more memory than there is")
-    except Exception as error:  # noqa: BLE001  a decoder may raise anything; the file is named, the scan goes on
-        text = f"a decoder failed in a way that is not foreseen ({type(error).__name__})"
-        return problem("decoder-failed", text)
+    return problem("decoder-failed", f"a decoder failed in a way that is not foreseen ({found.kind})")
 
 
 def _without(

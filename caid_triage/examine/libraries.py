@@ -19,13 +19,16 @@ from PIL import Image
 
 # Module, and the extra of this package that installs it.
 OPTIONAL = {"av": "video", "imagecodecs": "jxl", "pillow_heif": "heif", "rawpy": "raw"}
+# What opens containers; imported when the first of its kind is met.
+READERS = ("archi", "olefile", "pikepdf", "py7zr", "pypff", "zstandard")
 
 # Called with True before something is loaded and with False after it.
 told_of_loading: ContextVar[Callable[[bool], None]] = ContextVar("told_of_loading", default=lambda _began: None)
 
 
 @contextmanager
-def _loading() -> Iterator[None]:
+def loading() -> Iterator[None]:
+    """Say before and after that something is loaded."""
     told = told_of_loading.get()
     told(True)
     try:
@@ -34,11 +37,11 @@ def _loading() -> Iterator[None]:
         told(False)
 
 
-@lru_cache(maxsize=len(OPTIONAL))
+@lru_cache(maxsize=len(OPTIONAL) + len(READERS))
 def library(name: str) -> ModuleType | None:
-    """Return one of the modules of ``OPTIONAL``, None where it is not installed or cannot be loaded."""
+    """Return a module of ``OPTIONAL`` or ``READERS``, None where it is not installed or cannot be loaded."""
     try:
-        with _loading():
+        with loading():
             module = importlib.import_module(name)
     except (ImportError, OSError):  # OSError: installed, but a shared library of it is missing
         return None
@@ -56,7 +59,7 @@ def library(name: str) -> ModuleType | None:
 @lru_cache(maxsize=1)
 def load_pillow_formats() -> None:
     """Have Pillow import all its formats: to be called before a picture is opened with it."""
-    with _loading():
+    with loading():
         Image.init()
         try:
             avif: Any = importlib.import_module("PIL.AvifImagePlugin")

@@ -24,6 +24,10 @@ class Limits:
     ``max_reread_bytes`` of it. ``max_video_frames`` frames of one video are hashed at most, ``max_video_pixels`` pixels
     decoded. ``dense_video`` hashes a frame each ``dense_step`` seconds of any video that this allows (graded videos of
     a unit's own), where otherwise keyframes do.
+
+    Of what lies inside a file at most ``max_inside_files`` are examined, to ``max_inside_depth`` containers inside each
+    other, and at most ``max_inside_bytes`` bytes are unpacked, or ``max_inside_ratio`` times the file's own size where
+    that is more. ``inside_step_bytes``: so often the walk inside says that it goes on.
     """
 
     max_pixels: int = 100_000_000
@@ -41,3 +45,8 @@ class Limits:
     max_video_pixels: int = 4_500_000_000
     dense_video: bool = False
     dense_step: float = 1.0
+    max_inside_files: int = 1_000_000
+    max_inside_depth: int = 6
+    max_inside_bytes: int = 16 * 1024 * 1024 * 1024
+    max_inside_ratio: int = 20
+    inside_step_bytes: int = 16 * 1024 * 1024

@@ -118,6 +118,34 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "frames-cut": "A long animation: frames were taken from its first part only, and compared by look.",
         "image-not-checked": "The tables of the E01 image could not be checked: damaged parts may read as zeros.",
         "image-truncated": "The volume or file system is larger than the image: the image is incomplete.",
+        "inside-budget": (
+            "What lies inside a file takes more files or bytes than are allowed: the rest of it was not examined."
+        ),
+        "inside-cut": (
+            "A file inside another could not be unpacked to its end: what could be read was hashed and compared."
+        ),
+        "inside-damaged": "An archive or document is damaged: files inside it may not have been seen.",
+        "inside-encrypted": (
+            "What lies inside needs a password: names are listed where they can be read, no content was examined."
+        ),
+        "inside-name-cut": "The name of a file inside another is very long: its first 4,096 bytes are shown.",
+        "inside-no-reader": "A library that opens this kind of container is not installed: nothing inside it was seen.",
+        "inside-not-finished": "A container could not be read to its end: files inside it may not have been seen.",
+        "inside-other-size": (
+            "The container states another size for a file than it has; the whole content was examined."
+        ),
+        "inside-rebuilt": (
+            "A picture lies in a document as samples; it was put together to be compared by look alone."
+        ),
+        "inside-too-deep": (
+            "Containers inside each other beyond the limit were not opened: files in them were not seen."
+        ),
+        "inside-too-large": "A container is too large to be looked into where it lies: files inside it were not seen.",
+        "inside-unknown-version": "A container of a version that is not known here: nothing inside it was seen.",
+        "inside-unlisted": (
+            "A file that lies in an archive whose own list does not name it: removed from it, or hidden."
+        ),
+        "inside-unreadable": "A file inside another could not be unpacked: it was compared with nothing.",
         "larger-than-volume": "The file claims to be larger than its volume, mostly as a hole: compared with nothing.",
         "layer-damaged": (
             "The description of the logical volumes is damaged: they could not be put together, no file of them "

@@ -7,7 +7,7 @@ Why our own (measured, measurements/hostile.md section 1): when two workers die,
   the second: a machine short of memory kills what it likes);
 * died each time, or hung: the decode is given up with a Problem; the digests, sent before the decode, are kept,
   and if even they are missing, they are retried alone without any decoder;
-* every entry ends as exactly one ScanRecord (law 1).
+* every entry ends as exactly one ScanRecord (law 1), and so does every file inside it (scan/inside.py).
 
 A worker that examines a large video asks for bytes of it again (scan/protocol.py). Its clock stands still only while
 the evidence is being read, and what it may ask for is counted, so that asking does not put off its deadline.
@@ -24,22 +24,38 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.errors import CaidTriageError, EvidenceError
 from caid_triage.model import Examination, FileEntry, ScanRecord
 from caid_triage.scan import protocol
-from caid_triage.scan.results import Early, Read, ReadAt, Result, Walked, examined, given_up, not_examined, unreadable
+from caid_triage.scan.inside import SoFar, found_from_plain, record_inside
+from caid_triage.scan.results import (
+    Early,
+    Read,
+    ReadAt,
+    Result,
+    Walked,
+    examined,
+    given_up,
+    inside_given_up,
+    not_examined,
+    unreadable,
+)
 from caid_triage.scan.worker_process import WorkerProcess, why_no_start
 from caid_triage.scan.workforce import Workforce
 
 MOST_STARTS = 3
+# A worker that somebody else kills while it starts (a machine short of memory) could have started.
+MOST_KILLED_STARTS = 20
 MOST_RETRIES = 2
+# What the operating system says of a process that was killed; Windows tells nothing by which to know it.
+KILLED = -9
 WATCH_SECONDS = 0.05
 STALL_SECONDS = 1.0
 
@@ -122,7 +138,8 @@ class Slot:
     def _ready_worker(self) -> WorkerProcess:
         if self._worker is not None and self._worker.tasks >= self._limits.tasks:
             self.retire()
-        for _ in range(MOST_STARTS):
+        unable = killed = 0
+        while unable < MOST_STARTS and killed < MOST_KILLED_STARTS:
             if self._worker is None:
                 with self._lock:
                     if self._stopping.is_set():
@@ -139,19 +156,26 @@ class Slot:
                 kind = b""
             self._disarm()
             worker.ready = kind == protocol.READY
-            if not worker.ready:
-                self.retire()
-        if self._worker is None:
-            raise CaidTriageError(f"a worker process did not start in {MOST_STARTS} tries: {why_no_start()}")
-        return self._worker
+            if worker.ready:
+                return worker
+            if self._stopping.is_set():
+                raise ScanStopped
+            if self.retire() == KILLED and not kind and not self._hung:
+                killed += 1
+            else:
+                unable += 1
+        if killed >= MOST_KILLED_STARTS:
+            raise CaidTriageError(
+                f"worker processes were killed {killed} times while they started: is the machine short of memory?"
+            )
+        raise CaidTriageError(f"a worker process did not start in {MOST_STARTS} tries: {why_no_start()}")
 
-    def retire(self) -> None:
-        """End the worker; the next task gets a fresh one."""
+    def retire(self) -> int | None:
+        """End the worker, the next task gets a fresh one; returns how it ended (None: there was none)."""
         with self._lock:
             worker, self._worker = self._worker, None
             self._deadline = None
-        if worker is not None:
-            worker.close()
+        return None if worker is None else worker.close()
 
     def leave(self) -> None:
         """Give the worker, which waits for its next task, back to the workforce."""
@@ -163,32 +187,58 @@ class Slot:
 
     # -- one file ----------------------------------------------------------------------------------------
 
-    def examine(self, entry: FileEntry) -> ScanRecord:
-        """The one ScanRecord of ``entry``, whatever happens to the worker."""
+    def examine(self, entry: FileEntry, give: Callable[[ScanRecord], None]) -> ScanRecord:
+        """The one ScanRecord of ``entry``, whatever happens to the worker; ``give`` gets those of its inside before."""
         if not entry.readable:
             return not_examined(entry)
-        attempt = self._attempt(entry, protocol.Mode.FULL)
-        for _ in range(MOST_RETRIES):
-            if attempt.fault != "died":
+        so_far = SoFar()
+
+        def attempted(mode: protocol.Mode = protocol.Mode.FULL) -> Attempt:
+            return self._attempt(entry, mode, so_far, give)
+
+        attempt = attempted()
+        retries = 0
+        unfinished = False
+        while attempt.fault:
+            if so_far.step:  # it was an inner file
+                if not so_far.blame(attempt.fault):
+                    unfinished = attempt.early is not None
+                    break
+            elif attempt.fault != "died" or retries >= MOST_RETRIES:
                 break
-            again = self._attempt(entry, protocol.Mode.FULL)
+            else:
+                retries += 1
+            again = attempted()
             attempt = again if again.early is not None or attempt.early is None else attempt
         fault = attempt.fault
         if fault and attempt.early is None:
-            attempt = self._attempt(entry, protocol.Mode.DIGESTS_ONLY)
-        if attempt.read_error is not None:
-            return unreadable(entry, attempt.read_error, attempt.bytes_sent)
+            attempt = attempted(protocol.Mode.DIGESTS_ONLY)
         if attempt.found is not None:
             return examined(entry, attempt.found)
-        return ScanRecord(entry, given_up(attempt.early, fault or attempt.fault))
+        if attempt.read_error is not None:
+            record = unreadable(entry, attempt.read_error, attempt.bytes_sent)
+        elif unfinished and attempt.early is not None:
+            record = ScanRecord(entry, inside_given_up(attempt.early, len(so_far.left_out)))
+        else:
+            record = ScanRecord(entry, given_up(attempt.early, fault or attempt.fault))
+        return replace(record, examination=replace(record.examination, inside=so_far.delivered))
 
-    def _attempt(self, entry: FileEntry, mode: protocol.Mode) -> Attempt:
+    def _attempt(
+        self, entry: FileEntry, mode: protocol.Mode, so_far: SoFar, give: Callable[[ScanRecord], None]
+    ) -> Attempt:
         worker = self._ready_worker()
         worker.tasks += 1
         sent = 0
         early: Early | None = None
         try:
-            header = protocol.to_json({"mode": mode.value, "size": entry.size, "random": self._read_at is not None})
+            header = protocol.to_json(
+                {
+                    "mode": mode.value,
+                    "size": entry.size,
+                    "random": self._read_at is not None,
+                    "again": so_far.again(),
+                }
+            )
             self._arm(self._limits.chunk_seconds)
             protocol.write_frame(worker.sink, protocol.TASK, header)
             try:
@@ -209,7 +259,7 @@ class Slot:
             if mode is protocol.Mode.DIGESTS_ONLY:
                 self._disarm()
                 return Attempt(early=early, bytes_sent=sent)
-            found = protocol.examination_from_plain(self._examined(worker, entry, sent), early.digests)
+            found = self._examined(worker, entry, early, so_far, give)
             self._disarm()
         except (EOFError, OSError, protocol.ProtocolError):
             self._disarm()
@@ -240,19 +290,44 @@ class Slot:
             raise protocol.ProtocolError("an unexpected answer")
         return protocol.from_json(payload)
 
-    def _examined(self, worker: WorkerProcess, entry: FileEntry, sent: int) -> dict[str, Any]:
-        """The worker's answer, after it was given the bytes of the file that it asked for again."""
+    def _examined(
+        self,
+        worker: WorkerProcess,
+        entry: FileEntry,
+        early: Early,
+        so_far: SoFar,
+        give: Callable[[ScanRecord], None],
+    ) -> Examination:
+        """The worker's answer, after it was given the bytes of the file that it asked for again.
+
+        What it finds inside is given on as it comes.
+        """
         asked = needed = 0
+        sent = early.bytes_read
         while True:
             kind, payload = self._answer(worker)
             value = protocol.from_json(payload)
             if kind == protocol.EXAMINED:
-                return value
+                found = protocol.examination_from_plain(value, early.digests)
+                if found.inside != so_far.delivered:
+                    raise protocol.ProtocolError("another number of inner files than were given")
+                return found
+            if kind == protocol.STEP:
+                size = so_far.begins(value, sent)
+                self._arm(self._limits.deadline_for(size if so_far.step else sent))
+                continue
+            if kind == protocol.FOUND:
+                inner = found_from_plain(value)
+                so_far.takes(inner)
+                left = self._pause()  # a full queue of results is no fault of the worker's
+                give(record_inside(entry, inner))
+                self._arm(left)
+                continue
             if kind != protocol.NEED or self._read_at is None:
                 raise protocol.ProtocolError("an unexpected answer")
             offset, length = protocol.need_from_plain(value, sent)
             asked, needed = asked + 1, needed + length
-            if asked > protocol.MOST_NEEDS or needed > protocol.MOST_NEEDED:
+            if protocol.needs_too_much(asked, needed, sent):
                 raise protocol.ProtocolError("the worker asks for more of the file than any decoder needs")
             left = self._pause()
             try:
@@ -327,7 +402,7 @@ def _examine_with(
                 if item is None:
                     slot.leave()
                     return
-                deliver(slot.examine(item) if isinstance(item, FileEntry) else item)
+                deliver(slot.examine(item, deliver) if isinstance(item, FileEntry) else item)
         except ScanStopped:
             return
         finally:

@@ -38,12 +38,14 @@ MOST_SECONDS = 1e9
 MAX_NEED = 1 << 20
 MOST_NEEDS = 16_384
 MOST_NEEDED = 1 << 30
+USUAL_NEED = 1 << 16
 
 # How many things a worker may load late: the optional libraries and Pillow's formats (examine/libraries.py).
-MOST_LOADS = 8
+MOST_LOADS = 32
 
 TASK, CHUNK, END, ABORT = b"T", b"C", b"E", b"A"
 READY, DIGESTS, EXAMINED, FAILED, NEED = b"r", b"d", b"x", b"f", b"n"
+STEP, FOUND = b"s", b"i"
 LOADING, LOADED = b"l", b"k"
 
 
@@ -99,8 +101,17 @@ def from_json(payload: bytes) -> dict[str, Any]:
 
 def need_from_plain(value: dict[str, Any], size: int) -> tuple[int, int]:
     """Offset and length of the bytes that a worker asks for, which must lie in the ``size`` bytes that it was sent."""
-    offset = _integer(value.get("offset"), 0, size)
-    return offset, _integer(value.get("length"), 1, min(MAX_NEED, size - offset))
+    offset = integer(value.get("offset"), 0, size)
+    return offset, integer(value.get("length"), 1, min(MAX_NEED, size - offset))
+
+
+def needs_too_much(asked: int, needed: int, size: int) -> bool:
+    """Whether a worker asked too often, or for too many bytes, of a file of ``size`` bytes.
+
+    A large container is read a few times: once to list it, once for its files, and where they are in another order.
+    """
+    again = 4 * size
+    return asked > max(MOST_NEEDS, again // USUAL_NEED) or needed > max(MOST_NEEDED, again)
 
 
 def fault_to_plain(error: EvidenceError) -> dict[str, str]:
@@ -110,7 +121,7 @@ def fault_to_plain(error: EvidenceError) -> dict[str, str]:
 
 def fault_from_plain(value: dict[str, Any]) -> EvidenceError:
     """A fault of the evidence as the coordinator met it."""
-    return EvidenceError("read", _word(value.get("code"), 80), _text(value.get("detail"), 2_000))
+    return EvidenceError("read", _word(value.get("code"), 80), text(value.get("detail"), 2_000))
 
 
 def digests_to_plain(digests: Digests) -> dict[str, str]:
@@ -144,7 +155,8 @@ def examination_to_plain(found: Examination) -> dict[str, Any]:
         "duration_s": found.duration_s,
         "hashes": [[h.algorithm, h.value.hex(), h.quality, h.frame_time] for h in found.hashes],
         "metadata": [list(item) for item in found.metadata],
-        "problems": [[p.step, p.code, p.detail, p.severity.value] for p in found.problems],
+        "inside": found.inside,
+        "problems": problems_to_plain(found.problems),
     }
 
 
@@ -162,7 +174,8 @@ def examination_from_plain(value: dict[str, Any], digests: Digests | None) -> Ex
             duration_s=_optional_number(value["duration_s"]),
             hashes=tuple(_perceptual_hashes(value["hashes"])),
             metadata=tuple(_metadata(value["metadata"])),
-            problems=tuple(_problems(value["problems"])),
+            problems=tuple(problems_from_plain(value["problems"])),
+            inside=integer(value["inside"], 0, 1 << 20),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise ProtocolError("an examination with a missing or wrong field") from error
@@ -176,7 +189,7 @@ def _perceptual_hashes(rows: Any) -> Iterable[PerceptualHash]:
         name = _word(algorithm, 40)
         if len(content) != (hash_name(name).length or len(content)):
             raise ProtocolError("a perceptual hash of the wrong length")
-        stated = None if quality is None else _integer(quality, 0, 100)
+        stated = None if quality is None else integer(quality, 0, 100)
         yield PerceptualHash(name, content, stated, _optional_number(frame_time))
 
 
@@ -184,14 +197,20 @@ def _metadata(rows: Any) -> Iterable[tuple[str, str]]:
     if not isinstance(rows, list) or len(rows) > 200:
         raise ProtocolError("metadata is not a short list")
     for name, value in rows:
-        yield _word(name, 40), _text(value, 1_000)
+        yield _word(name, 40), text(value, 1_000)
 
 
-def _problems(rows: Any) -> Iterable[Problem]:
+def problems_to_plain(problems: Iterable[Problem]) -> list[list[str]]:
+    """Problems as plain data, without where they happened."""
+    return [[p.step, p.code, p.detail, p.severity.value] for p in problems]
+
+
+def problems_from_plain(rows: Any) -> Iterable[Problem]:
+    """Problems from plain data, or ProtocolError."""
     if not isinstance(rows, list) or len(rows) > 1_000:
         raise ProtocolError("problems are not a short list")
     for step, code, detail, severity in rows:
-        yield Problem(_word(step, 40), _word(code, 80), _text(detail, 2_000), Severity(severity))
+        yield Problem(_word(step, 40), _word(code, 80), text(detail, 2_000), Severity(severity))
 
 
 def _hex(value: dict[str, Any], name: str, lengths: tuple[int, ...]) -> bytes:
@@ -204,7 +223,8 @@ def _hex(value: dict[str, Any], name: str, lengths: tuple[int, ...]) -> bytes:
     return raw
 
 
-def _text(value: Any, longest: int) -> str:
+def text(value: Any, longest: int) -> str:
+    """A text of at most so many characters, or ProtocolError."""
     if not isinstance(value, str) or len(value) > longest:
         raise ProtocolError("a text field is no text or too long")
     return value
@@ -212,24 +232,25 @@ def _text(value: Any, longest: int) -> str:
 
 def _word(value: Any, longest: int) -> str:
     """A text of our own choosing: what else is in it was put there by something else."""
-    text = _text(value, longest)
-    if not (text.isascii() and text.isprintable()):
+    word = text(value, longest)
+    if not (word.isascii() and word.isprintable()):
         raise ProtocolError("a word with characters that do not belong there")
-    return text
+    return word
 
 
-def _integer(value: Any, lowest: int, highest: int) -> int:
+def integer(value: Any, lowest: int, highest: int) -> int:
+    """A whole number of that range, or ProtocolError."""
     if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
         raise ProtocolError("a number is out of range")
     return value
 
 
 def _bytes_read(value: Any) -> int:
-    return _integer(value, 0, 1 << 62)
+    return integer(value, 0, 1 << 62)
 
 
 def _optional_integer(value: Any) -> int | None:
-    return None if value is None else _integer(value, 0, 1 << 40)
+    return None if value is None else integer(value, 0, 1 << 40)
 
 
 def _optional_number(value: Any) -> float | None:

@@ -65,6 +65,17 @@ class Early:
     bytes_read: int
 
 
+def inside_given_up(early: Early, left_out: int) -> Examination:
+    """What stands in the record of a file so much of whose inside ended workers that the rest of it was left alone."""
+    text = (
+        f"{left_out} parts of what lies inside ended a worker process; the rest was not examined, and of the file "
+        "itself only the digests are kept"
+    )
+    state = DecodeState.NOT_MEDIA if early.kind is Kind.OTHER else DecodeState.NOT_ATTEMPTED
+    problems = (Problem("inside", "inside-not-finished", text),)
+    return Examination(early.digests, early.bytes_read, early.kind, early.media_type, state, problems=problems)
+
+
 def given_up(early: Early | None, fault: str) -> Examination:
     """What stands in the record of a file whose worker died each time or hung."""
     if early is None:

@@ -127,22 +127,26 @@ class Scan:
         walked = Tally()
         items = _walk_new(locked.walk(), done.__contains__, walked)
         results = self._examined(items, locked)
-        examined = met_again = 0
+        examined = met_again = inside = 0
         with closing(results):
             batch = Batch()
             for result in results:
                 if isinstance(result, Skipped):
                     done.holds(result.entry)  # CaseError when the source has changed since
+                    below = done.inside(result.entry.number)
                     self.progress.resumed_files += 1
-                    met_again += 1
-                    examined += 1
+                    met_again += 1 + below
+                    examined += 1 + below
+                    inside += below
                 elif isinstance(result, Problem):
                     batch.problems.append(result)
                 else:
                     batch.records.append(result)
                     examined += 1
-                    self.progress.files += 1
-                    self.progress.bytes += result.examination.bytes_read
+                    if not result.entry.part:  # what lies inside was counted neither by the walk nor as bytes of it
+                        inside += result.examination.inside
+                        self.progress.files += 1
+                        self.progress.bytes += result.examination.bytes_read
                 if batch.is_due(self._options):
                     self._store(source_id, batch, walked.files)
                     batch = Batch()
@@ -154,17 +158,18 @@ class Scan:
             )
         case.set_volumes(source_id, source.volumes(), source.problems(), source.coverage())
         stored = len(case.done(source_id))
-        if not walked.files == examined == stored:
+        met = walked.files + inside
+        if not met == examined == stored:
             raise CaidTriageError(
-                f"conservation of files is broken for exhibit {source.info.exhibit}: walked {walked.files}, examined "
+                f"conservation of files is broken for exhibit {source.info.exhibit}: walked {met}, examined "
                 f"{examined}, stored {stored}; this is a bug of caid-triage, the report must not be relied on"
             )
-        case.finish_source(source_id, walked.files, examined)
-        outcome.walked += walked.files
+        case.finish_source(source_id, met, examined)
+        outcome.walked += met
         outcome.examined += examined
         outcome.stored += stored
         case.audit(
-            "source-finished", exhibit=source.info.exhibit, walked=walked.files, examined=examined, stored=stored
+            "source-finished", exhibit=source.info.exhibit, walked=met, examined=examined, stored=stored, inside=inside
         )
 
     def _examined(self, items: Iterator[Walked], source: LockedSource) -> Generator[Result, None, None]:
@@ -200,7 +205,7 @@ class Scan:
         self._show(self.progress)
 
     def _store(self, source_id: int, batch: Batch, walked: int) -> None:
-        records = sorted(batch.records, key=lambda record: record.entry.number)
+        records = sorted(batch.records, key=lambda record: (record.entry.number, record.entry.part))
         matches, withheld = self._matched(records)
         self._case.write_batch(source_id, records, matches, batch.problems, walked, withheld)
         for record, met in zip(records, matches, strict=True):

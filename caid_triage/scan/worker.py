@@ -11,12 +11,14 @@ import os
 import sys
 from typing import BinaryIO
 
-from caid_triage.examine.examine import Examiner, prepare_pictures
+from caid_triage.examine.embedded.walk import Again, Step
+from caid_triage.examine.examine import Examiner, Run, prepare_pictures
 from caid_triage.examine.libraries import told_of_loading
 from caid_triage.examine.limits import Limits
 from caid_triage.model import Digests
 from caid_triage.scan import protocol
 from caid_triage.scan.confine import die_with_parent, limit_memory
+from caid_triage.scan.inside import again_from_plain, found_to_plain
 
 
 def private_streams() -> tuple[BinaryIO, BinaryIO]:
@@ -60,8 +62,24 @@ def answer_task(examiner: Examiner, header: dict[str, object], source: BinaryIO,
     protocol.write_frame(sink, protocol.DIGESTS, protocol.to_json(early))
     sink.flush()
     if header.get("mode") == protocol.Mode.FULL:
+        look_inside(run, again_from_plain(header.get("again")), sink)
         found = run.finish()
         protocol.write_frame(sink, protocol.EXAMINED, protocol.to_json(protocol.examination_to_plain(found)))
+        sink.flush()
+
+
+def look_inside(run: Run, again: Again, sink: BinaryIO) -> None:
+    """Say what lies inside the file, one inner file after the other, and before each what is begun."""
+    told = False
+    for item in run.inside(again):
+        if isinstance(item, Step):
+            protocol.write_frame(sink, protocol.STEP, protocol.to_json({"step": item.number, "size": item.size}))
+            told = True
+        else:
+            protocol.write_frame(sink, protocol.FOUND, protocol.to_json(found_to_plain(item)))
+        sink.flush()
+    if told:
+        protocol.write_frame(sink, protocol.STEP, protocol.to_json({"step": 0, "size": 0}))
         sink.flush()
 
 

@@ -63,13 +63,14 @@ class WorkerProcess:
         else:
             self._process.kill()
 
-    def close(self) -> None:
-        """Kill, reap and close the pipe."""
+    def close(self) -> int:
+        """Kill, reap and close the pipe; returns how it ended, as the operating system tells it."""
         self.kill()
-        self._process.wait()
+        ended = self._process.wait()
         for stream in (self.sink, self.source):
             with suppress(OSError):  # what was still buffered for a dead worker
                 stream.close()
+        return ended
 
 
 def _widen_pipe(descriptor: int) -> None:

@@ -9,12 +9,17 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from caid_triage.examine import examine
+from caid_triage.examine.embedded import zip_archive
+from caid_triage.examine.embedded.walk import Found
 from caid_triage.examine.libraries import told_of_loading
+from caid_triage.model import FileTimes
 from caid_triage.scan import protocol, worker
+from caid_triage.scan.inside import found_to_plain
 
 
 class Obedient:
@@ -76,6 +81,54 @@ def load(how: str) -> None:
     orders[how]()
 
 
+class ObedientRun(examine.Run):
+    """The run of one content, inner ones too, that obeys an order at its start."""
+
+    lied = False
+
+    def finish(self) -> Any:
+        order = self._head[:16]
+        found = super().finish()
+        if order.startswith(b"inner-die"):
+            os._exit(9)
+        if order.startswith(b"inner-hang"):
+            time.sleep(600)
+        if order.startswith(b"inner-lie-order"):
+            say(protocol.FOUND, found_to_plain(Found(99, (b"x",), 1, FileTimes(), True, (), found)))
+        if order.startswith(b"inner-lie-steps"):
+            for number in range(10, 1 << 30):
+                say(protocol.STEP, {"step": number, "size": 0})
+        if order.startswith(b"inner-lie-jump"):
+            say(protocol.STEP, {"step": 1000, "size": 0})
+            time.sleep(600)
+        if order.startswith(b"inner-lie-back"):
+            say(protocol.STEP, {"step": 1, "size": 0})
+        if order.startswith(b"inner-lie-size"):
+            say(protocol.STEP, {"step": 1 << 40, "size": 1 << 50})
+            time.sleep(600)
+        if order.startswith(b"inner-lie-count"):
+            ObedientRun.lied = True
+        elif ObedientRun.lied and found.inside:
+            ObedientRun.lied = False
+            found = replace(found, inside=found.inside + 1)
+        return found
+
+
+def say(kind: bytes, value: dict[str, Any]) -> None:
+    """Say something to the coordinator that no good worker says."""
+    sink = worker.PRIVATE[1]  # type: ignore[attr-defined]
+    protocol.write_frame(sink, kind, protocol.to_json(value))
+    sink.flush()
+
+
+def local_that_dies(content: Any, offset: int, real: Any = zip_archive._local) -> Any:
+    """The reader of a zip's entries, taken over by one of them."""
+    entry = real(content, offset)
+    if entry is not None and entry.name == b"die-listing":
+        os._exit(9)
+    return entry
+
+
 def ask(what: str) -> None:
     """Ask for bytes of the file in a way that no good worker does."""
     source, sink = worker.PRIVATE  # type: ignore[attr-defined]
@@ -103,6 +156,8 @@ def main() -> None:
     """Start the real worker with the obedient examiner."""
     begin = examine.Examiner.begin
     examine.Examiner.begin = lambda self, *a, **k: Obedient(begin(self, *a, **k))  # type: ignore[assignment,method-assign,return-value]
+    examine.Run = ObedientRun  # type: ignore[misc]
+    zip_archive._local = local_that_dies
     streams = worker.private_streams
 
     def remembered() -> Any:

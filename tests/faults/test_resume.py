@@ -6,9 +6,12 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -136,6 +139,46 @@ def test_killed_at_a_stage_it_resumes(exhibit: Small, calm: dict[str, str], tmp_
     process.communicate()
     assert reached, "the stage was never seen: the test shows nothing"
     assert_as_calm(exhibit, case, calm)
+
+
+def test_killed_in_the_middle_of_an_archive_it_resumes_with_every_inner_file_once(tmp_path: Path) -> None:
+    """Part of the inside is stored, the archive is not: what was stored of it is dropped, and all of it comes again."""
+    folder = tmp_path / "exhibit"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "many.zip", "w") as archive:
+        for number in range(500):
+            archive.writestr(f"{number:03}.jpg", picture("coast.jpg") + b"%d" % number)
+    (folder / "z.jpg").write_bytes(picture("town.jpg"))
+    vics = write_vics(tmp_path / "set.json", [vics_record(1, picture("coast.jpg") + b"400", 1)])
+    assert run_command("hashset", "build", vics, "--out", tmp_path / "set.chs").returncode == 0
+    exhibit = Small(folder, vics, tmp_path / "set.chs")
+    undisturbed = tmp_path / "calm"
+    assert run_command(*arguments(exhibit, undisturbed)).returncode == 0
+    case = tmp_path / "case"
+    process = begin(exhibit, case)
+    while process.poll() is None and not stored_entries(case):
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    numbers = stored_entries(case)
+    assert numbers, "nothing was stored yet: the test shows nothing"
+    assert not [number for number in numbers if number >> 20 == numbers[0] >> 20 and not number & (1 << 20) - 1]
+    done = run_command(*arguments(exhibit, case))
+    assert done.returncode == 0, done.stderr
+    assert comparable_reports(case / "reports") == comparable_reports(undisturbed / "reports")
+    assert len(stored_entries(case)) == 502
+    assert run_command("verify", case).returncode == 0
+    matches = (case / "reports" / "matches.csv").read_text()
+    assert "many.zip//400.jpg" in matches
+
+
+def stored_entries(case: Path) -> list[int]:
+    """The numbers of the entries that a case holds so far."""
+    try:
+        with closing(sqlite3.connect(f"file:{case / 'case.db'}?mode=ro", uri=True)) as connection:
+            return [number for (number,) in connection.execute("SELECT id FROM entry ORDER BY id")]
+    except sqlite3.Error:  # not made yet
+        return []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from unit.case import samples
 
 from caid_triage.case.rows import CaseHeader, MatchChange
-from caid_triage.case.schema import ADDED, SCHEMA_VERSION
+from caid_triage.case.schema import SCHEMA_VERSION
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
 from caid_triage.case.view import open_case
 from caid_triage.errors import CaseError
@@ -168,36 +167,16 @@ def test_sets_that_disagree_and_an_examiner_who_does_are_listed(writer: CaseWrit
     assert decisions["4"] == Decision("A. Examiner", when, samples.CATEGORY_A)
 
 
-def made_schema(folder: Path, version: int) -> None:
-    """Turn the case into one that an earlier version wrote."""
-    with closing(sqlite3.connect(folder / "case.db")) as database:
-        lines = [line for number, tables in ADDED.items() if number > version for line in tables.splitlines()]
-        for line in lines:
-            if line.startswith("CREATE TABLE "):
-                database.execute(f"DROP TABLE {line.split()[2]}")
-        database.execute(f"PRAGMA user_version = {version}")
-        database.commit()
-
-
-@pytest.mark.parametrize("version", [1, 2])
-def test_a_case_of_an_earlier_schema_is_read_unchanged_and_brought_up_to_date_when_written_to(
-    tmp_path: Path, version: int
+@pytest.mark.parametrize("opening", [open_case, open_case_for_writing])
+def test_a_case_of_an_earlier_development_version_is_refused_and_left_as_it_is(
+    tmp_path: Path, opening: Callable[[Path], object]
 ) -> None:
     folder = tmp_path / "case"
-    with create_case(folder, CaseHeader("R")) as case:
-        stored(case, (samples.match(),))
-    made_schema(folder, version)
-    before = (folder / "case.db").read_bytes()
-    with open_case(folder) as view:
-        assert [(row.orientation, row.look, row.frames) for row in view.matches()] == [("", "", None)]
-        assert [record.examination.metadata for _, records in view.records() for record in records] == [()]
-        assert (list(view.delta()), view.withheld(), list(view.contradictions()), list(view.problems())) == (
-            *([], []),
-            *([], []),
-        )
-    assert (folder / "case.db").read_bytes() == before
-    with open_case_for_writing(folder) as case:
-        assert again(case, {}).gone == 1
+    create_case(folder, CaseHeader("R")).close()
     with closing(sqlite3.connect(folder / "case.db")) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
-        assert json.loads(database.execute("SELECT hashsets FROM regrade").fetchone()[0])[0]["before"] == "g1"
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION - 1}")
+        database.commit()
+    before = (folder / "case.db").read_bytes()
+    with pytest.raises(CaseError, match=r"earlier development version.*scan the exhibits into a new case"):
+        opening(folder)
+    assert (folder / "case.db").read_bytes() == before

@@ -10,6 +10,7 @@ import pytest
 from unit.case import samples
 
 from caid_triage.case.rows import CaseHeader
+from caid_triage.case.schema import PART_BITS
 from caid_triage.case.store import CaseWriter, create_case
 from caid_triage.case.view import CaseView, open_case
 from caid_triage.model import Category, DecodeState, Kind, Match, MatchKind, PerceptualHash, Role, ScanRecord, State
@@ -209,7 +210,7 @@ def test_matched_contents_are_gathered_by_exhibit_with_all_their_occurrences(wri
         records = [samples.record(n, content=b"xyx"[n : n + 1], exhibit=exhibit) for n in range(3)]
         writer.write_batch(source_id, records, [(samples.match(),)] * 3, [], 3)
     with open_case(writer.folder) as view:
-        rows = [(row.exhibit, row.media & 0xFF, row.path[-5]) for row in view.media_files()]
+        rows = [(row.exhibit, row.media >> PART_BITS & 0xFF, row.path[-5]) for row in view.media_files()]
     each = [(0, "0"), (0, "2"), (1, "1")]
     assert rows == [("Z/9", *pair) for pair in each] + [("A/1", *pair) for pair in each]
 

@@ -84,7 +84,7 @@ def test_a_video_without_its_decoder_is_a_problem(examined, monkeypatch: pytest.
     assert found.problems[0].severity is Severity.PROBLEM
 
 
-@pytest.mark.parametrize(("start", "most"), [(b"%PDF-1.7\n", 1 << 21), (b"\x1aE\xdf\xa3", 10 << 20)])
+@pytest.mark.parametrize(("start", "most"), [(b"\x7fELF\x02\x01", 1 << 21), (b"\x1aE\xdf\xa3", 10 << 20)])
 def test_what_is_no_picture_or_is_a_long_video_is_not_held(start: bytes, most: int) -> None:
     run = Examiner(Limits(max_video_bytes=8 << 20)).begin()
     for _ in range(40):
