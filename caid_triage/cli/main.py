@@ -24,7 +24,7 @@ COMMANDS = {
     "report": "Write a case's reports again.",
     "hashset": "Build, inspect, search and remove sets of known material.",
     "schemes": "List the category schemes, show one, copy one.",
-    "verify": "Check a case's audit trail and reports.",
+    "verify": "Check a case, or an image against its acquisition hash.",
 }
 
 

@@ -13,10 +13,10 @@ from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.match import distance_option, leads_option
 from caid_triage.config import AUTO, EXECUTORS, PROFILES, ScanOptions, checked_leads, default_workers
 from caid_triage.errors import UsageError
-from caid_triage.evidence.secrets import NO_SECRETS, Secrets, read_password_file
 from caid_triage.scan.workforce import Workforce, started_workers
 
 if TYPE_CHECKING:
+    from caid_triage.evidence.secrets import Secrets
     from caid_triage.scan.run import ScanOutcome, SourceRequest
 
 
@@ -59,7 +59,7 @@ def scan_and_report(
     *,
     quiet: bool,
     as_json: bool,
-    secrets: Secrets = NO_SECRETS,
+    secrets: Secrets | None = None,
 ) -> ScanOutcome:
     """Scan with workers that are getting ready, write the reports, say the verdict; shared with the demo."""
     from caid_triage.case.view import open_case
@@ -175,7 +175,9 @@ def scan(
         verify_source=verify_source,
     )
     with started_workers(options) as workforce:  # before anything else: they get ready while the rest is imported
-        secrets = NO_SECRETS if password_file is None else read_password_file(password_file)
+        from caid_triage.evidence.secrets import read_password_file
+
+        secrets = None if password_file is None else read_password_file(password_file)
         outcome = scan_and_report(
             name_requests(sources, exhibits),
             case_folder,

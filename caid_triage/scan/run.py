@@ -341,7 +341,7 @@ def run_scan(
     options: ScanOptions,
     show: Show = lambda _progress: None,
     workforce: Workforce | None = None,
-    secrets: Secrets = NO_SECRETS,
+    secrets: Secrets | None = None,
 ) -> ScanOutcome:
     """Open everything, scan every source, leave a consistent case. Run again on the same case, it resumes.
 
@@ -351,6 +351,7 @@ def run_scan(
     Raises HashSetError before anything is made, SourceError when no source at all can be opened, CaseError.
     """
     outcome = ScanOutcome()
+    secrets = secrets or NO_SECRETS
     for request in requests:
         refuse_writing_into(request.path, case_folder)
     with ExitStack() as stack:

@@ -12,6 +12,7 @@ from functools import partial
 
 from caid_triage.examine.embedded.content import Content
 from caid_triage.examine.embedded.inner import Inner, Listed
+from caid_triage.examine.embedded.pictures_in import jpeg_length
 from caid_triage.examine.jpeg import scan_jpeg
 
 JPEG_START = b"\xff\xd8\xff"
@@ -50,7 +51,7 @@ def behind_jpeg(content: Content, end: int) -> Iterator[Listed]:
             length = _boxes_length(content, where)
             name = b"film-at-%d.mp4" % where
         else:
-            length = scan_jpeg(content.at(where, content.size - where)).length
+            length = jpeg_length(content.at(where, content.size - where))
             name = b"picture-at-%d.jpg" % where
         if length >= LEAST_BYTES:
             yield Inner(name, _pieces(content, where, length), length)

@@ -65,7 +65,7 @@ def _length(content: Content, where: int) -> tuple[int, int]:
     for reach in REACHES:
         data = content.at(where, reach)
         walked += len(data)
-        length = _png_length(data) if data.startswith(PNG_START) else _jpeg_length(data)
+        length = _png_length(data) if data.startswith(PNG_START) else jpeg_length(data)
         if length or len(data) < reach:
             return length, walked
     return 0, walked
@@ -80,7 +80,7 @@ def _may_begin(content: Content, where: int) -> bool:
     return length >= 2 and content.at(where + 4 + length, 1) == b"\xff"
 
 
-def _jpeg_length(data: bytes) -> int:
+def jpeg_length(data: bytes) -> int:
     """How many bytes a JPEG takes, 0 where it is none or has no end."""
     scan = scan_jpeg(data)
     return scan.length if scan.width and scan.scans and not scan.damage else 0
