@@ -10,8 +10,8 @@ import click
 from caid_triage.case.audit import verify_audit
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.errors import UsageError, VerificationError
-from caid_triage.evidence.containers.dmg import is_sparse_bundle
 from caid_triage.evidence.image_file import is_device
+from caid_triage.evidence.recognise import is_sparse_bundle
 from caid_triage.evidence.source import open_source
 from caid_triage.evidence.verify import stored_hashes, verify_acquisition
 from caid_triage.hashset.write import is_hashset

@@ -6,6 +6,7 @@ Sources: the formats' own specifications; libyal documentation for EWF.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 HEAD_LENGTH = 0x12000
 """Bytes from the start of a volume that name_of_volume looks at (the Btrfs superblock lies at 64 KiB)."""
@@ -94,6 +95,14 @@ def name_of_volume(head: bytes) -> VolumeName | None:
         if head[offset : offset + len(magic)] == magic:
             return name
     return None
+
+
+def is_sparse_bundle(path: Path) -> bool:
+    """Whether a folder is a sparse bundle; not when it cannot be looked into."""
+    try:
+        return (path / "Info.plist").is_file() and (path / "bands").is_dir()
+    except OSError:
+        return False
 
 
 def is_plain_text(head: bytes) -> bool:

@@ -24,7 +24,6 @@ from caid_triage.config import CARVING, ScanOptions
 from caid_triage.errors import CaidTriageError, CaseError, SourceError, UsageError
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.evidence.source import EvidenceSource, open_source
-from caid_triage.evidence.verify import record_verification
 from caid_triage.match.policy import propose
 from caid_triage.model import FileEntry, Match, MatchKind, Problem, ScanRecord, Severity, Withheld
 from caid_triage.scan.pool import examine_in_pool
@@ -182,6 +181,8 @@ class Scan:
 
     def _verify(self, source: EvidenceSource) -> None:
         """Compare the source with the hashes stored in it; what came of it becomes a fact or Problems of the source."""
+        from caid_triage.evidence.verify import record_verification  # noqa: PLC0415 - brings all readers of disks
+
         self._progress_stage("verifying")
         checks = record_verification(source, lambda: self._show(self.progress))
         hashes = {f"{check.stored.what} {check.stored.algorithm}": check.agrees for check in checks}

@@ -104,14 +104,6 @@ def _last(error: BaseException) -> str:
     return next((part.strip(" .") for part in str(error).split(": ") if "unsupported" in part), "unsupported")
 
 
-def is_sparse_bundle(path: Path) -> bool:
-    """Whether a folder is a sparse bundle; not when it cannot be looked into."""
-    try:
-        return (path / "Info.plist").is_file() and (path / "bands").is_dir()
-    except OSError:
-        return False
-
-
 def open_sparse_bundle(path: Path) -> OpenContainer:
     """Open a sparse bundle. Errors: SourceError."""
     what = "sparse bundle (Apple)"
