@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -42,21 +43,17 @@ def is_aff4(head: bytes, _tail: bytes) -> bool:
 
 def open_aff4(path: Path) -> OpenContainer:
     """Open the disk of an AFF4 container. Errors: SourceError."""
-    members: Members | None = None
-    try:
-        members = Members(path)
-        statements = parse_turtle(members.whole("information.turtle", LONGEST).decode("utf-8"))
-        disk = _disk_of(path, statements)
-        reader = Aff4Disk(path, members, statements, disk)
-        facts = {**_facts(members, statements), **reader.hash_facts()}
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, *LIBRARY_ERRORS) as error:
-        if members is not None:
-            members.close()
-        raise damaged(path, _WHAT, error) from error
-    except BaseException:
-        if members is not None:
-            members.close()
-        raise
+    with ExitStack() as undo:
+        try:
+            members = Members(path)
+            undo.callback(members.close)
+            statements = parse_turtle(members.whole("information.turtle", LONGEST).decode("utf-8"))
+            disk = _disk_of(path, statements)
+            reader = Aff4Disk(path, members, statements, disk)
+            facts = {**_facts(members, statements), **reader.hash_facts()}
+        except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, *LIBRARY_ERRORS) as error:
+            raise damaged(path, _WHAT, error) from error
+        undo.pop_all()
     return OpenContainer("aff4", reader, (path,), facts, reader.problems(), reader)
 
 

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -33,12 +34,10 @@ class Members:
     """The members of the ZIP. Errors on construction: OSError, zipfile.BadZipFile."""
 
     def __init__(self, path: Path) -> None:
-        self._file = open_file(path)
-        try:
+        with ExitStack() as undo:
+            self._file = undo.enter_context(open_file(path))
             self._zip = zipfile.ZipFile(path)
-        except BaseException:
-            self._file.close()
-            raise
+            undo.pop_all()
         self._size = self._file.seek(0, 2)
         self._places: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self.volume = self._zip.comment.decode("utf-8", "replace").strip("\0 ")

@@ -11,6 +11,7 @@ import plistlib
 import struct
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import ExitStack
 from io import RawIOBase
 from pathlib import Path
 from xml.parsers.expat import ExpatError
@@ -43,24 +44,22 @@ def is_sparse_image(head: bytes, _tail: bytes) -> bool:
 
 def open_dmg(path: Path) -> OpenContainer:
     """Open a DMG of one file. Errors: SourceError."""
-    file = open_file(path)
-    try:
-        head = file.read(8) or b""
-        file.seek(-512, 2)
-        trailer = file.read(512) or b""
-        if head in _ENCRYPTED or trailer.endswith(_ENCRYPTED):
-            raise refused(path, "DMG (Apple) disk image that is encrypted", _DECRYPT)
-        (parts,) = struct.unpack_from(">I", trailer, 60)
-        if parts > 1:
-            raise refused(path, f"DMG (Apple) disk image in {parts} files", _CONVERT)
-        if _LZMA in _codecs_of(file, trailer):
-            raise refused(path, "DMG (Apple) disk image compressed with LZMA, which cannot be read", _CONVERT)
-    except OSError as error:
-        file.close()
-        raise damaged(path, "DMG (Apple) disk image", error) from error
-    except BaseException:
-        file.close()
-        raise
+    with ExitStack() as undo:
+        file = undo.enter_context(open_file(path))
+        try:
+            head = file.read(8) or b""
+            file.seek(-512, 2)
+            trailer = file.read(512) or b""
+            if head in _ENCRYPTED or trailer.endswith(_ENCRYPTED):
+                raise refused(path, "DMG (Apple) disk image that is encrypted", _DECRYPT)
+            (parts,) = struct.unpack_from(">I", trailer, 60)
+            if parts > 1:
+                raise refused(path, f"DMG (Apple) disk image in {parts} files", _CONVERT)
+            if _LZMA in _codecs_of(file, trailer):
+                raise refused(path, "DMG (Apple) disk image compressed with LZMA, which cannot be read", _CONVERT)
+        except OSError as error:
+            raise damaged(path, "DMG (Apple) disk image", error) from error
+        undo.pop_all()
     return _through_libmodi(path, file, "DMG (Apple) disk image", "dmg")
 
 
@@ -90,7 +89,7 @@ def _through_libmodi(path: Path, file: RawIOBase, what: str, kind: str) -> OpenC
         handle.open_file_object(file)
         reader = LibyalReader(handle, [file])
     except LIBRARY_ERRORS as error:
-        close_all([handle], [file])
+        close_all(handle, [file])
         if "unsupported" in str(error):
             raise refused(path, f"{what} of a kind that cannot be read ({_last(error)})", _CONVERT) from error
         raise damaged(path, what, error) from error

@@ -29,19 +29,11 @@ class Handle(Protocol):
 
 
 class LibyalReader:
-    """The DiskReader of a libyal handle; ``parents`` are handles that it reads through, ``files`` what all use."""
+    """The DiskReader of a libyal handle; ``files`` are what it reads from."""
 
-    def __init__(
-        self,
-        handle: Handle,
-        files: Sequence[RawIOBase],
-        parents: Sequence[Handle] = (),
-        missing: Sequence[Range] = (),
-    ) -> None:
+    def __init__(self, handle: Handle, files: Sequence[RawIOBase]) -> None:
         self._handle = handle
-        self._parents = parents
         self._files = files
-        self._missing = missing
         self.size = int(handle.get_media_size())
 
     def read(self, offset: int, length: int) -> bytes:
@@ -55,19 +47,18 @@ class LibyalReader:
         return data
 
     def unreadable(self) -> Sequence[Range]:
-        """What the tables of the image point to behind its end."""
-        return self._missing
+        """Nothing that is known beforehand: the library says so when it is asked."""
+        return ()
 
     def close(self) -> None:
-        """Close the handle, then those it reads through, then the files."""
-        close_all((self._handle, *self._parents), self._files)
+        """Close the handle, then the files."""
+        close_all(self._handle, self._files)
 
 
-def close_all(handles: Sequence[Handle], files: Sequence[RawIOBase]) -> None:
-    """Close handles and files; a handle that was never opened says so, which does not matter."""
-    for handle in handles:
-        with suppress(*LIBRARY_ERRORS):
-            handle.close()
+def close_all(handle: Handle, files: Sequence[RawIOBase]) -> None:
+    """Close a handle and its files; a handle that was never opened says so, which does not matter."""
+    with suppress(*LIBRARY_ERRORS):
+        handle.close()
     for file in files:
         file.close()
 

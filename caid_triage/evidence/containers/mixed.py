@@ -1,4 +1,4 @@
-"""Put a part of a block together of which some sectors are a disk's own and the others its parent's."""
+"""Disks that build on another: what the parent has, and blocks of which some sectors are the parent's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,20 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from caid_triage.evidence.containers.reader import DiskReader
+
 ReadAt = Callable[[int, int], bytes]
+
+
+def behind(parent: DiskReader | None, offset: int, length: int) -> bytes:
+    """What the parent has at ``offset``; zeros without one, and behind its end. OSError where it gives less."""
+    if parent is None:
+        return bytes(length)
+    has = max(0, min(length, parent.size - offset))
+    data = parent.read(offset, has) if has else b""
+    if len(data) < has:
+        raise OSError("the disk it was made from ends early")
+    return data + bytes(length - has)
 
 
 def read_mixed(own: NDArray[np.bool_], sector: int, start: int, length: int, ours: ReadAt, parents: ReadAt) -> bytes:

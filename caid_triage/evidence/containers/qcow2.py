@@ -16,6 +16,7 @@ import struct
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import ExitStack
 from io import RawIOBase
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from caid_triage.evidence.containers.blocks import behind_end, table_at
 from caid_triage.evidence.containers.libyal import open_file
+from caid_triage.evidence.containers.mixed import behind
 from caid_triage.evidence.containers.reader import (
     CONVERT_QEMU,
     OpenContainer,
@@ -31,6 +33,7 @@ from caid_triage.evidence.containers.reader import (
     damaged,
     file_named,
     missing_blocks,
+    parents_fact,
     refuse_circle,
     refused,
 )
@@ -61,40 +64,34 @@ def open_qcow2(path: Path) -> OpenContainer:
     """Open a QCOW2 and the disks that it builds on. Errors: SourceError."""
     chain: list[Path] = []
     reader, problems = _opened(path, chain)
-    facts = {"parents": ", ".join(parent.name for parent in chain[1:])} if len(chain) > 1 else {}
     problems = [*missing_blocks(reader.unreadable(), reader.size), *problems]
-    return OpenContainer("qcow2", reader, tuple(chain), facts, tuple(problems))
+    return OpenContainer("qcow2", reader, tuple(chain), parents_fact(chain), tuple(problems))
 
 
 def _opened(path: Path, chain: list[Path]) -> tuple[Qcow2Reader, list[Problem]]:
-    if chain:
-        refuse_circle(path, chain, _WHAT)
+    refuse_circle(path, chain, _WHAT)
     chain.append(path)
-    file = open_file(path)
     backing: Qcow2Reader | RawReader | None = None
-    try:
-        header = (file.read(104) or b"").ljust(104, b"\0")
-        problems = _refuse_what_is_not_read(path, header)
-        named = _backing_name(path, file, header)
-        if named:
-            parent = file_named(path, named, "the disk it was made from (its backing file)")
-            if _begins_as_qcow2(parent):
-                backing, more = _opened(parent, chain)
-                problems += [*more, *missing_blocks(backing.unreadable(), backing.size)]
-            else:
-                chain.append(parent)
-                backing = RawReader(open_file(parent))
-        return Qcow2Reader(file, header, backing), problems
-    except LIBRARY_ERRORS as error:
-        file.close()
-        if backing is not None:
-            backing.close()
-        raise damaged(path, _WHAT, error) from error
-    except BaseException:
-        file.close()
-        if backing is not None:
-            backing.close()
-        raise
+    with ExitStack() as undo:
+        file = undo.enter_context(open_file(path))
+        try:
+            header = (file.read(104) or b"").ljust(104, b"\0")
+            problems = _refuse_what_is_not_read(path, header)
+            named = _backing_name(path, file, header)
+            if named:
+                parent = file_named(path, named, "the disk it was made from (its backing file)")
+                if _begins_as_qcow2(parent):
+                    backing, more = _opened(parent, chain)
+                    problems += [*more, *missing_blocks(backing.unreadable(), backing.size)]
+                else:
+                    chain.append(parent)
+                    backing = RawReader(open_file(parent))
+                undo.callback(backing.close)
+            reader = Qcow2Reader(file, header, backing)
+        except LIBRARY_ERRORS as error:
+            raise damaged(path, _WHAT, error) from error
+        undo.pop_all()
+    return reader, problems
 
 
 def _refuse_what_is_not_read(path: Path, header: bytes) -> list[Problem]:
@@ -206,7 +203,7 @@ class Qcow2Reader:
                     raise OSError("the image ends early")
                 pieces.append(piece)
             else:
-                pieces.append(self._behind(offset, wanted))
+                pieces.append(behind(self._backing, offset, wanted))
             offset += wanted
             length -= wanted
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -230,16 +227,6 @@ class Qcow2Reader:
         if len(self._inflated) * self._cluster > _KEEP_BYTES:
             self._inflated.popitem(last=False)
         return cluster
-
-    def _behind(self, offset: int, length: int) -> bytes:
-        """What the backing file has there; zeros without one, and behind its end."""
-        if self._backing is None:
-            return bytes(length)
-        has = max(0, min(length, self._backing.size - offset))
-        data = self._backing.read(offset, has) if has else b""
-        if len(data) < has:
-            raise OSError("the backing file ends early")
-        return data + bytes(length - has)
 
     def _table(self, place: int) -> NDArray[np.uint64]:
         found = self._l2.get(place)

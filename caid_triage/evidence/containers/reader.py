@@ -200,6 +200,11 @@ def refuse_circle(path: Path, chain: Sequence[Path], what: str) -> None:
         raise damaged(chain[0], what, f"its chain of parents has more than {LONGEST_CHAIN} disks")
 
 
+def parents_fact(chain: Sequence[Path]) -> dict[str, str]:
+    """The fact that names the disks that the first of a chain builds on; none where it stands alone."""
+    return {"parents": ", ".join(parent.name for parent in chain[1:])} if len(chain) > 1 else {}
+
+
 def known_unreadable(image: pytsk3.Img_Info) -> list[Range]:
     """The ranges of a disk that its image says it does not have; none for images that cannot say."""
     return image.unreadable() if isinstance(image, ContainerImage) else []

@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Sequence
+from contextlib import ExitStack
 from io import RawIOBase
 from pathlib import Path
 
@@ -40,30 +41,28 @@ def is_vdi(head: bytes, _tail: bytes) -> bool:
 
 def open_vdi(path: Path) -> OpenContainer:
     """Open a VDI. Errors: SourceError, also for a differencing one, which cannot be told its parent."""
-    file = open_file(path)
-    try:
-        header = file.read(512) or b""
-        if len(header) < 512:
-            raise damaged(path, "VDI", "it is cut off within its header")
-        version, kind = struct.unpack_from("<I4xI", header, 68)
-        map_at, data_at = struct.unpack_from("<II", header, 340)
-        size, block, extra, count = struct.unpack_from("<QIII", header, 368)
-        if version >> 16 != 1:
-            raise refused(path, f"VDI of version {version >> 16}", CONVERT_QEMU)
-        if kind not in (1, 2):
-            raise refused(path, "VDI that builds on another disk", "scan it with that disk as one: " + CONVERT_QEMU)
-        if block < 512 or block & (block - 1) or not size or count != -(-size // block):
-            raise damaged(path, "VDI", "its header contradicts itself")
-        blocks = table_at(file, map_at, count, "<u4")
-        if len(blocks) != count:
-            raise damaged(path, "VDI", "it is cut off within its block map")
-        reader = VdiReader(file, size, block, extra, data_at, blocks)
-    except LIBRARY_ERRORS as error:
-        file.close()
-        raise damaged(path, "VDI", error) from error
-    except BaseException:
-        file.close()
-        raise
+    with ExitStack() as undo:
+        file = undo.enter_context(open_file(path))
+        try:
+            header = file.read(512) or b""
+            if len(header) < 512:
+                raise damaged(path, "VDI", "it is cut off within its header")
+            version, kind = struct.unpack_from("<I4xI", header, 68)
+            map_at, data_at = struct.unpack_from("<II", header, 340)
+            size, block, extra, count = struct.unpack_from("<QIII", header, 368)
+            if version >> 16 != 1:
+                raise refused(path, f"VDI of version {version >> 16}", CONVERT_QEMU)
+            if kind not in (1, 2):
+                raise refused(path, "VDI that builds on another disk", "scan it with that disk as one: " + CONVERT_QEMU)
+            if block < 512 or block & (block - 1) or not size or count != -(-size // block):
+                raise damaged(path, "VDI", "its header contradicts itself")
+            blocks = table_at(file, map_at, count, "<u4")
+            if len(blocks) != count:
+                raise damaged(path, "VDI", "it is cut off within its block map")
+            reader = VdiReader(file, size, block, extra, data_at, blocks)
+        except LIBRARY_ERRORS as error:
+            raise damaged(path, "VDI", error) from error
+        undo.pop_all()
     facts = {"identifier": str(uuid.UUID(bytes_le=header[392:408]))}
     comment = header[84:340].partition(b"\0")[0].decode("utf-8", "replace").strip()
     if comment:

@@ -14,6 +14,7 @@ import struct
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import ExitStack
 from io import RawIOBase
 from pathlib import Path
 
@@ -21,13 +22,14 @@ import numpy as np
 
 from caid_triage.evidence.containers.blocks import behind_end, table_at
 from caid_triage.evidence.containers.libyal import open_file
-from caid_triage.evidence.containers.mixed import read_mixed
+from caid_triage.evidence.containers.mixed import behind, read_mixed
 from caid_triage.evidence.containers.reader import (
     OpenContainer,
     Range,
     damaged,
     file_named,
     missing_blocks,
+    parents_fact,
     refuse_circle,
 )
 from caid_triage.evidence.faults import LIBRARY_ERRORS
@@ -53,34 +55,29 @@ def open_vhd(path: Path) -> OpenContainer:
     facts = {"identifier": str(uuid.UUID(bytes=reader.identifier))}
     if reader.creator:
         facts["creator"] = reader.creator
-    if len(chain) > 1:
-        facts["parents"] = ", ".join(parent.name for parent in chain[1:])
+    facts |= parents_fact(chain)
     return OpenContainer("vhd", reader, tuple(chain), facts, tuple(problems))
 
 
 def _opened(path: Path, chain: list[Path]) -> tuple[VhdReader, list[Problem]]:
     refuse_circle(path, chain, _WHAT)
     chain.append(path)
-    file = open_file(path)
-    parent: VhdReader | None = None
-    try:
-        reader = VhdReader(file)
-        problems = [*missing_blocks(reader.unreadable(), reader.size)]
-        if reader.kind == _DIFFERENCING:
-            found = file_named(path, reader.parent_name, "the disk it was made from (its parent)")
-            parent, more = _opened(found, chain)
-            problems += more
-            if parent.identifier != reader.parent_identifier:
-                raise damaged(path, _WHAT, f"{found.name} has another identifier than the parent it was made from")
-            reader.parent = parent
-    except (*LIBRARY_ERRORS, struct.error) as error:
-        file.close()
-        raise damaged(path, _WHAT, error) from error
-    except BaseException:
-        file.close()
-        if parent is not None:
-            parent.close()
-        raise
+    with ExitStack() as undo:
+        file = undo.enter_context(open_file(path))
+        try:
+            reader = VhdReader(file)
+            problems = [*missing_blocks(reader.unreadable(), reader.size)]
+            if reader.kind == _DIFFERENCING:
+                found = file_named(path, reader.parent_name, "the disk it was made from (its parent)")
+                parent, more = _opened(found, chain)
+                undo.callback(parent.close)
+                problems += more
+                if parent.identifier != reader.parent_identifier:
+                    raise damaged(path, _WHAT, f"{found.name} has another identifier than the parent it was made from")
+                reader.parent = parent
+        except (*LIBRARY_ERRORS, struct.error) as error:
+            raise damaged(path, _WHAT, error) from error
+        undo.pop_all()
     return reader, problems
 
 
@@ -144,7 +141,7 @@ class VhdReader:
             wanted = min(length, self._block - start)
             entry = int(self._table[number])
             if entry == _NO_BLOCK:
-                pieces.append(self._parents(offset, wanted))
+                pieces.append(behind(self.parent, offset, wanted))
             elif self.kind == _DYNAMIC:
                 pieces.append(self._own(entry * _SECTOR + self._bitmap_size, start, wanted))
             else:
@@ -158,13 +155,6 @@ class VhdReader:
         if len(data) < length:
             raise OSError("a block lies behind the end of the image")
         return data
-
-    def _parents(self, offset: int, length: int) -> bytes:
-        """What the parent has there; zeros without one, and behind its end."""
-        if self.parent is None:
-            return bytes(length)
-        has = max(0, min(length, self.parent.size - offset))
-        return (self.parent.read(offset, has) if has else b"") + bytes(length - has)
 
     def _mixed(self, number: int, place: int, start: int, length: int) -> bytes:
         bitmap = self._kept.get(place)
@@ -181,7 +171,7 @@ class VhdReader:
             start,
             length,
             lambda at, size: self._own(place + self._bitmap_size, at, size),
-            lambda at, size: self._parents(number * self._block + at, size),
+            lambda at, size: behind(self.parent, number * self._block + at, size),
         )
 
     def unreadable(self) -> Sequence[Range]:

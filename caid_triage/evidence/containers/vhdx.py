@@ -15,6 +15,7 @@ import struct
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import ExitStack
 from io import RawIOBase
 from pathlib import Path
 
@@ -22,13 +23,14 @@ import numpy as np
 
 from caid_triage.evidence.containers.blocks import behind_end, table_at
 from caid_triage.evidence.containers.libyal import open_file
-from caid_triage.evidence.containers.mixed import read_mixed
+from caid_triage.evidence.containers.mixed import behind, read_mixed
 from caid_triage.evidence.containers.reader import (
     OpenContainer,
     Range,
     damaged,
     file_named,
     missing_blocks,
+    parents_fact,
     refuse_circle,
 )
 from caid_triage.evidence.faults import LIBRARY_ERRORS
@@ -66,43 +68,42 @@ def open_vhdx(path: Path) -> OpenContainer:
     facts = {"identifier": str(uuid.UUID(bytes_le=reader.identifier))}
     if reader.creator:
         facts["creator"] = reader.creator
-    if len(chain) > 1:
-        facts["parents"] = ", ".join(parent.name for parent in chain[1:])
+    facts |= parents_fact(chain)
     return OpenContainer("vhdx", reader, tuple(chain), facts, tuple(problems))
 
 
 def _opened(path: Path, chain: list[Path]) -> tuple[VhdxReader, list[Problem]]:
     refuse_circle(path, chain, _WHAT)
     chain.append(path)
-    file = open_file(path)
-    parent: VhdxReader | None = None
-    try:
-        reader = VhdxReader(file)
-        problems = [*missing_blocks(reader.unreadable(), reader.size)]
-        if reader.log_is_open:
-            detail = (
-                f"{path.name} was not closed cleanly: its log of last changes was not replayed, so files changed just "
-                "before may be damaged or missing. Convert it with 'qemu-img convert', which replays it, and scan that"
-            )
-            problems.append(Problem("open", "container-not-closed", detail))
-        if reader.parent_facts is not None:
-            named = next((reader.parent_facts[name] for name in _NAMES if reader.parent_facts.get(name)), "")
-            found = file_named(path, named, "the disk it was made from (its parent)")
-            parent, more = _opened(found, chain)
-            problems += more
-            links = [reader.parent_facts.get(name, "") for name in ("parent_linkage", "parent_linkage2")]
-            if f"{{{uuid.UUID(bytes_le=parent.identifier)}}}" not in [link.lower() for link in links]:
-                raise damaged(path, _WHAT, f"{found.name} has another identifier than the parent it was made from")
-            reader.parent = parent
-    except (*LIBRARY_ERRORS, struct.error) as error:
-        file.close()
-        raise damaged(path, _WHAT, error) from error
-    except BaseException:
-        file.close()
-        if parent is not None:
-            parent.close()
-        raise
+    with ExitStack() as undo:
+        file = undo.enter_context(open_file(path))
+        try:
+            reader = VhdxReader(file)
+            problems = [*missing_blocks(reader.unreadable(), reader.size)]
+            if reader.log_is_open:
+                problems.append(_not_closed(path))
+            if reader.parent_facts is not None:
+                named = next((reader.parent_facts[name] for name in _NAMES if reader.parent_facts.get(name)), "")
+                found = file_named(path, named, "the disk it was made from (its parent)")
+                parent, more = _opened(found, chain)
+                undo.callback(parent.close)
+                problems += more
+                links = [reader.parent_facts.get(name, "") for name in ("parent_linkage", "parent_linkage2")]
+                if f"{{{uuid.UUID(bytes_le=parent.identifier)}}}" not in [link.lower() for link in links]:
+                    raise damaged(path, _WHAT, f"{found.name} has another identifier than the parent it was made from")
+                reader.parent = parent
+        except (*LIBRARY_ERRORS, struct.error) as error:
+            raise damaged(path, _WHAT, error) from error
+        undo.pop_all()
     return reader, problems
+
+
+def _not_closed(path: Path) -> Problem:
+    detail = (
+        f"{path.name} was not closed cleanly: its log of last changes was not replayed, so files changed just "
+        "before may be damaged or missing. Convert it with 'qemu-img convert', which replays it, and scan that"
+    )
+    return Problem("open", "container-not-closed", detail)
 
 
 class VhdxReader:
@@ -205,7 +206,7 @@ class VhdxReader:
             elif state == _PARTLY and self.parent is not None:
                 pieces.append(self._mixed(number, entry, start, wanted))
             elif state == _PARENTS and self.parent is not None:
-                pieces.append(self._parents(offset, wanted))
+                pieces.append(behind(self.parent, offset, wanted))
             elif state == _PARTLY:
                 raise OSError("a block of the image says that it is in part a parent's, and there is none")
             else:
@@ -220,12 +221,6 @@ class VhdxReader:
             raise OSError("a block lies behind the end of the image")
         return data
 
-    def _parents(self, offset: int, length: int) -> bytes:
-        """What the parent has there; zeros behind its end."""
-        assert self.parent is not None
-        has = max(0, min(length, self.parent.size - offset))
-        return (self.parent.read(offset, has) if has else b"") + bytes(length - has)
-
     def _mixed(self, number: int, entry: int, start: int, length: int) -> bytes:
         """A part of a block of which some sectors are its own: each bit of the bitmap says so of one sector."""
         chunk, place = divmod(number, self._ratio)
@@ -239,7 +234,7 @@ class VhdxReader:
             start,
             length,
             lambda at, size: self._own(entry, at, size),
-            lambda at, size: self._parents(number * self._block + at, size),
+            lambda at, size: behind(self.parent, number * self._block + at, size),
         )
 
     def _bitmap(self, chunk: int) -> bytes:

@@ -21,6 +21,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from caid_triage.evidence.containers.libyal import open_file
+from caid_triage.evidence.containers.mixed import behind
 from caid_triage.evidence.containers.reader import (
     CONVERT_QEMU,
     OpenContainer,
@@ -28,6 +29,7 @@ from caid_triage.evidence.containers.reader import (
     damaged,
     file_named,
     missing_blocks,
+    parents_fact,
     refuse_circle,
     refused,
 )
@@ -55,8 +57,7 @@ def open_vmdk(path: Path) -> OpenContainer:
     segments: list[Path] = []
     reader, problems = _opened(path, chain, segments)
     facts = {"identifier": reader.descriptor.identifier, "type": reader.descriptor.kind}
-    if len(chain) > 1:
-        facts["parents"] = ", ".join(parent.name for parent in chain[1:])
+    facts |= parents_fact(chain)
     return OpenContainer("vmdk", reader, tuple(segments), facts, tuple(problems))
 
 
@@ -175,17 +176,10 @@ class VmdkReader:
             start = self._ends[index - 1] if index else 0
             wanted = min(length, self._ends[index] - offset)
             for piece, size in self._extents[index].pieces(offset - start, wanted):
-                pieces.append(self._parents(offset, size) if piece is None else piece)
+                pieces.append(behind(self.parent, offset, size) if piece is None else piece)
                 offset += size
             length -= wanted
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def _parents(self, offset: int, length: int) -> bytes:
-        """What the parent has there; zeros without one, and behind its end."""
-        if self.parent is None:
-            return bytes(length)
-        has = max(0, min(length, self.parent.size - offset))
-        return (self.parent.read(offset, has) if has else b"") + bytes(length - has)
 
     def unreadable(self) -> list[Range]:
         """What should lie behind the end of the extents' files."""
