@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.carve.ext_blocks import ExtBlocks
 from caid_triage.evidence.carve.free_space import FreeSpace, free_space
-from caid_triage.evidence.carve.ranges import Range, clipped, merged, total, without
 from caid_triage.evidence.carve.search import MOST_FILES, Area, Carved, Search
 from caid_triage.evidence.carve.space import Space, cut_extents
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenFileSystem
 from caid_triage.evidence.partitions import ReadAt
+from caid_triage.evidence.ranges import Range, clipped, merged, total, without
 from caid_triage.model import FileEntry, Problem, Severity, State, Volume
 
 MODES = ("none", "fast", "thorough")

@@ -16,8 +16,8 @@ from caid_triage.evidence.carve.chunks import png_checksum_fits, png_chunk
 from caid_triage.evidence.carve.found import SECTOR
 from caid_triage.evidence.carve.huffman import DONE, SHORT, STOPPED, WRONG, Follower, Position, read_plan
 from caid_triage.evidence.carve.jpeg import JpegWalk
-from caid_triage.evidence.carve.ranges import Range, range_at
 from caid_triage.evidence.carve.space import Space, Stretch
+from caid_triage.evidence.ranges import Range, range_at
 
 REACHES = ((0, 1 << 20), (1 << 20, 8 << 20), (8 << 20, 32 << 20), (-(16 << 20), 0))
 """How many free bytes behind a break (below 0: before it) are searched for the rest of a file, one after the other."""

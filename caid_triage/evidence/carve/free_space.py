@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from caid_triage.errors import EvidenceError
-from caid_triage.evidence.carve.ranges import Range, clipped, merged
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults
 from caid_triage.evidence.file_system import EXT_KINDS, FAT_KINDS, OpenFileSystem
 from caid_triage.evidence.partitions import ReadAt
+from caid_triage.evidence.ranges import Range, clipped, merged
 
 _PIECE = 1 << 20
 _NTFS_BITMAP, _HFS_ALLOCATION = 6, 6

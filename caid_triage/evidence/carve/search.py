@@ -14,8 +14,8 @@ from caid_triage.evidence.carve.ext_blocks import ExtBlocks
 from caid_triage.evidence.carve.found import SECTOR, Found
 from caid_triage.evidence.carve.fragments import Effort, Extents, Ground, jpeg_fault, mend_jpeg, mend_png
 from caid_triage.evidence.carve.headers import REACH, any_places, headers_at, sector_places
-from caid_triage.evidence.carve.ranges import Range, merged, range_at, without
 from caid_triage.evidence.carve.space import BLOCK, Space, Stretch, cut_extents
+from caid_triage.evidence.ranges import Range, merged, range_at, without
 
 MOST_FILES = 500_000
 """Files carved from one source, so that what is remembered of them stays small."""

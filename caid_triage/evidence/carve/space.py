@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from caid_triage.evidence.carve.ranges import Range, merged
 from caid_triage.evidence.faults import LIBRARY_ERRORS
 from caid_triage.evidence.partitions import ReadAt
+from caid_triage.evidence.ranges import Range, merged
 
 BLOCK = 1 << 20
 _BLOCKS_KEPT = 12

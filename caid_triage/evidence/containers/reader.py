@@ -17,6 +17,7 @@ from typing import Protocol
 import pytsk3
 
 from caid_triage.errors import SourceError
+from caid_triage.evidence import ranges as byte_ranges
 from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
 from caid_triage.evidence.image_file import files_beside
 from caid_triage.evidence.proxied import ProxiedImage
@@ -126,17 +127,8 @@ class ContainerImage(ProxiedImage):
 
 def merged(ranges: Iterable[Range], size: int) -> list[Range]:
     """Ranges (offset, length) in order, clipped to 0 .. size, those that touch or overlap made one."""
-    result: list[Range] = []
-    for offset, length in sorted(ranges):
-        start, end = max(0, offset), min(size, offset + length)
-        if start >= end:
-            continue
-        if result and start <= sum(result[-1]):
-            last, had = result[-1]
-            result[-1] = last, max(had, end - last)
-        else:
-            result.append((start, end - start))
-    return result
+    inside = byte_ranges.clipped(((offset, offset + length) for offset, length in ranges), 0, size)
+    return [(start, end - start) for start, end in byte_ranges.merged(inside)]
 
 
 def missing_blocks(ranges: Iterable[Range], size: int) -> tuple[Problem, ...]:

@@ -148,16 +148,25 @@ def _first_open(
     return None
 
 
-def _locked(area: Area, name: str, secrets: Secrets, more: str = "") -> Unwrapped:
+def locked_problem(where: str, name: str, secrets: Secrets, more: str = "") -> Problem:
+    """The Problem of the volume ``where``, encrypted by ``name``, that no given secret opens; ``more`` says why."""
     tried = f"; none of the {len(secrets)} given secrets opens it" if len(secrets) and not more else more
     detail = f"this volume is encrypted ({name}): none of its files could be examined without its key{tried}"
-    problem = Problem("open", "volume-encrypted", detail, volume=area.name)
-    return Unwrapped("", "encrypted", problems=(problem,))
+    return Problem("open", "volume-encrypted", detail, volume=where)
+
+
+def unlocked_problem(where: str, name: str, how: str) -> Problem:
+    """The note that the encrypted volume ``where`` was unlocked, and how."""
+    detail = f"this volume is encrypted ({name}) and was unlocked {how}; what is in it was examined"
+    return Problem("open", "volume-unlocked", detail, Severity.NOTE, volume=where)
+
+
+def _locked(area: Area, name: str, secrets: Secrets, more: str = "") -> Unwrapped:
+    return Unwrapped("", "encrypted", problems=(locked_problem(area.name, name, secrets, more),))
 
 
 def _unlocked(area: Area, name: str, how: str, child: Child, header: int = 0) -> Unwrapped:
-    detail = f"this volume is encrypted ({name}) and was unlocked {how}; what is in it was examined"
-    problem = Problem("open", "volume-unlocked", detail, Severity.NOTE, volume=area.name)
+    problem = unlocked_problem(area.name, name, how)
     return Unwrapped(name, UNLOCKED, (child,), (problem,), ((area.offset, header, "partition_table"),))
 
 

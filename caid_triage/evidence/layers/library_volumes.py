@@ -10,12 +10,12 @@ import pyfsxfs
 
 from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
 from caid_triage.evidence.layers.apfs_snapshots import snapshots_of_volumes
-from caid_triage.evidence.layers.encryption import name_of, unlock
+from caid_triage.evidence.layers.encryption import locked_problem, name_of, unlock, unlocked_problem
 from caid_triage.evidence.layers.layer import UNWRAPPED, Area, Child, Unwrapped
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
 from caid_triage.evidence.layers.view import AreaFile, on_source
 from caid_triage.evidence.secrets import Secrets
-from caid_triage.model import Problem, Severity, Volume
+from caid_triage.model import Problem, Volume
 
 _MOST_VOLUMES = 100  # the most that a container can have
 _SMALLEST_HEAD = 512
@@ -54,13 +54,9 @@ def _apfs_child(
         if encrypted:
             how = unlock(volume, secrets)
             if volume.is_locked():
-                detail = "this volume is encrypted (APFS): none of its files could be examined without its key"
-                if len(secrets):
-                    detail += f"; none of the {len(secrets)} given secrets opens it"
-                locked = Problem("open", "volume-encrypted", detail, volume=where)
+                locked = locked_problem(where, "APFS", secrets)
                 return Child(name, description, None, "encrypted", problems=(locked,))
-            detail = f"this volume is encrypted (APFS) and was unlocked {how}; what is in it was examined"
-            problems.append(Problem("open", "volume-unlocked", detail, Severity.NOTE, volume=where))
+            problems.append(unlocked_problem(where, "APFS", how))
         volume.get_root_directory()
     except _FAULTS as error:
         detail = f"this APFS volume could not be read: {plain_reason(error)[:200]}. None of its files were examined"

@@ -10,7 +10,7 @@ import pytest
 from support.carvables import noise
 
 from caid_triage.evidence.carve.free_space import _keeps_copy, free_space
-from caid_triage.evidence.carve.ranges import clipped, merged, total, without
+from caid_triage.evidence.ranges import clipped, merged, total, without
 from caid_triage.evidence.source import open_source
 from caid_triage.model import FileEntry, State
 from caid_triage.synth.exfat import build_exfat
