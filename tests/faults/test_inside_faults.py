@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.contents import readers
 
 from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.errors import EvidenceError
@@ -47,15 +48,7 @@ def entries(contents: list[bytes]) -> list[FileEntry]:
 
 def in_pool(contents: list[bytes], options: ScanOptions = QUICK) -> list[ScanRecord]:
     """Every record of a scan of some files by worker processes, in the order of reports; conservation checked."""
-
-    def read(entry: FileEntry) -> Iterator[bytes]:
-        content = contents[entry.number]
-        for start in range(0, len(content), 1 << 20):
-            yield content[start : start + (1 << 20)]
-
-    def read_at(entry: FileEntry, offset: int, length: int) -> bytes:
-        return contents[entry.number][offset : offset + length]
-
+    read, read_at = readers(contents)
     results = list(examine_in_pool(iter(entries(contents)), read, options, read_at))
     records = [result for result in results if isinstance(result, ScanRecord)]
     assert conserved(records, len(contents))

@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support import clips
+from support.contents import readers
 
 from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.errors import EvidenceError
 from caid_triage.model import DecodeState, FileEntry, ScanRecord, State
 from caid_triage.scan import protocol, worker_process
 from caid_triage.scan.pool import examine_in_pool
-from caid_triage.scan.results import Read, ReadAt
+from caid_triage.scan.results import ReadAt
 from caid_triage.scan.serial import examine_serially
 
 QUICK = ScanOptions(workers=2, limits=WorkerLimits(decode_seconds=4, decode_seconds_per_mb=0))
@@ -30,18 +30,6 @@ def entries(contents: list[bytes]) -> list[FileEntry]:
         FileEntry("E", "s", "p1", number, f"/{number}", b"", State.ALLOCATED, len(content))
         for number, content in enumerate(contents)
     ]
-
-
-def readers(contents: list[bytes]) -> tuple[Read, ReadAt]:
-    def read(entry: FileEntry) -> Iterator[bytes]:
-        content = contents[entry.number]
-        for start in range(0, len(content), 1 << 20):
-            yield content[start : start + (1 << 20)]
-
-    def read_at(entry: FileEntry, offset: int, length: int) -> bytes:
-        return contents[entry.number][offset : offset + length]
-
-    return read, read_at
 
 
 def pooled(contents: list[bytes], options: ScanOptions, read_at: ReadAt | None) -> dict[int, ScanRecord]:

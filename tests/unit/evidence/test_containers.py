@@ -528,6 +528,19 @@ def test_only_reads_that_touch_a_hole_fail() -> None:
         ContainerImage(Holes(content, [], short=1)).exact(0, 10)
 
 
+def _contents_or_codes(source: Any) -> dict[str, bytes | str]:
+    """The content of every file /f..., or the code of the fault that reading it met."""
+    outcome: dict[str, bytes | str] = {}
+    for entry in source.walk():
+        assert isinstance(entry, FileEntry)
+        if entry.readable and entry.path.lower().startswith("/f"):
+            try:
+                outcome[entry.path.lower()] = b"".join(source.chunks(entry))
+            except EvidenceError as error:
+                outcome[entry.path.lower()] = error.code
+    return outcome
+
+
 def test_a_hole_costs_only_the_files_that_lie_in_it() -> None:
     random_bytes = random.Random(7).randbytes
     plan = [PlannedFile(f"/f{number}.bin", random_bytes(20_000)) for number in range(12)]
@@ -536,14 +549,7 @@ def test_a_hole_costs_only_the_files_that_lie_in_it() -> None:
         hole = disk.index(plan[lost].content[:64]) + 4096
         image = ContainerImage(Holes(disk, [(hole, 512)]))
         source = DiskSource(SourceInfo("E", "s", "test", len(disk)), image)
-        outcome = {}
-        for entry in source.walk():
-            assert isinstance(entry, FileEntry)
-            if entry.readable and entry.path.lower().startswith("/f"):
-                try:
-                    outcome[entry.path.lower()] = b"".join(source.chunks(entry))
-                except EvidenceError as error:
-                    outcome[entry.path.lower()] = error.code
+        outcome = _contents_or_codes(source)
         assert outcome == {f.path: f.content for f in plan} | {f"/f{lost}.bin": "read-failed"}
 
 
@@ -560,14 +566,7 @@ def test_a_damaged_chunk_of_an_e01_costs_only_the_files_in_it(tmp_path: Path, op
     data[data.index(plan[5].content[20_000:20_064])] ^= 1
     (tmp_path / "made.E01").write_bytes(data)
     source = opened(tmp_path / "made.E01")
-    outcome = {}
-    for entry in source.walk():
-        assert isinstance(entry, FileEntry)
-        if entry.readable and entry.path.lower().startswith("/f"):
-            try:
-                outcome[entry.path.lower()] = b"".join(source.chunks(entry))
-            except EvidenceError as error:
-                outcome[entry.path.lower()] = error.code
+    outcome = _contents_or_codes(source)
     wrong = [f.path for f in plan if outcome[f.path] != f.content]
     assert "/f5.bin" in wrong
     assert set(wrong) <= {"/f4.bin", "/f5.bin", "/f6.bin"}  # the chunk has 32 KiB
