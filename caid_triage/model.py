@@ -183,6 +183,27 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerRange:
+    """The bytes of a source from ``start`` up to ``end``, and what became of them: a line of its ledger.
+
+    ``volume`` is the innermost volume whose bytes they are, "" for none. ``kind`` is one of those of
+    docs/formats/evidence.md; a range of the kind "mixed" was folded out of smaller ones, of which ``parts`` has the
+    (kind, bytes).
+    """
+
+    start: int
+    end: int
+    volume: str
+    kind: str
+    parts: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def sums(self) -> tuple[tuple[str, int], ...]:
+        """Its bytes by kind."""
+        return self.parts or ((self.kind, self.end - self.start),)
+
+
+@dataclass(frozen=True, slots=True)
 class SourceInfo:
     """What an EvidenceSource is: how it was opened, how big, what its acquisition recorded.
 

@@ -161,6 +161,10 @@ class DirectorySource:
         """How many files the last walk met."""
         return {"files": self._files}
 
+    def ledger(self) -> None:
+        """None: a folder is a choice of files, not a disk whose every byte could be accounted for."""
+        return
+
     def close(self) -> None:
         """Nothing stays open between reads."""
 

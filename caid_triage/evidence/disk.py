@@ -9,13 +9,19 @@ from functools import partial
 import pytsk3
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.account import DiskAccount, Inside
+from caid_triage.evidence.bad_places import BadPlaces, unreadable_of_file
 from caid_triage.evidence.carve.carving import Carving, carved_at, carved_chunks, is_carved, met_by_name
+from caid_triage.evidence.carve.free_space import free_space
 from caid_triage.evidence.containers.reader import HashedParts, known_unreadable
-from caid_triage.evidence.coverage import account_bytes, gaps_between
+from caid_triage.evidence.coverage import gaps_between
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem
 from caid_triage.evidence.layers.chain import VolumeOpener, claims_of, gap_problems, is_understood
 from caid_triage.evidence.layers.library_fs import MAIN, LibraryFileSystem, LibraryWalk
+from caid_triage.evidence.layers.view import ranges_on_source
+from caid_triage.evidence.ledger import Ledger
+from caid_triage.evidence.own_areas import own_areas
 from caid_triage.evidence.partitions import SECTOR, Partition, PartitionTable, read_partition_table
 from caid_triage.evidence.proxied import read_range
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
@@ -43,6 +49,7 @@ class DiskSource:
         self._size = int(image.get_size())
         self._given = tuple(problems)
         self._carved = "none"
+        self._bad = BadPlaces()
         self._open(NO_SECRETS)
 
     def unlock(self, secrets: Secrets) -> None:
@@ -56,21 +63,20 @@ class DiskSource:
         self._volumes = [one.volume for one in opened]
         self._systems: list[OpenFileSystem | LibraryFileSystem | None] = [one.system for one in opened]
         self._table_areas = table.table_areas
-        self._inside = [claim for one in opened if not one.volume.parent and one.claims for claim in claims_of(one)]
+        self._claims = [claim for one in opened if not one.volume.parent for claim in claims_of(one)]
         gaps = gaps_between(self._size, self._volumes, self._table_areas) if table.scheme else []
         random_gaps, claims = gap_problems(partial(read_range, self._image), gaps)
-        self._inside += claims
+        self._claims += claims
         problems = (problem for one in opened for problem in one.problems)
         self._problems = [self._named(problem) for problem in (*self._given, *table.problems, *random_gaps, *problems)]
         self.has_partition_table = bool(table.scheme)
         # Free space is that of the volumes which lie on the disk itself; what looks random is left alone.
         outer = [one for one in opened if not one.volume.parent]
-        lost = [(start, start + length) for start, length in known_unreadable(self.image)]
         self._carving = Carving(
             partial(read_range, self._image), self._size, self._carved, self.info.exhibit, self.info.source,
             [one.volume for one in outer],
             [one.system if isinstance(one.system, OpenFileSystem) else None for one in outer],
-            [*table.table_areas, *((start, length) for start, length, _ in claims)], lost,
+            [*table.table_areas, *((start, length) for start, length, *_ in claims)],
         )  # fmt: skip
 
     def carve(self, mode: str) -> None:
@@ -161,7 +167,7 @@ class DiskSource:
             file = system.fs.open_meta(inode)
         offset = 0
         while offset < size:
-            piece = _read(file, offset, min(PIECE, size - offset), kind, identifier)
+            piece = self._read(system, file, offset, min(PIECE, size - offset), kind, identifier)
             if not piece:
                 detail = f"the content ended after {offset} of {size} bytes"
                 raise EvidenceError("read", "short-read", detail)
@@ -187,7 +193,7 @@ class DiskSource:
         pieces = []
         end = offset + length
         while offset < end:
-            piece = _read(file, offset, min(PIECE, end - offset), kind, identifier)
+            piece = self._read(system, file, offset, min(PIECE, end - offset), kind, identifier)
             if not piece:
                 raise EvidenceError("read", "short-read", f"the content ended after {offset} of {size} bytes")
             pieces.append(piece)
@@ -206,10 +212,51 @@ class DiskSource:
             return system.compressed, inode, MAIN, 0, entry.size
         return system, inode, kind, identifier, entry.size
 
+    def _read(
+        self, system: OpenFileSystem, file: pytsk3.File, offset: int, length: int, kind: int, identifier: int
+    ) -> bytes:
+        """A piece of a file; what of the disk turns out to be unreadable is remembered for the ledger."""
+        try:
+            return _read(file, offset, length, kind, identifier)
+        except EvidenceError:
+            self._bad.add(unreadable_of_file(system, file, offset, min(length, _SMALL_PIECE), kind, identifier))
+            raise
+
+    def ledger(self) -> Ledger:
+        """Every byte of the disk by what became of it, as far as it was searched and read until now."""
+        lost = [(start, start + length) for start, length in known_unreadable(self.image)]
+        return DiskAccount(
+            self._size,
+            self._volumes,
+            self._claims,
+            self._table_areas,
+            [inside for system in self._systems if (inside := self._inside(system)) is not None],
+            self._carving.searched,
+            [*lost, *self._carving.unreadable, *self._bad.ranges],
+        ).ledger()
+
+    def _inside(self, system: OpenFileSystem | LibraryFileSystem | None) -> Inside | None:
+        """What is known of the inside of a file system, in ranges of the source; None where that is nothing."""
+        if not isinstance(system, OpenFileSystem):
+            return None
+        volume, image = system.volume, system.image
+        whole = ranges_on_source(image, [(volume.offset, volume.offset + volume.length)])
+        if not whole:  # a shadow copy: its bytes are those of its volume
+            return None
+        read = partial(read_range, image)
+        free = self._carving.free_of(system) if not volume.parent else free_space(system, read)
+        own = own_areas(system, read)
+        return Inside(
+            volume.name,
+            whole,
+            ranges_on_source(image, free.ranges),
+            ranges_on_source(image, own.ranges),
+            told=own.whole and not free.fault,
+        )
+
     def coverage(self) -> dict[str, int]:
-        """Bytes by kind, summing to the size of the disk."""
-        inside, lost = self._inside, known_unreadable(self.image)
-        return self._carving.account(account_bytes(self._size, self._volumes, self._table_areas, inside, lost))
+        """Bytes by kind, summing to the size of the disk: the sums of :meth:`ledger`."""
+        return self.ledger().coverage()
 
     def close(self) -> None:
         """Let go of the disk. Entries cannot be read afterwards."""

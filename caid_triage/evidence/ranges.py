@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+
+from caid_triage.evidence.faults import LIBRARY_ERRORS
 
 Range = tuple[int, int]
 """(first byte, byte behind the last)."""
+_SECTOR = 512
+_STEPS = (1 << 16, 1 << 12, _SECTOR)
 
 
 def merged(ranges: Iterable[Range]) -> list[Range]:
@@ -50,6 +55,22 @@ def without(ranges: list[Range], taken: list[Range]) -> list[Range]:
 def total(ranges: Iterable[Range]) -> int:
     """How many bytes the ranges hold."""
     return sum(end - start for start, end in ranges)
+
+
+def unreadable_in(read: Callable[[int, int], bytes], start: int, end: int) -> list[Range]:
+    """What of start..end cannot be read, found by reading it in ever smaller pieces, down to a sector of 512 bytes."""
+    if end <= start:
+        return []
+    try:
+        if len(read(start, end - start)) == end - start:
+            return []
+    except LIBRARY_ERRORS:
+        pass
+    if start // _SECTOR == (end - 1) // _SECTOR:
+        return [(start, end)]
+    step = next((size for size in _STEPS if size < end - start), _SECTOR)
+    cuts = [start, *range((start // step + 1) * step, end, step), end]
+    return merged(bad for low, high in pairwise(cuts) for bad in unreadable_in(read, low, high))
 
 
 def range_at(ranges: list[Range], offset: int) -> Range | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from caid_triage.errors import SourceError
 from caid_triage.evidence.directory import DirectorySource
@@ -15,6 +15,9 @@ from caid_triage.evidence.faults import plain_reason
 from caid_triage.evidence.recognise import is_sparse_bundle
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.model import FileEntry, Problem, SourceInfo, Volume
+
+if TYPE_CHECKING:
+    from caid_triage.evidence.ledger import Ledger
 
 
 class EvidenceSource(Protocol):
@@ -47,6 +50,10 @@ class EvidenceSource(Protocol):
 
     def coverage(self) -> dict[str, int]:
         """Bytes by kind of area, summing to ``info.size``; for a folder {"files": n} after the walk."""
+        ...
+
+    def ledger(self) -> Ledger | None:
+        """Every byte by what became of it, as of now; None for a folder, which has no bytes of its own."""
         ...
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytsk3
@@ -86,6 +87,19 @@ def _first_and_runs(
             break
         runs.append((int(run.addr), int(run.len)))
     return first, tuple(runs)
+
+
+def runs_of(system: OpenFileSystem, attribute: pytsk3.Attribute) -> Iterator[tuple[int, int, int]]:
+    """Where the content of an attribute lies: (its first byte in the content, in the file system, bytes) a run.
+
+    Nothing for what is compressed, lies in the record itself or is a hole. Errors: those of pytsk3.
+    """
+    if not int(attribute.info.flags) & _NONRESIDENT or int(attribute.info.flags) & _COMPRESSED:
+        return
+    for run in attribute:
+        if not int(run.flags) & _NO_BLOCK and run.len:
+            block = system.block_size
+            yield int(run.offset) * block, int(run.addr) * block, int(run.len) * block
 
 
 def _ntfs_streams(system: OpenFileSystem, inode: int, file: pytsk3.File, *, deleted: bool) -> list[Stream]:

@@ -129,3 +129,8 @@ def build_raid(content: bytes, *, version: str, level: int, members: int = 2, ro
     struct.pack_into("<I", block, 216, ((total & 0xFFFFFFFF) + (total >> 32)) & 0xFFFFFFFF)
     image[at : at + len(block)] = block
     return image
+
+
+def in_file_systems(coverage: Mapping[str, int]) -> int:
+    """The bytes that lie in file systems, whether in use or free."""
+    return sum(coverage[kind] for kind in ("file_system", "unallocated", "unallocated_searched"))

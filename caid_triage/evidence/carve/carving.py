@@ -1,4 +1,4 @@
-"""Carving of one disk: where to look, what was found as FileEntries, how to read those, and the account of the bytes.
+"""Carving of one disk: where to look, what was found as FileEntries, and how to read those.
 
 What was found is kept, so that a second walk of the same source costs nothing and gives the same entries.
 """
@@ -46,7 +46,7 @@ class Carving:
     """The carving of a disk of ``size`` bytes, read through ``read``; ``mode`` is one of MODES.
 
     ``volumes`` and ``systems`` are those that lie on the disk itself, ``table_areas`` (offset, length) what is neither
-    theirs nor to be searched, ``lost`` the ranges that the image is known not to have.
+    theirs nor to be searched.
     """
 
     read: ReadAt
@@ -57,7 +57,6 @@ class Carving:
     volumes: Sequence[Volume]
     systems: Sequence[OpenFileSystem | None]
     table_areas: Sequence[tuple[int, int]]
-    lost: list[Range] = field(default_factory=list)
     _free: list[tuple[OpenFileSystem, FreeSpace]] | None = None
     _found: list[Carved] | None = None
     _problems: list[Problem] = field(default_factory=list)
@@ -176,34 +175,24 @@ class Carving:
             number += 1
         yield from self._problems
 
-    # ------------------------------------------------------------ the account
+    # ------------------------------------------------------------ for the ledger
 
-    def account(self, totals: dict[str, int]) -> dict[str, int]:
-        """The bytes by kind with the free space told apart, and what was searched; the sum stays the same."""
+    def free_of(self, system: OpenFileSystem) -> FreeSpace:
+        """The free space of one of the open file systems, less what another one before it claims."""
+        return next(free for one, free in self._free_spaces() if one is system)
+
+    @property
+    def searched(self) -> list[Range]:
+        """What was searched so far: nothing, or all of :meth:`space`."""
+        if self._found is None:
+            return []
         space = self.space()
-        counted = dict(totals)
-        searched = self._found is not None
-        met = without(self._unreadable, self.lost)
-        for kind, base, all_ranges in (
-            ("unallocated", "file_system", space.unallocated),
-            ("unpartitioned", "unpartitioned", space.unpartitioned),
-            ("not_understood", "not_understood", space.not_understood),
-        ):
-            ranges = without(all_ranges, self.lost)  # what the image does not have counts as that already
-            bad = [part for one in met for part in clipped(ranges, *one)]
-            whole, lost = total(ranges), total(bad)
-            if kind == "not_understood":  # a volume whose beginning cannot be read was told as unreadable
-                moved = min(whole, counted[base])
-                counted[base] -= moved
-                if searched:
-                    counted["unreadable"] -= whole - moved
-                else:
-                    whole = moved
-            else:
-                counted[base] -= whole
-            counted[f"{kind}_searched" if searched else kind] += whole - lost
-            counted["unreadable"] += lost
-        return counted
+        return merged([*space.unallocated, *space.unpartitioned, *space.not_understood])
+
+    @property
+    def unreadable(self) -> list[Range]:
+        """What was found unreadable on the way, also beside what was to be searched."""
+        return self._unreadable
 
 
 def is_carved(entry: FileEntry) -> bool:

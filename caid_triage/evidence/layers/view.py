@@ -9,7 +9,9 @@ from typing import Any
 
 import pytsk3
 
+from caid_triage.evidence.account import NamedClaim
 from caid_triage.evidence.proxied import ProxiedImage, read_range
+from caid_triage.evidence.ranges import Range, merged
 
 ReadAt = Callable[[int, int], bytes]
 Claim = tuple[int, int, str]
@@ -76,15 +78,31 @@ class View(ProxiedImage):
                     return on_source(self.outer, run.at + offset - run.start)
         return None
 
-    def claims_outside(self, claims: Iterable[Claim]) -> list[Claim]:
+    def claims_outside(self, claims: Iterable[NamedClaim]) -> list[NamedClaim]:
         """Claims on bytes of the inside as claims on the bytes of ``outer`` that hold them."""
         found = []
-        for start, length, kind in claims:
+        for start, length, kind, name in claims:
             for run in self.runs:
                 low, high = max(start, run.start), min(start + length, run.start + run.length)
                 if low < high:
-                    found.append((run.at + low - run.start, high - low, kind))
+                    found.append((run.at + low - run.start, high - low, kind, name))
         return found
+
+    def ranges_outside(self, ranges: Iterable[Range]) -> list[Range]:
+        """Sorted, disjoint ranges of the inside as those of ``outer`` that hold them; what has no run is left out."""
+        runs = sorted(self.runs, key=lambda run: run.start)
+        found = []
+        place = 0
+        for start, end in ranges:
+            while place < len(runs) and runs[place].start + runs[place].length <= start:
+                place += 1
+            at = place
+            while at < len(runs) and runs[at].start < end:
+                run = runs[at]
+                low, high = max(start, run.start), min(end, run.start + run.length)
+                found.append((run.at + low - run.start, run.at + high - run.start))
+                at += 1
+        return merged(found)
 
     def close(self) -> None:
         """The disk is its opener's to close."""
@@ -93,6 +111,17 @@ class View(ProxiedImage):
 def on_source(image: pytsk3.Img_Info, offset: int) -> int | None:
     """Where on the source the byte at ``offset`` of an image stands: there, but for the inside of a volume."""
     return image.on_source(offset) if isinstance(image, View) else offset
+
+
+def ranges_on_source(image: pytsk3.Img_Info, ranges: list[Range]) -> list[Range]:
+    """Sorted, disjoint ranges of an image as those of the source that hold their bytes, as they are read or encrypted.
+
+    Of a view that cannot say where its bytes lie (a shadow copy) there are none.
+    """
+    while isinstance(image, View):
+        ranges = image.ranges_outside(ranges)
+        image = image.outer
+    return ranges
 
 
 def view_of_runs(outer: pytsk3.Img_Info, runs: Iterable[Run]) -> View:
