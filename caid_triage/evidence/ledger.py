@@ -126,11 +126,11 @@ def painted(size: int, coats: Iterable[Coat]) -> Ledger:
 
 
 def fold(lines: Callable[[], Iterable[LedgerRange]], most: int) -> Iterator[LedgerRange]:
-    """A ledger in about ``most`` ranges, the large ones as they are and every sum exact. ``lines`` is called twice.
+    """A ledger in at most ``most`` ranges, the large ones as they are and every sum exact. ``lines`` is called twice.
 
-    Where there are more, ranges of one volume that lie side by side and are each smaller than some power of two become
-    one of the kind ``mixed``, for the smallest power that makes them few enough. No range crosses from one volume to
-    another, so there may be more than ``most`` where volumes lie in more pieces than that.
+    Where there are more, ranges that are smaller than some size and lie side by side in one volume become one of the
+    kind ``mixed``: for the smallest size that makes them few enough, and no more at a time than that needs. No range
+    crosses from one volume to another, so there may be more than ``most`` where volumes lie in more pieces than that.
     """
     lengths, edges = array("q"), bytearray()
     volume: str | None = None
@@ -138,11 +138,11 @@ def fold(lines: Callable[[], Iterable[LedgerRange]], most: int) -> Iterator[Ledg
         lengths.append(line.end - line.start)
         edges.append(line.volume != volume)
         volume = line.volume
-    limit = _fold_limit(np.frombuffer(lengths, dtype=np.int64), np.frombuffer(edges, dtype=bool), most)
+    limit, at_a_time = _fold_plan(np.frombuffer(lengths, dtype=np.int64), np.frombuffer(edges, dtype=bool), most)
     together: list[LedgerRange] = []
     for line in lines():
         small = line.end - line.start < limit
-        if together and not (small and line.volume == together[-1].volume):
+        if together and not (small and line.volume == together[-1].volume and len(together) < at_a_time):
             yield _joined(together)
             together = []
         if small:
@@ -153,17 +153,34 @@ def fold(lines: Callable[[], Iterable[LedgerRange]], most: int) -> Iterator[Ledg
         yield _joined(together)
 
 
-def _fold_limit(lengths: np.ndarray, edges: np.ndarray, most: int) -> int:
-    """The power of two below which neighbours must be folded so that ``most`` ranges are left; 0: none need be."""
-    if len(lengths) <= most:
-        return 0
-    limit = 1
-    while True:
-        limit *= 2
+def _fold_plan(lengths: np.ndarray, edges: np.ndarray, most: int) -> tuple[int, int]:
+    """Below which size ranges are to be folded, and how many at a time, so that ``most`` are left; 0: none."""
+    count = len(lengths)
+    if count <= most:
+        return 0, 1
+
+    def runs(limit: int) -> np.ndarray:
+        """How many small ranges lie side by side, each time that some do."""
         small = lengths < limit
-        goes_on = small[1:] & small[:-1] & ~edges[1:]
-        if len(lengths) - int(goes_on.sum()) <= most or small.all():
-            return limit
+        begins = small & (edges | np.concatenate(([True], ~small[:-1])))
+        return np.bincount(np.cumsum(begins)[small] - 1)
+
+    def left(limit: int, at_a_time: int) -> int:
+        found = runs(limit)
+        return count - int(found.sum()) + int((-(-found // at_a_time)).sum())
+
+    sizes = np.unique(lengths) + 1
+    limit = int(sizes[min(_first(len(sizes), lambda place: left(int(sizes[place]), count) <= most), len(sizes) - 1)])
+    return limit, 1 + _first(count - 1, lambda place: left(limit, place + 1) <= most)
+
+
+def _first(count: int, holds: Callable[[int], bool]) -> int:
+    """The first of 0..count-1 for which something holds that holds for all behind it too; ``count`` where for none."""
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
 
 
 def _joined(lines: list[LedgerRange]) -> LedgerRange:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from caid_triage.case.rows import CaseHeader
 from caid_triage.case.schema import holds_case
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
 from caid_triage.config import CARVING, ScanOptions
-from caid_triage.errors import CaidTriageError, CaseError, SourceError, UsageError
+from caid_triage.errors import CaidTriageError, CaseError, EvidenceError, SourceError, UsageError
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.evidence.source import EvidenceSource, open_source
 from caid_triage.match.policy import propose
@@ -123,6 +123,7 @@ class Scan:
         self._progress_stage("examining")
         locked = LockedSource(source)
         done = case.done(source_id)
+        unread = done.read_failed()
         walked = Tally()
         items = _walk_new(locked.walk(), done.__contains__, walked)
         results = self._examined(items, locked)
@@ -133,6 +134,8 @@ class Scan:
                 if isinstance(result, Skipped):
                     done.holds(result.entry)  # CaseError when the source has changed since
                     below = done.inside(result.entry.number)
+                    if result.entry.number in unread:
+                        _meet_again(locked, result.entry)
                     self.progress.resumed_files += 1
                     met_again += 1 + below
                     examined += 1 + below
@@ -155,7 +158,9 @@ class Scan:
                 f"source {info.source} of exhibit {info.exhibit} has changed since the scan began: "
                 f"{len(done) - met_again} of its stored files are not there any more; scan it into a new case"
             )
-        case.set_volumes(source_id, source.volumes(), source.problems(), source.coverage())
+        ledger = source.ledger()
+        coverage, lines = (source.coverage(), ()) if ledger is None else (ledger.coverage(), ledger.folded())
+        case.set_volumes(source_id, source.volumes(), source.problems(), coverage, lines)
         stored = len(case.done(source_id))
         met = walked.files + inside
         if not met == examined == stored:
@@ -253,6 +258,13 @@ class Batch:
         """Whether the batch is to be stored now."""
         filled = len(self.records) + len(self.problems)
         return filled >= options.batch_files or time.monotonic() - self.begun >= options.batch_seconds
+
+
+def _meet_again(source: LockedSource, entry: FileEntry) -> None:
+    """Read a stored file that could not be read to its end once more: the ledger tells what an earlier run met, too."""
+    with suppress(EvidenceError):
+        for _ in source.read(entry):
+            pass
 
 
 def _walk_new(walk: Iterator[Walked], is_done: Callable[[int], bool], tally: Tally) -> Iterator[Walked]:
