@@ -42,9 +42,11 @@ DECODE_WORDS: Mapping[DecodeState, tuple[str, str]] = MappingProxyType(
 
 COVERAGE_WORDS: Mapping[str, str] = MappingProxyType(
     {
-        "file_system": "inside file systems that were walked",
+        "file_system": "in use by file systems that were walked",
         "unallocated": "free space of file systems: not searched for deleted files",
         "unallocated_searched": "free space of file systems, searched for deleted files",
+        "slack": "behind the ends of files, in their own last units: not searched",
+        "slack_searched": "behind the ends of files, searched for files without their names",
         "not_understood": "volumes whose file system was not understood: nothing of them was seen",
         "not_understood_searched": "volumes with a file system not understood, searched for files without their names",
         "encrypted": "encrypted volumes: nothing of them was seen",

@@ -205,16 +205,22 @@ def test_the_bars_of_the_ledger_are_drawn_whole_and_every_piece_can_be_seen(
 
 def test_the_fills_of_the_ledger_can_be_told_apart_without_colour(browser: Any, ledger_report: Path) -> None:
     seen = Seen(browser, ledger_report.as_uri())
-    fills = {}
+    looks = {}
     for swatch in seen.page.locator(".key span").all():
-        fill = swatch.locator("rect").evaluate("element => getComputedStyle(element).fill")
-        fills[swatch.inner_text().strip()] = fill
-    assert len(fills) == 7
-    assert len(set(fills.values())) == 7
-    plain = {words for words, fill in fills.items() if "url(" not in fill}
-    assert plain == {"in use by files and folders", "not searched", "unreadable"}  # dark blue, white, black
-    for address in {fill for fill in fills.values() if "url(" in fill}:
-        assert seen.page.locator(f"pattern#{address.split('#')[1].rstrip(')').rstrip(chr(34))}").count() == 1
+        lines = swatch.locator("path").evaluate_all(
+            "paths => paths.map(path => [path.getAttribute('class'), getComputedStyle(path).strokeDasharray])"
+        )
+        ground = swatch.locator("rect").evaluate("element => getComputedStyle(element).fill")
+        looks[swatch.inner_text().strip()] = (ground, str(lines))
+    assert len(looks) == 7
+    by_lines = {words: lines for words, (_, lines) in looks.items()}
+    plain = {words for words, lines in by_lines.items() if lines == "[]"}
+    assert plain == {"in use by files and folders", "not searched", "unreadable"}
+    black, blue, white = sorted(sum(map(int, looks[words][0][4:-1].split(", "))) for words in plain)
+    assert black < 90
+    assert 150 < blue < 300
+    assert white == 3 * 255
+    assert len({lines for words, lines in by_lines.items() if words not in plain}) == 4
     seen.page.close()
 
 
