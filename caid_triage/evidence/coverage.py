@@ -30,6 +30,9 @@ KINDS = (
     "partition_table",
 )
 """Those with ``_searched`` were searched for files by their structure."""
+IN_USE = ("file_content", "metadata")
+"""Kinds that only the ledger has: in the coverage both are ``file_system``, in use."""
+LEDGER_KINDS = (*IN_USE, *KINDS)
 
 
 def gaps_between(size: int, volumes: Iterable[Volume], table_areas: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -7,22 +7,16 @@ exact. All totals, the coverage of summary.json among them, are sums of a ledger
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from caid_triage.evidence.coverage import KINDS
+from caid_triage.evidence.coverage import IN_USE, KINDS, LEDGER_KINDS
+from caid_triage.evidence.fold import fold
 from caid_triage.evidence.ranges import Range
 from caid_triage.model import LedgerRange
 
-IN_USE = ("file_content", "metadata")
-"""Kinds that only the ledger has: in the coverage both are ``file_system``, in use."""
-LEDGER_KINDS = (*IN_USE, *KINDS)
-MIXED = "mixed"
-"""The kind of a range that :meth:`Ledger.folded` made of smaller ones; its ``parts`` say of what."""
 MOST_RANGES = 500_000
 """So many ranges of a source are kept; of a source with more, the smallest are folded."""
 
@@ -91,7 +85,7 @@ class Ledger:
         return {kind: int(sums[_NUMBER[kind]]) for kind in KINDS}
 
     def folded(self, most: int = MOST_RANGES) -> Iterator[LedgerRange]:
-        """The ledger in about ``most`` ranges: see :func:`fold`."""
+        """The ledger in about ``most`` ranges: see fold.py."""
         return fold(self.ranges, most)
 
 
@@ -123,74 +117,6 @@ def painted(size: int, coats: Iterable[Coat]) -> Ledger:
             volumes[low:high][mine] = number[coat.volume]
     change = np.concatenate(([True], (kinds[1:] != kinds[:-1]) | (volumes[1:] != volumes[:-1])))[: len(kinds)]
     return Ledger(size, tuple(names), cuts[:-1][change], kinds[change], volumes[change])
-
-
-def fold(lines: Callable[[], Iterable[LedgerRange]], most: int) -> Iterator[LedgerRange]:
-    """A ledger in at most ``most`` ranges, the large ones as they are and every sum exact. ``lines`` is called twice.
-
-    Where there are more, ranges that are smaller than some size and lie side by side in one volume become one of the
-    kind ``mixed``: for the smallest size that makes them few enough, and no more at a time than that needs. No range
-    crosses from one volume to another, so there may be more than ``most`` where volumes lie in more pieces than that.
-    """
-    lengths, edges = array("q"), bytearray()
-    volume: str | None = None
-    for line in lines():
-        lengths.append(line.end - line.start)
-        edges.append(line.volume != volume)
-        volume = line.volume
-    limit, at_a_time = _fold_plan(np.frombuffer(lengths, dtype=np.int64), np.frombuffer(edges, dtype=bool), most)
-    together: list[LedgerRange] = []
-    for line in lines():
-        small = line.end - line.start < limit
-        if together and not (small and line.volume == together[-1].volume and len(together) < at_a_time):
-            yield _joined(together)
-            together = []
-        if small:
-            together.append(line)
-        else:
-            yield line
-    if together:
-        yield _joined(together)
-
-
-def _fold_plan(lengths: np.ndarray, edges: np.ndarray, most: int) -> tuple[int, int]:
-    """Below which size ranges are to be folded, and how many at a time, so that ``most`` are left; 0: none."""
-    count = len(lengths)
-    if count <= most:
-        return 0, 1
-
-    def runs(limit: int) -> np.ndarray:
-        """How many small ranges lie side by side, each time that some do."""
-        small = lengths < limit
-        begins = small & (edges | np.concatenate(([True], ~small[:-1])))
-        return np.bincount(np.cumsum(begins)[small] - 1)
-
-    def left(limit: int, at_a_time: int) -> int:
-        found = runs(limit)
-        return count - int(found.sum()) + int((-(-found // at_a_time)).sum())
-
-    sizes = np.unique(lengths) + 1
-    limit = int(sizes[min(_first(len(sizes), lambda place: left(int(sizes[place]), count) <= most), len(sizes) - 1)])
-    return limit, 1 + _first(count - 1, lambda place: left(limit, place + 1) <= most)
-
-
-def _first(count: int, holds: Callable[[int], bool]) -> int:
-    """The first of 0..count-1 for which something holds that holds for all behind it too; ``count`` where for none."""
-    low, high = 0, count
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return low
-
-
-def _joined(lines: list[LedgerRange]) -> LedgerRange:
-    if len(lines) == 1:
-        return lines[0]
-    sums = Counter[str]()
-    for line in lines:
-        sums.update(dict(line.sums))
-    parts = tuple((kind, sums[kind]) for kind in LEDGER_KINDS if sums[kind])
-    return LedgerRange(lines[0].start, lines[-1].end, lines[0].volume, MIXED, parts)
 
 
 def _clipped(ranges: Ranges, size: int) -> np.ndarray:

@@ -14,7 +14,8 @@ from typing import Any
 
 from caid_triage.case.rows import SourceRow, VolumeRow
 from caid_triage.case.view import CaseView
-from caid_triage.evidence.ledger import LEDGER_KINDS, fold
+from caid_triage.evidence.coverage import LEDGER_KINDS
+from caid_triage.evidence.fold import fold
 from caid_triage.model import LedgerRange
 from caid_triage.report.text import number, size
 

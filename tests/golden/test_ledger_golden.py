@@ -30,14 +30,12 @@ OTHERS = (
 # In use by the map of the file system although no living file's run says so: blocks of extended attributes (ext2), and
 # on exfat-orphan the clusters of a file that no folder names any more
 NO_FILE_S = {
-    "ext2-e01": 3072,
-    "ext2-split-e01": 3072,
-    "ext2-split-raw": 3072,
-    "dfvfs-ext2.qcow2": 3072,
-    "dfvfs-ext2.vhd": 3072,
-    "dfvfs-ext2.vmdk": 3072,
-    "plaso-image-split": 1024,
-    "syslog": 1024,
+    "ext2-e01": 2048,
+    "ext2-split-e01": 2048,
+    "ext2-split-raw": 2048,
+    "dfvfs-ext2.qcow2": 2048,
+    "dfvfs-ext2.vhd": 2048,
+    "dfvfs-ext2.vmdk": 2048,
     "exfat-orphan": 40960,
 }
 

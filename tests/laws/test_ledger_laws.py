@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from support.ledgers import accounted_byte, check_tiling, painted_bytes, sums_of, told_bytes
 
 from caid_triage.evidence.account import DiskAccount, Inside
-from caid_triage.evidence.coverage import KIND_OF_STATUS
+from caid_triage.evidence.coverage import KIND_OF_STATUS, LEDGER_KINDS
+from caid_triage.evidence.fold import MIXED, fold
 from caid_triage.evidence.layers.view import Run, View
-from caid_triage.evidence.ledger import LEDGER_KINDS, MIXED, Coat, fold, painted
+from caid_triage.evidence.ledger import Coat, painted
 from caid_triage.evidence.ranges import merged, total, unreadable_in
 from caid_triage.model import LedgerRange, Volume
 from caid_triage.report.ledger import WIDTH, share_words, widths_of

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from caid_triage.evidence.account import DiskAccount
-from caid_triage.evidence.coverage import KINDS
-from caid_triage.evidence.ledger import IN_USE, SEARCHED, Coat
+from caid_triage.evidence.coverage import IN_USE, KINDS
+from caid_triage.evidence.ledger import SEARCHED, Coat
 from caid_triage.evidence.source import EvidenceSource
 from caid_triage.model import LedgerRange
 

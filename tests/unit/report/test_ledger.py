@@ -19,7 +19,8 @@ from unit.report import exhibits
 
 from caid_triage.case.store import create_case
 from caid_triage.case.view import open_case
-from caid_triage.evidence.ledger import LEDGER_KINDS, fold
+from caid_triage.evidence.coverage import LEDGER_KINDS
+from caid_triage.evidence.fold import fold
 from caid_triage.model import LedgerRange
 from caid_triage.report.ledger import FILLS, SHOWN, SUMMARY_RANGES, VOLUMES_SHOWN, WIDTH, ledger_facts, source_ledgers
 from caid_triage.report.write import write_reports
