@@ -43,6 +43,8 @@ DECODE_WORDS: Mapping[DecodeState, tuple[str, str]] = MappingProxyType(
 COVERAGE_WORDS: Mapping[str, str] = MappingProxyType(
     {
         "file_system": "inside file systems that were walked",
+        "slack": "behind the ends of files in the space that they keep: not searched",
+        "slack_searched": "behind the ends of files in the space that they keep, searched for what was there before",
         "unallocated": "free space of file systems: not searched for deleted files",
         "unallocated_searched": "free space of file systems, searched for deleted files",
         "not_understood": "volumes whose file system was not understood: nothing of them was seen",

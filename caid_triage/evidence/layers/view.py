@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytsk3
 
 from caid_triage.evidence.proxied import ProxiedImage, read_range
@@ -93,6 +94,26 @@ class View(ProxiedImage):
 def on_source(image: pytsk3.Img_Info, offset: int) -> int | None:
     """Where on the source the byte at ``offset`` of an image stands: there, but for the inside of a volume."""
     return image.on_source(offset) if isinstance(image, View) else offset
+
+
+def spans_on_source(image: pytsk3.Img_Info, spans: np.ndarray) -> np.ndarray | None:
+    """Spans of an image (int64[n, 2]: first byte, byte behind; sorted, apart) as those of the source that hold them.
+
+    Sorted and apart again, as long as no two parts of the image hold the same bytes. They hold them as they are read
+    or encrypted. None where that cannot be said of the image.
+    """
+    while isinstance(image, View):
+        if not image.runs:
+            return None
+        moved = []
+        for run in image.runs:
+            low = np.searchsorted(spans[:, 1], run.start, side="right")
+            high = np.searchsorted(spans[:, 0], run.start + run.length, side="left")
+            moved.append(np.clip(spans[low:high], run.start, run.start + run.length) + (run.at - run.start))
+        spans = np.concatenate(moved)
+        spans = spans[np.argsort(spans[:, 0], kind="stable")]
+        image = image.outer
+    return spans
 
 
 def view_of_runs(outer: pytsk3.Img_Info, runs: Iterable[Run]) -> View:
