@@ -139,20 +139,54 @@ def _outside(slack: Slack, taken: list[Range]) -> Slack:
 def header_places(space: Space, slack: Slack, *, thorough: bool) -> Iterator[int]:
     """Every place in the slack where a header stands, ascending: on sector starts, or (thorough) anywhere.
 
-    What is read has no more than 16 KiB between pieces and is cut at every MiB; most of it is never looked at again.
+    Pieces are read with what lies between them, up to 16 KiB, and looked at a MiB at a time: a call of NumPy for each
+    would cost more than the look.
     """
+    gathered = _Gathered()
     for first, behind in _batches(slack):
         low, high = int(slack.starts[first]) // SECTOR * SECTOR, int(slack.ends[behind - 1])
         for at in range(low, high, BLOCK):
             window = min(BLOCK, high - at)
-            data = space.exact(at, window + (REACH if thorough else 0))
-            found = any_places(data) if thorough else sector_hits(data)
-            places = np.asarray(found, dtype=np.int64)
-            places = places[places < window] + at
-            piece = np.searchsorted(slack.starts, places, side="right") - 1
-            for place in places[(piece >= 0) & (places < slack.ends[piece])].tolist():
-                if thorough or any(True for _ in headers_at(data[place - at : place - at + REACH])):
-                    yield place
+            gathered.add(at, window, space.exact(at, window + (REACH if thorough else 0)))
+            if gathered.size >= BLOCK:
+                yield from gathered.places(slack, thorough=thorough)
+                gathered = _Gathered()
+    yield from gathered.places(slack, thorough=thorough)
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """Parts of a disk read one after the other, each from a sector's start and filled up to whole sectors."""
+
+    size: int = 0
+    _data: list[bytes] = field(default_factory=list)
+    _parts: list[tuple[int, int, int, int]] = field(default_factory=list)  # here, on the disk, searched, read
+
+    def add(self, at: int, window: int, data: bytes) -> None:
+        """What was read from byte ``at`` of the disk on; headers are looked for in its first ``window`` bytes."""
+        self._parts.append((self.size, at, window, len(data)))
+        padding = -len(data) % SECTOR
+        self._data.append(data + bytes(padding) if padding else data)
+        self.size += len(data) + padding
+
+    def places(self, slack: Slack, *, thorough: bool) -> Iterator[int]:
+        """The places on the disk where a header stands and which lie in the slack."""
+        if not self._parts:
+            return
+        data = b"".join(self._data)
+        found = np.asarray(any_places(data) if thorough else sector_hits(data), dtype=np.int64)
+        if not len(found):
+            return
+        here, disk, window, length = np.array(self._parts, dtype=np.int64).T
+        part = np.searchsorted(here, found, side="right") - 1
+        inside = found - here[part]
+        places = inside + disk[part]
+        piece = np.searchsorted(slack.starts, places, side="right") - 1
+        kept = (inside < window[part]) & (piece >= 0) & (places < slack.ends[piece])
+        ends = (here + length)[part]
+        for at, place, end in zip(found[kept].tolist(), places[kept].tolist(), ends[kept].tolist(), strict=True):
+            if any(header.anywhere or place % SECTOR == 0 for header in headers_at(data[at : min(end, at + REACH)])):
+                yield place
 
 
 def _batches(slack: Slack) -> Iterator[tuple[int, int]]:
