@@ -196,6 +196,8 @@ class Search:
         """The extents of a checkable file that runs to the end of its free range and on in the next ones."""
         if found.suffix not in _MENDED or file.size - found.length >= SECTOR + 16:
             return None
+        if area.places is not None:  # where a file in slack went on, another file's beginning lies now
+            return None
         rest = [(start, end - start) for start, end in area.ranges[number + 1 : number + 17]]
         for header in headers_at(file.at(0, REACH)):
             longer = Stretch(self.space, (*file.extents, *rest), max(_LEAST_WORK, file.left))
