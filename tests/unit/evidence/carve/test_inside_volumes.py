@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.carvables import noise, png
-from support.volumes import EXTENT, FIRST_EXTENT, Segment, VolumeGroup, build_lvm, build_raid, linear
+from support.volumes import EXTENT, FIRST_EXTENT, Segment, VolumeGroup, build_luks, build_lvm, build_raid, linear
 
 from caid_triage.evidence.layers.view import Run, spans_on_source, view_of_runs
 from caid_triage.evidence.secrets import NO_SECRETS, Secret, Secrets
@@ -189,23 +189,10 @@ def test_two_partitions_over_the_same_bytes_are_searched_once(opened) -> None:
 
 @pytest.fixture(scope="module")
 def luks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A disk whose first partition is LUKS2 (password "geheim wort") around an NTFS volume."""
-    if shutil.which("qemu-img") is None or shutil.which("cryptsetup") is None:
-        pytest.skip("cryptsetup and qemu-img, which make and fill LUKS volumes, are not both installed")
+    """A disk whose first partition is LUKS1 (password "geheim wort") around an NTFS volume."""
     folder = tmp_path_factory.mktemp("luks")
-    content = root("ntfs")
-    (folder / "plain.raw").write_bytes(content)
-    (folder / "l").write_bytes(bytes(len(content) + (2 << 20)))
-    format_it = ["cryptsetup", "-q", "luksFormat", "--type", "luks1", "--pbkdf-force-iterations", "1000"]
-    fill = ["qemu-img", "convert", "-n", "--object", "secret,id=s,data=geheim wort", "--image-opts"]
-    fill += [f"driver=raw,file.filename={folder / 'plain.raw'}", "--target-image-opts"]
-    fill += [f"driver=luks,key-secret=s,file.filename={folder / 'l'}"]
-    for command in ([*format_it, str(folder / "l"), "-"], fill):
-        made = subprocess.run(command, input=b"geheim wort", capture_output=True, check=False, timeout=120)
-        if made.returncode:
-            pytest.skip(f"no LUKS volume can be made in a file here: {made.stderr.decode()}")
     path = folder / "disk.raw"
-    path.write_bytes(build_mbr([Partition(0x83, (folder / "l").read_bytes())]))
+    path.write_bytes(build_mbr([Partition(0x83, build_luks(folder, root("ntfs"), "geheim wort"))]))
     return path
 
 
