@@ -21,10 +21,11 @@ from caid_triage.evidence.carve.slack import NO_SLACK, Slack, SlackRoll, header_
 from caid_triage.evidence.carve.space import Space, cut_extents
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenFileSystem
+from caid_triage.evidence.layers.library_fs import LibraryFileSystem
 from caid_triage.evidence.layers.view import spans_on_source
 from caid_triage.evidence.partitions import ReadAt
 from caid_triage.evidence.ranges import Range, clipped, covered, merged, total, without
-from caid_triage.model import INSIDE, FileEntry, Problem, Severity, State
+from caid_triage.model import INSIDE, FileEntry, Problem, Severity, State, Volume
 
 MODES = ("none", "fast", "thorough")
 """not searched; on sector starts; at every place, with what lies in two pieces put together."""
@@ -56,7 +57,7 @@ class Carving:
     mode: str
     exhibit: str
     source: str
-    _free: list[tuple[int, OpenFileSystem, FreeSpace]] | None = None
+    _free: list[tuple[int, Volume, FreeSpace]] | None = None
     _found: list[Carved] | None = None
     _slack: dict[int, Slack] = field(default_factory=dict)
     _owners: dict[int, tuple[str, bytes]] = field(default_factory=dict)
@@ -65,16 +66,18 @@ class Carving:
 
     # ------------------------------------------------------------ where
 
-    def _free_spaces(self) -> list[tuple[int, OpenFileSystem, FreeSpace]]:
+    def _free_spaces(self) -> list[tuple[int, Volume, FreeSpace]]:
         """The free space of each open file system; of bytes that two of them claim, the first's word counts."""
         if self._free is None:
             self._free = []
             taken = self._left_out()
-            for place, system in self.site.systems:
-                space = free_space(system, self.read)
+            for place, one in self.site.opened:
+                if one.system is None:
+                    continue
+                space = free_space(one.system, self.read)
                 ranges = without(clipped(space.ranges, 0, self.site.size), taken)
-                self._free.append((place, system, FreeSpace(ranges, space.block, space.fault)))
-                taken = merged([*taken, (system.volume.offset, system.volume.offset + system.volume.length)])
+                self._free.append((place, one.volume, FreeSpace(ranges, space.block, space.fault)))
+                taken = merged([*taken, (one.volume.offset, one.volume.offset + one.volume.length)])
         return self._free
 
     def _left_out(self) -> list[Range]:
@@ -97,9 +100,9 @@ class Carving:
         free = {place: one for place, _, one in self._free_spaces()}
         for place, one in self.site.opened:
             volume, found = one.volume, free.get(place)
-            if isinstance(one.system, OpenFileSystem) and found is not None:
+            if found is not None:
                 yield Area(volume.name, tuple(found.ranges), found.block, _maps(one.system, space))
-                if place in rolls:
+                if isinstance(one.system, OpenFileSystem) and place in rolls:
                     yield from self._slack_area(place, one.system, rolls[place], space, search)
             elif volume.name in rest:
                 ranges = merged([*rest[volume.name].unpartitioned, *rest[volume.name].not_understood])
@@ -115,7 +118,7 @@ class Carving:
         for other, before, free in self._free_spaces():
             taken += free.ranges
             if other < place:
-                taken.append((before.volume.offset, before.volume.offset + before.volume.length))
+                taken.append((before.offset, before.offset + before.length))
         volume = system.volume
         end = min(volume.offset + volume.length, self.site.size)
         slack = self._slack[place] = roll.slack(volume.offset, end, merged(taken))
@@ -157,7 +160,7 @@ class Carving:
         return found
 
     def _faults(self, search: Search) -> Iterator[Problem]:
-        unknown = [(system.volume.name, free.fault) for _, system, free in self._free_spaces() if free.fault]
+        unknown = [(volume.name, free.fault) for _, volume, free in self._free_spaces() if free.fault]
         unknown += [(name, f"the map of free space of {kind} is not read") for name, kind in self.site.unmapped]
         for name, fault in unknown:
             detail = f"{fault}; the free space of this volume was not searched"
@@ -282,9 +285,9 @@ def _in_slack(owner: str, name: str) -> str:
     return f"{owner}{INSIDE}$Slack/{name}"
 
 
-def _maps(system: OpenFileSystem, space: Space) -> ExtBlocks | None:
+def _maps(system: OpenFileSystem | LibraryFileSystem | None, space: Space) -> ExtBlocks | None:
     """A volume's old block maps, where its file system keeps such."""
-    if system.kind not in ("ext2", "ext3"):
+    if not isinstance(system, OpenFileSystem) or system.kind not in ("ext2", "ext3"):
         return None
     return ExtBlocks(space, system.volume.offset, system.block_size, system.volume.length // system.block_size)
 

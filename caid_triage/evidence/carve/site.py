@@ -39,7 +39,7 @@ class Site:
 
     ``opened`` are the volumes that lie on it, each with its place among all volumes of the source. ``tables`` is what
     is neither theirs nor to be searched, ``inner`` what holds the sites inside its volumes. ``unmapped`` are volumes
-    (name, file system) that only a library reads and whose map of free space is not read.
+    (name, file system) of the source whose bytes only a library knows.
     """
 
     number: int
@@ -52,7 +52,7 @@ class Site:
 
     @property
     def systems(self) -> list[tuple[int, OpenFileSystem]]:
-        """The file systems on it whose free space can be told, each with its place among the volumes of the source."""
+        """The file systems on it that Sleuth Kit reads, each with its place among the volumes of the source."""
         return [(place, one.system) for place, one in self.opened if isinstance(one.system, OpenFileSystem)]
 
     @property
@@ -140,7 +140,11 @@ def sites_of(
                 continue
             covered = merged([*covered, *held])
         images.append(one.image)
-    unmapped = [(one.volume.name, one.system.kind) for one in opened if isinstance(one.system, LibraryFileSystem)]
+    unmapped = [
+        (one.volume.name, one.system.kind)
+        for one in opened
+        if isinstance(one.system, LibraryFileSystem) and one.image is None
+    ]
     sites = []
     for number, each in enumerate(images):
         inner = merged(
