@@ -46,7 +46,7 @@ class DiskAccount:
     claims: Sequence[NamedClaim] = ()
     tables: Sequence[tuple[int, int]] = ()
     insides: Sequence[Inside] = ()
-    searched: Ranges = ()
+    searched: Sequence[Ranges] = ()
     unreadable: Ranges = field(default=())
 
     def ledger(self) -> Ledger:
@@ -63,7 +63,8 @@ class DiskAccount:
             yield Coat(_range(start, length), {"": kind}, name)
         for inside in self.insides:
             yield from _inside_coats(inside)
-        yield Coat(self.searched, SEARCHED)
+        for ranges in self.searched:
+            yield Coat(ranges, SEARCHED)
         yield Coat(self.unreadable, {"": "unreadable"})
 
 

@@ -16,6 +16,8 @@ KIND_OF_STATUS = {
 }
 KINDS = (
     "file_system",
+    "slack",
+    "slack_searched",
     "unallocated",
     "unallocated_searched",
     "slack",

@@ -9,23 +9,22 @@ from functools import partial
 import pytsk3
 
 from caid_triage.errors import EvidenceError
-from caid_triage.evidence.account import DiskAccount, Inside
+from caid_triage.evidence.account import DiskAccount
 from caid_triage.evidence.bad_places import BadPlaces, unreadable_of_file
-from caid_triage.evidence.carve.carving import Carving, carved_at, carved_chunks, is_carved, met_by_name
-from caid_triage.evidence.carve.free_space import free_space
+from caid_triage.evidence.carve.carving import Carving, carved_at, carved_chunks, is_carved, met_by_name, site_of
+from caid_triage.evidence.carve.site import Site, sites_of
+from caid_triage.evidence.carve.slack import SlackRoll
 from caid_triage.evidence.containers.reader import HashedParts, known_unreadable
 from caid_triage.evidence.coverage import gaps_between
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem
 from caid_triage.evidence.layers.chain import VolumeOpener, claims_of, gap_problems, is_understood
 from caid_triage.evidence.layers.library_fs import MAIN, LibraryFileSystem, LibraryWalk
-from caid_triage.evidence.layers.view import ranges_on_source
 from caid_triage.evidence.ledger import Ledger
-from caid_triage.evidence.own_areas import own_areas
-from caid_triage.evidence.partitions import SECTOR, Partition, PartitionTable, read_partition_table
+from caid_triage.evidence.partitions import SECTOR, Partition, PartitionTable, ReadAt, read_partition_table
 from caid_triage.evidence.proxied import read_range
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
-from caid_triage.evidence.streams import COMPRESSED_KIND, DEFAULT_ID
+from caid_triage.evidence.streams import COMPRESSED_KIND, DEFAULT_ID, first_byte
 from caid_triage.evidence.walk import VolumeWalk
 from caid_triage.model import FileEntry, Problem, Severity, SourceInfo, Volume
 
@@ -70,18 +69,19 @@ class DiskSource:
         problems = (problem for one in opened for problem in one.problems)
         self._problems = [self._named(problem) for problem in (*self._given, *table.problems, *random_gaps, *problems)]
         self.has_partition_table = bool(table.scheme)
-        # Free space is that of the volumes which lie on the disk itself; what looks random is left alone.
-        outer = [one for one in opened if not one.volume.parent]
-        self._carving = Carving(
-            partial(read_range, self._image), self._size, self._carved, self.info.exhibit, self.info.source,
-            [one.volume for one in outer],
-            [one.system if isinstance(one.system, OpenFileSystem) else None for one in outer],
-            [*table.table_areas, *((start, length) for start, length, *_ in claims)],
-        )  # fmt: skip
+        # Free space is searched on the disk and inside every volume; what looks random is left alone.
+        alone = [*table.table_areas, *((start, length) for start, length, *_ in claims)]
+        self._carvings = [
+            Carving(site, partial(read_range, site.image), self._carved, self.info.exhibit, self.info.source)
+            for site in sites_of(opened, self._image, self._size, alone)
+        ]
+        self._carving = self._carvings[0]
 
     def carve(self, mode: str) -> None:
         """Search free space in the walks to come, as carve/carving.py's ``MODES`` say; "none" until then."""
-        self._carved = self._carving.mode = mode
+        self._carved = mode
+        for carving in self._carvings:
+            carving.mode = mode
 
     def _open_volumes(self, table: PartitionTable, opener: VolumeOpener) -> list[OpenedVolume]:
         """Each slot of the table, or the whole disk where there is no table or nothing in it is understood."""
@@ -132,7 +132,11 @@ class DiskSource:
     def walk(self) -> Iterator[FileEntry | Problem]:
         """Every file of every volume, in the order of the partition table and each file system; then what is carved."""
         number = 0
-        known: dict[int, int] = {}
+        site_of_volume = {place: carving.site for carving in self._carvings for place, _ in carving.site.opened}
+        known: dict[int, dict[int, int]] = {carving.site.number: {} for carving in self._carvings}
+        rolls: dict[int, SlackRoll] = {}
+        if any(carving.wants_slack for carving in self._carvings):
+            rolls = {place: SlackRoll() for carving in self._carvings for place, _ in carving.site.systems}
         for index, system in enumerate(self._systems):
             if system is None:
                 continue
@@ -141,12 +145,17 @@ class DiskSource:
             if isinstance(system, LibraryFileSystem):
                 walk = LibraryWalk(system, index, exhibit, name, number)
             else:
-                walk = VolumeWalk(system, index, exhibit, name, number)
+                walk = VolumeWalk(system, index, exhibit, name, number, rolls.get(index))
+            site = site_of_volume.get(index)
             for item in walk:
-                met_by_name(item, known)
+                if site is not None:
+                    met_by_name(item, known[site.number], partial(_place_on, site, system))
                 yield item
             number = walk.number
-        yield from self._carving.entries(known, number)
+        for carving in self._carvings:
+            for item in carving.entries(known[carving.site.number], number, rolls):
+                number += isinstance(item, FileEntry)
+                yield item
 
     def chunks(self, entry: FileEntry) -> Iterator[bytes]:
         """The content of an entry in pieces of at most 1 MiB.
@@ -154,7 +163,7 @@ class DiskSource:
         Errors: EvidenceError (step "read") at a fault, after what could be read before it.
         """
         if is_carved(entry):
-            yield from carved_chunks(partial(read_range, self._image), entry)
+            yield from carved_chunks(self._read_of(entry), entry)
             return
         system, inode, kind, identifier, size = self._located(entry)
         if isinstance(system, LibraryFileSystem):
@@ -181,7 +190,7 @@ class DiskSource:
         file is mapped so deep that only :meth:`chunks` can follow it.
         """
         if is_carved(entry):
-            return carved_at(partial(read_range, self._image), entry, offset, length)
+            return carved_at(self._read_of(entry), entry, offset, length)
         system, inode, kind, identifier, size = self._located(entry)
         check_range(offset, length, size)
         if isinstance(system, LibraryFileSystem):
@@ -199,6 +208,13 @@ class DiskSource:
             pieces.append(piece)
             offset += len(piece)
         return b"".join(pieces)
+
+    def _read_of(self, entry: FileEntry) -> ReadAt:
+        """How the site is read on which a carved entry lies."""
+        number = site_of(entry)
+        if not self._systems or number >= len(self._carvings):
+            raise EvidenceError("read", "not-readable", "the volume of this entry is not open")
+        return partial(read_range, self._carvings[number].site.image)
 
     def _located(self, entry: FileEntry) -> tuple[OpenFileSystem | LibraryFileSystem, int, int, int, int]:
         """The file system of an entry, its record, its stream's type and id, and its size."""
@@ -230,29 +246,10 @@ class DiskSource:
             self._volumes,
             self._claims,
             self._table_areas,
-            [inside for system in self._systems if (inside := self._inside(system)) is not None],
-            self._carving.searched,
-            [*lost, *self._carving.unreadable, *self._bad.ranges],
+            [inside for carving in self._carvings for inside in carving.insides()],
+            [ranges for carving in self._carvings for ranges in carving.searched()],
+            [*lost, *self._bad.ranges, *(one for carving in self._carvings for one in carving.unreadable())],
         ).ledger()
-
-    def _inside(self, system: OpenFileSystem | LibraryFileSystem | None) -> Inside | None:
-        """What is known of the inside of a file system, in ranges of the source; None where that is nothing."""
-        if not isinstance(system, OpenFileSystem):
-            return None
-        volume, image = system.volume, system.image
-        whole = ranges_on_source(image, [(volume.offset, volume.offset + volume.length)])
-        if not whole:  # a shadow copy: its bytes are those of its volume
-            return None
-        read = partial(read_range, image)
-        free = self._carving.free_of(system) if not volume.parent else free_space(system, read)
-        own = own_areas(system, read)
-        return Inside(
-            volume.name,
-            whole,
-            ranges_on_source(image, free.ranges),
-            ranges_on_source(image, own.ranges),
-            told=own.whole and not free.fault,
-        )
 
     def coverage(self) -> dict[str, int]:
         """Bytes by kind, summing to the size of the disk: the sums of :meth:`ledger`."""
@@ -262,6 +259,15 @@ class DiskSource:
         """Let go of the disk. Entries cannot be read afterwards."""
         self._systems = []
         self._image.close()
+
+
+def _place_on(site: Site, system: OpenFileSystem | LibraryFileSystem, entry: FileEntry) -> int | None:
+    """Where on its site an entry begins: on the disk that is its place on the source."""
+    if not site.number:
+        return entry.physical_offset
+    if isinstance(system, LibraryFileSystem) or len(entry.locator) != 4:
+        return None
+    return first_byte(system, *entry.locator[1:])
 
 
 def _read(file: pytsk3.File, offset: int, length: int, kind: int, identifier: int) -> bytes:

@@ -86,13 +86,15 @@ class OpenFileSystem:
 class OpenedVolume:
     """What became of a partition: its Volume, its file system when there is one, and Problems.
 
-    ``claims`` are the account of the bytes of a volume that holds others (evidence/layers/chain.py).
+    ``claims`` are the account of the bytes of a volume that holds others (evidence/layers/chain.py). ``image`` is the
+    disk (or the inside of another volume) on which it lies, None where its bytes can only be had through a library.
     """
 
     volume: Volume
     system: OpenFileSystem | LibraryFileSystem | None
     problems: tuple[Problem, ...]
     claims: tuple[NamedClaim, ...] = ()
+    image: pytsk3.Img_Info | None = None
 
 
 def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partition) -> OpenedVolume:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import pytsk3
 
 from caid_triage.errors import EvidenceError
-from caid_triage.evidence.faults import evidence_faults
+from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults
 from caid_triage.evidence.file_system import EXT_KINDS, FAT_KINDS, OpenFileSystem
 from caid_triage.evidence.layers.hfs import compressed_size
 from caid_triage.evidence.layers.library_fs import SMALLEST_ATTRIBUTE, LibraryFileSystem
 from caid_triage.evidence.layers.view import on_source
+from caid_triage.evidence.ranges import Range
 from caid_triage.evidence.times import LOCAL_ZONE_NOTE, undo_local_zone, unix_time
 from caid_triage.model import FileTimes, Severity
 
@@ -39,7 +40,9 @@ Remark = tuple[str, str, Severity, bool]
 class Stream:
     """One data stream: its name (b"" for the main one), size, Sleuth Kit's type and id, first byte on the disk.
 
-    ``runs`` are (first block, blocks) of the parts that lie on the disk; kept for deleted files only.
+    ``runs`` are (first block, blocks) of the parts that lie on the disk; kept for deleted files only. ``slack`` is
+    (first byte, byte behind) on the volume's image of what its blocks hold behind its end: of living files, where asked
+    for.
     """
 
     name: bytes
@@ -49,44 +52,72 @@ class Stream:
     physical_offset: int | None
     runs: tuple[tuple[int, int], ...] = ()
     remark: Remark | None = None
+    slack: tuple[Range, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an attribute lies: its first byte on the source, its runs, its slack (as a Stream has them)."""
+
+    first: int | None
+    runs: tuple[tuple[int, int], ...] = ()
+    slack: tuple[Range, ...] = ()
+
+
+_NOWHERE = _Place(None)
 
 
 def streams_of(
-    system: OpenFileSystem, inode: int, file: pytsk3.File, meta: pytsk3.TSK_FS_META, *, deleted: bool
+    system: OpenFileSystem,
+    inode: int,
+    file: pytsk3.File,
+    meta: pytsk3.TSK_FS_META,
+    *,
+    deleted: bool,
+    slack: bool = False,
 ) -> list[Stream]:
     """The data streams of a file, the main one first, then by name. Errors: those of pytsk3."""
+    slack = slack and not deleted  # what a deleted file had is free space
     if system.kind == "NTFS":
-        return _ntfs_streams(system, inode, file, deleted=deleted)
-    main = _main_stream(system, inode, file, meta, deleted=deleted)
+        return _ntfs_streams(system, inode, file, deleted=deleted, slack=slack)
+    main = _main_stream(system, inode, file, meta, deleted=deleted, slack=slack)
     streams = [main]
     if system.kind == "HFS+" and main.kind != COMPRESSED_KIND:
         for attribute in file:
             info = attribute.info
             if int(info.type) == _HFS_RESOURCE and int(info.size) > 0:
-                offset, _ = _first_and_runs(system, attribute, keep=False)
-                streams.append(Stream(b"rsrc", int(info.size), _HFS_RESOURCE, int(info.id), offset))
+                place = _place_of(system, attribute, keep=False, behind=int(info.size) if slack else None)
+                streams.append(
+                    Stream(b"rsrc", int(info.size), _HFS_RESOURCE, int(info.id), place.first, slack=place.slack)
+                )
             elif int(info.type) == _HFS_ATTRIBUTE and int(info.size) >= SMALLEST_ATTRIBUTE:
                 name = bytes(info.name or b"unnamed")
                 streams.append(Stream(name, int(info.size), _HFS_ATTRIBUTE, int(info.id), None))
     return streams
 
 
-def _first_and_runs(
-    system: OpenFileSystem, attribute: pytsk3.Attribute, *, keep: bool
-) -> tuple[int | None, tuple[tuple[int, int], ...]]:
-    """The first byte of an attribute on the disk and, if wanted, all its runs on the disk."""
+def _place_of(system: OpenFileSystem, attribute: pytsk3.Attribute, *, keep: bool, behind: int | None) -> _Place:
+    """The first byte of an attribute on the disk and, if wanted, all its runs on the disk (``keep``), and what lies
+    ``behind`` its byte of that number in them."""
     first: int | None = None
     runs: list[tuple[int, int]] = []
+    slack: list[Range] = []
+    block = system.block_size
     for run in attribute:
         if int(run.flags) & _NO_BLOCK or not run.len:
             continue
-        if not runs:
-            inside = int(run.addr) * system.block_size  # the plain case without a call: it is met for every file
+        inside = int(run.addr) * block
+        if first is None:  # the plain case without a call: it is met for every file
             first = system.start + inside if system.start is not None else system.on_source(inside)
-        if not keep:
+        if behind is not None:
+            length, start = int(run.len) * block, max(0, behind - int(run.offset) * block)
+            if start < length:
+                slack.append((system.base + inside + start, system.base + inside + length))
+        elif not keep:
             break
-        runs.append((int(run.addr), int(run.len)))
-    return first, tuple(runs)
+        if keep:
+            runs.append((int(run.addr), int(run.len)))
+    return _Place(first, tuple(runs), tuple(slack))
 
 
 def runs_of(system: OpenFileSystem, attribute: pytsk3.Attribute) -> Iterator[tuple[int, int, int]]:
@@ -102,18 +133,17 @@ def runs_of(system: OpenFileSystem, attribute: pytsk3.Attribute) -> Iterator[tup
             yield int(run.offset) * block, int(run.addr) * block, int(run.len) * block
 
 
-def _ntfs_streams(system: OpenFileSystem, inode: int, file: pytsk3.File, *, deleted: bool) -> list[Stream]:
+def _ntfs_streams(system: OpenFileSystem, inode: int, file: pytsk3.File, *, deleted: bool, slack: bool) -> list[Stream]:
     streams = []
     for attribute in file:
         info = attribute.info
         if int(info.type) != _NTFS_DATA:
             continue
         flags, size, name = int(info.flags), int(info.size), info.name or b""
-        offset: int | None = None
-        runs: tuple[tuple[int, int], ...] = ()
+        place = _NOWHERE
         remark: Remark | None = None
         if flags & _NONRESIDENT and not flags & _COMPRESSED:
-            offset, runs = _first_and_runs(system, attribute, keep=deleted)
+            place = _place_of(system, attribute, keep=deleted, behind=size if slack else None)
         if name and inode == _BAD_CLUSTERS and name == b"$Bad":
             detail = "the map of bad clusters, as large as the volume and without content of its own; not hashed"
             remark = ("pseudo-stream", detail, Severity.NOTE, False)
@@ -123,7 +153,7 @@ def _ntfs_streams(system: OpenFileSystem, inode: int, file: pytsk3.File, *, dele
         elif flags & _ENCRYPTED:
             detail = "this file is encrypted by NTFS (EFS): what was read and hashed is its ciphertext"
             remark = ("file-encrypted", detail, Severity.PROBLEM, True)
-        streams.append(Stream(name, size, _NTFS_DATA, int(info.id), offset, runs, remark))
+        streams.append(Stream(name, size, _NTFS_DATA, int(info.id), place.first, place.runs, remark, place.slack))
     if len(streams) > 1:
         streams.sort(key=lambda stream: (stream.name, stream.identifier))
     return streams
@@ -135,17 +165,22 @@ def _is_journal(file: pytsk3.File) -> bool:
 
 
 def _main_stream(
-    system: OpenFileSystem, inode: int, file: pytsk3.File, meta: pytsk3.TSK_FS_META, *, deleted: bool
+    system: OpenFileSystem,
+    inode: int,
+    file: pytsk3.File,
+    meta: pytsk3.TSK_FS_META,
+    *,
+    deleted: bool,
+    slack: bool,
 ) -> Stream:
     """The one stream of a file on any file system but NTFS."""
     if system.guard is not None and inode in system.guard.emptied:
         truly = system.guard.emptied[inode].size
         start = system.guard.first_byte(inode)
-        place = None if start is None else on_source(system.image, start)
-        return Stream(b"", truly, DEFAULT_KIND, DEFAULT_ID, place)
+        first = None if start is None else on_source(system.image, start)
+        return Stream(b"", truly, DEFAULT_KIND, DEFAULT_ID, first)
     size = int(meta.size)
-    first: int | None = None
-    runs: tuple[tuple[int, int], ...] = ()
+    place = _NOWHERE
     if system.compressed is not None and not deleted and int(meta.type) == _TYPE_FILE:
         stream = _compressed_stream(system.compressed, inode, file, size)
         if stream is not None:
@@ -156,10 +191,26 @@ def _main_stream(
             if kind in (_HFS_RESOURCE, _HFS_ATTRIBUTE):
                 continue
             if not int(attribute.info.flags) & _COMPRESSED:
-                first, runs = _first_and_runs(system, attribute, keep=deleted)
+                place = _place_of(system, attribute, keep=deleted, behind=size if slack else None)
             break
-    remark = _fat_remark(system, inode, size, runs) if deleted and system.kind in FAT_KINDS else None
-    return Stream(b"", size, DEFAULT_KIND, DEFAULT_ID, first, runs, remark)
+    remark = _fat_remark(system, inode, size, place.runs) if deleted and system.kind in FAT_KINDS else None
+    return Stream(b"", size, DEFAULT_KIND, DEFAULT_ID, place.first, place.runs, remark, place.slack)
+
+
+def first_byte(system: OpenFileSystem, inode: int, kind: int, identifier: int) -> int | None:
+    """Where on the volume's own image a stream begins; None where it has no place there. Errors: none."""
+    try:
+        for attribute in system.fs.open_meta(inode):
+            if identifier != DEFAULT_ID and (int(attribute.info.type), int(attribute.info.id)) != (kind, identifier):
+                continue
+            for run in attribute:
+                if not int(run.flags) & _NO_BLOCK and run.len:
+                    return system.base + int(run.addr) * system.block_size
+            if identifier == DEFAULT_ID:
+                break
+    except LIBRARY_ERRORS:
+        return None
+    return None
 
 
 def _compressed_stream(compressed: LibraryFileSystem, inode: int, file: pytsk3.File, size: int) -> Stream | None:

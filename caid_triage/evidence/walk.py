@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import pytsk3
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.carve.slack import SlackRoll
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
 from caid_triage.evidence.file_system import EXT_KINDS, OpenFileSystem
 from caid_triage.evidence.layers.shadow import STORE_NAME
@@ -73,10 +74,18 @@ class VolumeWalk:
     """The entries of one file system, in the file system's own order, live folders before orphans.
 
     Iterating yields FileEntry (numbered from ``first_number``) and Problem. Memory grows by the numbers of
-    the folders and of the deleted files met, not by the entries.
+    the folders and of the deleted files met, not by the entries. ``slack`` is filled with that of the living files.
     """
 
-    def __init__(self, system: OpenFileSystem, index: int, exhibit: str, source: str, first_number: int) -> None:
+    def __init__(
+        self,
+        system: OpenFileSystem,
+        index: int,
+        exhibit: str,
+        source: str,
+        first_number: int,
+        slack: SlackRoll | None = None,
+    ) -> None:
         self.number = first_number
         self._system = system
         self._index = index
@@ -90,6 +99,7 @@ class VolumeWalk:
         self._orphans: list[_Folder] = []
         self._skipped: Counter[tuple[str, str]] = Counter()
         self._unchanged = 0
+        self._slack = slack
         self._shared = system.shared
         self._clusters = ClusterMap(system) if self._is_ntfs else None
 
@@ -310,7 +320,9 @@ class VolumeWalk:
         deleted = name.state is not State.ALLOCATED
         try:
             with evidence_faults("walk", "metadata-unreadable", "where this file's content lies could not be read"):
-                streams = streams_of(self._system, name.inode, name.file, meta, deleted=deleted)
+                streams = streams_of(
+                    self._system, name.inode, name.file, meta, deleted=deleted, slack=self._slack is not None
+                )
         except EvidenceError as error:
             if not folder_streams:
                 code, detail, severity = self._lost(name.state, error.detail)
@@ -332,6 +344,8 @@ class VolumeWalk:
             streams = [replace(stream, remark=remark) for stream in streams]
         for stream in streams:
             entry = self._entry(name, self._readable_in_time(stream), times, ())
+            if stream.slack and self._slack is not None:
+                self._slack.add(entry.path, entry.raw_path, stream.slack)
             if self._shared is None or not self._is_unchanged(entry, name.file):
                 yield entry
 

@@ -33,7 +33,7 @@ def examined(entry: FileEntry, found: Examination) -> ScanRecord:
     A carved file is what is left of one: that a part is missing was so before the scan (a note), and takes nothing away
     from what could be examined (docs/decisions/0005).
     """
-    if entry.state is State.CARVED and any(problem.code in DAMAGE for problem in found.problems):
+    if entry.state in (State.CARVED, State.SLACK) and any(problem.code in DAMAGE for problem in found.problems):
         told = (replace(one, severity=Severity.NOTE) if one.code in DAMAGE else one for one in found.problems)
         found = replace(found, problems=tuple(told))
     return ScanRecord(entry, found)

@@ -98,7 +98,7 @@ def accounted_byte(account: DiskAccount, byte: int) -> tuple[str, str]:
         for inside in account.insides:
             if inside.volume == owner:
                 kind = _inside_kind(inside, byte, kind)
-    if _among(account.searched, byte):
+    if any(_among(ranges, byte) for ranges in account.searched):
         kind = SEARCHED.get(kind, kind)
     return ("unreadable" if _among(account.unreadable, byte) else kind), owner
 

@@ -1,10 +1,16 @@
-"""Volumes that hold volumes, written from their formats' descriptions: LVM2 and Linux RAID. No device is needed."""
+"""Volumes that hold volumes: LVM2 and Linux RAID from their formats' descriptions, LUKS by its tools. No device is
+needed."""
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
 
 SECTOR = 512
 EXTENT = 64 << 10
@@ -134,3 +140,24 @@ def build_raid(content: bytes, *, version: str, level: int, members: int = 2, ro
 def in_file_systems(coverage: Mapping[str, int]) -> int:
     """The bytes that lie in file systems, whether in use or free."""
     return sum(coverage[kind] for kind in ("file_system", "unallocated", "unallocated_searched"))
+
+
+def build_luks(folder: Path, content: bytes, password: str) -> bytes:
+    """A LUKS1 volume around ``content``, made by cryptsetup and filled by qemu-img: no device is needed.
+
+    Skips the test that asks for it where either is missing or cannot work here.
+    """
+    if shutil.which("qemu-img") is None or shutil.which("cryptsetup") is None:
+        pytest.skip("cryptsetup and qemu-img, which make and fill LUKS volumes, are not both installed")
+    plain, locked = folder / "plain.raw", folder / "locked.raw"
+    plain.write_bytes(content)
+    locked.write_bytes(bytes(len(content) + (2 << 20)))
+    format_it = ["cryptsetup", "-q", "luksFormat", "--type", "luks1", "--pbkdf-force-iterations", "1000"]
+    fill = ["qemu-img", "convert", "-n", "--object", f"secret,id=s,data={password}", "--image-opts"]
+    fill += [f"driver=raw,file.filename={plain}", "--target-image-opts"]
+    fill += [f"driver=luks,key-secret=s,file.filename={locked}"]
+    for command in ([*format_it, str(locked), "-"], fill):
+        made = subprocess.run(command, input=password.encode(), capture_output=True, check=False, timeout=120)
+        if made.returncode:
+            pytest.skip(f"no LUKS volume can be made in a file here: {made.stderr.decode()}")
+    return locked.read_bytes()

@@ -1,30 +1,40 @@
-"""Carving of one disk: where to look, what was found as FileEntries, and how to read those.
+"""Carving of one site: where to look, what was found as FileEntries, and how to read those.
 
-What was found is kept, so that a second walk of the same source costs nothing and gives the same entries.
+A site is the disk or the inside of a volume (site.py). What was found is kept, so that a second walk of the same source
+costs nothing and gives the same entries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.account import Inside
 from caid_triage.evidence.carve.ext_blocks import ExtBlocks
 from caid_triage.evidence.carve.free_space import FreeSpace, free_space
 from caid_triage.evidence.carve.search import MOST_FILES, Area, Carved, Search
+from caid_triage.evidence.carve.site import Site
+from caid_triage.evidence.carve.slack import NO_SLACK, Slack, SlackRoll, header_places
 from caid_triage.evidence.carve.space import Space, cut_extents
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenFileSystem
+from caid_triage.evidence.layers.library_fs import LibraryFileSystem
+from caid_triage.evidence.layers.view import spans_on_source
+from caid_triage.evidence.ledger import Ranges
+from caid_triage.evidence.own_areas import OwnAreas, own_areas
 from caid_triage.evidence.partitions import ReadAt
 from caid_triage.evidence.ranges import Range, clipped, merged, total, without
-from caid_triage.model import FileEntry, Problem, Severity, State, Volume
+from caid_triage.model import INSIDE, FileEntry, Problem, Severity, State, Volume
 
 MODES = ("none", "fast", "thorough")
 """not searched; on sector starts; at every place, with what lies in two pieces put together."""
 PIECE = 1 << 20
-_MARK = -1  # the first number of a carved entry's locator; that of a walked one is its volume's place
-# Volumes whose bytes are their own: their free space, if any, is told by their file systems.
-_TAKEN = frozenset(("examined", "encrypted", "possibly-encrypted", "unwrapped", "unlocked", "empty"))
+_MARK = -1  # the first number of a carved entry's locator, less its site's; that of a walked one is its volume's place
+_MOST_PLACES = 4 * MOST_FILES
 _REMARKS = {
     "partial": ("carved-partial", "the beginning of a file, up to the place where its structure breaks"),
     "joined": ("carved-joined", "put together of {count} pieces that lie apart, whose structure fits"),
@@ -43,102 +53,125 @@ class SearchedSpace:
 
 @dataclass(slots=True)
 class Carving:
-    """The carving of a disk of ``size`` bytes, read through ``read``; ``mode`` is one of MODES.
+    """The carving of one site, read through ``read``; ``mode`` is one of MODES."""
 
-    ``volumes`` and ``systems`` are those that lie on the disk itself, ``table_areas`` (offset, length) what is neither
-    theirs nor to be searched.
-    """
-
+    site: Site
     read: ReadAt
-    size: int
     mode: str
     exhibit: str
     source: str
-    volumes: Sequence[Volume]
-    systems: Sequence[OpenFileSystem | None]
-    table_areas: Sequence[tuple[int, int]]
-    _free: list[tuple[OpenFileSystem, FreeSpace]] | None = None
+    _free: list[tuple[int, Volume, FreeSpace]] | None = None
     _found: list[Carved] | None = None
+    _slack: dict[int, Slack] = field(default_factory=dict)
+    _owners: dict[int, tuple[str, bytes]] = field(default_factory=dict)
     _problems: list[Problem] = field(default_factory=list)
     _unreadable: list[Range] = field(default_factory=list)
 
     # ------------------------------------------------------------ where
 
-    def _free_spaces(self) -> list[tuple[OpenFileSystem, FreeSpace]]:
+    def _free_spaces(self) -> list[tuple[int, Volume, FreeSpace]]:
         """The free space of each open file system; of bytes that two of them claim, the first's word counts."""
         if self._free is None:
             self._free = []
-            taken: list[Range] = []
-            for system in self.systems:
-                if system is None:
+            taken = self._left_out()
+            for place, one in self.site.opened:
+                if one.system is None:
                     continue
-                space = free_space(system, self.read)
-                ranges = without(clipped(space.ranges, 0, self.size), taken)
-                self._free.append((system, FreeSpace(ranges, space.block, space.fault)))
-                taken = merged([*taken, (system.volume.offset, system.volume.offset + system.volume.length)])
+                space = free_space(one.system, self.read)
+                ranges = without(clipped(space.ranges, 0, self.site.size), taken)
+                self._free.append((place, one.volume, FreeSpace(ranges, space.block, space.fault)))
+                taken = merged([*taken, (one.volume.offset, one.volume.offset + one.volume.length)])
         return self._free
 
+    def _left_out(self) -> list[Range]:
+        """What of the site is not searched because the site around it has the same there."""
+        only = self.site.only
+        return [] if only is None else without([(0, self.site.size)], only)
+
     def space(self) -> SearchedSpace:
-        """What there is to search."""
-        extents = [(volume.offset, volume.offset + volume.length, volume.status) for volume in self.volumes]
-        readable = merged((a, b) for a, b, status in extents if status in _TAKEN)
-        other = merged((a, b) for a, b, status in extents if status in ("not-understood", "unreadable"))
-        tables = merged((start, start + length) for start, length in self.table_areas)
-        whole = [(0, self.size)]
-        unallocated = merged(one for _, free in self._free_spaces() for one in free.ranges)
+        """What there is to search beside slack."""
+        rest = self.site.remainders().values()
         return SearchedSpace(
-            unallocated,
-            without(whole, merged([*readable, *other, *tables])),
-            clipped(without(other, readable), 0, self.size),
+            merged(one for _, _, free in self._free_spaces() for one in free.ranges),
+            merged(part for one in rest for part in one.unpartitioned),
+            merged(part for one in rest for part in one.not_understood),
         )
 
-    def _areas(self) -> list[Area]:
-        """The areas in the order of the volumes, then what lies in no partition."""
-        areas = []
-        space = self.space()
-        free = {id(system): one for system, one in self._free_spaces()}
-        rest = space.not_understood
-        for volume, system in zip(self.volumes, self.systems, strict=True):
-            if system is not None:
-                found = free[id(system)]
-                areas.append(Area(volume.name, tuple(found.ranges), found.block))
-            elif volume.status in ("not-understood", "unreadable"):
-                mine = [(volume.offset, volume.offset + volume.length)]
-                areas.append(Area(volume.name, tuple(clipped(rest, *mine[0])), (512, volume.offset)))
-                rest = without(rest, mine)
-        areas.append(Area("", tuple(space.unpartitioned)))
-        return areas
+    def _areas(self, space: Space, search: Search, rolls: Mapping[int, SlackRoll]) -> Iterator[Area]:
+        """The areas in the order of the volumes, each one's slack behind its free space; last what lies in none."""
+        rest = self.site.remainders()
+        free = {place: one for place, _, one in self._free_spaces()}
+        for place, one in self.site.opened:
+            volume, found = one.volume, free.get(place)
+            if found is not None:
+                yield Area(volume.name, tuple(found.ranges), found.block, _maps(one.system, space))
+                if isinstance(one.system, OpenFileSystem) and place in rolls:
+                    yield from self._slack_area(place, one.system, rolls[place], space, search)
+            elif volume.name in rest:
+                ranges = merged([*rest[volume.name].unpartitioned, *rest[volume.name].not_understood])
+                yield Area(volume.name, tuple(ranges), (512, volume.offset))
+        name = self.site.opened[0][1].volume.name if self.site.number else ""
+        yield Area(name, tuple(rest[""].unpartitioned))
+
+    def _slack_area(
+        self, place: int, system: OpenFileSystem, roll: SlackRoll, space: Space, search: Search
+    ) -> Iterator[Area]:
+        """The places in a file system's slack where headers stand, with its free space: a file may go on there."""
+        taken = [*self._left_out()]
+        for other, before, free in self._free_spaces():
+            taken += free.ranges
+            if other < place:
+                taken.append((before.offset, before.offset + before.length))
+        volume = system.volume
+        end = min(volume.offset + volume.length, self.site.size)
+        slack = self._slack[place] = roll.slack(volume.offset, end, merged(taken))
+        looked_at = slack if self.mode == "thorough" else slack.on_sectors()
+        found = header_places(space, looked_at, thorough=self.mode == "thorough")
+        places = tuple(islice(found, _MOST_PLACES))
+        search.searched_elsewhere(looked_at.size)
+        search.full = search.full or next(found, None) is not None
+        if places:
+            mine = next(free for other, _, free in self._free_spaces() if other == place)
+            pieces = (looked_at.piece_at(one) for one in places)
+            ranges = merged([*mine.ranges, *(piece[:2] for piece in pieces if piece is not None)])
+            yield Area(volume.name, tuple(ranges), mine.block, places=places)
 
     # ------------------------------------------------------------ what
 
-    def _search(self) -> list[Carved]:
+    @property
+    def wants_slack(self) -> bool:
+        """Whether the walk under way should note where slack is: it will be searched behind it."""
+        return self.mode != "none" and self._found is None
+
+    def _search(self, rolls: Mapping[int, SlackRoll]) -> list[Carved]:
         if self._found is not None:
             return self._found
-        space = Space(self.read, self.size)
+        space = Space(self.read, self.site.size)
         search = Search(space, thorough=self.mode == "thorough")
-        found = search.run([self._with_maps(area, space) for area in self._areas()])
+        found = search.run(self._areas(space, search, rolls))
+        for one in found:
+            if one.in_slack:
+                place, owner = next(
+                    (place, piece[2])
+                    for place, slack in self._slack.items()
+                    if (piece := slack.piece_at(one.start)) is not None
+                )
+                self._owners[one.start] = rolls[place].owner(owner)
         self._unreadable = space.unreadable
         self._problems = list(self._faults(search))
         self._found = found
         return found
 
-    def _with_maps(self, area: Area, space: Space) -> Area:
-        """The area with its volume's old block maps, where its file system keeps such."""
-        for system in self.systems:
-            if system is not None and system.volume.name == area.volume and system.kind in ("ext2", "ext3"):
-                count = system.volume.length // system.block_size
-                maps = ExtBlocks(space, system.volume.offset, system.block_size, count)
-                return Area(area.volume, area.ranges, area.block, maps)
-        return area
-
     def _faults(self, search: Search) -> Iterator[Problem]:
-        for system, free in self._free_spaces():
-            if free.fault:
-                detail = f"{free.fault}; the free space of this volume was not searched"
-                yield self._problem("free-space-unknown", detail, Severity.NOTE, system.volume.name)
+        unknown = [(volume.name, free.fault) for _, volume, free in self._free_spaces() if free.fault]
+        unknown += [(name, f"the map of free space of {kind} is not read") for name, kind in self.site.unmapped]
+        for name, fault in unknown:
+            detail = f"{fault}; the free space of this volume was not searched"
+            yield self._problem("free-space-unknown", detail, Severity.NOTE, name)
         if self._unreadable:
             detail = f"{total(self._unreadable)} bytes of the space searched for deleted files could not be read"
-            yield self._problem("source-unreadable", detail, Severity.PROBLEM)
+            name = self.site.opened[0][1].volume.name if self.site.number else ""
+            yield self._problem("source-unreadable", detail, Severity.PROBLEM, name)
         if search.full:
             detail = f"more than {MOST_FILES} files were found by carving; the search was ended there"
             yield self._problem("carving-limit", detail, Severity.PROBLEM)
@@ -149,68 +182,124 @@ class Carving:
     def _problem(self, code: str, detail: str, severity: Severity, volume: str = "", path: str = "") -> Problem:
         return Problem("walk", code, detail, severity, self.exhibit, self.source, volume, path)
 
-    def entries(self, known: Mapping[int, int], number: int) -> Iterator[FileEntry | Problem]:
+    def entries(
+        self, known: Mapping[int, int], number: int, rolls: Mapping[int, SlackRoll] | None = None
+    ) -> Iterator[FileEntry | Problem]:
         """What was carved as entries numbered from ``number``.
 
-        ``known`` are the deleted files met by name, first byte to size: what begins at such a place and is the same, or
-        only a part, is that file and not listed again.
+        ``known`` are the deleted files met by name, first byte on the site to size: what begins at such a place and is
+        the same, or only a part, is that file and not listed again. ``rolls`` are the slack that the walk noted, by the
+        place of its volume.
         """
         if self.mode == "none":
             return
-        for one in self._search():
+        for one in self._search(rolls or {}):
             size = known.get(one.start)
             if size is not None and (size == one.size or one.remark == "partial"):
                 continue
-            path = f"/$Carved/{one.volume or 'unpartitioned'}/{one.start:014d}.{one.suffix}"
+            name, state = f"{one.start:014d}.{one.suffix}", State.CARVED
+            path = f"/$Carved/{one.volume or 'unpartitioned'}/{name}"
+            raw = path.encode()
+            if one.in_slack:
+                owner, raw = self._owners[one.start]
+                path, raw, state = _in_slack(owner, name), raw + _in_slack("", name).encode(), State.SLACK
             problems: tuple[Problem, ...] = ()
             if one.remark:
                 code, detail = _REMARKS[one.remark]
                 detail = detail.format(count=len(one.extents), fault=one.fault)
                 problems = (self._problem(code, detail, Severity.NOTE, one.volume, path),)
-            locator = (_MARK, *(number for extent in one.extents for number in extent))
+            locator = (_MARK - self.site.number, *(number for extent in one.extents for number in extent))
             yield FileEntry(
-                self.exhibit, self.source, one.volume, number, path, path.encode(), State.CARVED, one.size,
-                physical_offset=one.start, locator=locator, problems=problems,
+                self.exhibit, self.source, one.volume, number, path, raw, state, one.size,
+                physical_offset=self.site.on_source(one.start), locator=locator, problems=problems,
             )  # fmt: skip
             number += 1
         yield from self._problems
 
     # ------------------------------------------------------------ for the ledger
 
-    def free_of(self, system: OpenFileSystem) -> FreeSpace:
-        """The free space of one of the open file systems, less what another one before it claims."""
-        return next(free for one, free in self._free_spaces() if one is system)
+    def insides(self) -> Iterator[Inside]:
+        """What is known of the inside of each file system, in ranges of the source; nothing of shadow copies."""
+        on_source = self.site.ranges_on_source
+        if not on_source([(0, self.site.size)]):
+            return
+        systems = dict(self.site.systems)
+        for place, volume, free in self._free_spaces():
+            own = own_areas(systems[place], self.read) if place in systems else OwnAreas([], whole=False)
+            slack = spans_on_source(self.site.image, self._slack.get(place, NO_SLACK).spans)
+            yield Inside(
+                volume.name,
+                on_source([(volume.offset, volume.offset + volume.length)]),
+                on_source(free.ranges),
+                on_source(own.ranges),
+                NO_SLACK.spans if slack is None else slack,
+                told=own.whole and not free.fault,
+            )
 
-    @property
-    def searched(self) -> list[Range]:
-        """What was searched so far: nothing, or all of :meth:`space`."""
+    def searched(self) -> list[Ranges]:
+        """What was searched so far, in ranges of the source: nothing, or all of :meth:`space` and slack."""
         if self._found is None:
             return []
         space = self.space()
-        return merged([*space.unallocated, *space.unpartitioned, *space.not_understood])
+        beside = merged([*space.unallocated, *space.unpartitioned, *space.not_understood])
+        return [self.site.ranges_on_source(beside), *self.searched_slack().values()]
 
-    @property
     def unreadable(self) -> list[Range]:
-        """What was found unreadable on the way, also beside what was to be searched."""
-        return self._unreadable
+        """What of the source was found unreadable on the way, also beside what was to be searched."""
+        return self.site.ranges_on_source(self._unreadable)
+
+    def searched_slack(self) -> dict[str, np.ndarray]:
+        """By the name of its volume the slack that was searched, int64[n, 2]: (first byte, byte behind) on the source.
+
+        Sorted and apart. What cannot be placed on the source (shadow copies, Core Storage) is not told.
+        """
+        found = {}
+        for place, system in self.site.systems:
+            slack = self._slack.get(place, NO_SLACK)
+            looked_at = slack if self.mode == "thorough" else slack.on_sectors()
+            spans = spans_on_source(self.site.image, looked_at.spans)
+            if spans is not None and len(spans):
+                found[system.volume.name] = spans
+        return found
+
+
+def _in_slack(owner: str, name: str) -> str:
+    """The path of what begins in the slack of a file: inside that file, which is its parent."""
+    return f"{owner}{INSIDE}$Slack/{name}"
+
+
+def _maps(system: OpenFileSystem | LibraryFileSystem | None, space: Space) -> ExtBlocks | None:
+    """A volume's old block maps, where its file system keeps such."""
+    if not isinstance(system, OpenFileSystem) or system.kind not in ("ext2", "ext3"):
+        return None
+    return ExtBlocks(space, system.volume.offset, system.block_size, system.volume.length // system.block_size)
 
 
 def is_carved(entry: FileEntry) -> bool:
     """Whether an entry is one of :meth:`Carving.entries`."""
-    return entry.state is State.CARVED and entry.locator[:1] == (_MARK,)
+    return entry.state in (State.CARVED, State.SLACK) and () < entry.locator[:1] < (0,)
 
 
-def met_by_name(item: FileEntry | Problem, known: dict[int, int]) -> None:
-    """Remember where a deleted file that was met by its name begins; the first MOST_FILES of them."""
+def site_of(entry: FileEntry) -> int:
+    """The number of the site on which a carved entry lies."""
+    return _MARK - entry.locator[0]
+
+
+def met_by_name(item: FileEntry | Problem, known: dict[int, int], place_of: Callable[[FileEntry], int | None]) -> None:
+    """Remember where a deleted file that was met by its name begins; the first MOST_FILES of them.
+
+    ``place_of`` says where on its site an entry begins.
+    """
     if (
         isinstance(item, FileEntry)
         and item.state is not State.ALLOCATED
-        and item.physical_offset is not None
         and item.readable
         and item.size is not None
         and len(known) < MOST_FILES
     ):
-        known.setdefault(item.physical_offset, item.size)
+        place = place_of(item)
+        if place is not None:
+            known.setdefault(place, item.size)
 
 
 def carved_chunks(read: ReadAt, entry: FileEntry) -> Iterator[bytes]:

@@ -1,7 +1,8 @@
 """Which bytes of a volume no living file has, by the file system's own map of used blocks.
 
-NTFS: ``$Bitmap``. FAT: its table. exFAT: its bitmap. ext: the bitmap of each group. HFS+: its allocation file. Others
-(ISO 9660, UFS) have none that is read here. Nothing of a map that cannot be read is taken for free.
+NTFS: ``$Bitmap``. FAT: its table. exFAT: its bitmap. ext: the bitmap of each group. HFS+: its allocation file. XFS: the
+trees of each group. Others (ISO 9660, UFS, APFS) have none that is read here. Nothing of a map that cannot be read is
+taken for free.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.carve.xfs_space import xfs_free
 from caid_triage.evidence.ext_layout import read_ext_layout
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults
 from caid_triage.evidence.file_system import EXT_KINDS, FAT_KINDS, OpenFileSystem
+from caid_triage.evidence.layers.library_fs import LibraryFileSystem
 from caid_triage.evidence.partitions import ReadAt
 from caid_triage.evidence.ranges import Range, clipped, merged
 
@@ -32,8 +35,13 @@ class FreeSpace:
     fault: str = ""
 
 
-def free_space(system: OpenFileSystem, read: ReadAt) -> FreeSpace:
-    """The free space of an open file system, with what lies behind its end inside its partition. Never raises."""
+def free_space(system: OpenFileSystem | LibraryFileSystem, read: ReadAt) -> FreeSpace:
+    """The free space of an open file system, with what lies behind its end inside its partition. Never raises.
+
+    Of one that a library reads the end is not known, and what lies behind it is not told.
+    """
+    if isinstance(system, LibraryFileSystem):
+        return _of_library(system, read)
     volume = system.volume
     block = (max(512, system.block_size), volume.offset)
     found: list[Range] = []
@@ -58,6 +66,20 @@ def free_space(system: OpenFileSystem, read: ReadAt) -> FreeSpace:
     if not fault and behind < end:
         found.append((behind, end))
     return FreeSpace(merged(clipped(found, volume.offset, end)), block, fault)
+
+
+def _of_library(system: LibraryFileSystem, read: ReadAt) -> FreeSpace:
+    volume, found, fault = system.volume, [], ""
+    try:
+        with evidence_faults("walk", "free-space-unknown", "the map of free space could not be read"):
+            if system.kind == "XFS":
+                found = [(volume.offset + a, volume.offset + b) for a, b in xfs_free(read, volume.offset)]
+            else:
+                fault = f"the map of free space of {system.kind} is not read"
+    except (EvidenceError, struct.error) as error:
+        fault = error.detail if isinstance(error, EvidenceError) else "the map of free space makes no sense"
+    block = (system.block_size or 512, volume.offset)
+    return FreeSpace(merged(clipped(found, volume.offset, volume.offset + volume.length)), block, fault)
 
 
 def _zero_bits(bits: np.ndarray, first: int) -> Iterator[Range]:

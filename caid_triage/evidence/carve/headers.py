@@ -139,8 +139,14 @@ def _words() -> tuple[np.ndarray, np.ndarray]:
 
 def sector_places(data: bytes) -> list[int]:
     """Every sector start of ``data`` (whole sectors, then a rest) where a header stands."""
+    places = sector_hits(data).tolist()
+    return [place for place in places if any(True for _ in headers_at(data[place : place + REACH]))]
+
+
+def sector_hits(data: bytes) -> np.ndarray:
+    """The sector starts of ``data`` where a header may stand: all those where one does, and a few more."""
     whole = len(data) // SECTOR
-    places: list[int] = []
+    places = np.zeros(0, dtype=np.int64)
     if whole:
         sectors = np.frombuffer(data, dtype=np.uint8, count=whole * SECTOR).reshape(whole, SECTOR)
         words = np.ascontiguousarray(sectors[:, :8]).view("<u4")
@@ -157,10 +163,8 @@ def sector_places(data: bytes) -> list[int]:
                 & (sectors[:, start + step] == 0x47)
                 & (sectors[:, start + 2 * step] == 0x47)
             )
-        places = (np.flatnonzero(hits) * SECTOR).tolist()
-    if len(data) % SECTOR:
-        places.append(whole * SECTOR)
-    return [place for place in places if any(True for _ in headers_at(data[place : place + REACH]))]
+        places = np.flatnonzero(hits) * SECTOR
+    return np.append(places, whole * SECTOR) if len(data) % SECTOR else places
 
 
 def any_places(data: bytes) -> list[int]:

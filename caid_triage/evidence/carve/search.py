@@ -6,8 +6,8 @@ be read for files that come to nothing grows with what was searched.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from caid_triage.evidence.carve.ext_blocks import ExtBlocks
@@ -35,12 +35,14 @@ class Area:
     """What is searched as one: free ranges of a volume ("" for none), and how files lie in it.
 
     ``block`` is the size and a start of the units files are kept in; ``indirect`` follows an ext2 volume's block maps.
+    Where ``places`` are given (headers in slack), only what begins there is carved, and the ranges say how far it goes.
     """
 
     volume: str
     ranges: tuple[Range, ...]
     block: tuple[int, int] = (SECTOR, 0)
     indirect: ExtBlocks | None = None
+    places: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Carved:
     """A file found by its structure: the volume's name, its extents, its ending, and what is to be said of it.
 
     ``remark`` is "" (whole), "partial" (its beginning, as far as its structure goes), "joined" (put together of pieces
-    and checked) or "doubtful" (its ends are right, its data breaks at ``fault``).
+    and checked) or "doubtful" (its ends are right, its data breaks at ``fault``). ``in_slack``: it begins in slack.
     """
 
     volume: str
@@ -56,6 +58,7 @@ class Carved:
     suffix: str
     remark: str = ""
     fault: int = 0
+    in_slack: bool = False
 
     @property
     def start(self) -> int:
@@ -80,22 +83,28 @@ class Search:
     _wasted: int = 0
     _found: list[Carved] = field(default_factory=list)
 
-    def run(self, areas: Sequence[Area]) -> list[Carved]:
+    def searched_elsewhere(self, count: int) -> None:
+        """Count bytes that were searched for headers before: what may be read for files grows with them."""
+        self._searched += count
+
+    def run(self, areas: Iterable[Area]) -> list[Carved]:
         """Every file of the areas, by area and place."""
         result: list[Carved] = []
         effort = Effort(MOST_EFFORT)
         for area in areas:
             self._found = []
-            for number, span in enumerate(area.ranges):
+            for number, span in enumerate(area.ranges if area.places is None else ()):
                 if len(result) + len(self._found) >= MOST_FILES:
                     self.full = True
                     break
                 self._range(area, number, span)
+            self._at_places(area)
             self._go_on_behind_others(area)
             if self.thorough:
                 self._mend(area, effort)
             self._found.sort(key=lambda one: (one.start, one.extents))
-            result += self._found
+            in_slack = area.places is not None
+            result += (replace(one, in_slack=True) for one in self._found) if in_slack else self._found
         return result[:MOST_FILES]
 
     # ------------------------------------------------------------ one pass
@@ -126,6 +135,18 @@ class Search:
                 if self.thorough:  # keep the sectors in step with the range
                     following = max(at + window, skipped - (skipped - start) % SECTOR)
             at = following
+
+    def _at_places(self, area: Area) -> None:
+        """Carve at the places that the area names, but for those inside a whole file that began before them."""
+        done = 0
+        for place in area.places or ():
+            if len(self._found) >= MOST_FILES:
+                self.full = True
+                return
+            number = bisect_right(area.ranges, (place, 1 << 63)) - 1
+            end = area.ranges[number][1]
+            if place >= done:
+                done = max(done, self._carve(area, number, place, self.space.exact(place, min(REACH, end - place))))
 
     def _places(self, data: bytes) -> list[int]:
         return any_places(data) if self.thorough else sector_places(data)
@@ -174,6 +195,8 @@ class Search:
     def _over_the_gap(self, area: Area, number: int, file: Stretch, found: Found) -> Extents | None:
         """The extents of a checkable file that runs to the end of its free range and on in the next ones."""
         if found.suffix not in _MENDED or file.size - found.length >= SECTOR + 16:
+            return None
+        if area.places is not None:  # where a file in slack went on, another file's beginning lies now
             return None
         rest = [(start, end - start) for start, end in area.ranges[number + 1 : number + 17]]
         for header in headers_at(file.at(0, REACH)):

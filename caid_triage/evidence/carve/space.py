@@ -47,6 +47,11 @@ class Space:
             offset += len(piece)
         return b"".join(pieces)
 
+    def exact(self, offset: int, length: int) -> bytes:
+        """The same without reading more than that, and without keeping it: for what is read once."""
+        length = min(length, self.size - offset)
+        return self._filled(offset, length, 0) if length > 0 else b""
+
     def _block(self, number: int) -> bytes:
         kept = self._blocks.get(number)
         if kept is not None:

@@ -65,6 +65,12 @@ class VolumeOpener:
 
         The first one's ``claims`` are the account of the partition's bytes. Never raises for a fault of the evidence.
         """
+        first, *inside = self._chain(image, size, name, partition, depth)
+        return [replace(first, image=image), *inside]
+
+    def _chain(
+        self, image: pytsk3.Img_Info, size: int, name: str, partition: Partition, depth: int
+    ) -> list[OpenedVolume]:
         self.opened += 1
         if depth > _DEEPEST or self.opened > _MOST_VOLUMES:
             return [self._given_up(size, name, partition)]
@@ -106,10 +112,8 @@ class VolumeOpener:
                 for number, partition in enumerate(table.partitions, 1)
             ]
             if any(is_understood(one) for group in groups for one in group):
-                return [
-                    _table_volume(size, name, description, table, groups),
-                    *(one for group in groups for one in group),
-                ]
+                whole = replace(_table_volume(size, name, description, table, groups), image=image)
+                return [whole, *(one for group in groups for one in group)]
         return self.open_chain(image, size, name, Partition(0, size, description), depth)
 
     def _child(self, area: Area, child: Child, depth: int) -> list[OpenedVolume]:
@@ -150,7 +154,7 @@ class VolumeOpener:
             one = open_volume(child.content, length, name, Partition(0, length, child.description))
             if isinstance(one.system, OpenFileSystem):
                 one = replace(one, system=replace(one.system, shared=shared, copied=copied))
-            opened.append(one)
+            opened.append(replace(one, image=child.content))
         return opened
 
     def _given_up(self, size: int, name: str, partition: Partition) -> OpenedVolume:

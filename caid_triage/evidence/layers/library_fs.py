@@ -37,6 +37,7 @@ class LibraryFileSystem:
 
     ``on_source`` turns an offset of the library's into one of the source, None where content does not stand there as
     it is read. ``capacity`` is the bytes that a file may have. ``keep`` holds what must stay open with it.
+    ``block_size`` is that of the units its files lie in, 0 where it is not known.
     """
 
     volume: Volume
@@ -47,6 +48,7 @@ class LibraryFileSystem:
     on_source: Callable[[int], int | None]
     capacity: int
     keep: tuple[Any, ...] = ()
+    block_size: int = 0
 
     def pieces(self, number: int, what: int, place: int, size: int) -> Iterator[bytes]:
         """Content in pieces of at most 1 MiB. Errors: EvidenceError (step "read"), after what could be read."""

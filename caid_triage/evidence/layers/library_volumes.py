@@ -103,6 +103,7 @@ def unwrap_xfs(area: Area, _secrets: Secrets) -> Unwrapped | None:
         _placed_by_group(area),
         area.length,
         (volume,),
+        block,
     )
     return Unwrapped("XFS", "examined", (), tuple(problems), (), system)
 

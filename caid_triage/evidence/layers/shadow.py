@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ import pyvshadow
 from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
 from caid_triage.evidence.layers.layer import Area, Child
 from caid_triage.evidence.layers.view import view_of_library
+from caid_triage.evidence.ranges import Range, merged
 from caid_triage.model import FileEntry, Problem
 
 _PLACE = 0x1E00
@@ -36,9 +37,17 @@ STORE_NAME = b"{3808876b-c176-4e48-b7ae-04046e6cc752}"
 
 @dataclass(frozen=True, slots=True)
 class CopiedBlocks:
-    """The numbers of the blocks of 16 KiB that were copied for a shadow copy or a newer one, sorted."""
+    """The numbers of the blocks of 16 KiB that were copied for a shadow copy or a newer one, sorted.
+
+    ``own`` are those of its own store: only there it may hold what neither a newer copy nor the living volume has.
+    """
 
     numbers: np.ndarray
+    own: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def ranges(self) -> list[Range]:
+        """The bytes of the volume in its own blocks."""
+        return merged((number * _BLOCK, (number + 1) * _BLOCK) for number in self.own.tolist())
 
     def touch(self, offset: int, length: int) -> bool:
         """Whether any byte of a part of the volume was copied."""
@@ -72,7 +81,7 @@ def shadow_copies(area: Area) -> tuple[list[tuple[Child, CopiedBlocks]], list[Pr
     for place in reversed(range(min(count, _MOST_STORES))):
         child, blocks = _store(area, volume, place)
         newer = np.union1d(newer, blocks)
-        found.append((child, CopiedBlocks(newer)))
+        found.append((child, CopiedBlocks(newer, blocks)))
     return found[::-1], problems
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytsk3
 
 from caid_triage.evidence.account import NamedClaim
@@ -88,22 +89,6 @@ class View(ProxiedImage):
                     found.append((run.at + low - run.start, high - low, kind, name))
         return found
 
-    def ranges_outside(self, ranges: Iterable[Range]) -> list[Range]:
-        """Sorted, disjoint ranges of the inside as those of ``outer`` that hold them; what has no run is left out."""
-        runs = sorted(self.runs, key=lambda run: run.start)
-        found = []
-        place = 0
-        for start, end in ranges:
-            while place < len(runs) and runs[place].start + runs[place].length <= start:
-                place += 1
-            at = place
-            while at < len(runs) and runs[at].start < end:
-                run = runs[at]
-                low, high = max(start, run.start), min(end, run.start + run.length)
-                found.append((run.at + low - run.start, run.at + high - run.start))
-                at += 1
-        return merged(found)
-
     def close(self) -> None:
         """The disk is its opener's to close."""
 
@@ -118,10 +103,30 @@ def ranges_on_source(image: pytsk3.Img_Info, ranges: list[Range]) -> list[Range]
 
     Of a view that cannot say where its bytes lie (a shadow copy) there are none.
     """
+    if not isinstance(image, View):
+        return ranges
+    spans = spans_on_source(image, np.array(ranges, dtype=np.int64).reshape(-1, 2))
+    return [] if spans is None else merged((start, end) for start, end in spans.tolist())
+
+
+def spans_on_source(image: pytsk3.Img_Info, spans: np.ndarray) -> np.ndarray | None:
+    """Spans of an image (int64[n, 2]: first byte, byte behind; sorted, apart) as those of the source that hold them.
+
+    Sorted and apart again, as long as no two parts of the image hold the same bytes. They hold them as they are read
+    or encrypted. None where that cannot be said of the image.
+    """
     while isinstance(image, View):
-        ranges = image.ranges_outside(ranges)
+        if not image.runs:
+            return None
+        moved = []
+        for run in image.runs:
+            low = np.searchsorted(spans[:, 1], run.start, side="right")
+            high = np.searchsorted(spans[:, 0], run.start + run.length, side="left")
+            moved.append(np.clip(spans[low:high], run.start, run.start + run.length) + (run.at - run.start))
+        spans = np.concatenate(moved)
+        spans = spans[np.argsort(spans[:, 0], kind="stable")]
         image = image.outer
-    return ranges
+    return spans
 
 
 def view_of_runs(outer: pytsk3.Img_Info, runs: Iterable[Run]) -> View:

@@ -19,8 +19,9 @@ from support.ledgers import check_ledger, kinds_at, sums_of
 from support.volumes import EXTENT, FIRST_EXTENT, VolumeGroup, build_lvm, linear
 
 from caid_triage.errors import EvidenceError, SourceError
-from caid_triage.evidence import disk as disk_module
 from caid_triage.evidence.bad_places import BadPlaces
+from caid_triage.evidence.carve import carving as carving_module
+from caid_triage.evidence.carve.site import Site
 from caid_triage.evidence.containers.reader import ContainerImage
 from caid_triage.evidence.disk import DiskSource
 from caid_triage.evidence.ranges import Range, merged, total
@@ -372,6 +373,6 @@ def test_the_insides_of_nothing_are_asked_for_of_a_shadow_copy(
     opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = opened(bytes(BUILT["ntfs"]()))
-    monkeypatch.setattr(disk_module, "ranges_on_source", lambda *_: [])
-    monkeypatch.setattr(disk_module, "own_areas", lambda *_: pytest.fail("its map was read"))
+    monkeypatch.setattr(Site, "ranges_on_source", lambda *_: [])
+    monkeypatch.setattr(carving_module, "own_areas", lambda *_: pytest.fail("its map was read"))
     assert [line.kind for line in check_ledger(source)] == ["file_system"]
