@@ -19,8 +19,8 @@ class Inside:
     """The inside of a file system in ranges of the source: where it lies, and what of it is known.
 
     ``free`` is free by the file system's own map, ``metadata`` what it keeps for itself, ``slack`` what lies behind the
-    end of a file, a system file too, in the file's own last unit. ``told`` says that ``free`` and ``metadata`` are all there is of both, so
-    that the rest is in use by files and folders.
+    end of a file (a system file too) in its own last unit. ``told`` says that ``free`` and ``metadata`` are all there
+    is of both, so that the rest is in use by files and folders.
     """
 
     volume: str
