@@ -19,8 +19,8 @@ class Inside:
     """The inside of a file system in ranges of the source: where it lies, and what of it is known.
 
     ``free`` is free by the file system's own map, ``metadata`` what it keeps for itself, ``slack`` what lies behind the
-    end of a file in the file's own last unit. ``told`` says that ``free`` and ``metadata`` are all there is of both, so
-    that the rest is in use by files and folders.
+    end of a file (a system file too) in its own last unit. ``told`` says that ``free`` and ``metadata`` are all there
+    is of both, so that the rest is in use by files and folders.
     """
 
     volume: str
@@ -74,8 +74,8 @@ def _inside_coats(inside: Inside) -> Iterable[Coat]:
         yield Coat(inside.whole, {"file_system": "file_content"}, within=name)
     yield Coat(inside.metadata, {"file_system": "metadata", "file_content": "metadata"}, within=name)
     in_use = ("file_system", "file_content", "metadata")
-    yield Coat(inside.free, dict.fromkeys(in_use, "unallocated"), within=name)
-    yield Coat(inside.slack, {"file_system": "slack", "file_content": "slack"}, within=name)
+    yield Coat(inside.slack, dict.fromkeys(in_use, "slack"), within=name)
+    yield Coat(inside.free, dict.fromkeys((*in_use, "slack"), "unallocated"), within=name)
 
 
 def _range(start: int, length: int) -> list[tuple[int, int]]:

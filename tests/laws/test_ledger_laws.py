@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.ledgers import accounted_byte, check_tiling, painted_bytes, sums_of, told_bytes
 
@@ -36,6 +36,7 @@ COAT = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.integers(0, SIZE), st.lists(COAT, max_size=8))
 def test_a_painted_ledger_is_the_one_painted_byte_by_byte(size: int, coats: list[Coat]) -> None:
     lines = list(painted(size, coats).ranges())
@@ -72,6 +73,7 @@ def accounts(draw: st.DrawFn) -> DiskAccount:
     return DiskAccount(SIZE, volumes, claims, tables, insides, draw(st.lists(ranges(), max_size=3)), draw(ranges()))
 
 
+@settings(deadline=None)
 @given(accounts())
 def test_a_disk_s_ledger_is_the_one_told_byte_by_byte(account: DiskAccount) -> None:
     ledger = account.ledger()
@@ -94,6 +96,7 @@ def laid_out(parts: list[tuple[str, str, int]]) -> list[LedgerRange]:
     return lines
 
 
+@settings(deadline=None)
 @given(LINES, st.integers(0, 30), st.integers(1, 12))
 def test_folding_changes_no_sum_and_no_large_range(parts: list[tuple[str, str, int]], most: int, least: int) -> None:
     lines = laid_out(parts)
@@ -131,6 +134,7 @@ def test_sums_are_exact_beyond_what_a_float_holds() -> None:
     check_tiling(lines, size)
 
 
+@settings(deadline=None)
 @given(ranges(6), st.lists(st.integers(1, 40), min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_ranges_of_a_view_lie_outside_where_its_bytes_do(asked, lengths, choose) -> None:
     places, at = list(range(len(lengths))), 0
@@ -155,6 +159,7 @@ def test_ranges_of_a_view_lie_outside_where_its_bytes_do(asked, lengths, choose)
     assert found == merged((byte, byte + 1) for byte in naive)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 300), max_size=5), st.integers(0, 200 << 10), st.integers(0, 200 << 10))
 def test_what_cannot_be_read_is_found_to_the_sector(bad: list[int], start: int, length: int) -> None:
     def read(offset: int, size: int) -> bytes:
@@ -172,6 +177,7 @@ def test_what_cannot_be_read_is_found_to_the_sector(bad: list[int], start: int, 
     assert total(found) <= length
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 1 << 50), min_size=1, max_size=80))
 def test_a_bar_is_full_and_every_piece_of_it_can_be_seen(counts: list[int]) -> None:
     widths = widths_of(counts)
@@ -182,6 +188,7 @@ def test_a_bar_is_full_and_every_piece_of_it_can_be_seen(counts: list[int]) -> N
     assert all(a[1] <= b[1] + 0.001 for a, b in pairwise(ordered))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 1 << 60), st.integers(1, 1 << 60))
 def test_a_share_is_never_rounded_to_nothing_or_to_all(a: int, b: int) -> None:
     words = share_words(min(a, b), max(a, b))

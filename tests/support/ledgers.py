@@ -109,8 +109,8 @@ def _inside_kind(inside: object, byte: int, kind: str) -> str:
     }
     if _among(facts["free"], byte):
         return "unallocated"
-    if _among(facts["metadata"], byte):
-        return "metadata"
     if _among(facts["slack"], byte):
         return "slack"
+    if _among(facts["metadata"], byte):
+        return "metadata"
     return "file_content" if getattr(inside, "told", False) and _among(facts["whole"], byte) else kind
