@@ -20,8 +20,6 @@ KINDS = (
     "slack_searched",
     "unallocated",
     "unallocated_searched",
-    "slack",
-    "slack_searched",
     "not_understood",
     "not_understood_searched",
     "encrypted",

@@ -6,8 +6,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 
-import numpy as np
-
 from caid_triage.evidence.faults import LIBRARY_ERRORS
 
 Range = tuple[int, int]
@@ -79,15 +77,3 @@ def range_at(ranges: list[Range], offset: int) -> Range | None:
     """The range that holds a byte, None where none does."""
     index = bisect_right(ranges, (offset, 1 << 63)) - 1
     return ranges[index] if index >= 0 and offset < ranges[index][1] else None
-
-
-def covered(spans: np.ndarray, ranges: list[Range]) -> int:
-    """How many bytes of ``ranges`` lie in spans (int64[n, 2]: first byte, byte behind); both sorted and apart."""
-    if not len(spans) or not ranges:
-        return 0
-    before = np.concatenate(([0], np.cumsum(spans[:, 1] - spans[:, 0])))
-    edges = np.array(ranges, dtype=np.int64)
-    index = np.searchsorted(spans[:, 0], edges, side="right") - 1
-    inside = np.clip(edges - spans[index, 0], 0, spans[index, 1] - spans[index, 0])
-    counts = np.where(index >= 0, before[index] + inside, 0)
-    return int((counts[:, 1] - counts[:, 0]).sum())
