@@ -16,7 +16,6 @@ _UNPACK = "unpack it and scan the image inside"
 
 # (offset, magic, name, what to do), beside the containers that are opened: containers/registry.py
 _CONTAINERS: tuple[tuple[int, bytes, str, str], ...] = (
-    (0, b"EVF2\r\n\x81\x00", "Ex01 (EnCase 7) image", _CONVERT_EWF),
     (0, b"LVF\x09\r\n\xff\x00", "L01 (EnCase logical) image", _CONVERT_EWF),
     (0, b"LEF2\r\n\x81\x00", "Lx01 (EnCase 7 logical) image", _CONVERT_EWF),
     (0, b"ADSEGMENTEDFILE", "AD1 (FTK logical) image", _CONVERT_EWF),

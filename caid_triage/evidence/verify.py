@@ -1,6 +1,6 @@
 """Compare an image with the hashes that were stored in it when it was acquired, reading it once from end to end.
 
-E01 and S01 store hashes of the bytes of the disk. AFF4 stores hashes of its image streams (all that was read from
+E01, S01 and Ex01 store hashes of the bytes of the disk. AFF4 stores hashes of its image streams (all that was read from
 the disk) and of the map that places them in the disk: both together fix every byte of it.
 """
 

@@ -116,6 +116,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "It could not be told which space of the volume is free: it was not searched for deleted files."
         ),
         "frames-cut": "A long animation: frames were taken from its first part only, and compared by look.",
+        "image-damaged": "Parts of the image file are damaged: what they hold or describe could not be read.",
         "image-not-checked": "The tables of the E01 image could not be checked: damaged parts may read as zeros.",
         "image-truncated": "The volume or file system is larger than the image: the image is incomplete.",
         "inside-budget": (

@@ -18,6 +18,7 @@ from PIL import Image, features
 from pillow_heif import register_heif_opener
 from support.cli import picture
 from support.containers import aff4, converted, sparse_bundle, sparse_image, udif
+from support.evidence_files import ex01
 from support.volumes import EXTENT, VolumeGroup, build_lvm, build_raid, linear
 
 from caid_triage.cli.main import program
@@ -163,7 +164,6 @@ def test_a_file_system_that_is_not_read_is_named(name: str, partitioned: bool, t
 
 
 NOT_OPENED = {
-    "Ex01": b"EVF2\r\n\x81\0",
     "L01": b"LVF\t\r\n\xff\0",
     "AD1": b"ADSEGMENTEDFILE\0",
 }
@@ -180,6 +180,7 @@ def test_a_container_that_is_not_read_is_refused_by_name(name: str, tmp_path: Pa
 
 VIRTUAL = {"VMDK": "vmdk", "VHD": "vpc", "VHDX": "vhdx", "QCOW2": "qcow2", "VDI": "vdi"}
 MADE: dict[str, Callable[[bytes], bytes]] = {"DMG": udif, "sparse image": sparse_image, "AFF4": aff4}
+MADE["Ex01"] = lambda content: ex01(content)[0]
 
 
 @pytest.mark.parametrize("name", [*VIRTUAL, *MADE, "sparse bundle"])
