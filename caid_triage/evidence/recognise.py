@@ -16,8 +16,6 @@ _UNPACK = "unpack it and scan the image inside"
 
 # (offset, magic, name, what to do), beside the containers that are opened: containers/registry.py
 _CONTAINERS: tuple[tuple[int, bytes, str, str], ...] = (
-    (0, b"LVF\x09\r\n\xff\x00", "L01 (EnCase logical) image", _CONVERT_EWF),
-    (0, b"LEF2\r\n\x81\x00", "Lx01 (EnCase 7 logical) image", _CONVERT_EWF),
     (0, b"ADSEGMENTEDFILE", "AD1 (FTK logical) image", _CONVERT_EWF),
     (0, b"ADLOGICALIMAGE", "AD1 (FTK logical) image", _CONVERT_EWF),
     (0, b"AFF10\r\n\x00", "AFF image", "convert it with 'affconvert -r IMAGE' and scan the raw image"),

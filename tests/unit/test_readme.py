@@ -18,7 +18,7 @@ from PIL import Image, features
 from pillow_heif import register_heif_opener
 from support.cli import picture
 from support.containers import aff4, converted, sparse_bundle, sparse_image, udif
-from support.evidence_files import ex01
+from support.evidence_files import Logical, ex01, l01, lx01, written
 from support.volumes import EXTENT, VolumeGroup, build_lvm, build_raid, linear
 
 from caid_triage.cli.main import program
@@ -164,7 +164,6 @@ def test_a_file_system_that_is_not_read_is_named(name: str, partitioned: bool, t
 
 
 NOT_OPENED = {
-    "L01": b"LVF\t\r\n\xff\0",
     "AD1": b"ADSEGMENTEDFILE\0",
 }
 
@@ -176,6 +175,21 @@ def test_a_container_that_is_not_read_is_refused_by_name(name: str, tmp_path: Pa
     path = image_of(tmp_path / "x.img", NOT_OPENED[name] + bytes(MIB))
     with pytest.raises(SourceError, match=name):
         open_source(path, "E", "s")
+
+
+LOGICAL: dict[str, Callable[[], list[bytes]]] = {
+    "L01": lambda: l01([Logical("live.txt", b"live" * 999)]),
+    "Lx01": lambda: lx01([Logical("live.txt", b"live" * 999)]),
+}
+
+
+@pytest.mark.parametrize("name", LOGICAL)
+def test_a_logical_image_that_the_table_says_is_read(name: str, tmp_path: Path) -> None:
+    cells = next(cells for row, cells in CONTAINERS.items() if name in re.split(", ", row))
+    assert cells[0] == "yes"
+    entries, problems = walked(written(tmp_path, name, LOGICAL[name]()))
+    assert entries["/live.txt"].size == 3996
+    assert not problems
 
 
 VIRTUAL = {"VMDK": "vmdk", "VHD": "vpc", "VHDX": "vhdx", "QCOW2": "qcow2", "VDI": "vdi"}

@@ -92,7 +92,6 @@ def test_an_image_is_opened_for_reading_only(kind: str, tmp_path: Path, fat_imag
         (bytes(2048) + b"conectix" + bytes(504), "VHD"),
         (bytes(2048) + b"koly" + bytes(508), "DMG"),
         (b"EVF2\r\n\x81\x00" + bytes(2000), "Ex01 of version 0"),
-        (b"LVF\x09\r\n\xff\x00" + bytes(2000), "L01"),
         (b"ADSEGMENTEDFILE" + bytes(2000), "AD1"),
         (b"PK\x03\x04" + bytes(26) + b"container.description" + bytes(2000), "AFF4"),
         (b"PK\x03\x04" + bytes(2000), "ZIP"),
