@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from caid_triage.evidence.logical.ad1 import is_ad1, open_ad1
 from caid_triage.evidence.logical.image import LogicalImage
 from caid_triage.evidence.logical.l01 import is_l01, is_lx01, open_l01, open_lx01
 
@@ -13,6 +14,7 @@ Open = Callable[[Path], LogicalImage]
 LOGICAL_IMAGES: tuple[tuple[Callable[[bytes], bool], Open], ...] = (
     (is_l01, open_l01),
     (is_lx01, open_lx01),
+    (is_ad1, open_ad1),
 )
 
 
