@@ -20,8 +20,8 @@ from caid_triage.evidence.recognise import container_name, is_plain_text, is_spa
 from caid_triage.model import Problem, SourceInfo
 
 _UNDERSTOOD = (
-    "Raw images (one file, or .001 .002 ...), E01, Ex01, L01, Lx01, AD1, AFF4, VMDK, VHD, VHDX, QCOW2, VDI and DMG images, "
-    "folders and block devices can be scanned"
+    "Raw images (one file, or .001 .002 ...), E01, Ex01, L01, Lx01, AD1, AFF4, VMDK, VHD, VHDX, QCOW2, VDI and DMG "
+    "images, folders and block devices can be scanned"
 )
 
 
