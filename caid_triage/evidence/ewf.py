@@ -164,7 +164,7 @@ def _ending(path: Path) -> tuple[str, int]:
                 if kind == b"error2":
                     noted += int.from_bytes(file.read(4), "little")
                 following, length = struct.unpack_from("<QQ", section, 16)
-                if following <= offset or offset + length > size:
+                if not offset < following <= size or offset + length > size:
                     return f"a section at byte {offset} reaches beyond the file's {size} bytes", noted
                 offset = following
     except OSError as error:

@@ -195,6 +195,8 @@ class EwfChunks:
                 self._files.popitem(last=False)[1].close()
         else:
             self._files.move_to_end(segment)
+        if offset >= 1 << 63:  # seek takes no such number
+            raise OSError(f"the {self._what} image points behind the end of every file")
         file.seek(offset)
         data = file.read(length) or b""
         if len(data) < length:

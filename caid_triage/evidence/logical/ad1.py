@@ -182,7 +182,7 @@ class Ad1:
             if too_deep(names):
                 yield depth_problem(names)
                 continue
-            if kind != _FOLDER:
+            if kind != _FOLDER or size:  # a folder with bytes of its own is a file too, lest they be missed
                 yield self._file(address, names, values_at, content, size)
             pending.append((child, names))
 

@@ -100,10 +100,12 @@ def files_of(lines: Iterator[str]) -> Iterator[LogicalFile | Problem]:
 
 
 def _is_folder(values: Mapping[str, str], children: int) -> bool:
-    """Whether a node has no content of its own: a folder, or one that holds others and no bytes."""
-    if values.get("p") == "1" or _flags(values) & _FOLDER:
-        return True
-    return children > 0 and not _number(values.get("ls", ""), 10)
+    """Whether a node is a folder and nothing else.
+
+    One that has bytes of its own is a file too: a mounted archive is a parent and would be missed otherwise.
+    """
+    holds = values.get("p") == "1" or bool(_flags(values) & _FOLDER) or children > 0
+    return holds and not _number(values.get("ls", ""), 10)
 
 
 def _flags(values: Mapping[str, str]) -> int:

@@ -43,7 +43,14 @@ TREE = [
             Logical("folder", None, [Logical("..", None, [Logical("deep", b"4")])]),
         ],
     ),
-    Logical("D", None, [Logical("with.zip", b"PK", [Logical("inside", b"5")])]),
+    Logical(
+        "D",
+        None,
+        [
+            Logical("with.zip", b"PK", [Logical("inside", b"5")]),
+            Logical("mounted", b"PK2", [Logical("in", b"7")], values={"p": "1"}),
+        ],
+    ),
     Logical("top", b"6"),
 ]
 CONTENTS = {
@@ -62,6 +69,8 @@ CONTENTS = {
     "/C/folder/../deep": b"4",
     "/D/with.zip": b"PK",
     "/D/with.zip/inside": b"5",
+    "/D/mounted": b"PK2",
+    "/D/mounted/in": b"7",
     "/top": b"6",
 }
 
@@ -128,10 +137,10 @@ def test_the_hashes_of_the_files_verify(image: Path, opened: Callable[..., Any])
     algorithms = ["md5"] if "version=5" in image.name else sorted({check.stored.algorithm for check in checks})
     assert [check.stored.algorithm for check in checks] == algorithms
     assert all(check.agrees and check.files == len(CONTENTS) - 1 for check in checks)
-    assert checks[0].sentence() == "the MD5 of the contents of 15 files is as stored when they were acquired"
+    assert checks[0].sentence() == "the MD5 of the contents of 17 files is as stored when they were acquired"
     record_verification(source)
     assert not source.problems()
-    assert source.info.acquisition["verified"].startswith("md5 of the contents of 15 files")
+    assert source.info.acquisition["verified"].startswith("md5 of the contents of 17 files")
 
 
 WRONG = [
