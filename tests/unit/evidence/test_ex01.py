@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import hashlib
+import random
 import struct
 import time
 import zlib
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import evidence_files
 from support.containers import damaged_copies
-from support.evidence_files import BZIP2, Ex01Plan, ex01, examined, with_sum, written
+from support.evidence_files import BZIP2, LZ, Ex01Plan, Logical, ex01, examined, l01, lx01, with_sum, written
 
 from caid_triage.errors import EvidenceError, SourceError
 from caid_triage.evidence.containers.ewf2_sections import open_set, segment_name
@@ -354,3 +356,53 @@ def test_every_file_is_closed_when_a_set_is_refused(fat_image: bytes, tmp_path: 
     image = open_set(path, "Ex01", b"EVF2\r\n\x81\x00")
     image.close()
     assert all(file.closed for file in image.files)
+
+
+# ---------------------------------------------------------------- lies under right checksums
+
+
+def lying(rng: random.Random, data: bytes) -> bytes:
+    """Data with a number or a few bytes of it changed."""
+    copy = bytearray(data)
+    at = rng.randrange(len(copy))
+    width = rng.choice((1, 2, 4, 8))
+    value = rng.choice((0, 1, (1 << 8 * width) - 1, 1 << (8 * width - 1), rng.randrange(1 << 8 * width)))
+    copy[at : at + width] = value.to_bytes(width, "little")[: len(copy) - at]
+    return bytes(copy)
+
+
+@pytest.mark.parametrize("form", ["Ex01", "L01", "Lx01"])
+def test_200_copies_that_lie_under_right_checksums(
+    form: str, small_disk: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(form)
+    true_sum, true_text, true_list = evidence_files.with_sum, evidence_files.packed_text, evidence_files.logical_list
+    tree = [
+        Logical("C", None, [Logical(f"f{n}", small_disk[n * 700 :][: n * 900], pieces=1 + n % 2) for n in range(9)])
+    ]
+
+    def sum_of_a_lie(data: bytes) -> bytes:
+        return true_sum(lying(rng, data) if data and rng.random() < 0.03 else data)
+
+    def packed_lie(text: str, method: int = LZ) -> bytes:
+        told = lying(rng, text.encode("utf-16-le")).decode("utf-16-le", "replace") if rng.random() < 0.2 else text
+        return true_text(told, method)
+
+    def list_of_lies(*arguments: Any, **options: Any) -> tuple[bytes, str]:
+        media, text = true_list(*arguments, **options)
+        told = lying(rng, text.encode("utf-16-le")) if rng.random() < 0.7 else text.encode("utf-16-le")
+        return media, told.decode("utf-16-le", "ignore")
+
+    monkeypatch.setattr(evidence_files, "with_sum", sum_of_a_lie)
+    monkeypatch.setattr(evidence_files, "packed_text", packed_lie)
+    monkeypatch.setattr(evidence_files, "logical_list", list_of_lies)
+    plan = Ex01Plan(forms=("packed", "plain", "pattern"), entries=5)
+    outcomes = []
+    for _ in range(200):
+        made = {"Ex01": lambda: ex01(small_disk, plan), "L01": lambda: l01(tree), "Lx01": lambda: lx01(tree, plan)}[
+            form
+        ]()
+        began = time.process_time()
+        outcomes.append(examined(written(tmp_path, form, made)))
+        assert time.process_time() - began < 10
+    assert set(outcomes) == {"refused", "faults", "whole"}
