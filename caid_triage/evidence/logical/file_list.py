@@ -26,6 +26,7 @@ _DELETED, _STREAM, _FOLDER, _SPARSE = 0x80, 0x2000, 0x02000000, 0x04000000
 _MIDDLE_DOT = "\u00b7"
 _LONGEST_LINE = 1 << 22
 _MOST_EXTENTS = 10_000
+_LARGEST_FILLED = 64 << 30  # bytes of a file that is one byte over and over: nothing but time bounds it otherwise
 
 
 @dataclass(slots=True)
@@ -60,8 +61,11 @@ def total_bytes(lines: Iterable[str]) -> int | None:
     return _number(found, 10)
 
 
-def files_of(lines: Iterator[str]) -> Iterator[LogicalFile | Problem]:
-    """The files of the tree; a Problem where it breaks, which ends it. ValueError where :func:`lines_of` raises it."""
+def files_of(lines: Iterator[str], data_size: int) -> Iterator[LogicalFile | Problem]:
+    """The files of the tree, whose data is of ``data_size`` bytes; a Problem where it breaks, which ends it.
+
+    ValueError where :func:`lines_of` raises it.
+    """
     for line in lines:
         if line == "entry":
             break
@@ -89,7 +93,7 @@ def files_of(lines: Iterator[str]) -> Iterator[LogicalFile | Problem]:
             lost = True
             yield depth_problem(names)
         if parent is not None and not lost and not _is_folder(values, children):
-            yield _file(names, values)
+            yield _file(names, values, data_size)
         if parent is not None:
             parent.left -= 1
         if children:
@@ -112,7 +116,7 @@ def _flags(values: Mapping[str, str]) -> int:
     return _number(values.get("opr", ""), 10) or 0
 
 
-def _file(names: tuple[bytes, ...], values: Mapping[str, str]) -> LogicalFile:
+def _file(names: tuple[bytes, ...], values: Mapping[str, str], data_size: int) -> LogicalFile:
     flags = _flags(values)
     stream = ""
     if flags & _STREAM and _MIDDLE_DOT in values.get("n", ""):
@@ -121,6 +125,8 @@ def _file(names: tuple[bytes, ...], values: Mapping[str, str]) -> LogicalFile:
         stream = stream.encode("utf-8", "surrogatepass").decode("utf-8", "backslashreplace")
     size = _number(values.get("ls", "0"), 10)
     place, fault = _place(values, size or 0, sparse=bool(flags & _SPARSE))
+    if not fault and (size or 0) > (_LARGEST_FILLED if place[0] == REPEATED else data_size):
+        fault = f"this file would be of {size} bytes, but all data of the image is of {data_size}"
     if size is None:
         fault = "the list of files does not say how large this file is"
     return LogicalFile(

@@ -72,7 +72,7 @@ class EwfFiles:
     def files(self) -> Iterator[LogicalFile | Problem]:
         """Every file in the order of the list; a Problem where that is damaged."""
         try:
-            yield from file_list.files_of(file_list.lines_of(self.blocks()))
+            yield from file_list.files_of(file_list.lines_of(self.blocks()), self.size)
         except LIBRARY_ERRORS as error:
             yield list_damaged(str(error))
 

@@ -212,6 +212,25 @@ def test_a_file_whose_place_is_not_known_is_a_problem(
     assert any(check.found is None and check.path == "/bad" for check in verify_acquisition(source))
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"ls": str(10**17), "opr": str(0x04000000)},
+        {"ls": str((64 << 30) + 1), "opr": str(0x04000000)},
+        {"ls": "50", "be": "20 " + "0 2 " * 32},
+        {"ls": "50", "opr": str(0x04000000), "du": "0"},
+    ],
+)
+def test_a_file_that_would_be_larger_than_the_image_is_not_read(
+    values: dict[str, str], tmp_path: Path, opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    source = opened(written(tmp_path, "L01", l01([Logical("bad", b"h", values=values), Logical("good", b"1")])))
+    bad, good = walked(source)[0]
+    assert (bad.readable, bad.problems[0].code) == (False, "file-unreadable")
+    assert "would be of" in bad.problems[0].detail
+    assert b"".join(source.chunks(good)) == b"1"
+
+
 @pytest.mark.parametrize("place", ["1 ffffffffff 5", "1 2 ffffffffffff", "1 fffffffffffffffff0 5"])
 def test_a_place_behind_the_end_is_a_fault_of_its_file_alone(
     place: str, tmp_path: Path, opened: Callable[..., Any], walked: Callable[..., Any]
@@ -226,7 +245,7 @@ def test_a_place_behind_the_end_is_a_fault_of_its_file_alone(
 
 
 def parsed(text: str) -> tuple[list[LogicalFile], list[Problem]]:
-    items = list(files_of(lines_of([text.encode("utf-16-le", "surrogatepass")])))
+    items = list(files_of(lines_of([text.encode("utf-16-le", "surrogatepass")]), 1 << 40))
     return [i for i in items if isinstance(i, LogicalFile)], [i for i in items if isinstance(i, Problem)]
 
 
