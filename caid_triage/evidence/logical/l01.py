@@ -129,7 +129,7 @@ def open_lx01(path: Path) -> EwfFiles:
 
         size = _size_of_data(blocks)
         chunk = ewf2.whole_number(case.get("sb")) * ewf2.whole_number(device.get("bp"))
-        chunks = Ewf2Chunks(image, size, chunk)
+        chunks = Ewf2Chunks(image, size, chunk or _USUAL_CHUNK)
         problems = _checked_list(blocks, section.md5)
     except LIBRARY_ERRORS as error:
         image.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import hashlib
+import io
 import random
 import struct
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyewf
 import pytest
 from support import evidence_files
 from support.containers import damaged_copies
@@ -53,6 +55,19 @@ def test_every_way_of_storing_reads_like_the_disk(name: str, ntfs_image: bytes, 
     for offset, length in ((0, 512), (32768 - 7, 14), (5, 100_000), (len(ntfs_image) - 100, 100), (0, len(ntfs_image))):
         assert reader.read(offset, length) == ntfs_image[offset : offset + length]
     reader.close()
+
+
+@pytest.mark.parametrize("name", [name for name in PLANS if name not in ("bzip2", "sizes with padding")])
+def test_the_reference_library_reads_the_same_from_what_we_made(name: str, ntfs_image: bytes) -> None:
+    """So that writer and reader do not share one misunderstanding of the format. Two ways it does not read."""
+    handle = pyewf.handle()
+    handle.open_file_objects([io.BytesIO(segment) for segment in ex01(ntfs_image, PLANS[name])])
+    assert handle.get_media_size() == len(ntfs_image)
+    step = 1 << 20
+    read = b"".join(handle.read_buffer_at_offset(step, at) for at in range(0, len(ntfs_image), step))
+    assert read == ntfs_image
+    assert handle.get_hash_value("MD5") == hashlib.md5(ntfs_image, usedforsecurity=False).hexdigest()
+    handle.close()
 
 
 def test_the_files_are_those_of_the_raw_image(

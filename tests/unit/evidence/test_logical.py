@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import random
 import struct
 import time
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyewf
 import pytest
 from support.containers import damaged_copies
 from support.evidence_files import Ex01Plan, Logical, examined, l01, logical_list, lx01, written
@@ -107,6 +109,49 @@ def test_every_file_and_its_content(image: Path, opened: Callable[..., Any], wal
     assert source.info.acquisition["examiner_name"] == "examiner"
     assert [volume.status for volume in source.volumes()] == ["examined"]
     assert walked(source)[0] == entries
+
+
+PLAIN_TREE = [
+    Logical(
+        "C", None, [Logical("a.txt", b"hello"), Logical("big.bin", BIG), Logical("folder", None, [Logical("f", b"4")])]
+    ),
+    Logical("filled", b"\x07" * 5000, sparse="byte"),
+    Logical("again.txt", b"hello", sparse="again", same_as="a.txt"),
+]
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        l01(PLAIN_TREE),
+        l01(PLAIN_TREE, version=5, compressed=False),
+        l01(PLAIN_TREE, chunks_a_segment=2),
+        lx01(PLAIN_TREE),
+    ],
+)
+def test_the_reference_library_reads_the_same_from_what_we_made(segments: list[bytes]) -> None:
+    """So that writer and reader do not share one misunderstanding. It reads no file that lies in several extents."""
+    handle = pyewf.handle()
+    handle.open_file_objects([io.BytesIO(segment) for segment in segments])
+    found: dict[str, bytes] = {}
+
+    def walk(entry: Any, above: str) -> None:
+        for index in range(entry.get_number_of_sub_file_entries()):
+            node = entry.get_sub_file_entry(index)
+            path = f"{above}/{node.get_name()}"
+            if node.get_size():
+                found[path] = node.read_buffer_at_offset(node.get_size(), 0)
+            walk(node, path)
+
+    walk(handle.get_root_file_entry(), "")
+    handle.close()
+    assert found == {
+        "/C/a.txt": b"hello",
+        "/C/big.bin": BIG,
+        "/C/folder/f": b"4",
+        "/filled": b"\x07" * 5000,
+        "/again.txt": b"hello",
+    }
 
 
 def test_times_are_those_of_the_list(image: Path, opened: Callable[..., Any], walked: Callable[..., Any]) -> None:
