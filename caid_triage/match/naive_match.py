@@ -185,7 +185,7 @@ def _nearest(
 ) -> dict[object, _Near]:
     """For each picture of the record the nearest of its usable hashes within the radius.
 
-    ``hashes``: "" all, "stored" the stored pixels as they are, "looks" the others. ``asked`` as in NaiveSet.lead_limits.
+    ``hashes``: "" all, "stored" the stored pixels as they are, "looks" the others. ``asked`` is one of lead_limits'.
     """
     gate = options.pdq_min_quality if algorithm == "pdq" else 0
     found: dict[object, _Near] = {}
