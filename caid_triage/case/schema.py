@@ -52,8 +52,8 @@ CREATE TABLE volume (
 -- What became of every byte of a source: its lines lie side by side from 0 to its size. ``parts`` is '' but of a line
 -- that was folded out of smaller ones: JSON [[kind, bytes], ...].
 CREATE TABLE ledger (
-    source_id INTEGER NOT NULL REFERENCES source, start INTEGER NOT NULL, length INTEGER NOT NULL, volume TEXT NOT NULL,
-    kind TEXT NOT NULL, parts TEXT NOT NULL, PRIMARY KEY (source_id, start)
+    source_id INTEGER NOT NULL REFERENCES source, position INTEGER NOT NULL, start NOT NULL, length NOT NULL,
+    volume TEXT NOT NULL, kind TEXT NOT NULL, parts TEXT NOT NULL, PRIMARY KEY (source_id, position)
 ) WITHOUT ROWID;
 CREATE TABLE entry (
     id INTEGER PRIMARY KEY, volume TEXT NOT NULL, path TEXT NOT NULL, raw_path BLOB NOT NULL, stream TEXT NOT NULL,

@@ -237,17 +237,11 @@ class CaseWriter:
             self._add_wide_problems(source_id, "source", problems)
             connection.execute("DELETE FROM ledger WHERE source_id = ?", (source_id,))
             lines = (
-                (
-                    source_id,
-                    one.start,
-                    one.end - one.start,
-                    text(one.volume),
-                    one.kind,
-                    canonical_json(one.parts) if one.parts else "",
-                )
-                for one in ledger
-            )
-            connection.executemany("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?)", lines)
+                (source_id, place, whole(one.start), whole(one.end - one.start), text(one.volume), one.kind,
+                 canonical_json(one.parts) if one.parts else "")
+                for place, one in enumerate(ledger)
+            )  # fmt: skip
+            connection.executemany("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?)", lines)
             mark = (canonical_json(dict(coverage)), source_id)
             connection.execute("UPDATE source SET coverage = ? WHERE id = ?", mark)
 

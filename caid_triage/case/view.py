@@ -245,11 +245,10 @@ class CaseView:
 
     def ledger(self, source_id: int) -> Iterator[LedgerRange]:
         """What became of every byte of a source, in order; nothing for a folder."""
-        statement = "SELECT start, length, volume, kind, parts FROM ledger WHERE source_id = ? ORDER BY start"
-        for start, length, volume, kind, parts in self._rows(statement, source_id):
-            yield LedgerRange(
-                start, start + length, volume, kind, tuple((name, count) for name, count in json.loads(parts or "[]"))
-            )
+        statement = "SELECT start, length, volume, kind, parts FROM ledger WHERE source_id = ? ORDER BY position"
+        for stored_start, stored_length, volume, kind, stored in self._rows(statement, source_id):
+            start, parts = int(stored_start), tuple((name, count) for name, count in json.loads(stored or "[]"))
+            yield LedgerRange(start, start + int(stored_length), volume, kind, parts)
 
     def ledger_rows(self) -> Iterator[LedgerRow]:
         """The ledgers of all sources."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy import int64
     from numpy.typing import NDArray
 
+_LONGEST = (1 << 63) - 2  # what claims to be longer is as long, to be compared by size
 MIXED = "mixed"
 """The kind of a range that was made of smaller ones; its ``parts`` say of what."""
 
@@ -28,7 +29,7 @@ def fold(lines: Callable[[], Iterable[LedgerRange]], most: int) -> Iterator[Ledg
     lengths, edges = array("q"), bytearray()
     volume: str | None = None
     for line in lines():
-        lengths.append(line.end - line.start)
+        lengths.append(min(line.end - line.start, _LONGEST))
         edges.append(line.volume != volume)
         volume = line.volume
     limit, at_a_time = _plan(lengths, edges, most) if len(lengths) > most else (0, 1)

@@ -52,8 +52,8 @@ class Coat:
 class Ledger:
     """The ranges of a source of ``size`` bytes: the n-th goes from ``starts[n]`` to the next one's start.
 
-    ``starts`` is int64[n] from 0 up, ``kinds`` uint8[n] of LEDGER_KINDS, ``volumes`` int32[n] of ``names`` ("" for what
-    lies in no volume). Neighbours differ in kind or volume. A source of no bytes has no range.
+    ``starts`` is int64[n] from 0 up (object[n] for an impossible size), ``kinds`` uint8[n] of LEDGER_KINDS, ``volumes``
+    int32[n] of ``names`` ("" for what lies in no volume). Neighbours differ in kind or volume. A source of no bytes has no range.
     """
 
     size: int
@@ -96,7 +96,7 @@ def painted(size: int, coats: Iterable[Coat]) -> Ledger:
     """
     coats = list(coats)
     arrays = [_clipped(coat.ranges, size) for coat in coats]
-    cuts = np.unique(np.concatenate([np.array([0, size], dtype=np.int64), *(array.ravel() for array in arrays)]))
+    cuts = np.unique(np.concatenate([np.array([0, size], dtype=_numbers(size)), *(array.ravel() for array in arrays)]))
     names = dict.fromkeys(["", *(coat.volume for coat in coats if coat.volume is not None)])
     number = {name: place for place, name in enumerate(names)}
     kinds = np.full(len(cuts) - 1, _NUMBER["unpartitioned"], dtype=np.uint8)
@@ -123,8 +123,13 @@ def _clipped(ranges: Ranges, size: int) -> np.ndarray:
     """The ranges as int64[n, 2] inside 0..size; numbers that no disk has may stand in a damaged table."""
     if not isinstance(ranges, np.ndarray):
         ranges = [(min(max(0, start), size), min(max(0, end), size)) for start, end in ranges]
-    array = np.clip(np.asarray(ranges, dtype=np.int64).reshape(-1, 2), 0, size)
+    array: np.ndarray = np.clip(np.asarray(ranges, dtype=_numbers(size)).reshape(-1, 2), 0, size)
     return array[array[:, 0] < array[:, 1]]
+
+
+def _numbers(size: int) -> type:
+    """What the places of a source are counted in: a damaged container can claim more bytes than 63 bits tell."""
+    return np.int64 if size < 1 << 63 else object
 
 
 def _table(turns: Mapping[str, str]) -> np.ndarray:
@@ -137,7 +142,7 @@ def _table(turns: Mapping[str, str]) -> np.ndarray:
 
 
 def _sums(kinds: np.ndarray, lengths: np.ndarray, count: int) -> np.ndarray:
-    """The bytes of each kind, int64[count]: added as whole numbers, which bincount's weights are not."""
-    sums = np.zeros(count, dtype=np.int64)
+    """The bytes of each kind, [count]: added as whole numbers, which bincount's weights are not."""
+    sums = np.zeros(count, dtype=lengths.dtype)
     np.add.at(sums, kinds, lengths)
     return sums

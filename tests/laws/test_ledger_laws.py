@@ -126,12 +126,14 @@ def test_many_ranges_are_folded_no_more_than_must_be() -> None:
     assert sum(line.end - line.start >= 1 << 30 for line in folded) == 200
 
 
-def test_sums_are_exact_beyond_what_a_float_holds() -> None:
-    size = (1 << 60) + 1
+@pytest.mark.parametrize("size", [(1 << 60) + 1, (1 << 63) - 1, 1 << 63, 51_200_000_000_000_000_000])
+def test_sums_are_exact_beyond_what_a_float_or_63_bits_hold(size: int) -> None:
     ledger = painted(size, [Coat([(0, 1)], {"": "encrypted"}, "p1")])
     assert ledger.coverage()["unpartitioned"] == size - 1
-    lines = list(ledger.folded(1))
-    check_tiling(lines, size)
+    for most in (1, 9):
+        lines = list(ledger.folded(most))
+        check_tiling(lines, size)
+        assert sum(line.end - line.start for line in lines) == size
 
 
 @settings(deadline=None)

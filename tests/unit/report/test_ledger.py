@@ -73,6 +73,16 @@ def test_what_is_stored_is_replaced_and_comes_back_as_it_was(tmp_path: Path) -> 
         assert [ledger.source for ledger in source_ledgers(view)] == ["disk.E01"]
 
 
+def test_an_impossible_size_is_kept_exactly(tmp_path: Path) -> None:
+    size = 51_200_000_000_000_000_000
+    lines = [LedgerRange(0, 9, "", "metadata"), LedgerRange(9, 1 << 64, "p1", "encrypted")]
+    lines.append(LedgerRange(1 << 64, size, "", "unpartitioned"))
+    case = made(tmp_path, lines)
+    with open_case(case) as view:
+        assert list(view.ledger(view.sources()[0].id)) == lines
+    assert summarised(case)[0]["size"] == size == int(listed(case)[-1]["end"])
+
+
 def test_ledger_csv_has_every_range_of_the_case(tmp_path: Path) -> None:
     lines = list(fold(lambda: many_lines(2000), 700))
     rows = listed(made(tmp_path, lines))
