@@ -53,7 +53,8 @@ class Ledger:
     """The ranges of a source of ``size`` bytes: the n-th goes from ``starts[n]`` to the next one's start.
 
     ``starts`` is int64[n] from 0 up (object[n] for an impossible size), ``kinds`` uint8[n] of LEDGER_KINDS, ``volumes``
-    int32[n] of ``names`` ("" for what lies in no volume). Neighbours differ in kind or volume. A source of no bytes has no range.
+    int32[n] of ``names`` ("" for what lies in no volume). Neighbours differ in kind or volume. A source of no bytes has
+    no range.
     """
 
     size: int
