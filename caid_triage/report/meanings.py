@@ -79,8 +79,8 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "Compressed files of an HFS+ volume could not be told from empty ones: their content was not seen."
         ),
         "carved-doubtful": (
-            "A picture found in free space or slack whose ends are right and whose data breaks between them: a part may be "
-            "another file's."
+            "A picture found in free space or slack whose ends are right and whose data breaks between them: a part "
+            "may be another file's."
         ),
         "carved-joined": (
             "A file found in free space or slack in pieces that lie apart and were put together: its structure fits."
