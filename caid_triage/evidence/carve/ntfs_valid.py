@@ -16,6 +16,7 @@ from caid_triage.evidence.proxied import read_range
 
 _PIECE = 1 << 20
 _SECTOR = 512
+_FILE = int.from_bytes(b"FILE", "little")
 _DATA, _END = 0x80, 0xFFFFFFFF
 _MOST_ATTRIBUTES = 4096
 _HEADER = 64  # of an attribute that lies in clusters
@@ -61,46 +62,44 @@ def valid_lengths_in(data: bytes, size: int, first: int) -> Valid:
     """The same of records of ``size`` bytes that follow each other, the first of them number ``first``."""
     count = len(data) // size
     records = np.frombuffer(data, dtype=np.uint8, count=count * size).reshape(count, size).copy()
-    rows = np.flatnonzero((records[:, :4] == np.frombuffer(b"FILE", np.uint8)).all(axis=1) & (records[:, 22] & 1 == 1))
-    records = records[rows]
-    _undo_fixups(records, size)
-    number = (rows + first).astype(np.int64)
-    base = _field(records, np.full(len(rows), 32), 6)  # of a record that only goes on with another's attributes
-    number = np.where(base > 0, base, number)
-    place = _field(records, np.full(len(rows), 20), 2)
+    words = records.view("<u4")  # every field that is looked at stands on a multiple of 4
+    row = np.flatnonzero((words[:, 0] == _FILE) & (records[:, 22] & 1 == 1))
+    _undo_fixups(records, row, size)
+    # the record that another goes on with: its attributes are that one's
+    base = words[:, 8].astype(np.int64) | (words[:, 9].astype(np.int64) & 0xFFFF) << 32
+    number = np.where(base > 0, base, np.arange(count) + first)
+    place = (words[row, 5] & 0xFFFF).astype(np.int64) // 4
     found: Valid = {}
     for _ in range(min(_MOST_ATTRIBUTES, size // 24)):
-        inside = place + _HEADER <= size
-        records, number, place = records[inside], number[inside], place[inside]
-        if not len(records):
+        inside = place + _HEADER // 4 <= size // 4
+        row, place = row[inside], place[inside]
+        if not len(row):
             break
-        kind, length = _field(records, place, 4), _field(records, place + 4, 4)
-        wanted = (kind == _DATA) & (records[np.arange(len(records)), place + 8] == 1)
-        if wanted.any():
-            rows, at = records[wanted], place[wanted]
-            whole, valid = _field(rows, at + 48, 8), _field(rows, at + 56, 8)
-            short = (_field(rows, at + 16, 8) == 0) & (valid >= 0) & (valid < whole)
-            names = zip(number[wanted][short].tolist(), _field(rows, at + 14, 2)[short].tolist(), strict=True)
+        kind, length = words[row, place], words[row, place + 1].astype(np.int64)
+        data_here = np.flatnonzero((kind == _DATA) & (words[row, place + 2] & 0xFF == 1))
+        if len(data_here):
+            at, where = row[data_here], place[data_here]
+            whole, valid = (_long(words, at, where + field) for field in (12, 14))
+            short = (_long(words, at, where + 4) == 0) & (valid >= 0) & (valid < whole)
+            identifiers = words[at, where + 3][short] >> 16
+            names = zip(number[at][short].tolist(), identifiers.tolist(), strict=True)
             found.update(zip(names, valid[short].tolist(), strict=True))
         going_on = (kind != _END) & (length >= 24)
-        records, number, place = records[going_on], number[going_on], (place + length)[going_on]
+        row, place = row[going_on], (place + length // 4)[going_on]
     return found
 
 
-def _undo_fixups(records: np.ndarray, size: int) -> None:
+def _undo_fixups(records: np.ndarray, rows: np.ndarray, size: int) -> None:
     """Put back the last two bytes of each sector, which stand in the record's own list while it is on the disk."""
-    lists = _field(records, np.full(len(records), 4), 2)
+    lists = records[rows, 4] + (records[rows, 5].astype(np.int64) << 8)
     for sector in range(size // _SECTOR):
         where = lists + 2 + 2 * sector
-        good = np.flatnonzero(where + 2 <= size)
+        good = where + 2 <= size
         for byte in range(2):
-            records[good, (sector + 1) * _SECTOR - 2 + byte] = records[good, where[good] + byte]
+            records[rows[good], (sector + 1) * _SECTOR - 2 + byte] = records[rows[good], where[good] + byte]
 
 
-def _field(records: np.ndarray, place: np.ndarray, width: int) -> np.ndarray:
-    """A little-endian number of ``width`` bytes at each record's place, as int64."""
-    row = np.arange(len(records))
-    value = np.zeros(len(records), dtype=np.int64)
-    for byte in range(width):
-        value |= records[row, place + byte].astype(np.int64) << (8 * byte)
+def _long(words: np.ndarray, row: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """A number of 64 bits at a place of each of these rows, in words of 32."""
+    value: np.ndarray = words[row, place].astype(np.int64) | words[row, place + 1].astype(np.int64) << 32
     return value
