@@ -51,6 +51,7 @@ def jobs(options: argparse.Namespace) -> list[Job]:
     scale = ["--entries", size(5_000_000, 100_000_000), "--small", size(500_000, 10_000_000), *place]
     return [
         ("walk_ntfs", "walk_ntfs.py", []),
+        ("slack", "slack.py", []),
         ("examine_speed", "examine_speed.py", [options.photos]),
         *([("video_speed", "video_speed.py", [options.videos])] if Path(options.videos).is_dir() else []),
         ("scan_photos", "scan_photos.py", [*photos, *keep]),

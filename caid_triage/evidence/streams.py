@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pytsk3
 
@@ -75,11 +76,16 @@ def streams_of(
     *,
     deleted: bool,
     slack: bool = False,
+    valid: Mapping[tuple[int, int], int] = MappingProxyType({}),
 ) -> list[Stream]:
-    """The data streams of a file, the main one first, then by name. Errors: those of pytsk3."""
+    """The data streams of a file, the main one first, then by name. Errors: those of pytsk3.
+
+    ``valid`` are the streams of an NTFS volume that are not written to their end (carve/ntfs_valid.py): what they hold
+    behind that is slack.
+    """
     slack = slack and not deleted  # what a deleted file had is free space
     if system.kind == "NTFS":
-        return _ntfs_streams(system, inode, file, deleted=deleted, slack=slack)
+        return _ntfs_streams(system, inode, file, valid, deleted=deleted, slack=slack)
     main = _main_stream(system, inode, file, meta, deleted=deleted, slack=slack)
     streams = [main]
     if system.kind == "HFS+" and main.kind != COMPRESSED_KIND:
@@ -133,7 +139,15 @@ def runs_of(system: OpenFileSystem, attribute: pytsk3.Attribute) -> Iterator[tup
             yield int(run.offset) * block, int(run.addr) * block, int(run.len) * block
 
 
-def _ntfs_streams(system: OpenFileSystem, inode: int, file: pytsk3.File, *, deleted: bool, slack: bool) -> list[Stream]:
+def _ntfs_streams(
+    system: OpenFileSystem,
+    inode: int,
+    file: pytsk3.File,
+    valid: Mapping[tuple[int, int], int],
+    *,
+    deleted: bool,
+    slack: bool,
+) -> list[Stream]:
     streams = []
     for attribute in file:
         info = attribute.info
@@ -143,7 +157,8 @@ def _ntfs_streams(system: OpenFileSystem, inode: int, file: pytsk3.File, *, dele
         place = _NOWHERE
         remark: Remark | None = None
         if flags & _NONRESIDENT and not flags & _COMPRESSED:
-            place = _place_of(system, attribute, keep=deleted, behind=size if slack else None)
+            behind = min(size, valid.get((inode, int(info.id)), size)) if slack else None
+            place = _place_of(system, attribute, keep=deleted, behind=behind)
         if name and inode == _BAD_CLUSTERS and name == b"$Bad":
             detail = "the map of bad clusters, as large as the volume and without content of its own; not hashed"
             remark = ("pseudo-stream", detail, Severity.NOTE, False)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import pytsk3
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.carve.ntfs_valid import valid_lengths
 from caid_triage.evidence.carve.slack import SlackRoll
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
 from caid_triage.evidence.file_system import EXT_KINDS, OpenFileSystem
@@ -100,6 +101,7 @@ class VolumeWalk:
         self._skipped: Counter[tuple[str, str]] = Counter()
         self._unchanged = 0
         self._slack = slack
+        self._valid = valid_lengths(system) if self._is_ntfs and slack is not None else {}
         self._shared = system.shared
         self._clusters = ClusterMap(system) if self._is_ntfs else None
 
@@ -320,8 +322,9 @@ class VolumeWalk:
         deleted = name.state is not State.ALLOCATED
         try:
             with evidence_faults("walk", "metadata-unreadable", "where this file's content lies could not be read"):
+                wanted = self._slack is not None
                 streams = streams_of(
-                    self._system, name.inode, name.file, meta, deleted=deleted, slack=self._slack is not None
+                    self._system, name.inode, name.file, meta, deleted=deleted, slack=wanted, valid=self._valid
                 )
         except EvidenceError as error:
             if not folder_streams:

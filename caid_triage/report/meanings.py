@@ -79,13 +79,13 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "Compressed files of an HFS+ volume could not be told from empty ones: their content was not seen."
         ),
         "carved-doubtful": (
-            "A picture found in free space whose ends are right and whose data breaks between them: a part may be "
-            "another file's."
+            "A picture found in free space or slack whose ends are right and whose data breaks between them: a part "
+            "may be another file's."
         ),
         "carved-joined": (
-            "A file found in free space in pieces that lie apart and were put together: its structure fits."
+            "A file found in free space or slack in pieces that lie apart and were put together: its structure fits."
         ),
-        "carved-partial": "The beginning of a file found in free space; its rest was not found.",
+        "carved-partial": "The beginning of a file found in free space or slack; its rest was not found.",
         "carving-limit": "The search of free space was cut short by a limit: files may have been missed there.",
         "content-not-recoverable": (
             "The name of a deleted file is left, its content is gone or cannot be told from another file's."

@@ -8,6 +8,7 @@ packed path, so that a million files take some ten megabytes.
 
 from __future__ import annotations
 
+import struct
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ from caid_triage.evidence.carve.space import BLOCK, Space
 from caid_triage.evidence.ranges import Range, without
 
 _NAMES_A_BLOCK = 1024
+_BATCHES = 4096
 _READ_OVER = 16 << 10
 """So many bytes between two pieces are read with them: that is cheaper than another call."""
 
@@ -32,37 +34,29 @@ class SlackRoll:
     ``owner`` gives the paths of the file with that number.
     """
 
-    _starts: array[int] = field(default_factory=lambda: array("q"))
-    _ends: array[int] = field(default_factory=lambda: array("q"))
-    _owners: array[int] = field(default_factory=lambda: array("q"))
+    _rows: array[int] = field(default_factory=lambda: array("q"))  # first byte, byte behind, owner, ...
     _blocks: list[bytes] = field(default_factory=list)
-    _open: list[bytes] = field(default_factory=list)
+    _open: list[tuple[str, bytes]] = field(default_factory=list)
+    _unpacked: tuple[int, list[tuple[str, bytes]]] = field(default_factory=lambda: (-1, []))
 
     def add(self, path: str, raw_path: bytes, pieces: Iterable[Range]) -> None:
         """The slack of a file (or stream) with these paths."""
         owner = len(self._blocks) * _NAMES_A_BLOCK + len(self._open)
         for start, end in pieces:
-            self._starts.append(start)
-            self._ends.append(end)
-            self._owners.append(owner)
-        shown = path.encode("utf-8", "surrogatepass")
-        self._open.append(b"%d %d\n" % (len(shown), len(raw_path)) + shown + raw_path)
+            self._rows.extend((start, end, owner))
+        self._open.append((path, raw_path))
         if len(self._open) == _NAMES_A_BLOCK:
-            self._blocks.append(zlib.compress(b"".join(self._open), 1))
+            self._blocks.append(zlib.compress(_packed(self._open), 1))
             self._open = []
 
     def owner(self, number: int) -> tuple[str, bytes]:
         """The paths of a file by its number among those added."""
         block, inside = divmod(number, _NAMES_A_BLOCK)
-        data = zlib.decompress(self._blocks[block]) if block < len(self._blocks) else b"".join(self._open)
-        at = 0
-        while True:
-            begin = data.index(b"\n", at) + 1
-            shown, raw = map(int, data[at : begin - 1].split())
-            at = begin + shown + raw
-            if not inside:
-                return data[begin : begin + shown].decode("utf-8", "surrogatepass"), data[begin + shown : at]
-            inside -= 1
+        if block == len(self._blocks):
+            return self._open[inside]
+        if self._unpacked[0] != block:  # they are asked for in the order of the disk: often of the same block
+            self._unpacked = block, _unpacked(zlib.decompress(self._blocks[block]))
+        return self._unpacked[1][inside]
 
     def slack(self, low: int, high: int, taken: list[Range]) -> Slack:
         """What was added as sorted pieces that share no byte, within low..high and outside ``taken`` (sorted, apart).
@@ -70,9 +64,7 @@ class SlackRoll:
         A byte that several files claim (hard links, cross-linked clusters) is the slack of the one whose piece begins
         first, of several such the one met first.
         """
-        starts = np.frombuffer(self._starts, dtype=np.int64)
-        ends = np.frombuffer(self._ends, dtype=np.int64)
-        owners = np.frombuffer(self._owners, dtype=np.int64)
+        starts, ends, owners = np.frombuffer(self._rows, dtype=np.int64).reshape(-1, 3).T
         order = np.lexsort((owners, starts))
         starts, ends, owners = np.clip(starts[order], low, high), np.clip(ends[order], low, high), owners[order]
         if len(starts):
@@ -80,6 +72,24 @@ class SlackRoll:
             starts = np.maximum(starts, before)
         kept = starts < ends
         return _outside(Slack(starts[kept], ends[kept], owners[kept]), taken)
+
+
+def _packed(names: Iterable[tuple[str, bytes]]) -> bytes:
+    pieces = []
+    for path, raw in names:
+        shown = path.encode("utf-8", "surrogatepass")
+        pieces += [struct.pack("<II", len(shown), len(raw)), shown, raw]
+    return b"".join(pieces)
+
+
+def _unpacked(data: bytes) -> list[tuple[str, bytes]]:
+    names, at = [], 0
+    while at < len(data):
+        shown, raw = struct.unpack_from("<II", data, at)
+        middle = at + 8 + shown
+        names.append((data[at + 8 : middle].decode("utf-8", "surrogatepass"), data[middle : middle + raw]))
+        at = middle + raw
+    return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +153,7 @@ def header_places(space: Space, slack: Slack, *, thorough: bool) -> Iterator[int
     would cost more than the look.
     """
     gathered = _Gathered()
-    for first, behind in _batches(slack):
-        low, high = int(slack.starts[first]) // SECTOR * SECTOR, int(slack.ends[behind - 1])
+    for low, high in _batches(slack):
         for at in range(low, high, BLOCK):
             window = min(BLOCK, high - at)
             gathered.add(at, window, space.exact(at, window + (REACH if thorough else 0)))
@@ -189,16 +198,16 @@ class _Gathered:
                 yield place
 
 
-def _batches(slack: Slack) -> Iterator[tuple[int, int]]:
-    """Pieces (first, behind the last) that are read at once."""
+def _batches(slack: Slack) -> Iterator[Range]:
+    """What is read at once: pieces that lie near each other, from a sector's start to the end of the last."""
     if not len(slack.starts):
         return
     far = slack.starts[1:] - slack.ends[:-1] > _READ_OVER
-    apart = far | (slack.starts[1:] // BLOCK != slack.starts[:-1] // BLOCK)
-    first = 0
-    for behind in np.append(np.flatnonzero(apart) + 1, len(slack.starts)):
-        yield first, int(behind)
-        first = int(behind)
+    apart = np.flatnonzero(far | (slack.starts[1:] // BLOCK != slack.starts[:-1] // BLOCK))
+    lows = slack.starts[np.append(0, apart + 1)] // SECTOR * SECTOR
+    highs = slack.ends[np.append(apart, len(slack.ends) - 1)]
+    for at in range(0, len(lows), _BATCHES):
+        yield from zip(lows[at : at + _BATCHES].tolist(), highs[at : at + _BATCHES].tolist(), strict=True)
 
 
 def naive_places(space: Space, slack: Slack, *, thorough: bool) -> list[int]:

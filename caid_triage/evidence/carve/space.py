@@ -50,7 +50,13 @@ class Space:
     def exact(self, offset: int, length: int) -> bytes:
         """The same without reading more than that, and without keeping it: for what is read once."""
         length = min(length, self.size - offset)
-        return self._filled(offset, length, 0) if length > 0 else b""
+        if length <= 0:
+            return b""
+        try:
+            data = self._read(offset, length)
+        except LIBRARY_ERRORS:
+            data = b""
+        return data if len(data) == length else self._filled(offset, length, 0)
 
     def _block(self, number: int) -> bytes:
         kept = self._blocks.get(number)

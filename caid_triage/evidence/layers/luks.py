@@ -18,6 +18,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from caid_triage.evidence.layers.view import ReadAt
 
 argon2: Any
@@ -36,6 +38,8 @@ _VERSION_1_HEADER = 592
 _SLOT_IN_USE = 0x00AC71F3
 _HEADER_SIZES = tuple(16384 << n for n in range(9))
 _SECTOR = 512
+_MANY = 48  # sectors from which on all at once is quicker than one by one
+_AT_ONCE = 1 << 18  # bytes that stay in the processor's cache
 _MOST_SLOTS = 32
 _LONGEST_KEY = 128
 _MOST_STRIPES = 8000
@@ -247,6 +251,17 @@ def _fits(digest: dict[str, Any], key: bytes) -> bool:
 
 def decrypted(cipher: str, key: bytes, data: bytes, first: int, sector: int) -> bytes:
     """Whole sectors decrypted; ``first`` is the number of the first, in units of 512 bytes as dm-crypt counts them."""
+    if len(data) < _MANY * sector or (sector > _SECTOR and "xts" in cipher):  # as quick or quicker
+        return decrypted_one_by_one(cipher, key, data, first, sector)
+    part, step = _AT_ONCE // sector * sector, _AT_ONCE // sector * (sector // _SECTOR)
+    return b"".join(
+        decrypted_at_once(cipher, key, data[at : at + part], first + at // part * step, sector)
+        for at in range(0, len(data), part)
+    )
+
+
+def decrypted_one_by_one(cipher: str, key: bytes, data: bytes, first: int, sector: int) -> bytes:
+    """The same by the library's own modes, which want to be made anew for every sector."""
     step = sector // _SECTOR
     if cipher.endswith("essiv:sha256"):
         salted = Cipher(algorithms.AES(hashlib.sha256(key).digest()), modes.ECB())  # noqa: S305 - as ESSIV is defined
@@ -264,3 +279,37 @@ def decrypted(cipher: str, key: bytes, data: bytes, first: int, sector: int) -> 
             mode = modes.CBC(salted.encryptor().update(tweak))
         out.append(Cipher(aes, mode).decryptor().update(data[place * sector : (place + 1) * sector]))
     return b"".join(out)
+
+
+def decrypted_at_once(cipher: str, key: bytes, data: bytes, first: int, sector: int) -> bytes:
+    """The same with the block cipher over all sectors in one call, and what XTS and CBC add to it in NumPy.
+
+    XTS (IEEE 1619): each block is masked before and after with the sector's encrypted number times x to the power of
+    the block's place, in GF(2^128). CBC: each block is masked after with the encrypted block before it.
+    """
+    count = len(data) // sector
+    numbers = np.zeros((count, 2), dtype="<u8")
+    numbers[:, 0] = np.uint64(first) + np.arange(count, dtype="<u8") * np.uint64(sector // _SECTOR)
+    blocks = np.frombuffer(data, dtype="<u8", count=count * sector // 8).reshape(count, sector // 16, 2)
+    masks = np.empty_like(blocks)
+    if cipher == "aes-xts-plain64":
+        half = len(key) // 2
+        masks[:, 0] = _each_block(key[half:], numbers, decrypt=False)
+        for place in range(1, blocks.shape[1]):
+            low, high = masks[:, place - 1, 0], masks[:, place - 1, 1]
+            masks[:, place, 0] = low << np.uint64(1) ^ (high >> np.uint64(63)) * np.uint64(0x87)
+            masks[:, place, 1] = high << np.uint64(1) | low >> np.uint64(63)
+        return (_each_block(key[:half], blocks ^ masks, decrypt=True) ^ masks).tobytes()
+    if cipher == "aes-cbc-plain":
+        numbers[:, 0] &= np.uint64(0xFFFFFFFF)
+    elif cipher != "aes-cbc-plain64":
+        numbers = _each_block(hashlib.sha256(key).digest(), numbers, decrypt=False)
+    masks[:, 0], masks[:, 1:] = numbers, blocks[:, :-1]
+    return (_each_block(key, blocks, decrypt=True) ^ masks).tobytes()
+
+
+def _each_block(key: bytes, blocks: np.ndarray, *, decrypt: bool) -> np.ndarray:
+    """AES over blocks that know nothing of each other, in an array of the same shape."""
+    one_by_one = Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305 - the modes are made of it
+    context = one_by_one.decryptor() if decrypt else one_by_one.encryptor()
+    return np.frombuffer(context.update(blocks.tobytes()), dtype="<u8").reshape(blocks.shape)

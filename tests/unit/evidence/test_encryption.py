@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import random
 import shutil
 import subprocess
 import time
@@ -567,3 +568,26 @@ def test_a_password_file_that_cannot_be_used_is_a_usage_error_without_its_conten
 def test_an_absent_password_file_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="could not be read"):
         read_password_file(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("sector", [512, 1024, 2048, 4096])
+@pytest.mark.parametrize(
+    ("cipher", "key_size"),
+    [
+        ("aes-xts-plain64", 32),
+        ("aes-xts-plain64", 64),
+        ("aes-cbc-plain", 16),
+        ("aes-cbc-plain64", 24),
+        ("aes-cbc-essiv:sha256", 32),
+    ],
+)
+def test_many_sectors_at_once_are_decrypted_as_one_by_one(cipher: str, key_size: int, sector: int) -> None:
+    pytest.importorskip("cryptography", reason="the package cryptography is not installed")
+    choose = random.Random(f"{cipher} {key_size} {sector}")
+    for first in (0, 7, (1 << 32) - 20, (1 << 40) + 3):
+        key, data = choose.randbytes(key_size), choose.randbytes(1100 * sector)
+        plain = encryption.luks.decrypted_one_by_one(cipher, key, data, first, sector)
+        assert encryption.luks.decrypted(cipher, key, data, first, sector) == plain
+        assert encryption.luks.decrypted_at_once(cipher, key, data, first, sector) == plain
+        few = encryption.luks.decrypted(cipher, key, data[: 5 * sector], first, sector)
+        assert few == plain[: 5 * sector]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+import struct
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from support.carvables import carvables, noise, png
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.carve.ntfs_valid import valid_lengths, valid_lengths_in
 from caid_triage.evidence.carve.search import Search
 from caid_triage.evidence.carve.slack import Slack, SlackRoll, header_places, naive_places
 from caid_triage.evidence.carve.space import Space
@@ -363,3 +365,91 @@ def test_what_is_read_of_a_find_after_closing_is_refused(tmp_path) -> None:
     source.close()
     with pytest.raises(EvidenceError):
         list(source.chunks(entry))
+
+
+def test_a_head_that_fills_its_slack_is_not_joined_with_what_is_free_elsewhere(tmp_path) -> None:
+    image = bytearray(BUILT["fat16"]())
+    first = image.index(PLAN[1].content[:512])
+    place = on_sector(behind(image, PLAN[1].content))
+    end = first + -(-(place - first) // 32768) * 32768
+    town = picture("town.jpg")
+    assert len(town) > end - place + 1024
+    put(image, place, town[: end - place])
+    source = opened(tmp_path, image, "fast")
+    free = next(start for start, _ in source._carving.space().unallocated if start > end)
+    source.close()
+    put(image, free, town[end - place + 512 :])  # another end than its own: it would pass for it by its marks
+    source = opened(tmp_path, image, "fast")
+    (entry,) = in_slack(source).values()
+    assert [problem.code for problem in entry.problems] == ["carved-partial"]
+    source.close()
+
+
+def unwritten(image: bytearray, content: bytes, valid: int) -> None:
+    """Set the initialised size of a file of an NTFS volume."""
+    sizes = struct.pack("<QQQ", -(-len(content) // 4096) * 4096, len(content), len(content))
+    struct.pack_into("<Q", image, image.index(sizes) + 16, valid)
+
+
+def test_what_stands_behind_the_written_part_of_an_ntfs_file_is_slack(tmp_path) -> None:
+    image = bytearray(BUILT["ntfs"]())
+    content = PLAN[1].content
+    start = image.index(content[:512])
+    unwritten(image, content, 5_000)
+    put(image, start + 8192, picture("coast.jpg"))
+    for carving in ("fast", "thorough"):
+        source = opened(tmp_path, image, carving)
+        entry = in_slack(source)[digest(picture("coast.jpg"))]
+        assert entry.path == f"/folder/second.bin//$Slack/{start + 8192:014d}.jpg"
+        assert entry.physical_offset == start + 8192
+        (owner,) = [item for item in source.walk() if getattr(item, "path", "") == "/folder/second.bin"]
+        whole = b"".join(source.chunks(owner))
+        assert whole == content[:5000] + bytes(len(content) - 5000)  # as Windows reads it
+        counted(source)
+        source.close()
+
+
+def plain_valid(data: bytes, size: int) -> dict[tuple[int, int], int]:
+    """The oracle: every record by itself."""
+    found = {}
+    for number in range(len(data) // size):
+        record = bytearray(data[number * size : (number + 1) * size])
+        if record[:4] != b"FILE" or not record[22] & 1:
+            continue
+        (fixups,) = struct.unpack_from("<H", record, 4)
+        for sector in range(size // 512):
+            record[sector * 512 + 510 : sector * 512 + 512] = record[fixups + 2 + 2 * sector : fixups + 4 + 2 * sector]
+        (at,), base = struct.unpack_from("<H", record, 20), int.from_bytes(record[32:38], "little")
+        while at + 64 <= size:
+            kind, length = struct.unpack_from("<II", record, at)
+            if kind == 0x80 and record[at + 8] == 1:
+                first, whole, valid = (struct.unpack_from("<Q", record, at + place)[0] for place in (16, 48, 56))
+                if not first and valid < whole:
+                    found[base or number, struct.unpack_from("<H", record, at + 14)[0]] = valid
+            if kind == 0xFFFFFFFF or length < 24:
+                break
+            at += length
+    return found
+
+
+def test_valid_lengths_are_those_of_a_plain_look_at_each_record(tmp_path) -> None:
+    plan = [PlannedFile(f"/f{n}.bin", noise(n, 9_000 + n)) for n in range(60)]
+    image = bytearray(build_ntfs(plan, size=8 << 20))
+    for number in range(0, 60, 3):
+        unwritten(image, plan[number].content, number * 150)
+    source = opened(tmp_path, image, "fast")
+    system = source._systems[0]
+    table = system.fs.open_meta(0)
+    data = table.read_random(0, int(table.info.meta.size))
+    naive = plain_valid(data, 1024)
+    assert len(naive) >= 20
+    assert valid_lengths(system) == naive
+    later = valid_lengths_in(data[16 * 1024 :], 1024, 16)
+    assert later == {name: value for name, value in naive.items() if name[0] >= 16}
+    choose = random.Random(3)
+    for _ in range(30):  # damage: no error, and no number that is none
+        broken = bytearray(data)
+        for _ in range(200):
+            broken[choose.randrange(len(broken))] = choose.randrange(256)
+        assert all(value >= 0 for value in valid_lengths_in(bytes(broken), 1024, 0).values())
+    source.close()
