@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 Range = tuple[int, int]
 """(first byte, byte behind the last)."""
@@ -52,7 +52,7 @@ def total(ranges: Iterable[Range]) -> int:
     return sum(end - start for start, end in ranges)
 
 
-def range_at(ranges: list[Range], offset: int) -> Range | None:
+def range_at(ranges: Sequence[Range], offset: int) -> Range | None:
     """The range that holds a byte, None where none does."""
     index = bisect_right(ranges, (offset, 1 << 63)) - 1
     return ranges[index] if index >= 0 and offset < ranges[index][1] else None

@@ -18,6 +18,7 @@ _MOST_SEARCH = 1 << 24
 _MOST_SCRIPT = 1 << 16
 _LINEAR = re.compile(rb"/Linearized\s.{0,64}?/L\s+(\d{1,12})\b", re.DOTALL)
 _PDF_END = re.compile(rb"%%EOF(\r\n|\n|\r)?")
+_PDF_TABLE = re.compile(rb"startxref\s+(\d{1,12})\s")
 _NAMES = ((b"word/", "docx"), (b"xl/", "xlsx"), (b"ppt/", "pptx"), (b"META-INF/", "jar"))
 
 
@@ -46,9 +47,13 @@ def carve_pdf(file: Stretch) -> Found | None:
         if not re.match(rb"\d+ \d+ obj|xref\b|%|startxref", following):
             break
         place = end
-    if not end or b"startxref" not in file.at(max(0, end - 512), 512):
+    tables = _PDF_TABLE.findall(file.at(max(0, end - 512), min(end, 512)))
+    if not tables:
         return None
-    return Found(end, "pdf")
+    # where its table is not at the place that it states, something else lies between
+    table = file.at(int(tables[-1]), 32).lstrip()
+    whole = re.match(rb"xref\b|\d+\s+\d+\s+obj\b", table) is not None
+    return Found(end, "pdf", whole=whole, checked=whole)
 
 
 def carve_zip(file: Stretch) -> Found | None:
@@ -81,7 +86,8 @@ def carve_zip(file: Stretch) -> Found | None:
         elif head[:4] == b"PK\x01\x02":
             break
         else:
-            return None
+            hope = number > 0 and place < file.size
+            return Found(place, name or "zip", whole=False, worth=False, checked=False) if hope else None
     directory = place
     for _ in range(_MOST_ENTRIES):
         head = file.at(place, 46)

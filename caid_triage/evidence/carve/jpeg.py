@@ -23,6 +23,7 @@ _LOST = re.compile(rb"\xff[\xc0\xc2\xc4\xdb\xdd\xe1-\xef\xfe]", re.DOTALL)
 _MOST_LOST = 32
 _MOST_SEGMENTS = 20_000
 _MOST_PICTURES = 64
+_MOST_TAGGED, _MOST_TAGGED_DIRECTORY = 1 << 26, 12 + 12 * 256
 _TRAILER = re.compile(rb"MicroVideoOffset=[\"'](\d{1,12})[\"']|Item:Length=[\"'](\d{1,12})[\"']")
 
 
@@ -195,6 +196,37 @@ def _with_followers(file: Stretch, walk: JpegWalk) -> int:
         end = _appended(file, end)
     if end == walk.end and 0 < walk.trailer <= file.size - end and file.at(end + 4, 4) == b"ftyp":
         end += walk.trailer
+    return _with_tagged_data(file, end)
+
+
+def _with_tagged_data(file: Stretch, end: int) -> int:
+    """Behind the named blocks that Samsung's telephones put after a picture, where their own directory fits.
+
+    Each is 2 zeros, its kind (2 bytes), the length of its name (4, little-endian), the name, its data; then "SEFH", a
+    version, their number, 12 bytes for each (kind, how far before "SEFH" it begins, length), their length, "SEFT".
+    """
+    head = file.at(end, 8)
+    if head[:2] != b"\0\0" or head[5:] != bytes(3):
+        return end
+    name = file.at(end + 8, head[4])
+    if not name or not name.isascii() or not name.decode("ascii").isprintable():
+        return end
+    at = end
+    while at < end + _MOST_TAGGED:
+        piece = file.at(at, _PIECE + 12)
+        found = piece.find(b"SEFH")
+        if 0 <= found < _PIECE:
+            at += found
+            length = 12 + 12 * int.from_bytes(file.at(at + 8, 4), "little")
+            directory = file.at(at, length + 8) if length <= _MOST_TAGGED_DIRECTORY else b""
+            if directory[length:] == length.to_bytes(4, "little") + b"SEFT":
+                starts = [int.from_bytes(directory[row + 4 : row + 8], "little") for row in range(12, length, 12)]
+                return at + length + 8 if max(starts, default=0) == at - end else end
+            at += 4
+        elif len(piece) < _PIECE + 12:
+            return end
+        else:
+            at += _PIECE
     return end
 
 
