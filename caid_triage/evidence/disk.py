@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 
 import pytsk3
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.carve.beside import SearchBeside
 from caid_triage.evidence.carve.carving import Carving, carved_at, carved_chunks, is_carved, met_by_name
 from caid_triage.evidence.containers.reader import HashedParts, known_unreadable
 from caid_triage.evidence.coverage import account_bytes, gaps_between
@@ -21,7 +23,7 @@ from caid_triage.evidence.proxied import read_range
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.evidence.streams import COMPRESSED_KIND, DEFAULT_ID
 from caid_triage.evidence.walk import VolumeWalk
-from caid_triage.model import FileEntry, Problem, Severity, SourceInfo, Volume
+from caid_triage.model import FileEntry, Problem, Searching, Severity, SourceInfo, Volume
 
 PIECE = 1 << 20
 _SMALL_PIECE = 4096
@@ -123,7 +125,15 @@ class DiskSource:
         """What was found amiss with the disk and its volumes on opening."""
         return tuple(self._problems)
 
-    def walk(self) -> Iterator[FileEntry | Problem]:
+    def search_beside(self, turn: AbstractContextManager[object]) -> SearchBeside | None:
+        """The search of free space as something that runs beside the walk, each read within ``turn``."""
+        return self._carving.search_beside(turn)
+
+    def progress(self) -> Searching:
+        """How far that search is."""
+        return self._carving.progress()
+
+    def walk(self, *, named_only: bool = False) -> Iterator[FileEntry | Problem | Searching]:
         """Every file of every volume, in the order of the partition table and each file system; then what is carved."""
         number = 0
         known: dict[int, int] = {}
@@ -140,7 +150,9 @@ class DiskSource:
                 met_by_name(item, known)
                 yield item
             number = walk.number
-        yield from self._carving.entries(known, number)
+        if not named_only:
+            yield from self._carving.waited(known)
+            yield from self._carving.entries(known, number)
 
     def chunks(self, entry: FileEntry) -> Iterator[bytes]:
         """The content of an entry in pieces of at most 1 MiB.

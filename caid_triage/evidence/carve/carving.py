@@ -5,10 +5,13 @@ What was found is kept, so that a second walk of the same source costs nothing a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.carve.beside import SearchBeside
 from caid_triage.evidence.carve.ext_blocks import ExtBlocks
 from caid_triage.evidence.carve.free_space import FreeSpace, free_space
 from caid_triage.evidence.carve.search import MOST_FILES, Area, Carved, Search
@@ -17,7 +20,7 @@ from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenFileSystem
 from caid_triage.evidence.partitions import ReadAt
 from caid_triage.evidence.ranges import Range, clipped, merged, total, without
-from caid_triage.model import FileEntry, Problem, Severity, State, Volume
+from caid_triage.model import FileEntry, Problem, Searching, Severity, State, Volume
 
 MODES = ("none", "fast", "thorough")
 """not searched; on sector starts; at every place, with what lies in two pieces put together."""
@@ -60,6 +63,10 @@ class Carving:
     lost: list[Range] = field(default_factory=list)
     _free: list[tuple[OpenFileSystem, FreeSpace]] | None = None
     _found: list[Carved] | None = None
+    _beside: SearchBeside | None = None
+    _running: Search | None = None
+    _to_search: int = 0
+    _seconds: float = 0.0  # that a search beside has taken
     _problems: list[Problem] = field(default_factory=list)
     _unreadable: list[Range] = field(default_factory=list)
 
@@ -115,12 +122,18 @@ class Carving:
     def _search(self) -> list[Carved]:
         if self._found is not None:
             return self._found
-        space = Space(self.read, self.size)
-        search = Search(space, thorough=self.mode == "thorough")
-        found = search.run([self._with_maps(area, space) for area in self._areas()])
+        beside = self._beside
+        with beside.turn if beside is not None else nullcontext():
+            areas = self._areas()
+        space = Space(self.read if beside is None else beside.reading(self.read), self.size)
+        self._to_search = sum(total(area.ranges) for area in areas)
+        self._running = search = Search(space, thorough=self.mode == "thorough")
+        found = search.run([self._with_maps(area, space) for area in areas])
         self._unreadable = space.unreadable
         self._problems = list(self._faults(search))
         self._found = found
+        if beside is not None:
+            self._seconds = time.monotonic() - beside.began
         return found
 
     def _with_maps(self, area: Area, space: Space) -> Area:
@@ -150,6 +163,39 @@ class Carving:
     def _problem(self, code: str, detail: str, severity: Severity, volume: str = "", path: str = "") -> Problem:
         return Problem("walk", code, detail, severity, self.exhibit, self.source, volume, path)
 
+    def search_beside(self, turn: AbstractContextManager[object]) -> SearchBeside | None:
+        """A search to be begun now, whose end :meth:`waited` tells; None where nothing is to be searched (any more)."""
+        if self.mode == "none" or self._found is not None:
+            return None
+        self._beside = SearchBeside(turn, self._search)
+        return self._beside
+
+    def progress(self) -> Searching:
+        """How far the search is."""
+        searched = 0 if self._running is None else min(self._running.searched, self._to_search)
+        beside, seconds = self._beside, self._seconds
+        if beside is not None and not seconds:
+            seconds = time.monotonic() - beside.began
+        return Searching(searched, self._to_search, seconds)
+
+    def waited(self, known: Mapping[int, int]) -> Iterator[Searching]:
+        """While a search that was begun beside still runs: how far it is. Then, once, what it found."""
+        if self._beside is None:
+            return
+        while not self._beside.finished:
+            yield self.progress()
+        told = self.progress()
+        self._beside = None
+        sizes = [one.size for one in self._listed(known)]
+        yield Searching(told.total, told.total, told.seconds, len(sizes), sum(sizes))
+
+    def _listed(self, known: Mapping[int, int]) -> Iterator[Carved]:
+        """What was carved but for the deleted files met by name (:meth:`entries`)."""
+        for one in self._search():
+            size = known.get(one.start)
+            if size is None or (size != one.size and one.remark != "partial"):
+                yield one
+
     def entries(self, known: Mapping[int, int], number: int) -> Iterator[FileEntry | Problem]:
         """What was carved as entries numbered from ``number``.
 
@@ -158,10 +204,7 @@ class Carving:
         """
         if self.mode == "none":
             return
-        for one in self._search():
-            size = known.get(one.start)
-            if size is not None and (size == one.size or one.remark == "partial"):
-                continue
+        for one in self._listed(known):
             path = f"/$Carved/{one.volume or 'unpartitioned'}/{one.start:014d}.{one.suffix}"
             problems: tuple[Problem, ...] = ()
             if one.remark:

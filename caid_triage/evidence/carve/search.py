@@ -76,13 +76,16 @@ class Carved:
 
 @dataclass(slots=True)
 class Search:
-    """One search of one source; ``full`` says that MOST_FILES were reached, ``short`` that work was cut short."""
+    """One search of one source; ``full`` says that MOST_FILES were reached, ``short`` that work was cut short.
+
+    ``searched`` are the bytes gone over so far.
+    """
 
     space: Space
     thorough: bool
     full: bool = False
     short: bool = False
-    _searched: int = 0
+    searched: int = 0
     _wasted: int = 0
     _found: list[Carved] = field(default_factory=list)
     _open: tuple[str, int] = ("", 0)  # the kind and the end of the last file that nothing ends
@@ -124,12 +127,12 @@ class Search:
                 if len(self._found) >= MOST_FILES:
                     self.full = True
                     return
-            self._searched += window
+            self.searched += window
             following = at + window
             if done > following:
                 step = 1 if self.thorough else SECTOR
                 skipped = min(end, done + (start - done) % step)
-                self._searched += skipped - following
+                self.searched += skipped - following
                 following = skipped
                 if self.thorough:  # keep the sectors in step with the range
                     following = max(at + window, skipped - (skipped - start) % SECTOR)
@@ -144,7 +147,7 @@ class Search:
             if not self.thorough and (place - area.ranges[number][0]) % SECTOR:
                 continue
             for extents in self._layouts(area, number, place, header.most):
-                work = max(_LEAST_WORK, _FREE_WORK + _WORK_A_BYTE * self._searched - self._wasted)
+                work = max(_LEAST_WORK, _FREE_WORK + _WORK_A_BYTE * self.searched - self._wasted)
                 file = Stretch(self.space, extents, work)
                 found = header.carver(file)
                 if found is not None and found.suffix == self._open[0] and place < self._open[1]:
@@ -294,7 +297,7 @@ class Search:
         self, pieces: Sequence[tuple[int, int]], rest: tuple[int, int], suffix: str
     ) -> tuple[Found | None, Stretch]:
         """Carve what these pieces and then the rest are together."""
-        work = max(_LEAST_WORK, _FREE_WORK + _WORK_A_BYTE * self._searched - self._wasted)
+        work = max(_LEAST_WORK, _FREE_WORK + _WORK_A_BYTE * self.searched - self._wasted)
         file = Stretch(self.space, [*pieces, rest], work)
         for header in headers_at(file.at(0, REACH)):
             found = header.carver(file)
