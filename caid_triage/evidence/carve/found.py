@@ -15,7 +15,8 @@ class Found:
     Of one that is not, ``length`` is what is good of it: up to the place where the structure breaks. ``worth`` says
     that such a head is worth keeping (a picture whose data has begun, a film that can be opened). ``checked`` says that
     the structure runs through the whole of it; where only a length was believed, the search goes on inside.
-    ``open_end`` says that nothing marks the end: it is where the structure does.
+    ``open_end`` says that nothing marks the end: it is where the structure does. ``suspect`` says that a part looks
+    like other data than the kind has.
     """
 
     length: int
@@ -24,6 +25,7 @@ class Found:
     worth: bool = True
     checked: bool = True
     open_end: bool = False
+    suspect: bool = False
 
 
 Carver = Callable[[Stretch], Found | None]

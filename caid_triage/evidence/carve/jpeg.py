@@ -32,6 +32,7 @@ class JpegWalk:
     """One walk along a JPEG's markers; ``place`` is behind what was good, ``broken`` whether it stopped there.
 
     ``first_data`` is where its picture data begins (0: it was not reached), ``end`` behind its end mark (0: none).
+    ``odd``: a sector of its data looks like no compressed data.
     """
 
     file: Stretch
@@ -43,6 +44,7 @@ class JpegWalk:
     interval: int = 0
     pictures: list[int] = field(default_factory=list)
     trailer: int = 0
+    odd: bool = False
 
     def run(self) -> None:
         """Walk to the end mark or to the place where the structure breaks."""
@@ -163,6 +165,7 @@ class JpegWalk:
                     return False
                 expected = (expected + count) & 7
                 marks = marks[count:]
+            self.odd = self.odd or _has_odd_sector(view[: int(places[marks[0]]) if len(marks) else None], self.place)
             if len(marks):
                 self.place += int(places[marks[0]])
                 code = int(codes[marks[0]])
@@ -171,6 +174,17 @@ class JpegWalk:
                 self.place += len(piece)
                 return False
             self.place += len(piece) - (piece[-1] == 0xFF)  # a marker may lie across the border of two pieces
+
+
+def _has_odd_sector(data: np.ndarray, place: int) -> bool:
+    """Whether a sector of compressed data that begins at ``place`` has no byte above 0x7F: text and zeros are so."""
+    first = -place % SECTOR
+    count = (len(data) - first) // SECTOR
+    if count <= 0:
+        return False
+    sectors = data[first : first + count * SECTOR].reshape(count, SECTOR)
+    plain = np.flatnonzero(sectors[:, 0] < 0x80)
+    return bool(len(plain)) and bool((sectors[plain].max(axis=1) < 0x80).any())
 
 
 def carve_jpeg(file: Stretch) -> Found | None:
@@ -182,7 +196,7 @@ def carve_jpeg(file: Stretch) -> Found | None:
     if not walk.first_data:
         return None
     if walk.end:
-        return Found(_with_followers(file, walk), "jpg")
+        return Found(_with_followers(file, walk), "jpg", suspect=walk.odd)
     return Found(before_break(walk.place, min(walk.first_data, walk.place)), "jpg", whole=False)
 
 

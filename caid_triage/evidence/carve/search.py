@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from caid_triage.evidence.carve.ext_blocks import ExtBlocks
 from caid_triage.evidence.carve.found import SECTOR, Found
-from caid_triage.evidence.carve.fragments import Effort, Extents, Ground, jpeg_fault, mend_jpeg, mend_png
+from caid_triage.evidence.carve.fragments import NARROW, WIDE, Effort, Extents, Ground, jpeg_fault, mend_jpeg, mend_png
 from caid_triage.evidence.carve.headers import REACH, Header, any_places, headers_at, sector_places
 from caid_triage.evidence.carve.space import BLOCK, Space, Stretch, cut_extents
 from caid_triage.evidence.ranges import Range, merged, range_at, without
@@ -20,9 +20,10 @@ from caid_triage.evidence.ranges import Range, merged, range_at, without
 MOST_FILES = 500_000
 """Files carved from one source, so that what is remembered of them stays small."""
 MOST_HOPES = 20_000
-MOST_EFFORT = 2 << 30
+MOST_EFFORT, LEAST_EFFORT = 2 << 30, 16 << 20
 _FREE_WORK, _LEAST_WORK = 64 << 20, 1 << 16
 _WORK_A_BYTE = 4
+_SEARCHED_A_BYTE = 256  # on sector starts: how much is searched for each byte of codes that may be followed
 _MENDED = frozenset(("jpg", "png"))
 _MOST_RANGES_ON = 16
 _MOST_FILLING = 1 << 16
@@ -51,8 +52,8 @@ class Carved:
     """A file found by its structure: the volume's name, its extents, its ending, and what is to be said of it.
 
     ``remark`` is "" (whole), "partial" (its beginning, as far as its structure goes), "joined" (put together of pieces
-    and checked) or "doubtful" (its ends are right, its data breaks at ``fault``). ``checked`` says that its structure
-    runs through all of it; of others only a length was believed. ``open_end``: nothing marks its end.
+    and checked) or "doubtful" (its ends are right, its data breaks at ``fault``). The rest is as in
+    :class:`~caid_triage.evidence.carve.found.Found`.
     """
 
     volume: str
@@ -62,6 +63,7 @@ class Carved:
     fault: int = 0
     checked: bool = True
     open_end: bool = False
+    suspect: bool = False
 
     @property
     def start(self) -> int:
@@ -94,7 +96,8 @@ class Search:
     def run(self, areas: Sequence[Area]) -> list[Carved]:
         """Every file of the areas, by area and place."""
         result: list[Carved] = []
-        effort = Effort(MOST_EFFORT)
+        spent = 0
+        effort = Effort(MOST_EFFORT if self.thorough else 0)
         for area in areas:
             self._found, self._hopes = [], []
             for number, span in enumerate(area.ranges):
@@ -103,8 +106,11 @@ class Search:
                     break
                 self._range(area, number, span)
             self._go_on_behind_others(area)
-            if self.thorough:
-                self._mend(area, effort)
+            if not self.thorough:
+                effort.left = min(MOST_EFFORT, LEAST_EFFORT + self.searched // _SEARCHED_A_BYTE) - spent
+            left = effort.left
+            self._mend(area, effort)
+            spent += left - effort.left
             self._found.sort(key=lambda one: (one.start, one.extents))
             result += self._found
         return result[:MOST_FILES]
@@ -184,7 +190,9 @@ class Search:
             self._found.append(_partial(area, file, found))
             return start
         remark = "" if len(extents) == 1 else "joined"
-        self._found.append(Carved(area.volume, extents, found.suffix, remark, 0, found.checked, found.open_end))
+        self._found.append(
+            Carved(area.volume, extents, found.suffix, remark, 0, found.checked, found.open_end, found.suspect)
+        )
         if found.open_end:  # another file may begin in what was taken for its last part
             self._open = found.suffix, start + length
             return start + max(0, length - _LAST_PART) // SECTOR * SECTOR
@@ -309,22 +317,32 @@ class Search:
         return None, file
 
     def _mend(self, area: Area, effort: Effort) -> None:
-        """Check the JPEGs that look whole, then look for the rest of every picture that breaks."""
+        """Check the JPEGs that look whole, then look for the rest of every picture that breaks.
+
+        On sector starts only those that look wrong are checked, and the smallest pictures are mended first.
+        """
         certain: list[Carved] = []
         for index, one in enumerate(self._found):
-            fault = jpeg_fault(self.space, one.extents, effort) if one.suffix == "jpg" and not one.remark else None
+            check = one.suffix == "jpg" and not one.remark and (self.thorough or one.suspect)
+            fault = jpeg_fault(self.space, one.extents, effort) if check else None
             if fault:
                 self._found[index] = replace(one, remark="doubtful", fault=fault)
             elif (one.remark == "joined" and one.checked) or fault == 0 or (not one.remark and one.suffix in _CHECKED):
                 certain.append(one)
         free = without(list(area.ranges), _certain(certain))
         joined: list[Range] = []
-        for index, one in enumerate(self._found):
-            if one.suffix not in _MENDED or one.remark not in ("partial", "doubtful"):
-                continue
+        broken = [
+            (index, one)
+            for index, one in enumerate(self._found)
+            if one.suffix in _MENDED and one.remark in ("partial", "doubtful")
+        ]
+        bounds = WIDE if self.thorough else NARROW
+        for index, one in broken if self.thorough else sorted(broken, key=lambda pair: (pair[1].size, pair[0])):
+            if effort.left <= 0:
+                break
             mend = mend_jpeg if one.suffix == "jpg" else mend_png
             unclaimed = without(free, merged(joined)) if joined else free
-            extents = mend(self.space, one.start, Ground(list(area.ranges), unclaimed, area.block), effort)
+            extents = mend(self.space, one.start, Ground(list(area.ranges), unclaimed, area.block), effort, bounds)
             if extents is not None:
                 self._found[index] = Carved(one.volume, extents, one.suffix, "joined")
                 joined = sorted([*joined, *((offset, offset + length) for offset, length in extents)])
