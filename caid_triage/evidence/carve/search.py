@@ -28,6 +28,7 @@ _MENDED = frozenset(("jpg", "png"))
 _MOST_RANGES_ON = 16
 _MOST_FILLING = 1 << 16
 _LAST_PART = 1 << 16
+_MOST_PASSED = 1 << 20
 _CHECKED = frozenset(("png", "jng", "mng", "gif", "mkv", "webm", "flv", "ts", "m2ts", "mpg", "ogg", "ogv", "mp3"))
 """Kinds whose structure runs through the whole file."""
 _MOST_AROUND = 8
@@ -90,6 +91,7 @@ class Search:
     searched: int = 0
     _wasted: int = 0
     _found: list[Carved] = field(default_factory=list)
+    _passed: set[tuple[int, bytes]] = field(default_factory=set)  # where no file of a kind begins (Found.passed)
     _open: tuple[str, int] = ("", 0)  # the kind and the end of the last file that nothing ends
     _hopes: list[Carved] = field(default_factory=list)  # beginnings that are nothing unless their rest is found
 
@@ -152,12 +154,16 @@ class Search:
         for header in headers_at(head):
             if not self.thorough and (place - area.ranges[number][0]) % SECTOR:
                 continue
+            if (place, header.magic) in self._passed:
+                continue
             for extents in self._layouts(area, number, place, header.most):
                 work = max(_LEAST_WORK, _FREE_WORK + _WORK_A_BYTE * self.searched - self._wasted)
                 file = Stretch(self.space, extents, work)
                 found = header.carver(file)
                 if found is not None and found.suffix == self._open[0] and place < self._open[1]:
                     continue  # a part of a film that nothing ends
+                if found is not None and len(self._passed) < _MOST_PASSED:
+                    self._passed.update((file.source_offset(one), header.magic) for one in found.passed)
                 if found is None or not found.whole:
                     self._wasted += work - max(0, file.left)
                     self.short = self.short or file.left < 0
