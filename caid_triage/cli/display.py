@@ -52,7 +52,16 @@ def progress_line(progress: Progress) -> str:
         f"problems: {progress.problems:,}",
         f"time left: {human_seconds(progress.seconds_left())}",
     ]
+    if progress.searching.total:
+        parts.insert(3, searching_words(progress))
     return " | ".join(parts)
+
+
+def searching_words(progress: Progress) -> str:
+    """How far the search of free space is: bytes, of how many, and the rate."""
+    told = progress.searching
+    done = f"free space: {human_bytes(told.searched)} of {human_bytes(told.total)} searched"
+    return f"{done}, {human_bytes(told.rate)}/s"
 
 
 def progress_table(progress: Progress) -> Table:
@@ -68,6 +77,8 @@ def progress_table(progress: Progress) -> Table:
                   f"{human_bytes(progress.bytes / progress.seconds())}/s",
                   f"time left {human_seconds(progress.seconds_left())}")  # fmt: skip
     hits = ", ".join(f"{label}: {count:,}" for label, count in sorted(progress.hits.items())) or "none so far"
+    if progress.searching.total:
+        table.add_row("", searching_words(progress))
     table.add_row("known", hits)
     table.add_row("", f"leads (look-alikes) {progress.leads:,}", f"problems {progress.problems:,}")
     return table
