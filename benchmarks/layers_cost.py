@@ -98,7 +98,7 @@ sys.modules["pyluksde"].volume = sys.modules["pyfsapfs"].container = sys.modules
 sys.modules["cryptography"] = None
 from caid_triage.evidence.file_system import open_volume
 from caid_triage.evidence.layers.chain import VolumeOpener
-VolumeOpener.open_chain = lambda self, *volume: [open_volume(*volume)]
+VolumeOpener.open_chain = lambda self, *volume, **more: [open_volume(*volume[:4])]
 """
 WITHOUT_DEFLATE = "import sys; sys.modules['deflate'] = None\n"
 RUN = "from caid_triage.cli.main import main; main()"

@@ -56,12 +56,17 @@ def account_bytes(
     claims += [(start, start + length, order.index(kind)) for start, length, kind in inside]
     claims += [(start, start + length, order.index("partition_table")) for start, length in table_areas]
     claims = [(max(0, a), min(size, b), rank) for a, b, rank in claims if a < size and b > a]
-    cuts = sorted({0, size, *(a for a, _, _ in claims), *(b for _, b, _ in claims)})
+    changes: dict[int, list[int]] = {0: [0] * len(order), size: [0] * len(order)}
+    for a, b, rank in claims:  # how many claims of a rank begin at a place, less those that end there
+        changes.setdefault(a, [0] * len(order))[rank] += 1
+        changes.setdefault(b, [0] * len(order))[rank] -= 1
     totals = dict.fromkeys(KINDS, 0)
-    for left, right in pairwise(cuts):
-        ranks = [rank for a, b, rank in claims if a <= left and right <= b]
+    open_claims = [0] * len(order)
+    for left, right in pairwise(sorted(changes)):
+        open_claims = [now + more for now, more in zip(open_claims, changes[left], strict=True)]
+        kind = next((order[rank] for rank, count in enumerate(open_claims) if count), "unpartitioned")
         lost = _bytes_before(unreadable, right) - _bytes_before(unreadable, left)
-        totals[order[min(ranks)] if ranks else "unpartitioned"] += right - left - lost
+        totals[kind] += right - left - lost
         totals["unreadable"] += lost
     return totals
 

@@ -82,7 +82,7 @@ class DiskSource:
         opened = [
             one
             for number, partition in enumerate(table.partitions, 1)
-            for one in opener.open_chain(self._image, self._size, f"p{number}", partition)
+            for one in opener.open_chain(self._image, self._size, f"p{number}", partition, table=table.partitions)
         ]
         if any(is_understood(one) for one in opened):
             return opened

@@ -76,6 +76,9 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "compressed-not-read": (
             "Compressed files of an HFS+ volume could not be told from empty ones: their content was not seen."
         ),
+        "cache-not-read": (
+            "A logical volume was cached: it was read from behind its cache, so files changed last may be missing."
+        ),
         "carved-doubtful": (
             "A picture found in free space whose ends are right and whose data breaks between them: a part may be "
             "another file's."
@@ -245,13 +248,13 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "video-undecodable": "No frame of the film could be decoded: compared exactly, not by look.",
         "volume-empty": "The volume holds nothing but zeros.",
         "volume-encrypted": "The volume is encrypted: no file of it was seen. It must be unlocked and scanned again.",
+        "volume-group-beside": "A volume group lies on several volumes of this disk: what is on them was put together.",
         "volume-group-spread": (
-            "A volume group lies on several physical volumes: only logical volumes that lie wholly on one of them "
-            "were opened."
+            "A volume group has physical volumes that are not on this disk: what lies there was not seen."
         ),
         "volume-incomplete": (
-            "A logical volume has parts that are not on this disk, or of a kind that cannot be put together: no "
-            "file of it was seen."
+            "A logical volume has parts that are not on this disk, or of a kind that cannot be put together: files in "
+            "those parts were not seen."
         ),
         "volume-unlocked": (
             "The volume is encrypted and was unlocked, with a given secret or because its key lay open; what is "

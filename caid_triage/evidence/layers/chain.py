@@ -58,16 +58,23 @@ class VolumeOpener:
     opened: int = field(default=0)
 
     def open_chain(
-        self, image: pytsk3.Img_Info, size: int, name: str, partition: Partition, depth: int = 0
+        self,
+        image: pytsk3.Img_Info,
+        size: int,
+        name: str,
+        partition: Partition,
+        depth: int = 0,
+        table: Iterable[Partition] = (),
     ) -> list[OpenedVolume]:
         """What lies in a partition of an image of ``size`` bytes: the volume itself, then the volumes inside it.
 
-        The first one's ``claims`` are the account of the partition's bytes. Never raises for a fault of the evidence.
+        ``table`` are the partitions beside it: a volume group may have a part on several of them. The first one's
+        ``claims`` are the account of the partition's bytes. Never raises for a fault of the evidence.
         """
         self.opened += 1
         if depth > _DEEPEST or self.opened > _MOST_VOLUMES:
             return [self._given_up(size, name, partition)]
-        area = _area(image, size, name, partition)
+        area = _area(image, size, name, partition, table)
         if area is None:
             return [open_volume(image, size, name, partition)]
         found: Unwrapped | None = None
@@ -87,7 +94,7 @@ class VolumeOpener:
             plain = open_volume(image, size, name, partition)
             if plain.system is not None:  # what is left of an array's or a group's mark hides no file system
                 return [replace(plain, problems=(*found.problems, *plain.problems))]
-        if not found.children:
+        if not found.children and not found.beside:
             return [_closed(area, partition, found)]
         volume = Volume(name, area.offset, area.length, partition.description, found.file_system, found.status)
         problems = (*_cut(area, partition), *found.problems)
@@ -101,7 +108,7 @@ class VolumeOpener:
         table = read_partition_table(partial(read_range, image), size, image)
         if table.partitions:
             groups = [
-                self.open_chain(image, size, f"{name}/p{number}", partition, depth + 1)
+                self.open_chain(image, size, f"{name}/p{number}", partition, depth + 1, table.partitions)
                 for number, partition in enumerate(table.partitions, 1)
             ]
             if any(is_understood(one) for group in groups for one in group):
@@ -191,14 +198,21 @@ def gap_problems(read: ReadAt, gaps: Iterable[tuple[int, int]]) -> tuple[list[Pr
 _SMALLEST_GAP = 4 << 20
 
 
-def _area(image: pytsk3.Img_Info, size: int, name: str, partition: Partition) -> Area | None:
+def _area(
+    image: pytsk3.Img_Info, size: int, name: str, partition: Partition, table: Iterable[Partition]
+) -> Area | None:
     length = min(partition.length, size - partition.offset)
     try:
         with evidence_faults("open", "volume-unreadable", "the start of this volume could not be read"):
             head = read_head(image, partition.offset, min(HEAD_LENGTH, length))
     except EvidenceError:
         return None
-    return Area(image, partition.offset, length, head, name)
+    beside = tuple(
+        (one.offset, min(one.length, size - one.offset))
+        for one in table
+        if one.offset != partition.offset and one.offset < size
+    )
+    return Area(image, partition.offset, length, head, name, beside)
 
 
 def _cut(area: Area, partition: Partition) -> tuple[Problem, ...]:
@@ -227,7 +241,7 @@ def _account(area: Area, found: Unwrapped, inside: list[list[OpenedVolume]]) -> 
     """
     claims = list(found.claims)
     for child, group in zip(found.children, inside, strict=True):
-        if isinstance(child.content, View) and child.content.runs:
+        if isinstance(child.content, View) and child.content.has_places:
             claims += child.content.claims_outside(claims_of(group[0]))
         else:
             statuses = [one.volume.status for one in group if one.volume.status in _RANKS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +19,39 @@ Claim = tuple[int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """``length`` bytes of a view from ``start``, which lie from ``at`` in the volume around it."""
+    """``length`` bytes of a view from ``start`` on, which lie from ``at`` in the volume around it.
+
+    With ``piece`` it is one of several stripes: its bytes, which follow each other there, stand in the view in pieces
+    of so many bytes, each ``step`` bytes behind the one before.
+    """
 
     start: int
     length: int
     at: int
+    piece: int = 0
+    step: int = 0
+
+    def find(self, offset: int) -> tuple[int, int] | None:
+        """Where byte ``offset`` of the view lies around it and how many follow there in order; None if not in it."""
+        inside = offset - self.start
+        if inside < 0:
+            return None
+        left = self.length - inside
+        if self.piece:
+            number, place = divmod(inside, self.step)
+            if place >= self.piece:
+                return None
+            inside = number * self.piece + place
+            left = min(self.piece - place, self.length - inside)
+        return (self.at + inside, left) if left > 0 else None
+
+    def before(self, offset: int) -> int:
+        """How many bytes of the run stand before byte ``offset`` of the view."""
+        inside = max(0, offset - self.start)
+        if self.piece:
+            number, place = divmod(inside, self.step)
+            inside = number * self.piece + min(place, self.piece)
+        return min(inside, self.length)
 
 
 class View(ProxiedImage):
@@ -72,18 +101,24 @@ class View(ProxiedImage):
         """Where on the source the byte at ``offset`` stands as it is read; None where it does not."""
         if self.verbatim:
             for run in self.runs:
-                if run.start <= offset < run.start + run.length:
-                    return on_source(self.outer, run.at + offset - run.start)
+                found = run.find(offset)
+                if found is not None:
+                    return on_source(self.outer, found[0])
         return None
+
+    @property
+    def has_places(self) -> bool:
+        """Whether it is known which bytes of ``outer`` are its own."""
+        return bool(self.runs)
 
     def claims_outside(self, claims: Iterable[Claim]) -> list[Claim]:
         """Claims on bytes of the inside as claims on the bytes of ``outer`` that hold them."""
         found = []
         for start, length, kind in claims:
-            for run in self.runs:
-                low, high = max(start, run.start), min(start + length, run.start + run.length)
+            for run in self.runs:  # the bytes of a run keep their order, so what is of a claim is one piece
+                low, high = run.before(start), run.before(start + length)
                 if low < high:
-                    found.append((run.at + low - run.start, high - low, kind))
+                    found.append((run.at + low, high - low, kind))
         return found
 
     def close(self) -> None:
@@ -95,18 +130,25 @@ def on_source(image: pytsk3.Img_Info, offset: int) -> int | None:
     return image.on_source(offset) if isinstance(image, View) else offset
 
 
-def view_of_runs(outer: pytsk3.Img_Info, runs: Iterable[Run]) -> View:
-    """A view joined from parts of a disk, which follow each other without a gap from its first byte on."""
-    ordered = tuple(sorted(runs, key=lambda run: run.start))
+def view_of_runs(outer: pytsk3.Img_Info, runs: Iterable[Run], size: int | None = None) -> View:
+    """A view joined from parts of a disk. What none of them holds, up to ``size``, cannot be read (OSError).
 
-    def read_at(offset: int, size: int) -> bytes:
-        for run in ordered:
-            if run.start <= offset < run.start + run.length:
-                inside = offset - run.start
-                return read_range(outer, run.at + inside, min(size, run.length - inside))
+    Without ``size`` the runs follow each other without a gap from the first byte on.
+    """
+    ordered = sorted(runs, key=lambda run: run.start)
+    plain = [run for run in ordered if not run.piece]
+    starts = [run.start for run in plain]
+    stripes = [run for run in ordered if run.piece]
+
+    def read_at(offset: int, length: int) -> bytes:
+        before = plain[max(0, bisect_right(starts, offset) - 1) :][:1]
+        for run in (*before, *stripes):
+            found = run.find(offset)
+            if found is not None:
+                return read_range(outer, found[0], min(length, found[1]))
         return b""
 
-    return View(outer, sum(run.length for run in ordered), read_at, ordered, verbatim=True)
+    return View(outer, sum(run.length for run in ordered) if size is None else size, read_at, ordered, verbatim=True)
 
 
 def view_of_library(
