@@ -213,7 +213,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         ),
         "short-read": "Less content could be read than the file system promises: the file was not hashed as a whole.",
         "snapshots-not-examined": (
-            "The APFS volume keeps snapshots, which this version cannot open: files that only they hold were not seen."
+            "The APFS volume keeps snapshots that could not be read: files that only they hold were not seen."
         ),
         "source-not-opened": "The source could not be opened; nothing of it was examined.",
         "source-unreadable": "A part of the source could not be read.",
@@ -228,7 +228,8 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "too-many-pixels": "The picture claims more pixels than the limit: compared exactly, not by look.",
         "too-small": "The picture is too small for a PDQ hash: compared exactly.",
         "unchanged-since-snapshot": (
-            "Files of a shadow copy that the living volume still has unchanged: they are listed there and not again."
+            "Files of a shadow copy or snapshot that the living volume still has unchanged: they are listed there and "
+            "not again."
         ),
         "undecodable": "No decoder can open this picture: compared exactly, not by look.",
         "video-damaged": (
