@@ -13,7 +13,8 @@ class Progress:
     """The counters of a running scan. ``total_files`` and ``total_bytes`` are None until counted.
 
     ``hits`` counts files by printed category label, exact matches only; ``leads`` counts files with near
-    matches alone. ``resumed_files`` were already in the case. Times are of the monotonic clock, in seconds.
+    matches alone. ``resumed_files`` were already in the case. ``secrets`` are those that are being tried on an
+    encrypted volume, 0 afterwards. Times are of the monotonic clock, in seconds.
     """
 
     files: int = 0
@@ -22,6 +23,8 @@ class Progress:
     total_files: int | None = None
     total_bytes: int | None = None
     problems: int = 0
+    secrets: int = 0
+    secrets_tried: int = 0
     leads: int = 0
     hits: Counter[str] = field(default_factory=Counter)
     stage: str = "opening"
@@ -58,6 +61,8 @@ class Progress:
             "hits": dict(sorted(self.hits.items())),
             "leads": self.leads,
             "problems": self.problems,
+            "secrets": self.secrets,
+            "secrets_tried": self.secrets_tried,
             "seconds": round(self.seconds(), 1),
             "seconds_left": None if left is None else round(left),
         }

@@ -1,10 +1,11 @@
 """Snapshots of APFS volumes: each is shown to libfsapfs, which reads the present state only, as the present state.
 
-A snapshot keeps a superblock of its volume, and shares the volume's object map: of each object the newest version up to
-the snapshot's transaction is the snapshot's (Apple File System Reference, "Snapshots"; the same is done by the
+A snapshot keeps a superblock of its volume, and shares the volume's object map: of each object the newest version up
+to the snapshot's transaction is the snapshot's (Apple File System Reference, "Snapshots"; the same is done by the
 Linux driver and by apfs-fuse). So the library is given the container with two blocks exchanged: the volume's
 superblock, which is made of the snapshot's and names an object map of our own behind the container's end with just
-those versions; and the container's, which then is so much larger. Nothing else differs: all that a file is made of is read from where the snapshot says it lies.
+those versions; and the container's, which then is so much larger. Nothing else differs: all that a file is made of is
+read from where the snapshot says it lies.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def _apfs_child(
         description = f"{past}APFS volume {place + 1} ({name_of(volume)})"
         encrypted = bool(volume.is_locked())
         if encrypted:
-            how = unlock(volume, secrets)
+            how = unlock(volume, secrets, where)
             if volume.is_locked():
                 locked = locked_problem(where, "APFS", secrets)
                 return Child(name, description, None, "encrypted", problems=(locked,))
