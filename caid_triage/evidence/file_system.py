@@ -18,7 +18,7 @@ from caid_triage.evidence.layers.shadow import CopiedBlocks, SharedStreams
 from caid_triage.evidence.layers.view import Claim, View, on_source
 from caid_triage.evidence.partitions import BIOS_BOOT, Partition, ReadAt
 from caid_triage.evidence.proxied import read_head, read_range
-from caid_triage.evidence.recognise import HEAD_LENGTH, name_of_volume
+from caid_triage.evidence.recognise import HEAD_LENGTH, VolumeName, name_far_in, name_of_volume
 from caid_triage.model import Problem, Severity, Volume
 
 _ZERO_CHECK_LIMIT = 1 << 30
@@ -119,6 +119,7 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
         return closed("encrypted", "", Problem("open", "volume-encrypted", detail, volume=name))
     fs, reason = _open(image, partition.offset, head)
     if fs is None:
+        known = known or _name_far_in(image, partition.offset, length)
         if known is None and _is_all_zero(partial(read_range, image), partition.offset, length):
             detail = f"this volume of {length} bytes holds nothing but zeros"
             return closed("empty", "", Problem("open", "volume-empty", detail, Severity.NOTE, volume=name))
@@ -128,6 +129,7 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
             return closed("not-understood", "", Problem("open", "no-file-system", detail, Severity.NOTE, volume=name))
         what = f"it is {known.name}, which cannot be read yet" if known is not None else reason
         detail = f"the file system of this volume was not understood: {what}. None of its files were examined"
+        detail += f": {known.advice}" if known is not None else ""
         return closed("not-understood", "", Problem("open", "file-system-not-understood", detail, volume=name))
 
     kind = _KINDS[int(fs.info.ftype)]
@@ -166,6 +168,16 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
     start = None if isinstance(image, View) else partition.offset
     system = replace(system, compressed=compressed, start=start)
     return OpenedVolume(volume, system, tuple(problems))
+
+
+def _name_far_in(image: pytsk3.Img_Info, base: int, length: int) -> VolumeName | None:
+    def read(offset: int, size: int) -> bytes:
+        return read_range(image, base + offset, size) if offset + size <= length else b""
+
+    try:
+        return name_far_in(read)
+    except LIBRARY_ERRORS:
+        return None
 
 
 def _reader(image: pytsk3.Img_Info, base: int) -> Callable[[int, int], bytes]:
