@@ -11,7 +11,7 @@ import pytsk3
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.ext_guard import ExtGuard
 from caid_triage.evidence.fat import FatVolume
-from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
+from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults
 from caid_triage.evidence.layers.hfs import open_compressed
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
 from caid_triage.evidence.layers.shadow import CopiedBlocks, SharedStreams
@@ -200,10 +200,8 @@ def _open(image: pytsk3.Img_Info, offset: int, head: bytes) -> tuple[pytsk3.FS_I
             if int(fs.info.root_inum) < int(fs.info.last_inum):
                 return fs, ""
             reason = "its tables name no file, not even the root folder"
-        except LIBRARY_ERRORS as error:
-            text = plain_reason(error).lower()
-            if "encryption" in text:
-                reason = "its bytes look random, so it may be encrypted (VeraCrypt leaves no other mark)"
+        except LIBRARY_ERRORS:
+            continue  # what the library guesses ("possible encryption") it says of pictures and archives too
     return None, reason
 
 

@@ -187,7 +187,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "plugin-failed": "A plug-in could not hash this picture: it was not compared by that hash.",
         "possibly-encrypted": (
             "The bytes look random from first to last and carry no mark: perhaps encrypted (VeraCrypt), perhaps "
-            "wiped. Nothing of them was seen."
+            "wiped, perhaps one large archive. Nothing of them was seen."
         ),
         "preview-hashed": (
             "The preview that is stored in the file was compared by look, as every program shows it; not its raw data."

@@ -188,7 +188,8 @@ def gap_problems(read: ReadAt, gaps: Iterable[tuple[int, int]]) -> tuple[list[Pr
         if length >= _SMALLEST_GAP and looks_random(read, offset, length):
             detail = (
                 f"{length} bytes outside every partition, from byte {offset} on, look random: they may be an encrypted "
-                f"volume (VeraCrypt leaves no mark), or were wiped with random bytes. They were not examined"
+                f"volume (VeraCrypt leaves no mark), were wiped with random bytes, or are one large archive. They were "
+                f"not examined"
             )
             problems.append(Problem("open", "possibly-encrypted", detail))
             claims.append((offset, length, KIND_OF_STATUS["possibly-encrypted"]))
@@ -269,7 +270,8 @@ def _is_unmarked(plain: OpenedVolume) -> bool:
 def _possibly_encrypted(plain: OpenedVolume) -> OpenedVolume:
     detail = (
         "no file system was recognised, and the bytes of this volume look random from its first to its last: it may be "
-        "encrypted without a mark (VeraCrypt), or was wiped with random bytes. None of its files were examined"
+        "encrypted without a mark (VeraCrypt), was wiped with random bytes, or is one large archive. None of its files "
+        "were examined"
     )
     kept = tuple(problem for problem in plain.problems if problem.code != "file-system-not-understood")
     problem = Problem("open", "possibly-encrypted", detail, volume=plain.volume.name)
