@@ -18,6 +18,7 @@ from caid_triage.evidence.faults import evidence_faults
 from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem, open_volume
 from caid_triage.evidence.layers.encryption import unwrap_bitlocker, unwrap_core_storage, unwrap_luks
 from caid_triage.evidence.layers.layer import UNLOCKED, UNWRAPPED, Area, Child, Layer, Unwrapped
+from caid_triage.evidence.layers.ldm import unwrap_ldm
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
 from caid_triage.evidence.layers.library_volumes import unwrap_apfs, unwrap_xfs
 from caid_triage.evidence.layers.lvm import unwrap_lvm
@@ -35,6 +36,7 @@ LAYERS: tuple[Layer, ...] = (
     unwrap_bitlocker,
     unwrap_luks,
     unwrap_core_storage,
+    unwrap_ldm,
     unwrap_lvm,
     unwrap_raid,
     unwrap_apfs,
