@@ -18,7 +18,7 @@ from PIL import Image, features
 from pillow_heif import register_heif_opener
 from support.cli import picture
 from support.containers import aff4, converted, sparse_bundle, sparse_image, udif
-from support.ldm import DynamicVolume
+from support.ldm import DynamicVolume, build_dynamic
 from support.ldm import Part as DiskPart
 from support.volumes import EXTENT, VolumeGroup, build_lvm, build_raid, linear
 
