@@ -215,7 +215,7 @@ def _area(
         for one in table
         if one.offset != partition.offset and one.offset < size
     )
-    return Area(image, partition.offset, length, head, name, beside)
+    return Area(image, partition.offset, length, head, name, beside, partition.description)
 
 
 def _cut(area: Area, partition: Partition) -> tuple[Problem, ...]:

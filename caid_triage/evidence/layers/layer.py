@@ -21,7 +21,8 @@ UNLOCKED = "unlocked"
 class Area:
     """A volume to be recognised: where it lies on which image, its first bytes, and its name for Problems.
 
-    ``beside`` are the other volumes of the same partition table: (first byte, bytes) each.
+    ``beside`` are the other volumes of the same partition table: (first byte, bytes) each; ``description`` is what
+    the table calls this one.
     """
 
     image: pytsk3.Img_Info
@@ -30,6 +31,7 @@ class Area:
     head: bytes
     name: str
     beside: tuple[tuple[int, int], ...] = ()
+    description: str = ""
 
     def read(self, at: int, length: int) -> bytes:
         """Bytes of the volume, ``at`` counted from its first."""

@@ -60,7 +60,12 @@ class _Component:
 
 
 def unwrap_ldm(area: Area, _secrets: Secrets) -> Unwrapped | None:
-    """The volumes of a dynamic disk that begin in this partition; None for one that is no part of a dynamic disk."""
+    """The volumes of a dynamic disk that begin in this partition; None for one that is no part of a dynamic disk.
+
+    The partition table must call it so: the header stays behind when a disk is made a basic one again.
+    """
+    if not area.description.startswith(NAME):
+        return None
     try:
         header = _header(area)
     except (*LIBRARY_ERRORS, struct.error):

@@ -159,6 +159,14 @@ def test_on_a_gpt_disk(opened: Callable[..., Any]) -> None:
     assert sum(source.coverage().values()) == len(disk)
 
 
+def test_a_header_that_was_left_behind_on_a_basic_disk_is_nothing(opened: Callable[..., Any]) -> None:
+    disk = build_dynamic([SIMPLE, SPANNED], [A, B])
+    disk[446 + 4] = 0x83
+    source = opened(disk)
+    assert [(v.name, v.file_system, v.status) for v in source.volumes()] == [("p1", "ext2", "examined")]
+    assert source.problems() == ()
+
+
 def test_no_database_makes_it_crash(opened: Callable[..., Any]) -> None:
     good = build_dynamic([SIMPLE, SPANNED], [A, B])
     chance = random.Random(7)
