@@ -8,12 +8,13 @@ pairs "old chunk, new chunk"). tests/unit/evidence/test_mapped.py compares with 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from caid_triage.evidence.layers.view import Claim, ReadAt, View
 from caid_triage.evidence.proxied import read_range
+from caid_triage.evidence.ranges import Range, merged
 
 _SECTOR = 512
 _BLOCK = 4096
@@ -68,6 +69,17 @@ class MappedView(View):
     def has_places(self) -> bool:
         """Always: the chunks of its own, and no others."""
         return True
+
+    def ranges_outside(self, ranges: Sequence[Range]) -> list[Range]:
+        """Ranges of the inside as those of the disk that hold them; what was never written, or is behind's, not."""
+        found = []
+        for start, end in ranges:
+            low, high = np.searchsorted(self._numbers, (start // self._chunk, -(-end // self._chunk)))
+            for number, place in zip(self._numbers[low:high].tolist(), self._places[low:high].tolist(), strict=True):
+                first, last = max(start, number * self._chunk), min(end, (number + 1) * self._chunk)
+                moved = (place - number) * self._chunk
+                found.append((first + moved, last + moved))
+        return self._store.ranges_outside(merged(found))
 
     def claims_outside(self, claims: Iterable[Claim]) -> list[Claim]:
         """Claims on chunks of its own, joined where they lie next to each other in the store."""

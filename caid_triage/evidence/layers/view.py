@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytsk3
 
 from caid_triage.evidence.proxied import ProxiedImage, read_range
+from caid_triage.evidence.ranges import Range, merged
 
 ReadAt = Callable[[int, int], bytes]
 Claim = tuple[int, int, str]
@@ -30,6 +31,14 @@ class Run:
     at: int
     piece: int = 0
     step: int = 0
+
+    @property
+    def end(self) -> int:
+        """The byte of the view behind its last one."""
+        if not self.piece or not self.length:
+            return self.start + self.length
+        number, place = divmod(self.length - 1, self.piece)
+        return self.start + number * self.step + place + 1
 
     def find(self, offset: int) -> tuple[int, int] | None:
         """Where byte ``offset`` of the view lies around it and how many follow there in order; None if not in it."""
@@ -120,6 +129,20 @@ class View(ProxiedImage):
                 if low < high:
                     found.append((run.at + low, high - low, kind))
         return found
+
+    def ranges_outside(self, ranges: Sequence[Range]) -> list[Range]:
+        """Ranges of the inside, sorted and apart, as those of ``outer`` that hold them; what has no place is left out.
+
+        Sorted, and joined where they touch: of a striped volume the pieces of a stripe lie next to each other.
+        """
+        starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
+        found = []
+        for run in self.runs:
+            for start, end in ranges[bisect_right(ends, run.start) : bisect_left(starts, run.end)]:
+                low, high = run.before(start), run.before(end)
+                if low < high:
+                    found.append((run.at + low, run.at + high))
+        return merged(found)
 
     def close(self) -> None:
         """The disk is its opener's to close."""
