@@ -213,6 +213,7 @@ def file_sides(disk: Path, image: Path | None) -> dict[str, Callable[[], Iterato
 
     from caid_triage.evidence import ewf_chunks
     from caid_triage.evidence.ewf import find_segments, open_ewf
+    from caid_triage.evidence.unpack import inflated
 
     sides: dict[str, Callable[[], Iterator[bytes]]] = {
         "raw, ours": lambda: ours(disk),
@@ -220,14 +221,14 @@ def file_sides(disk: Path, image: Path | None) -> dict[str, Callable[[], Iterato
     }
     if image is None:
         return sides
-    fast = ewf_chunks.inflate
+    fast = ewf_chunks.inflated_chunk
 
     def by_our_chunks(way: Any) -> Iterator[bytes]:
-        ewf_chunks.inflate = way
+        ewf_chunks.inflated_chunk = way
         yield from by_pytsk3(lambda: open_ewf(find_segments(image)[0])[0])
-        ewf_chunks.inflate = fast
+        ewf_chunks.inflated_chunk = fast
 
-    sides["E01, our chunks, zlib"] = lambda: by_our_chunks(ewf_chunks.inflate_by_zlib)
+    sides["E01, our chunks, zlib"] = lambda: by_our_chunks(inflated)
     if find_spec("deflate"):
         sides["E01, our chunks, deflate"] = lambda: by_our_chunks(fast)
     sides["E01, pyewf"] = lambda: by_pytsk3(lambda: pyewf_disk(image))

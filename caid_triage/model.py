@@ -187,9 +187,9 @@ class SourceInfo:
     """What an EvidenceSource is: how it was opened, how big, what its acquisition recorded.
 
     ``kind`` is "raw", "split-raw", "ewf", "directory", "device" or that of a container: "vmdk", "vhd", "vhdx",
-    "qcow2", "vdi", "dmg", "sparseimage", "sparsebundle", "aff4". ``size`` is the bytes of the
-    disk it represents (of all files, for a directory: None until walked). ``acquisition`` holds the
-    stored facts of the container as text: ``md5``, ``sha1``, ``case_number`` and the like.
+    "qcow2", "vdi", "dmg", "sparseimage", "sparsebundle", "aff4", "ex01", or of a logical image: "l01", "lx01",
+    "ad1". ``size`` is the bytes of the disk it represents (None for a directory or a logical image). ``acquisition``
+    holds the stored facts of the container as text: ``md5``, ``sha1``, ``case_number`` and the like.
     """
 
     exhibit: str

@@ -12,7 +12,7 @@ from caid_triage.errors import EvidenceError, SourceError
 from caid_triage.evidence.faults import check_range, evidence_faults, plain_reason
 from caid_triage.evidence.paths import display_name
 from caid_triage.evidence.times import unix_nanoseconds
-from caid_triage.model import FileEntry, FileTimes, Problem, Severity, SourceInfo, State, Volume
+from caid_triage.model import Digests, FileEntry, FileTimes, Problem, Severity, SourceInfo, State, Volume
 
 PIECE = 1 << 20
 # O_NONBLOCK: a file swapped for a pipe after the walk must not hang the scan; the others exist on some systems only
@@ -156,6 +156,10 @@ class DirectorySource:
             return b"".join(_pieces(handle, offset, offset + length, entry.size))
         finally:
             os.close(handle)
+
+    def disagreements(self, _entry: FileEntry, _digests: Digests) -> tuple[Problem, ...]:
+        """None: no hash is kept of single files."""
+        return ()
 
     def coverage(self) -> dict[str, int]:
         """How many files the last walk met."""

@@ -22,7 +22,7 @@ from caid_triage.evidence.proxied import read_range
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.evidence.streams import COMPRESSED_KIND, DEFAULT_ID
 from caid_triage.evidence.walk import VolumeWalk
-from caid_triage.model import FileEntry, Problem, Severity, SourceInfo, Volume
+from caid_triage.model import Digests, FileEntry, Problem, Severity, SourceInfo, Volume
 
 PIECE = 1 << 20
 _SMALL_PIECE = 4096
@@ -208,6 +208,10 @@ class DiskSource:
         if kind == COMPRESSED_KIND and isinstance(system, OpenFileSystem) and system.compressed is not None:
             return system.compressed, inode, MAIN, 0, entry.size
         return system, inode, kind, identifier, entry.size
+
+    def disagreements(self, _entry: FileEntry, _digests: Digests) -> tuple[Problem, ...]:
+        """None: no hash is kept of single files."""
+        return ()
 
     def coverage(self) -> dict[str, int]:
         """Bytes by kind, summing to the size of the disk."""

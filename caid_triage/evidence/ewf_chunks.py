@@ -22,15 +22,8 @@ from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
 from sys import byteorder
-from typing import Any
 
-deflate: Any
-try:
-    import deflate as _deflate  # libdeflate; its wheel has no types
-
-    deflate = _deflate
-except ImportError:  # the optional extra is not installed
-    deflate = None
+from caid_triage.evidence.unpack import inflated_chunk
 
 _SECTION = 76
 _TABLE_HEADER = 24
@@ -39,22 +32,6 @@ _MAX_SECTIONS = 1_000_000
 _KEEP_TABLES = 16
 _KEEP_FILES = 32
 _KEEP_BYTES = 4 << 20
-
-
-def inflate_by_zlib(data: bytes, size: int) -> bytes:
-    """A compressed chunk of about ``size`` bytes. Errors: zlib.error when it or its checksum is damaged."""
-    return zlib.decompress(data, bufsize=size)
-
-
-def inflate_by_libdeflate(data: bytes, size: int) -> bytes:
-    """The same in half of the time: what libdeflate does not take as a chunk of ``size`` bytes, zlib decides about."""
-    try:
-        return bytes(deflate.zlib_decompress(data, size))
-    except (deflate.DeflateError, ValueError):
-        return zlib.decompress(data, bufsize=size)
-
-
-inflate = inflate_by_zlib if deflate is None else inflate_by_libdeflate
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +52,8 @@ class EwfChunks:
     the set is of another make, or damaged); OSError from ``read`` when a chunk is damaged.
     """
 
-    def __init__(self, segments: Sequence[Path], size: int, chunk_size: int) -> None:
+    def __init__(self, segments: Sequence[Path], size: int, chunk_size: int, what: str = "E01") -> None:
+        self._what = what
         self._segments = segments
         self._size = size
         self._chunk_size = chunk_size
@@ -110,7 +88,7 @@ class EwfChunks:
             chunk = self._chunk(number)
             piece = chunk[start : start + end - offset]
             if not piece:
-                raise OSError(f"chunk {number} of the E01 image is shorter than it should be")
+                raise OSError(f"chunk {number} of the {self._what} image is shorter than it should be")
             pieces.append(piece)
             offset += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -135,7 +113,7 @@ class EwfChunks:
         start = table.base + (entry & ~_COMPRESSED)
         end = table.base + (offsets[at + 1] & ~_COMPRESSED) if at + 1 < table.count else table.data_end
         if not 0 < end - start <= 2 * self._chunk_size + 1024:
-            raise OSError(f"the table of the E01 image is damaged at chunk {number}")
+            raise OSError(f"the table of the {self._what} image is damaged at chunk {number}")
         data = self._bytes(table.segment, start, end - start)
         chunk = self._checked(number, data, compressed=bool(entry & _COMPRESSED))
         self._chunks[number] = chunk
@@ -150,16 +128,16 @@ class EwfChunks:
                 chunk = self._same[1]
             else:
                 try:
-                    chunk = inflate(data, self._chunk_size)
-                except zlib.error as error:
-                    raise OSError(f"chunk {number} of the E01 image is damaged") from error
+                    chunk = inflated_chunk(data, self._chunk_size)
+                except OSError as error:
+                    raise OSError(f"chunk {number} of the {self._what} image is damaged") from error
                 self._same = data, chunk
         else:
             chunk = data[:-4]
             if zlib.adler32(chunk) != int.from_bytes(data[-4:], "little"):
-                raise OSError(f"chunk {number} of the E01 image is damaged: its checksum is wrong")
+                raise OSError(f"chunk {number} of the {self._what} image is damaged: its checksum is wrong")
         if len(chunk) < expected:
-            raise OSError(f"chunk {number} of the E01 image is shorter than it should be")
+            raise OSError(f"chunk {number} of the {self._what} image is shorter than it should be")
         return chunk
 
     # ------------------------------------------------------------ tables
@@ -222,8 +200,10 @@ class EwfChunks:
                 self._files.popitem(last=False)[1].close()
         else:
             self._files.move_to_end(segment)
+        if offset >= 1 << 63:  # seek takes no such number
+            raise OSError(f"the {self._what} image points behind the end of every file")
         file.seek(offset)
         data = file.read(length) or b""
         if len(data) < length:
-            raise OSError(f"segment {segment + 1} of the E01 image ends early")
+            raise OSError(f"segment {segment + 1} of the {self._what} image ends early")
         return data

@@ -53,7 +53,7 @@ COVERAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "unpartitioned": "outside every partition: not searched",
         "unpartitioned_searched": "outside every partition, searched for files without their names",
         "partition_table": "partition tables, tables of volumes, and reserved sectors",
-        "files": "files of a folder",
+        "files": "files of a folder or of a logical image",
     }
 )
 
@@ -98,6 +98,10 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "decoder-out-of-memory": "Decoding needed more memory than allowed: compared exactly, not by look.",
         "digests-lost": "The file could not be hashed although it was tried three times: it was compared with nothing.",
         "file-changed": "The file was replaced while the scan ran: the source was in use.",
+        "file-hash-mismatch": (
+            "A hash that the logical image keeps of this file is not that of its content: one of the two was changed."
+        ),
+        "file-list-damaged": "The logical image's list of files is damaged: files may be missing or have wrong names.",
         "file-encrypted": (
             "Encrypted by its file system (EFS): the encrypted bytes were hashed, the content was not seen."
         ),
@@ -119,6 +123,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "It could not be told which space of the volume is free: it was not searched for deleted files."
         ),
         "frames-cut": "A long animation: frames were taken from its first part only, and compared by look.",
+        "image-damaged": "Parts of the image file are damaged: what they hold or describe could not be read.",
         "image-not-checked": "The tables of the E01 image could not be checked: damaged parts may read as zeros.",
         "image-truncated": "The volume or file system is larger than the image: the image is incomplete.",
         "inside-budget": (

@@ -141,7 +141,7 @@ class Scan:
                 elif isinstance(result, Problem):
                     batch.problems.append(result)
                 else:
-                    batch.records.append(result)
+                    batch.records.append(_compared(source, result))
                     examined += 1
                     if not result.entry.part:  # what lies inside was counted neither by the walk nor as bytes of it
                         inside += result.examination.inside
@@ -182,12 +182,12 @@ class Scan:
 
     def _verify(self, source: EvidenceSource) -> None:
         """Compare the source with the hashes stored in it; what came of it becomes a fact or Problems of the source."""
-        from caid_triage.evidence.verify import record_verification  # noqa: PLC0415 - brings all readers of disks
+        from caid_triage.evidence.verify import outcomes, record_verification  # noqa: PLC0415 - brings all readers of disks
 
         self._progress_stage("verifying")
         checks = record_verification(source, lambda: self._show(self.progress))
-        hashes = {f"{check.stored.what} {check.stored.algorithm}": check.agrees for check in checks}
-        self._case.audit("source-verified", exhibit=source.info.exhibit, source=source.info.source, hashes=hashes)
+        info = source.info
+        self._case.audit("source-verified", exhibit=info.exhibit, source=info.source, hashes=outcomes(checks))
 
     def _count(self, source: EvidenceSource) -> None:
         """Walk once without reading content, so that the time left can be told (microseconds an entry)."""
@@ -264,6 +264,18 @@ def _walk_new(walk: Iterator[Walked], is_done: Callable[[int], bool], tally: Tal
             yield Skipped(item) if is_done(item.number) else item
         else:
             yield item
+
+
+def _compared(source: EvidenceSource, record: ScanRecord) -> ScanRecord:
+    """The record, with a Problem for each hash that the source keeps of this file and that is not the content's."""
+    digests = record.examination.digests
+    if digests is None or record.entry.part:
+        return record
+    found = source.disagreements(record.entry, digests)
+    if not found:
+        return record
+    problems = (*record.examination.problems, *found)
+    return replace(record, examination=replace(record.examination, problems=problems))
 
 
 def fingerprint(source: EvidenceSource) -> dict[str, object]:

@@ -131,6 +131,12 @@ def test_a_very_long_name_does_not_push_the_page_wide(seen: Seen, width: int) ->
     seen.page.set_viewport_size({"width": 1280, "height": 900})
 
 
+def test_no_column_of_a_table_of_files_is_cut_off_on_a_desk_s_screen(seen: Seen) -> None:
+    widths = seen.page.evaluate("[...document.querySelectorAll('.wide')].map(e => [e.scrollWidth, e.clientWidth])")
+    assert widths
+    assert all(inner <= outer for inner, outer in widths), widths
+
+
 def test_every_contents_link_leads_somewhere(seen: Seen) -> None:
     targets = [link.get_attribute("href") for link in seen.page.locator("a[href^='#']").all()]
     assert targets
