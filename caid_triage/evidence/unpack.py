@@ -31,10 +31,7 @@ def inflated(data: bytes, limit: int) -> bytes:
 
 
 def inflated_by_libdeflate(data: bytes, limit: int) -> bytes:
-    """The same in half of the time, for a ``limit`` that is worth reserving; zlib decides what libdeflate does not take.
-
-    Errors: as :func:`inflated`.
-    """
+    """The same in half of the time; what libdeflate does not take, zlib decides about. Errors: as :func:`inflated`."""
     try:
         return bytes(deflate.zlib_decompress(data, limit))
     except (deflate.DeflateError, ValueError):
