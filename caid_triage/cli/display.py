@@ -37,8 +37,14 @@ def human_seconds(seconds: float | None) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
+def _unlocking(progress: Progress) -> str:
+    return f"{progress.stage}: {progress.secrets_tried:,} of {progress.secrets:,} secrets tried"
+
+
 def progress_line(progress: Progress) -> str:
     """One plain line: files, bytes, rate, hits by category, leads, problems, time left. Never a path."""
+    if progress.secrets:
+        return f"{_unlocking(progress)} | {human_seconds(progress.seconds())}"
     files = f"{progress.files + progress.resumed_files:,}"
     if progress.total_files is not None:
         files += f" of {progress.total_files:,}"
@@ -69,6 +75,9 @@ def progress_table(progress: Progress) -> Table:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
+    if progress.secrets:
+        table.add_row(_unlocking(progress), human_seconds(progress.seconds()))
+        return table
     files = f"{progress.files + progress.resumed_files:,}"
     if progress.total_files is not None:
         files += f" of {progress.total_files:,}"

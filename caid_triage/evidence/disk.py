@@ -21,6 +21,7 @@ from caid_triage.evidence.coverage import gaps_between
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem
 from caid_triage.evidence.layers.chain import VolumeOpener, claims_of, gap_problems, is_understood
+from caid_triage.evidence.layers.ldm import dynamic_disk_problems
 from caid_triage.evidence.layers.library_fs import MAIN, LibraryFileSystem, LibraryWalk
 from caid_triage.evidence.ledger import Ledger
 from caid_triage.evidence.partitions import SECTOR, Partition, PartitionTable, ReadAt, read_partition_table
@@ -62,6 +63,8 @@ class DiskSource:
         table = read_partition_table(partial(read_range, self._image), self._size, self._image)
         opened = self._open_volumes(table, VolumeOpener(secrets))
         self._volumes = [one.volume for one in opened]
+        if not any(problem.code == "layer-damaged" for one in opened for problem in one.problems):
+            table.problems += dynamic_disk_problems(self._volumes)
         self._systems: list[OpenFileSystem | LibraryFileSystem | None] = [one.system for one in opened]
         self._table_areas = table.table_areas
         self._claims = [claim for one in opened if not one.volume.parent for claim in claims_of(one)]
@@ -89,7 +92,7 @@ class DiskSource:
         opened = [
             one
             for number, partition in enumerate(table.partitions, 1)
-            for one in opener.open_chain(self._image, self._size, f"p{number}", partition)
+            for one in opener.open_chain(self._image, self._size, f"p{number}", partition, table=table.partitions)
         ]
         if any(is_understood(one) for one in opened):
             return opened

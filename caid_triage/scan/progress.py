@@ -15,8 +15,9 @@ class Progress:
     """The counters of a running scan. ``total_files`` and ``total_bytes`` are None until counted.
 
     ``hits`` counts files by printed category label, exact matches only; ``leads`` counts files with near
-    matches alone. ``resumed_files`` were already in the case. ``searching`` is how far the search of the present
-    source's free space is; what it finds is in no total before it has ended. Times are seconds of the monotonic clock.
+    matches alone. ``resumed_files`` were already in the case. ``secrets`` are those that are being tried on an
+    encrypted volume, 0 afterwards. ``searching`` is how far the search of the present source's free space is; what it
+    finds is in no total before it has ended. Times are seconds of the monotonic clock.
     """
 
     files: int = 0
@@ -25,6 +26,8 @@ class Progress:
     total_files: int | None = None
     total_bytes: int | None = None
     problems: int = 0
+    secrets: int = 0
+    secrets_tried: int = 0
     leads: int = 0
     hits: Counter[str] = field(default_factory=Counter)
     searching: Searching = field(default_factory=lambda: Searching(0, 0))
@@ -73,6 +76,8 @@ class Progress:
             "hits": dict(sorted(self.hits.items())),
             "leads": self.leads,
             "problems": self.problems,
+            "secrets": self.secrets,
+            "secrets_tried": self.secrets_tried,
             "seconds": round(self.seconds(), 1),
             "seconds_left": None if left is None else round(left),
         }

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -339,6 +340,13 @@ def _audit_facts(hashset: HashSet) -> dict[str, object]:
     return {name: facts[name] for name in ("name", "generation", "role", "scheme", "entries")}
 
 
+def _show_unlocking(show: Show, progress: Progress, volume: str, tried: int, secrets: int) -> None:
+    """Show how many secrets were tried on a volume; the scan itself counts in a Progress of its own."""
+    progress.stage = f"unlocking {volume}"
+    progress.secrets, progress.secrets_tried = secrets, tried
+    show(progress)
+
+
 def run_scan(
     requests: Sequence[SourceRequest],
     case_folder: Path,
@@ -356,7 +364,7 @@ def run_scan(
     Raises HashSetError before anything is made, SourceError when no source at all can be opened, CaseError.
     """
     outcome = ScanOutcome()
-    secrets = secrets or NO_SECRETS
+    secrets = replace(secrets or NO_SECRETS, told=partial(_show_unlocking, show, Progress()))
     for request in requests:
         refuse_writing_into(request.path, case_folder)
     with ExitStack() as stack:

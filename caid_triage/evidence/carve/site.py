@@ -58,6 +58,8 @@ class Site:
     @property
     def only(self) -> list[Range] | None:
         """What of it can hold anything that is not on the site around it; None for all of it."""
+        if isinstance(self.image, View) and (own := self.image.own_ranges()) is not None:
+            return own
         copies = [system.copied for _, system in self.systems if system.copied is not None]
         return copies[0].ranges() if copies else None
 
@@ -141,10 +143,10 @@ def sites_of(
     sites = []
     for number, each in enumerate(images):
         inner = merged(
-            (run.at, run.at + run.length)
+            part
             for view in images
             if isinstance(view, View) and view.outer is each
-            for run in view.runs
+            for part in view.ranges_outside([(0, int(view.get_size()))])
         )
         sites.append(
             Site(
