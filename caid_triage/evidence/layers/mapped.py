@@ -8,13 +8,12 @@ pairs "old chunk, new chunk"). tests/unit/evidence/test_mapped.py compares with 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
-from caid_triage.evidence.layers.view import Claim, ReadAt, View
+from caid_triage.evidence.layers.view import Claim, ReadAt, View, joined
 from caid_triage.evidence.proxied import read_range
-from caid_triage.evidence.ranges import Range, merged
 
 _SECTOR = 512
 _BLOCK = 4096
@@ -70,16 +69,15 @@ class MappedView(View):
         """Always: the chunks of its own, and no others."""
         return True
 
-    def ranges_outside(self, ranges: Sequence[Range]) -> list[Range]:
-        """Ranges of the inside as those of the disk that hold them; what was never written, or is behind's, not."""
-        found = []
-        for start, end in ranges:
+    def spans_outside(self, spans: np.ndarray) -> np.ndarray | None:
+        """Spans of the inside as those of the disk that hold them; what was never written, or is behind's, not."""
+        found = [np.zeros((0, 2), np.int64)]
+        for start, end in spans.tolist():
             low, high = np.searchsorted(self._numbers, (start // self._chunk, -(-end // self._chunk)))
-            for number, place in zip(self._numbers[low:high].tolist(), self._places[low:high].tolist(), strict=True):
-                first, last = max(start, number * self._chunk), min(end, (number + 1) * self._chunk)
-                moved = (place - number) * self._chunk
-                found.append((first + moved, last + moved))
-        return self._store.ranges_outside(merged(found))
+            first = self._numbers[low:high] * self._chunk
+            part = np.stack([np.maximum(first, start), np.minimum(first + self._chunk, end)], axis=1)
+            found.append(part + ((self._places - self._numbers)[low:high] * self._chunk)[:, None])
+        return self._store.spans_outside(joined(np.concatenate(found)))
 
     def claims_outside(self, claims: Iterable[Claim]) -> list[Claim]:
         """Claims on chunks of its own, joined where they lie next to each other in the store."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytsk3
 
 from caid_triage.evidence.proxied import ProxiedImage, read_range
-from caid_triage.evidence.ranges import Range, merged
 
 ReadAt = Callable[[int, int], bytes]
 Claim = tuple[int, int, str]
@@ -61,6 +61,14 @@ class Run:
             number, place = divmod(inside, self.step)
             inside = number * self.piece + min(place, self.piece)
         return min(inside, self.length)
+
+    def before_each(self, offsets: np.ndarray) -> np.ndarray:
+        """The same for many: int64 of any shape."""
+        inside: np.ndarray = np.maximum(offsets - self.start, 0)
+        if self.piece:
+            inside = inside // self.step * self.piece + np.minimum(inside % self.step, self.piece)
+        found: np.ndarray = np.minimum(inside, self.length)
+        return found
 
 
 class View(ProxiedImage):
@@ -130,22 +138,33 @@ class View(ProxiedImage):
                     found.append((run.at + low, high - low, kind))
         return found
 
-    def ranges_outside(self, ranges: Sequence[Range]) -> list[Range]:
-        """Ranges of the inside, sorted and apart, as those of ``outer`` that hold them; what has no place is left out.
+    def spans_outside(self, spans: np.ndarray) -> np.ndarray | None:
+        """Spans of the inside as those of ``outer`` that hold them: int64[n, 2], first byte and byte behind the last.
 
-        Sorted, and joined where they touch: of a striped volume the pieces of a stripe lie next to each other.
+        Sorted and apart, as they must be given; those that touch are joined, as the pieces of a stripe do. What has no
+        place is left out. None where nothing is known of places.
         """
-        starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
-        found = []
+        if not self.runs:
+            return None
+        moved = []
         for run in self.runs:
-            for start, end in ranges[bisect_right(ends, run.start) : bisect_left(starts, run.end)]:
-                low, high = run.before(start), run.before(end)
-                if low < high:
-                    found.append((run.at + low, run.at + high))
-        return merged(found)
+            low, high = np.searchsorted(spans[:, 1], run.start, "right"), np.searchsorted(spans[:, 0], run.end)
+            moved.append(run.before_each(spans[low:high]) + run.at)
+        return joined(np.concatenate(moved))
 
     def close(self) -> None:
         """The disk is its opener's to close."""
+
+
+def joined(spans: np.ndarray) -> np.ndarray:
+    """Spans (int64[n, 2]) sorted, those that touch or overlap joined, empty ones dropped."""
+    spans = spans[spans[:, 0] < spans[:, 1]]
+    spans = spans[np.argsort(spans[:, 0], kind="stable")]
+    if not len(spans):
+        return spans
+    ends = np.maximum.accumulate(spans[:, 1])
+    first = np.append(True, spans[1:, 0] > ends[:-1])
+    return np.stack([spans[first, 0], ends[np.append(first[1:], True)]], axis=1)
 
 
 def on_source(image: pytsk3.Img_Info, offset: int) -> int | None:
