@@ -127,7 +127,7 @@ def sites_of(
             continue
         if not isinstance(one.image, View):
             continue
-        spans = spans_on_source(one.image, np.array([[0, one.image.get_size()]], dtype=np.int64))
+        spans = spans_on_source(one.image, _whole(one.image))
         held = [] if spans is None else merged((start, end) for start, end in spans.tolist())
         inside_another = any(isinstance(known, View) and one.image.outer is known for known in images)
         if held and not inside_another:
@@ -143,10 +143,10 @@ def sites_of(
     sites = []
     for number, each in enumerate(images):
         inner = merged(
-            part
+            (start, end)
             for view in images
             if isinstance(view, View) and view.outer is each
-            for part in view.ranges_outside([(0, int(view.get_size()))])
+            for start, end in _held(view)
         )
         sites.append(
             Site(
@@ -158,3 +158,13 @@ def sites_of(
             )
         )  # fmt: skip
     return sites
+
+
+def _whole(image: pytsk3.Img_Info) -> np.ndarray:
+    return np.array([[0, image.get_size()]], dtype=np.int64)
+
+
+def _held(view: View) -> list[tuple[int, int]]:
+    """The bytes of the image around a view that it holds; none where that cannot be said."""
+    spans = view.spans_outside(_whole(view))
+    return [] if spans is None else [(start, end) for start, end in spans.tolist()]

@@ -24,6 +24,7 @@ NAME = "Windows dynamic disk"
 _SECTOR = 512
 _DATABASE = 2048  # sectors
 _VMDB = 17
+_MOST_SECTORS = 1 << 53
 _MOST_RECORDS = 32_768
 _MOST_DATABASE = 64 << 20
 _VOLUME, _COMPONENT, _PARTITION, _DISK3, _DISK4 = 0x51, 0x32, 0x33, 0x34, 0x44
@@ -288,7 +289,7 @@ def _child(
             f"read; scan an image of the whole volume, made with all its disks together"
         )
         problems.append(Problem("open", "volume-incomplete", detail, volume=where))
-    content = view_of_runs(area.image, runs, sectors * _SECTOR)
+    content = view_of_runs(area.image, runs, min(sectors, _MOST_SECTORS) * _SECTOR)
     return Child(safe, description, content, problems=tuple(problems))
 
 
@@ -311,7 +312,7 @@ def _runs(header: _Header, database: _Database, component: _Component) -> tuple[
             of = f"every {len(parts)}th stripe" if piece else f"from byte {start} on"
             missing.append(f"{part.size * _SECTOR} bytes {of} on {name}")
             continue
-        if part.start + part.size > header.size:
+        if part.start + part.size > header.size or part.offset + part.size > _MOST_SECTORS:
             raise ValueError("a part of a volume lies behind the end of the disk")
         runs.append(Run(start, part.size * _SECTOR, (header.start + part.start) * _SECTOR, piece, step))
     return runs, missing

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from caid_triage.evidence.faults import LIBRARY_ERRORS
 from caid_triage.evidence.layers.layer import UNWRAPPED, Area, Child, Unwrapped
-from caid_triage.evidence.layers.lvm_layout import Group, Missing, lies_elsewhere, name_in, segments_of
+from caid_triage.evidence.layers.lvm_layout import LARGEST, Group, Missing, lies_elsewhere, name_in, segments_of
 from caid_triage.evidence.layers.lvm_text import (
     SECTOR,
     Section,
@@ -187,7 +187,7 @@ def _thin(view: Group, segment: Section) -> View:
     pool = segments_of(view.volumes.get(name_in(segment, "thin_pool"), {}))
     if len(pool) != 1 or pool[0].get("type") != "thin-pool":
         raise Missing("its pool is not described")
-    size = number_of(segment, "extent_count") * view.extent
+    size = min(number_of(segment, "extent_count") * view.extent, LARGEST)
     chunk = number_of(pool[0], "chunk_size") * SECTOR
     tables, data = view.view(name_in(pool[0], "metadata")), view.view(name_in(pool[0], "pool"))
     numbers, places = thin_mapping(

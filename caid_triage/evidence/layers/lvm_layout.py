@@ -13,6 +13,8 @@ from caid_triage.evidence.layers.view import Run, View, view_of_runs
 
 _DEEPEST = 8
 _MOST_RUNS = 100_000
+LARGEST = 1 << 62
+"""Bytes of a logical volume: places are told in 63 bits."""
 
 
 class Missing(Exception):  # noqa: N818 - no fault: the rest of it lies elsewhere
@@ -79,6 +81,8 @@ class Group:
             length = number_of(segment, "extent_count") * self.extent
             whole.add(whole.size, self._segment(segment, length, depth))
             whole.size += length
+            if whole.size > LARGEST:
+                raise ValueError("a logical volume is larger than any can be")
         return whole
 
     def view(self, name: str, depth: int = 0) -> View:

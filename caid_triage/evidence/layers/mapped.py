@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from caid_triage.evidence.account import NamedClaim
-from caid_triage.evidence.layers.view import ReadAt, View, in_order
+from caid_triage.evidence.layers.view import ReadAt, View, joined
 from caid_triage.evidence.proxied import read_range
 from caid_triage.evidence.ranges import Range, merged
 
@@ -71,17 +71,15 @@ class MappedView(View):
         """Always: the chunks of its own, and no others."""
         return True
 
-    def spans_outside(self, spans: np.ndarray) -> np.ndarray:
+    def spans_outside(self, spans: np.ndarray) -> np.ndarray | None:
         """Spans of the inside as those of the disk that hold them; what was never written, or is behind's, not."""
-        low = np.searchsorted(self._numbers, spans[:, 0] // self._chunk)
-        high = np.searchsorted(self._numbers, -(-spans[:, 1] // self._chunk))
-        counts = high - low
-        span = np.repeat(np.arange(len(spans)), counts)
-        chunk = np.arange(len(span)) - np.repeat(np.cumsum(counts) - counts, counts) + low[span]
-        first = self._numbers[chunk] * self._chunk
-        held = np.stack((np.maximum(spans[span, 0], first), np.minimum(spans[span, 1], first + self._chunk)), axis=1)
-        moved = held + ((self._places[chunk] - self._numbers[chunk]) * self._chunk)[:, None]
-        return self._store.spans_outside(in_order(moved))
+        found = [np.zeros((0, 2), np.int64)]
+        for start, end in spans.tolist():
+            low, high = np.searchsorted(self._numbers, (start // self._chunk, -(-end // self._chunk)))
+            first = self._numbers[low:high] * self._chunk
+            part = np.stack([np.maximum(first, start), np.minimum(first + self._chunk, end)], axis=1)
+            found.append(part + ((self._places - self._numbers)[low:high] * self._chunk)[:, None])
+        return self._store.spans_outside(joined(np.concatenate(found)))
 
     def own_ranges(self) -> list[Range]:
         """The chunks of its own: the others hold nothing, or what the volume behind it holds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,12 +64,11 @@ class Run:
             inside = number * self.piece + min(place, self.piece)
         return min(inside, self.length)
 
-    def all_before(self, offsets: np.ndarray) -> np.ndarray:
-        """:meth:`before` of many: int64 of any shape."""
+    def before_each(self, offsets: np.ndarray) -> np.ndarray:
+        """The same for many: int64 of any shape."""
         inside: np.ndarray = np.maximum(offsets - self.start, 0)
         if self.piece:
-            number, place = np.divmod(inside, self.step)
-            inside = number * self.piece + np.minimum(place, self.piece)
+            inside = inside // self.step * self.piece + np.minimum(inside % self.step, self.piece)
         found: np.ndarray = np.minimum(inside, self.length)
         return found
 
@@ -141,22 +140,19 @@ class View(ProxiedImage):
                     found.append((run.at + low, high - low, kind, name))
         return found
 
-    def ranges_outside(self, ranges: Sequence[Range]) -> list[Range]:
-        """Ranges of the inside, sorted and apart, as those of ``outer`` that hold them; what has no place is left out.
+    def spans_outside(self, spans: np.ndarray) -> np.ndarray | None:
+        """Spans of the inside as those of ``outer`` that hold them: int64[n, 2], first byte and byte behind the last.
 
-        Sorted, and joined where they touch: of a striped volume the pieces of a stripe lie next to each other.
+        Sorted and apart, as they must be given; those that touch are joined, as the pieces of a stripe do. What has no
+        place is left out. None where nothing is known of places.
         """
-        spans = self.spans_outside(np.array(ranges, dtype=np.int64).reshape(-1, 2))
-        return merged((start, end) for start, end in spans.tolist())
-
-    def spans_outside(self, spans: np.ndarray) -> np.ndarray:
-        """:meth:`ranges_outside` of many: int64[n, 2], sorted and apart as long as no two bytes here are the same."""
-        moved = [spans[:0]]
+        if not self.runs:
+            return None
+        moved = []
         for run in self.runs:
-            low = np.searchsorted(spans[:, 1], run.start, side="right")
-            high = np.searchsorted(spans[:, 0], run.end, side="left")
-            moved.append(run.all_before(spans[low:high]) + run.at)
-        return in_order(np.concatenate(moved))
+            low, high = np.searchsorted(spans[:, 1], run.start, "right"), np.searchsorted(spans[:, 0], run.end)
+            moved.append(run.before_each(spans[low:high]) + run.at)
+        return joined(np.concatenate(moved))
 
     def own_ranges(self) -> list[Range] | None:
         """What of the inside can hold anything that is not seen elsewhere as well; None for all of it."""
@@ -164,6 +160,17 @@ class View(ProxiedImage):
 
     def close(self) -> None:
         """The disk is its opener's to close."""
+
+
+def joined(spans: np.ndarray) -> np.ndarray:
+    """Spans (int64[n, 2]) sorted, those that touch or overlap joined, empty ones dropped."""
+    spans = spans[spans[:, 0] < spans[:, 1]]
+    spans = spans[np.argsort(spans[:, 0], kind="stable")]
+    if not len(spans):
+        return spans
+    ends = np.maximum.accumulate(spans[:, 1])
+    first = np.append(True, spans[1:, 0] > ends[:-1])
+    return np.stack([spans[first, 0], ends[np.append(first[1:], True)]], axis=1)
 
 
 def on_source(image: pytsk3.Img_Info, offset: int) -> int | None:
@@ -189,17 +196,11 @@ def spans_on_source(image: pytsk3.Img_Info, spans: np.ndarray) -> np.ndarray | N
     or encrypted. None where that cannot be said of the image.
     """
     while isinstance(image, View):
-        if not image.has_places:
+        moved = image.spans_outside(spans)
+        if moved is None:
             return None
-        spans = image.spans_outside(spans)
-        image = image.outer
+        spans, image = moved, image.outer
     return spans
-
-
-def in_order(spans: np.ndarray) -> np.ndarray:
-    """Spans (int64[n, 2]) by their first byte, without empty ones (of what lies between two pieces of a stripe)."""
-    spans = spans[spans[:, 0] < spans[:, 1]]
-    return spans[np.argsort(spans[:, 0], kind="stable")]
 
 
 def view_of_runs(outer: pytsk3.Img_Info, runs: Iterable[Run], size: int | None = None) -> View:

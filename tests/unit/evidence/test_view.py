@@ -58,10 +58,14 @@ def check(view: View, places: dict[int, int], ranges: list[tuple[int, int]]) -> 
     for offset in range(size):
         assert view.on_source(offset) == places.get(offset)
     held = {places[offset] for start, end in ranges for offset in range(start, end) if offset in places}
-    found = view.ranges_outside(ranges)
-    assert [byte for start, end in found for byte in range(start, end)] == sorted(held)
-    claimed = view.claims_outside([(start, end - start, "file_system") for start, end in ranges])
-    assert {byte for start, length, _ in claimed for byte in range(start, start + length)} >= held
+    found = view.spans_outside(np.array(ranges, np.int64).reshape(-1, 2))
+    if found is None:
+        assert not view.has_places
+        return
+    assert [byte for start, end in found.tolist() for byte in range(start, end)] == sorted(held)
+    assert (found[1:, 0] > found[:-1, 1]).all()
+    claimed = view.claims_outside([(start, end - start, "file_system", "v") for start, end in ranges])
+    assert {byte for start, length, *_ in claimed for byte in range(start, start + length)} >= held
 
 
 @st.composite
