@@ -110,6 +110,9 @@ class FileTimes:
 INSIDE = "//"
 """Stands in a display path between a file and the name of what lies inside it: ``/a/photos.zip//b/c.jpg``."""
 
+REMOVED_CODES = frozenset({"inside-freed", "inside-unlisted"})
+"""Problems of an inner file whose bytes are still in its container, which does not list it (any more)."""
+
 
 def parent_of(path: str) -> str:
     """The display path of the folder that holds a file ("/" for the root), or of the file that it lies inside.

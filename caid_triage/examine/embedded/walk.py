@@ -19,7 +19,7 @@ from caid_triage.examine.embedded.inner import GoesOn, Inner, Lister, problem
 from caid_triage.examine.identify import Identified
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.video_bytes import VideoBytes
-from caid_triage.model import DecodeState, Digests, Examination, FileTimes, Problem, Severity
+from caid_triage.model import REMOVED_CODES, DecodeState, Digests, Examination, FileTimes, Problem, Severity
 
 LONGEST_NAME = 4096
 # Of one step: what is longer says in between that it goes on. A container's claim of a size makes nobody wait longer.
@@ -104,9 +104,17 @@ class Inside:
         yield from self._container(lister, file, (), self.problems)
 
     def _container(
-        self, lister: Lister, file: VideoBytes, names: tuple[bytes, ...], problems: list[Problem]
+        self,
+        lister: Lister,
+        file: VideoBytes,
+        names: tuple[bytes, ...],
+        problems: list[Problem],
+        removed: tuple[Problem, ...] = (),
     ) -> Iterator[Found | Step]:
-        """The files of one container; what is amiss with it itself is added to ``problems``."""
+        """The files of one container; what is amiss with it itself is added to ``problems``.
+
+        ``removed`` says that what it lies in does not list it: that is said of everything in it too.
+        """
         content = Content(file)
         listed = lister(content)
         unsaid = 0
@@ -133,7 +141,7 @@ class Inside:
                 if self._listed_problems >= MOST_PROBLEMS:
                     self._stop(problems, f"{MOST_PROBLEMS} parts of it are damaged")
             else:
-                yield from self._file(item, names, problems)
+                yield from self._file(_said_too(item, removed), names, problems)
         if unsaid:
             problems.append(problem("inside-damaged", f"{unsaid} more such problems of this container are not listed"))
         if content.fault:
@@ -178,7 +186,8 @@ class Inside:
             text = f"containers inside each other were opened to a depth of {self.limits.max_inside_depth}, not deeper"
             below.append(problem("inside-too-deep", text))
         elif within is not None:
-            yield from self._container(*within, names, below)
+            removed = tuple(said for said in inner.problems if said.code in REMOVED_CODES)
+            yield from self._container(*within, names, below, removed)
         yield from self._looked_at(inner, names, run, faults, below)
 
     def _looked_at(
@@ -258,6 +267,13 @@ class Inside:
         if self.parts > self.again.delivered:
             size = found.bytes_read if readable else inner.size
             yield Found(self.parts, names, size, inner.times, readable, problems, found)
+
+
+def _said_too(inner: Inner, removed: tuple[Problem, ...]) -> Inner:
+    """The inner file, with what is said of the file that it lies in."""
+    own = {said.code for said in inner.problems}
+    more = tuple(said for said in removed if said.code not in own)
+    return replace(inner, problems=(*inner.problems, *more)) if more else inner
 
 
 def nothing() -> Examination:
