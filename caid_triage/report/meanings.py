@@ -22,6 +22,10 @@ STATUS_WORDS: Mapping[str, str] = MappingProxyType(
 DECODE_WORDS: Mapping[DecodeState, tuple[str, str]] = MappingProxyType(
     {
         DecodeState.DECODED: ("decoded", "The picture was decoded; exact and look-alike comparison were both made."),
+        DecodeState.WITH_ITS_PICTURE: (
+            "thumbnail of a picture",
+            "A thumbnail inside a picture: compared exactly by itself, its look as one of the looks of that picture.",
+        ),
         DecodeState.PARTIAL: (
             "picture damaged, decoded in part",
             "Compared exactly; a look-alike comparison of a damaged picture can miss.",

@@ -110,6 +110,23 @@ def locked_zip() -> bytes:
     return bytes(data)
 
 
+def with_thumbnails(picture: bytes, *small: bytes) -> bytes:
+    """A JPEG with thumbnails, each in an EXIF segment (IFD1) of its own."""
+    segments = b""
+    for inner in small:
+        body = b"Exif\0\0" + exif_with(inner)
+        segments += b"\xff\xe1" + (len(body) + 2).to_bytes(2) + body
+    return picture[:2] + segments + picture[2:]
+
+
+def exif_with(inner: bytes) -> bytes:
+    """An EXIF block whose second table (IFD1) names a JPEG."""
+    head = b"MM\0*\0\0\0\x08" + b"\0\0" + b"\0\0\0\x0e"
+    directory = b"\0\x02" + b"\x02\x01\0\x04\0\0\0\x01\0\0\0\x2c"
+    directory += b"\x02\x02\0\x04\0\0\0\x01" + len(inner).to_bytes(4) + bytes(4)
+    return head + directory + inner
+
+
 def message_with(content: bytes) -> bytes:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "a@example.org", "b@example.org", "holiday"

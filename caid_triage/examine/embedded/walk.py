@@ -15,7 +15,7 @@ from typing import Protocol
 
 from caid_triage.examine.boundary import Failure, at_the_boundary
 from caid_triage.examine.embedded.content import Content
-from caid_triage.examine.embedded.inner import GoesOn, Inner, Lister, problem
+from caid_triage.examine.embedded.inner import GoesOn, Inner, Lister, Thumbnail, problem
 from caid_triage.examine.identify import Identified
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.video_bytes import VideoBytes
@@ -38,6 +38,8 @@ class Examined(Protocol):
     def identified(self) -> Identified: ...  # noqa: D102
     def finish(self) -> Examination: ...  # noqa: D102
     def container(self) -> tuple[Lister, VideoBytes] | Problem | None: ...  # noqa: D102
+    def thumbnails(self) -> tuple[Thumbnail, ...]: ...  # noqa: D102
+    def shows(self, thumbnail: Thumbnail, found: Examination) -> bool: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Inside:
     problems: list[Problem] = field(default_factory=list)
     _steps: int = 0
     _bytes: int = 0
+    _small: int = 0
     _listed_problems: int = 0
     _stopped: bool = False
 
@@ -151,7 +154,7 @@ class Inside:
 
     def _file(self, inner: Inner, names: tuple[bytes, ...], problems: list[Problem]) -> Iterator[Found | Step]:
         """One inner file, after what lies inside it."""
-        if self.parts >= self.limits.max_inside_files:
+        if self.parts - self._small >= self.limits.max_inside_files:
             self._stop(problems, f"only the first {self.limits.max_inside_files} files inside were examined")
             return
         names = (*names, inner.name[:LONGEST_NAME])
@@ -196,7 +199,10 @@ class Inside:
         """The examination of an inner file that was read."""
         step = self._step(run.bytes_read)
         yield step
-        if self.parts < self.again.delivered:
+        small = len(run.thumbnails())
+        if self.parts + small < self.again.delivered:
+            self.parts += small
+            self._small += small
             yield from self._out(inner, names, (), nothing())
             return
         given_up: list[Problem] = []
@@ -212,9 +218,45 @@ class Inside:
             )
         else:
             examination = run.finish()
+        yield from self.thumbnails(run, examination, names, inner)
         if below:
             examination = replace(examination, problems=(*examination.problems, *below))
         yield from self._out(inner, names, tuple(faults), examination, readable=True)
+
+    def thumbnails(
+        self, picture: Examined, found: Examination, names: tuple[bytes, ...] = (), inner: Inner | None = None
+    ) -> Iterator[Found | Step]:
+        """The small pictures inside a picture, which was examined as ``found``: before the picture, like any inside.
+
+        A thumbnail is hashed for its look only where that is not asked about with its picture already.
+        """
+        said = tuple(one for one in inner.problems if one.code in REMOVED_CODES) if inner else ()
+        for number, one in enumerate(picture.thumbnails(), 1):
+            name = b"thumbnail.jpg" if number == 1 else b"thumbnail-%d.jpg" % number
+            run = self.begin(len(one.data))
+            run.update(one.data)
+            step = self._step(len(one.data))
+            yield step
+            faults = list(said)
+            if self.parts < self.again.delivered:
+                examination = nothing()
+            elif self._left_out(step, faults, "its digests are kept, no perceptual hash"):
+                examination = self._seen(run, one, DecodeState.UNDECODABLE)
+            elif picture.shows(one, found):
+                examination = self._seen(run, one, DecodeState.WITH_ITS_PICTURE)
+            else:
+                examination = run.finish()
+            self._small += 1
+            yield from self._out(
+                Inner(name, None, len(one.data)), (*names, name), tuple(faults), examination, readable=True
+            )
+
+    def _seen(self, run: Examined, one: Thumbnail, state: DecodeState) -> Examination:
+        """The examination of a thumbnail that is not decoded for itself."""
+        what = run.identified()
+        return Examination(
+            run.digests(), run.bytes_read, what.kind, what.media_type, state, width=one.width, height=one.height
+        )
 
     def _read(self, pieces: Iterator[bytes], run: Examined, problems: list[Problem]) -> Generator[Step, None, str]:
         """Feed an inner file to its examination; returns in words why it ended early ("": it did not)."""
