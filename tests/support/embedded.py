@@ -10,6 +10,7 @@ import sqlite3
 import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from email.message import EmailMessage
 from typing import Any
@@ -78,6 +79,56 @@ def archived(content: bytes) -> bytes:
     """An ar archive, which libarchive reads like RAR and CAB: there is no writer of those."""
     head = b"b.jpg/".ljust(16) + b"0".ljust(12) + b"0".ljust(6) * 2 + b"100644".ljust(8) + b"%d" % len(content)
     return b"!<arch>\n" + head.ljust(58) + b"`\n" + content + b"\n" * (len(content) % 2)
+
+
+def cabinet(content: bytes) -> bytes:
+    """A cabinet (MS-CAB) of one file that is not packed."""
+    name = b"b.jpg\0"
+    data = struct.pack("<IHH", 0, len(content), len(content)) + content  # a checksum of 0 is not checked
+    file = struct.pack("<IIHHHH", len(content), 0, 0, 0x5821, 0, 0x20) + name
+    folder_at = 36
+    file_at = folder_at + 8
+    data_at = file_at + len(file)
+    size = data_at + len(data)
+    head = b"MSCF" + struct.pack("<IIIIIBBHHHHH", 0, size, 0, file_at, 0, 3, 1, 1, 1, 0, 7, 0)
+    return head + struct.pack("<IHH", data_at, 1, 0) + file + data
+
+
+def rar_five(content: bytes, extra: bytes = b"") -> bytes:
+    """A RAR 5 archive of one file that is not packed, with extra records in its header."""
+
+    def number(value: int) -> bytes:
+        out = b""
+        while value > 0x7F:
+            out += bytes([value & 0x7F | 0x80])
+            value >>= 7
+        return out + bytes([value])
+
+    def block(body: bytes) -> bytes:
+        sized = number(len(body)) + body
+        return struct.pack("<I", zlib.crc32(sized)) + sized
+
+    size = number(len(content))
+    of_file = number(4) + size + number(0o644) + struct.pack("<I", zlib.crc32(content)) + number(0) + number(1)
+    flags = number(2 | bool(extra)) + (number(len(extra)) if extra else b"")
+    file = number(2) + flags + size + of_file + number(5) + b"b.jpg" + extra
+    ends = block(number(5) + number(0) + number(0))
+    return b"Rar!\x1a\x07\x01\0" + block(number(1) + number(0) + number(0)) + block(file) + content + ends
+
+
+def rar_four(content: bytes) -> bytes:
+    """A RAR 4 archive of one file that is not packed."""
+
+    def block(body: bytes) -> bytes:
+        return struct.pack("<H", zlib.crc32(body) & 0xFFFF) + body
+
+    main = block(struct.pack("<BHH6x", 0x73, 0, 13))
+    name = b"b.jpg"
+    sizes = struct.pack(
+        "<IIBIIBBHI", len(content), len(content), 3, zlib.crc32(content), 0x58210000, 20, 0x30, len(name), 0o644
+    )
+    file = block(struct.pack("<BHH", 0x74, 0x8000, 7 + len(sizes) + len(name)) + sizes + name)
+    return b"Rar!\x1a\x07\0" + main + file + content + block(struct.pack("<BHH", 0x7B, 0x4000, 7))
 
 
 def seven_zipped(files: dict[str, bytes], **options: Any) -> bytes:
@@ -247,6 +298,9 @@ CONTAINERS: dict[str, tuple[Callable[[bytes], bytes], tuple[bytes, ...]]] = {
     "xz": (lzma.compress, (b"content",)),
     "zstd": (lambda p: zstandard.ZstdCompressor().compress(p), (b"content",)),
     "ar": (archived, (b"b.jpg",)),
+    "cab": (cabinet, (b"b.jpg",)),
+    "rar 4": (rar_four, (b"b.jpg",)),
+    "rar 5": (rar_five, (b"b.jpg",)),
     "7z": (lambda p: seven_zipped({"a/b.jpg": p}), (b"a/b.jpg",)),
     "7z in zip in tar": (
         lambda p: tarred({"o.zip": zipped({"i.7z": seven_zipped({"b.jpg": p})})}),
