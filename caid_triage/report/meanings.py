@@ -132,6 +132,9 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "inside-encrypted": (
             "What lies inside needs a password: names are listed where they can be read, no content was examined."
         ),
+        "inside-freed": (
+            "A file from free pages of a database, whose row is deleted or was moved: it was put together by its chain."
+        ),
         "inside-name-cut": "The name of a file inside another is very long: its first 4,096 bytes are shown.",
         "inside-no-reader": "A library that opens this kind of container is not installed: nothing inside it was seen.",
         "inside-not-finished": "A container could not be read to its end: files inside it may not have been seen.",

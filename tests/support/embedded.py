@@ -9,10 +9,12 @@ import lzma
 import sqlite3
 import struct
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pikepdf
@@ -201,6 +203,18 @@ def database_with(content: bytes) -> bytes:
     data = bytearray(connection.serialize())
     data[18:20] = b"\x02\x02"  # as telephones leave it: in WAL mode
     return bytes(data)
+
+
+def database_of(fill: Callable[[sqlite3.Connection], object]) -> bytes:
+    """A database as it lies on a disk: one in memory lets go of what is deleted."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "made.db"
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA secure_delete = OFF")
+        fill(connection)
+        connection.commit()
+        connection.close()
+        return path.read_bytes()
 
 
 def thumbcache_with(content: bytes, version: int) -> bytes:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import random
+import sqlite3
 import struct
 from collections.abc import Callable
 from functools import partial
 
 from PIL import Image
 
-from support.embedded import CONTAINERS, compound_file, exif_with, with_thumbnails
+from support.embedded import CONTAINERS, compound_file, database_of, exif_with, with_thumbnails
 
 FILM = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0\0\1\0free" + bytes(248)
 
@@ -23,11 +24,28 @@ def drawn(form: str, side: int = 16, **options: object) -> bytes:
 
 
 JPEG, PNG = drawn("JPEG", 24), drawn("PNG")
+# Streams of a compound file of the tests have 4,096 bytes or more.
+LARGER = drawn("JPEG", 80, quality=92)
 
 
 def message_of_outlook(content: bytes) -> bytes:
     streams = {"__substg1.0_37010102": content.ljust(4096, b"\0"), "__substg1.0_1000001F": b"words " * 1000}
     return compound_file(streams)
+
+
+def deleted_rows(connection: sqlite3.Connection) -> None:
+    """Pictures that are deleted: some with their page, some in a page that is in use."""
+    connection.execute("PRAGMA page_size = 512")
+    connection.execute("CREATE TABLE old (cell BLOB)")
+    connection.execute("INSERT INTO old VALUES (?)", (bytes(9000),))
+    connection.execute("CREATE TABLE t (cell BLOB, words TEXT)")
+    connection.executemany("INSERT INTO t VALUES (?, ?)", [(JPEG, "a"), (PNG, "b"), (LARGER, "c"), (JPEG, "d" * 100)])
+    connection.execute("CREATE TABLE u (words TEXT, cell BLOB)")
+    connection.executemany("INSERT INTO u VALUES (?, ?)", [("a" * 90, b""), ("b", LARGER), ("c" * 90, b"")])
+    connection.commit()
+    connection.execute("DROP TABLE old")
+    connection.execute("DELETE FROM u WHERE words = 'b'")
+    connection.execute("DELETE FROM t WHERE words <> 'a'")
 
 
 def slots(content: bytes) -> bytes:
@@ -64,10 +82,6 @@ def old_tar(content: bytes) -> bytes:
     return bytes(head) + content.ljust(-(-len(content) // 512) * 512, b"\0") + bytes(1024)
 
 
-# Streams of a compound file of the tests have 4,096 bytes or more.
-LARGER = drawn("JPEG", 80, quality=92)
-
-
 def _around(kind: str) -> bytes:
     return CONTAINERS[kind][0](LARGER if kind.startswith("Thumbs") else JPEG)
 
@@ -75,6 +89,7 @@ def _around(kind: str) -> bytes:
 # Kind -> the content. Stores of Outlook have no writer: what there is of one is its header.
 SEEDS: dict[str, Callable[[], bytes]] = {
     **{kind: partial(_around, kind) for kind in CONTAINERS},
+    "sqlite with deleted rows": lambda: database_of(deleted_rows),
     "outlook message": lambda: message_of_outlook(JPEG),
     "outlook store": lambda: b"!BDN" + bytes(4) + b"SM" + struct.pack("<HH", 23, 19) + bytes(600),
     "thumbdata": lambda: slots(JPEG),
