@@ -29,6 +29,7 @@ from caid_triage.synth.sample_pictures import picture as sample
 
 PICTURE = sample("coast.jpg")
 FILM = sample("ball.avi")
+Fill = Callable[[sqlite3.Connection], object]
 ADDRESS = b"https://example.org/a/coast.jpg"
 
 
@@ -205,7 +206,7 @@ def database_with(content: bytes) -> bytes:
     return bytes(data)
 
 
-def database_of(fill: Callable[[sqlite3.Connection], object]) -> bytes:
+def database_of(fill: Fill) -> bytes:
     """A database as it lies on a disk: one in memory lets go of what is deleted."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "made.db"
@@ -215,6 +216,25 @@ def database_of(fill: Callable[[sqlite3.Connection], object]) -> bytes:
         connection.commit()
         connection.close()
         return path.read_bytes()
+
+
+def log_of(fill: Fill, before: Fill | None = None) -> bytes:
+    """The write-ahead log of a database while it is in use; ``before`` is in the database when it begins."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "made.db"
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA page_size = 1024")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        if before is not None:
+            before(connection)
+            connection.commit()
+            connection.execute("PRAGMA wal_checkpoint(RESTART)")
+        fill(connection)
+        connection.commit()
+        log = Path(f"{path}-wal").read_bytes()
+        connection.close()
+        return log
 
 
 def thumbcache_with(content: bytes, version: int) -> bytes:

@@ -11,7 +11,7 @@ from functools import partial
 
 from PIL import Image
 
-from support.embedded import CONTAINERS, compound_file, database_of, exif_with, with_thumbnails
+from support.embedded import CONTAINERS, compound_file, database_of, exif_with, log_of, with_thumbnails
 
 FILM = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0\0\1\0free" + bytes(248)
 
@@ -46,6 +46,14 @@ def deleted_rows(connection: sqlite3.Connection) -> None:
     connection.execute("DROP TABLE old")
     connection.execute("DELETE FROM u WHERE words = 'b'")
     connection.execute("DELETE FROM t WHERE words <> 'a'")
+
+
+def added(connection: sqlite3.Connection, content: bytes) -> None:
+    """A table that is made and filled in two transactions."""
+    connection.execute("CREATE TABLE t (words TEXT, cell BLOB)")
+    connection.execute("INSERT INTO t VALUES ('a', ?)", (content,))
+    connection.commit()
+    connection.execute("INSERT INTO t VALUES ('b', ?)", (content + b"b",))
 
 
 def slots(content: bytes) -> bytes:
@@ -90,6 +98,7 @@ def _around(kind: str) -> bytes:
 SEEDS: dict[str, Callable[[], bytes]] = {
     **{kind: partial(_around, kind) for kind in CONTAINERS},
     "sqlite with deleted rows": lambda: database_of(deleted_rows),
+    "write-ahead log": lambda: log_of(partial(added, content=JPEG)),
     "outlook message": lambda: message_of_outlook(JPEG),
     "outlook store": lambda: b"!BDN" + bytes(4) + b"SM" + struct.pack("<HH", 23, 19) + bytes(600),
     "thumbdata": lambda: slots(JPEG),

@@ -1,8 +1,8 @@
 """Pictures, films and containers in the cells of an SQLite database (chats, thumbnails, notes of telephones).
 
 The database is read from memory as it lies on the disk: no file is made, nothing is written, its own triggers and views
-are not run. What stands only in a write-ahead log beside it is not seen here; what is left of deleted
-rows is found by sqlite_freed.py.
+are not run. What stands in a write-ahead log is found there (sqlite_wal.py), what is left of deleted rows
+by sqlite_freed.py.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from support.embedded import (
     with_thumbnails,
     zipped,
 )
+from support.inside_seeds import SEEDS
 
 from caid_triage.examine.embedded.content import Content
 from caid_triage.examine.embedded.inner import Inner
@@ -354,6 +355,12 @@ def test_a_thumbnail_inside_a_picture_is_a_file_of_its_own() -> None:
     assert one.examination.digests == examined_alone(sample("coast-small-bright.jpg")).digests
 
 
+def test_a_log_has_a_test_module_of_its_own() -> None:
+    """More of them: test_sqlite_wal.py."""
+    found, _ = inside(SEEDS["write-ahead log"]())
+    assert [one.names for one in found] == [(b"page-2/row-1/column-2",), (b"page-2/row-2/column-2",)]
+
+
 def test_the_second_picture_of_a_multi_picture_file_is_found() -> None:
     second = sample("town.jpg")
     marker = b"\xff\xe2" + struct.pack(">H", 18) + b"MPF\0" + bytes(12)
@@ -431,6 +438,7 @@ TRIED = {
     "Thumbs.db": ["Thumbs.db", "Thumbs.db with sides"],
     "thumbcache": ["thumbcache of Vista", "thumbcache of Windows 7", "thumbcache of Windows 10"],
     "SQLite": ["sqlite"],
+    "write-ahead logs": "test_a_log_has_a_test_module_of_its_own",
     "Chromium's simple": ["Chromium's cache"],
     "Firefox": ["Firefox's cache"],
     "RAR": ["rar 4", "rar 5", "cab", "ar"],
