@@ -19,7 +19,7 @@ from typing import Any
 
 import pikepdf
 import py7zr
-import zstandard
+from backports import zstd
 
 from caid_triage.examine.embedded.walk import Again, Found
 from caid_triage.examine.examine import Examiner
@@ -247,8 +247,8 @@ def thumbcache_with(content: bytes, version: int) -> bytes:
     return b"CMMM" + struct.pack("<5I", version, 0, 24, 24, 1) + entry
 
 
-def chromium_entry(content: bytes) -> bytes:
-    headers = b"HTTP/1.1 200\0content-type:image/jpeg\0\0"
+def chromium_entry(content: bytes, encoding: bytes = b"") -> bytes:
+    headers = b"HTTP/1.1 200\0content-type:image/jpeg\0" + (encoding and b"Content-Encoding: %b\0" % encoding) + b"\0"
     head = struct.pack("<QIII", 0xFCFB6D1BA7725C30, 5, len(ADDRESS), 0) + bytes(4) + ADDRESS
     ends = [
         struct.pack("<QIIII", 0xF4FA6F45970D41D8, *numbers, 0)
@@ -330,7 +330,7 @@ CONTAINERS: dict[str, tuple[Callable[[bytes], bytes], tuple[bytes, ...]]] = {
     "gzip": (gzip.compress, (b"content",)),
     "bzip2": (bz2.compress, (b"content",)),
     "xz": (lzma.compress, (b"content",)),
-    "zstd": (lambda p: zstandard.ZstdCompressor().compress(p), (b"content",)),
+    "zstd": (zstd.compress, (b"content",)),
     "ar": (archived, (b"b.jpg",)),
     "cab": (cabinet, (b"b.jpg",)),
     "rar 4": (rar_four, (b"b.jpg",)),
