@@ -33,7 +33,7 @@ MATCHES_SHOWN = 2000
 LEADS_SHOWN = 500
 CONTRADICTIONS_SHOWN = 200
 GAPS_SHOWN = 12
-PLACES = ("live", "deleted", "other")
+PLACES = ("live", "inside", "deleted", "other")
 KIND_WORDS = {Kind.IMAGE: "still", Kind.VIDEO: "moving", Kind.OTHER: "other file"}
 
 
