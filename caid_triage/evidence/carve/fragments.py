@@ -38,6 +38,7 @@ class Bounds:
 WIDE = Bounds(((0, MIB), (-MIB, 0), (MIB, 8 * MIB), (8 * MIB, 32 * MIB), (-16 * MIB, -MIB)), 32 * MIB, 32 * MIB)
 NARROW = Bounds(((0, MIB), (-MIB, 0)), 2 * MIB, MIB // 2)
 _LOOKS_A_BYTE = 64  # bytes looked at to tell whether they could be compressed data cost what one byte of codes does
+_WORTH_COMPILING = 2 << 20
 MOST_JPEG = 64 << 20
 LEAST_UNITS = 64
 """Units that must be left of a picture, so that their exact number tells its rest from another picture's end."""
@@ -51,13 +52,19 @@ Extents = tuple[tuple[int, int], ...]
 
 @dataclass(slots=True)
 class Effort:
-    """Bytes that may still be gone over in this source to check and mend."""
+    """Bytes that may still be gone over in this source to check and mend, and how many were."""
 
     left: int
+    spent: int = 0
 
     def take(self, count: int) -> None:
         """Count bytes as gone over."""
         self.left -= count
+        self.spent += count
+
+    def is_worth_compiling(self, coming: int) -> bool:
+        """Whether so much is followed that the seconds of compiling come back; the answers are the same."""
+        return self.spent + coming > _WORTH_COMPILING
 
 
 @dataclass(slots=True)
@@ -94,7 +101,7 @@ def _follow_all(file: Stretch, size: int, effort: Effort) -> _Sequence | None:
     if plan is None:
         return None
     data = file.at(0, min(size, walk.place + 4096, file.size))
-    follower = Follower(plan)
+    follower = Follower(plan, compiled=effort.is_worth_compiling(walk.place))
     position = Position(walk.first_data)
     positions = [position]
     why = STOPPED
