@@ -91,8 +91,11 @@ def jpeg_fault(space: Space, extents: Sequence[tuple[int, int]], effort: Effort)
     return 0 if followed.why == DONE else followed.last.place
 
 
-def _follow_all(file: Stretch, size: int, effort: Effort) -> _Sequence | None:
-    """Follow a JPEG's scan to its end or its break, keeping a position every few sectors."""
+def _follow_all(file: Stretch, size: int, effort: Effort, coming: int = 0) -> _Sequence | None:
+    """Follow a JPEG's scan to its end or its break, keeping a position every few sectors.
+
+    ``coming`` are the bytes that are followed with the same follower afterwards, at most.
+    """
     walk = JpegWalk(file)
     walk.run()
     if walk.place > effort.left:
@@ -101,7 +104,7 @@ def _follow_all(file: Stretch, size: int, effort: Effort) -> _Sequence | None:
     if plan is None:
         return None
     data = file.at(0, min(size, walk.place + 4096, file.size))
-    follower = Follower(plan, compiled=effort.is_worth_compiling(walk.place))
+    follower = Follower(plan, compiled=effort.is_worth_compiling(walk.place + coming))
     position = Position(walk.first_data)
     positions = [position]
     why = STOPPED
@@ -131,7 +134,7 @@ def mend_jpeg(space: Space, start: int, ground: Ground, effort: Effort, bounds: 
     if home is None or effort.left <= 0:
         return None
     file = Stretch(space, [(start, min(home[1] - start, MOST_JPEG))], 8 * MOST_JPEG)
-    followed = _follow_all(file, file.size, effort)
+    followed = _follow_all(file, file.size, effort, bounds.each)
     if followed is None or followed.why == DONE:
         return None
     follower, begun = followed.follower, followed.follower.spent
