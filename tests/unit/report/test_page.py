@@ -89,7 +89,7 @@ def test_what_was_not_examined_names_each_gap_once(tmp_path: Path) -> None:
     assert [headline for headline, _ in gaps] == [
         "ABC/1 disk.E01 p2: file system not understood, no file of it was seen",
         "1 file: picture cannot be decoded",
-        "1 × read-failed",
+        "The content could not be read to its end",
     ]
 
 
