@@ -119,7 +119,7 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
     known = name_of_volume(head)
     if known is not None and known.encrypted:
         detail = f"this volume is encrypted ({known.name}): none of its files could be examined without its key"
-        return closed("encrypted", "", Problem("open", "volume-encrypted", detail, volume=name))
+        return closed("encrypted", known.name, Problem("open", "volume-encrypted", detail, volume=name))
     fs, reason = _open(image, partition.offset, head)
     if fs is None:
         known = known or _name_far_in(image, partition.offset, length)
