@@ -183,13 +183,34 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerRange:
+    """The bytes of a source from ``start`` up to ``end``, and what became of them: a line of its ledger.
+
+    ``volume`` is the innermost volume whose bytes they are, "" for none. ``kind`` is one of those of
+    docs/formats/evidence.md; a range of the kind "mixed" was folded out of smaller ones, of which ``parts`` has the
+    (kind, bytes).
+    """
+
+    start: int
+    end: int
+    volume: str
+    kind: str
+    parts: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def sums(self) -> tuple[tuple[str, int], ...]:
+        """Its bytes by kind."""
+        return self.parts or ((self.kind, self.end - self.start),)
+
+
+@dataclass(frozen=True, slots=True)
 class SourceInfo:
     """What an EvidenceSource is: how it was opened, how big, what its acquisition recorded.
 
     ``kind`` is "raw", "split-raw", "ewf", "directory", "device" or that of a container: "vmdk", "vhd", "vhdx",
-    "qcow2", "vdi", "dmg", "sparseimage", "sparsebundle", "aff4". ``size`` is the bytes of the
-    disk it represents (of all files, for a directory: None until walked). ``acquisition`` holds the
-    stored facts of the container as text: ``md5``, ``sha1``, ``case_number`` and the like.
+    "qcow2", "vdi", "dmg", "sparseimage", "sparsebundle", "aff4", "ex01", or of a logical image: "l01", "lx01",
+    "ad1". ``size`` is the bytes of the disk it represents (None for a directory or a logical image). ``acquisition``
+    holds the stored facts of the container as text: ``md5``, ``sha1``, ``case_number`` and the like.
     """
 
     exhibit: str

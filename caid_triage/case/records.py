@@ -86,6 +86,14 @@ class DoneEntries:
         row = self._connection.execute("SELECT inside FROM entry WHERE id = ?", (first,)).fetchone()
         return int(row[0]) if row else 0
 
+    def read_failed(self) -> set[int]:
+        """The numbers of the stored files whose content could not be read to its end: few, as a rule."""
+        low, high = source_range(self._source_id)
+        statement = (
+            "SELECT DISTINCT entry_id FROM entry_problem WHERE entry_id >= ? AND entry_id < ? AND code = 'read-failed'"
+        )
+        return {split_entry_id(identity)[1] for (identity,) in self._connection.execute(statement, (low, high))}
+
     def holds(self, entry: FileEntry) -> bool:
         """Whether this walked entry is stored; CaseError when another file is stored under its number."""
         if entry.number not in self:

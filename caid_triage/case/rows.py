@@ -166,6 +166,20 @@ class SourceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """A line of the ledger of a source: a row of ledger.csv. ``parts`` is of a folded line: kind=bytes each."""
+
+    exhibit: str
+    source: str
+    volume: str
+    start: int
+    end: int
+    length: int
+    kind: str
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeRow:
     """A volume of a source, with the name and the status that model.Volume describes."""
 

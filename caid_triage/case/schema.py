@@ -18,7 +18,7 @@ from caid_triage.errors import CaseError
 
 DATABASE = "case.db"
 APPLICATION_ID = 0x43414944  # "CAID"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 # An entry's id is its source's id, its walk number and its part in one integer: rows lie in report order on disk, what
 # lies inside a file right behind it. 2**31 files a source, 2**20 parts a file, 4,095 sources.
@@ -48,6 +48,12 @@ CREATE TABLE volume (
     source_id INTEGER NOT NULL REFERENCES source, position INTEGER NOT NULL, name TEXT NOT NULL,
     start NOT NULL, length NOT NULL, description TEXT NOT NULL, file_system TEXT NOT NULL, status TEXT NOT NULL,
     PRIMARY KEY (source_id, position)
+) WITHOUT ROWID;
+-- What became of every byte of a source: its lines lie side by side from 0 to its size. ``parts`` is '' but of a line
+-- that was folded out of smaller ones: JSON [[kind, bytes], ...].
+CREATE TABLE ledger (
+    source_id INTEGER NOT NULL REFERENCES source, position INTEGER NOT NULL, start NOT NULL, length NOT NULL,
+    volume TEXT NOT NULL, kind TEXT NOT NULL, parts TEXT NOT NULL, PRIMARY KEY (source_id, position)
 ) WITHOUT ROWID;
 CREATE TABLE entry (
     id INTEGER PRIMARY KEY, volume TEXT NOT NULL, path TEXT NOT NULL, raw_path BLOB NOT NULL, stream TEXT NOT NULL,

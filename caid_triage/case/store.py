@@ -43,7 +43,7 @@ from caid_triage.case.schema import (
 )
 from caid_triage.case.view import read_header
 from caid_triage.errors import CaseError
-from caid_triage.model import Decision, Match, Problem, ScanRecord, SourceInfo, Volume, Withheld
+from caid_triage.model import Decision, LedgerRange, Match, Problem, ScanRecord, SourceInfo, Volume, Withheld
 from caid_triage.version import __version__
 
 # What a creation that died half way may leave behind, none of it a case.
@@ -209,9 +209,14 @@ class CaseWriter:
             return int(rows[0][0])
 
     def set_volumes(
-        self, source_id: int, volumes: Sequence[Volume], problems: Sequence[Problem], coverage: Mapping[str, int]
+        self,
+        source_id: int,
+        volumes: Sequence[Volume],
+        problems: Sequence[Problem],
+        coverage: Mapping[str, int],
+        ledger: Iterable[LedgerRange] = (),
     ) -> None:
-        """Store the volumes, the source-level problems and the bytes by kind, in place of earlier ones."""
+        """Store the volumes, the source-level problems, the bytes by kind and the ledger, in place of earlier ones."""
         rows = [
             (
                 source_id,
@@ -230,6 +235,13 @@ class CaseWriter:
             connection.executemany("INSERT INTO volume VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
             connection.execute("DELETE FROM wide_problem WHERE source_id = ? AND origin = 'source'", (source_id,))
             self._add_wide_problems(source_id, "source", problems)
+            connection.execute("DELETE FROM ledger WHERE source_id = ?", (source_id,))
+            lines = (
+                (source_id, place, whole(one.start), whole(one.end - one.start), text(one.volume), one.kind,
+                 canonical_json(one.parts) if one.parts else "")
+                for place, one in enumerate(ledger)
+            )  # fmt: skip
+            connection.executemany("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?)", lines)
             mark = (canonical_json(dict(coverage)), source_id)
             connection.execute("UPDATE source SET coverage = ? WHERE id = ?", mark)
 

@@ -36,6 +36,7 @@ from caid_triage.case.rows import (
     ExhibitRow,
     FileRow,
     LeadHashes,
+    LedgerRow,
     MatchRow,
     MediaFileRow,
     ProblemCount,
@@ -50,7 +51,7 @@ from caid_triage.case.rows import (
     WithheldRow,
 )
 from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, storage_faults
-from caid_triage.model import ScanRecord
+from caid_triage.model import LedgerRange, ScanRecord
 from caid_triage.perceptual import ORIENTATIONS, hash_name
 
 T = TypeVar("T")
@@ -241,6 +242,21 @@ class CaseView:
         statement = """SELECT s.exhibit, s.name, v.name, v.start, v.length, v.description, v.file_system, v.status
             FROM volume v JOIN source s ON s.id = v.source_id ORDER BY v.source_id, v.position"""
         return list(self._typed(VolumeRow, statement))
+
+    def ledger(self, source_id: int) -> Iterator[LedgerRange]:
+        """What became of every byte of a source, in order; nothing for a folder."""
+        statement = "SELECT start, length, volume, kind, parts FROM ledger WHERE source_id = ? ORDER BY position"
+        for stored_start, stored_length, volume, kind, stored in self._rows(statement, source_id):
+            start, parts = int(stored_start), tuple((name, count) for name, count in json.loads(stored or "[]"))
+            yield LedgerRange(start, start + int(stored_length), volume, kind, parts)
+
+    def ledger_rows(self) -> Iterator[LedgerRow]:
+        """The ledgers of all sources."""
+        for source in self.sources():
+            for one in self.ledger(source.id):
+                parts = tuple(f"{kind}={count}" for kind, count in one.parts)
+                length = one.end - one.start
+                yield LedgerRow(source.exhibit, source.source, one.volume, one.start, one.end, length, one.kind, parts)
 
     def hashsets(self) -> list[dict[str, object]]:
         """What the case was told of each hash set, in the order they were given."""

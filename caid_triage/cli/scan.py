@@ -160,8 +160,9 @@ def scan(
 ) -> None:
     """Scan SOURCE, match it with hash sets and write the reports.
 
-    SOURCE is a disk image (raw, E01, AFF4, VMDK, VHD, VHDX, QCOW2, VDI, DMG; of a split image the first segment), a
-    block device, or a folder. It is only ever read. Run again on the same case, the scan resumes where it was stopped.
+    SOURCE is a disk image (raw, E01, Ex01, AFF4, VMDK, VHD, VHDX, QCOW2, VDI, DMG; of a split image the first segment),
+    a logical image (L01, Lx01, AD1), a block device, or a folder. It is only ever read. Run again on the same case,
+    the scan resumes where it was stopped.
     """
     from caid_triage.match.options import set_radius
 

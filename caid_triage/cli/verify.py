@@ -13,7 +13,7 @@ from caid_triage.errors import UsageError, VerificationError
 from caid_triage.evidence.image_file import is_device
 from caid_triage.evidence.recognise import is_sparse_bundle
 from caid_triage.evidence.source import open_source
-from caid_triage.evidence.verify import stored_hashes, verify_acquisition
+from caid_triage.evidence.verify import verify_acquisition
 from caid_triage.hashset.write import is_hashset
 from caid_triage.report.manifest import verify_manifest
 
@@ -24,7 +24,8 @@ def verify(target: Path) -> None:
     """Check that TARGET is as it was written.
 
     TARGET is the folder of a case: nothing of its audit trail and reports may have been changed. Or an image (its
-    first segment): all of it is read once and compared with the hashes that were stored in it when it was acquired.
+    first segment): all of it is read once and compared with the hashes that were stored in it when it was acquired,
+    those of the disk or those of each file (L01, Lx01, AD1).
     """
     if is_hashset(target):
         raise UsageError(f"{target} is a hash set; check it with: caid-triage hashset verify {target}")
@@ -43,15 +44,19 @@ def verify(target: Path) -> None:
 def _verify_image(path: Path) -> None:
     """Errors: VerificationError when a hash differs or cannot be computed, UsageError when none is stored."""
     with closing(open_source(path, "", path.name)) as source:
-        if not stored_hashes(source):
+        checks = verify_acquisition(source)
+        if not checks:
             raise UsageError(
                 f"{path} stores no hash of its acquisition, so there is nothing to verify it with: "
                 "compare its hash (sha256sum) with the record of the acquisition"
             )
-        checks = verify_acquisition(source)
     for check in checks:
         if check.agrees:
             click.echo(f"{path}: {check.sentence()}")
-    faults = [f"  {check.sentence()}" for check in checks if not check.agrees]
+    faults = [
+        f"  {check.path}: {check.sentence()}" if check.path else f"  {check.sentence()}"
+        for check in checks
+        if not check.agrees
+    ]
     if faults:
         raise VerificationError("\n".join([f"{path} does not verify:", *faults]))

@@ -1,10 +1,8 @@
-"""The account of every byte of a disk: which kind of area it lies in (law 2, as far as walking reaches)."""
+"""The words for areas of a disk, and what lies between its volumes. The account itself is the ledger (ledger.py)."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable
 
 from caid_triage.model import Volume
 
@@ -31,48 +29,10 @@ KINDS = (
     "unpartitioned_searched",
     "partition_table",
 )
-"""Those with ``_searched`` were searched for files by their structure; carve/carving.py tells them apart."""
-
-
-def account_bytes(
-    size: int,
-    volumes: Iterable[Volume],
-    table_areas: Iterable[tuple[int, int]],
-    inside: Iterable[tuple[int, int, str]] = (),
-    unreadable: Sequence[tuple[int, int]] = (),
-) -> dict[str, int]:
-    """Bytes by kind, summing to ``size``.
-
-    Where areas overlap, each byte counts once: for the first of file_system, encrypted, possibly_encrypted,
-    not_understood, unreadable, partition_table that claims it. Areas behind the end of the disk do not count, nor do
-    volumes inside others: for a volume that holds others, ``inside`` says (offset, length, kind) of its parts.
-    ``unreadable`` are ranges (offset, length), in order and apart, that the image does not have: they count as such
-    wherever they lie.
-    """
-    order = ["file_system", "encrypted", "possibly_encrypted", "not_understood", "unreadable", "partition_table"]
-    claims = [
-        (v.offset, v.offset + v.length, order.index(KIND_OF_STATUS[v.status]))
-        for v in volumes
-        if not v.parent and v.status in KIND_OF_STATUS
-    ]
-    claims += [(start, start + length, order.index(kind)) for start, length, kind in inside]
-    claims += [(start, start + length, order.index("partition_table")) for start, length in table_areas]
-    claims = [(max(0, a), min(size, b), rank) for a, b, rank in claims if a < size and b > a]
-    cuts = sorted({0, size, *(a for a, _, _ in claims), *(b for _, b, _ in claims)})
-    totals = dict.fromkeys(KINDS, 0)
-    for left, right in pairwise(cuts):
-        ranks = [rank for a, b, rank in claims if a <= left and right <= b]
-        lost = _bytes_before(unreadable, right) - _bytes_before(unreadable, left)
-        totals[order[min(ranks)] if ranks else "unpartitioned"] += right - left - lost
-        totals["unreadable"] += lost
-    return totals
-
-
-def _bytes_before(ranges: Sequence[tuple[int, int]], end: int) -> int:
-    """How many bytes of ranges, in order and apart, lie before a place."""
-    before = bisect_left(ranges, (end, 0))
-    whole = sum(length for _, length in ranges[:before])
-    return whole - max(0, sum(ranges[before - 1]) - end) if before else 0
+"""Those with ``_searched`` were searched for files by their structure."""
+IN_USE = ("file_content", "metadata")
+"""Kinds that only the ledger has: in the coverage both are ``file_system``, in use."""
+LEDGER_KINDS = (*IN_USE, *KINDS)
 
 
 def gaps_between(size: int, volumes: Iterable[Volume], table_areas: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ from caid_triage.errors import EvidenceError, SourceError
 from caid_triage.evidence.faults import check_range, evidence_faults, plain_reason
 from caid_triage.evidence.paths import display_name
 from caid_triage.evidence.times import unix_nanoseconds
-from caid_triage.model import FileEntry, FileTimes, Problem, Severity, SourceInfo, State, Volume
+from caid_triage.model import Digests, FileEntry, FileTimes, Problem, Severity, SourceInfo, State, Volume
 
 PIECE = 1 << 20
 # O_NONBLOCK: a file swapped for a pipe after the walk must not hang the scan; the others exist on some systems only
@@ -157,9 +157,17 @@ class DirectorySource:
         finally:
             os.close(handle)
 
+    def disagreements(self, _entry: FileEntry, _digests: Digests) -> tuple[Problem, ...]:
+        """None: no hash is kept of single files."""
+        return ()
+
     def coverage(self) -> dict[str, int]:
         """How many files the last walk met."""
         return {"files": self._files}
+
+    def ledger(self) -> None:
+        """None: a folder is a choice of files, not a disk whose every byte could be accounted for."""
+        return
 
     def close(self) -> None:
         """Nothing stays open between reads."""

@@ -9,22 +9,24 @@ from functools import partial
 import pytsk3
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.account import DiskAccount
+from caid_triage.evidence.bad_places import BadPlaces, unreadable_of_file
 from caid_triage.evidence.carve.carving import Carving, carved_at, carved_chunks, is_carved, met_by_name, site_of
 from caid_triage.evidence.carve.site import Site, sites_of
 from caid_triage.evidence.carve.slack import SlackRoll
 from caid_triage.evidence.containers.reader import HashedParts, known_unreadable
-from caid_triage.evidence.coverage import account_bytes, gaps_between
+from caid_triage.evidence.coverage import gaps_between
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem
 from caid_triage.evidence.layers.chain import VolumeOpener, claims_of, gap_problems, is_understood
 from caid_triage.evidence.layers.library_fs import MAIN, LibraryFileSystem, LibraryWalk
+from caid_triage.evidence.ledger import Ledger
 from caid_triage.evidence.partitions import SECTOR, Partition, PartitionTable, ReadAt, read_partition_table
 from caid_triage.evidence.proxied import read_range
-from caid_triage.evidence.ranges import merged
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.evidence.streams import COMPRESSED_KIND, DEFAULT_ID, first_byte
 from caid_triage.evidence.walk import VolumeWalk
-from caid_triage.model import FileEntry, Problem, Severity, SourceInfo, Volume
+from caid_triage.model import Digests, FileEntry, Problem, Severity, SourceInfo, Volume
 
 PIECE = 1 << 20
 _SMALL_PIECE = 4096
@@ -46,6 +48,7 @@ class DiskSource:
         self._size = int(image.get_size())
         self._given = tuple(problems)
         self._carved = "none"
+        self._bad = BadPlaces()
         self._open(NO_SECRETS)
 
     def unlock(self, secrets: Secrets) -> None:
@@ -59,15 +62,15 @@ class DiskSource:
         self._volumes = [one.volume for one in opened]
         self._systems: list[OpenFileSystem | LibraryFileSystem | None] = [one.system for one in opened]
         self._table_areas = table.table_areas
-        self._inside = [claim for one in opened if not one.volume.parent and one.claims for claim in claims_of(one)]
+        self._claims = [claim for one in opened if not one.volume.parent for claim in claims_of(one)]
         gaps = gaps_between(self._size, self._volumes, self._table_areas) if table.scheme else []
         random_gaps, claims = gap_problems(partial(read_range, self._image), gaps)
-        self._inside += claims
+        self._claims += claims
         problems = (problem for one in opened for problem in one.problems)
         self._problems = [self._named(problem) for problem in (*self._given, *table.problems, *random_gaps, *problems)]
         self.has_partition_table = bool(table.scheme)
         # Free space is searched on the disk and inside every volume; what looks random is left alone.
-        alone = [*table.table_areas, *((start, length) for start, length, _ in claims)]
+        alone = [*table.table_areas, *((start, length) for start, length, *_ in claims)]
         self._carvings = [
             Carving(site, partial(read_range, site.image), self._carved, self.info.exhibit, self.info.source)
             for site in sites_of(opened, self._image, self._size, alone)
@@ -174,7 +177,7 @@ class DiskSource:
             file = system.fs.open_meta(inode)
         offset = 0
         while offset < size:
-            piece = _read(file, offset, min(PIECE, size - offset), kind, identifier)
+            piece = self._read(system, file, offset, min(PIECE, size - offset), kind, identifier)
             if not piece:
                 detail = f"the content ended after {offset} of {size} bytes"
                 raise EvidenceError("read", "short-read", detail)
@@ -200,7 +203,7 @@ class DiskSource:
         pieces = []
         end = offset + length
         while offset < end:
-            piece = _read(file, offset, min(PIECE, end - offset), kind, identifier)
+            piece = self._read(system, file, offset, min(PIECE, end - offset), kind, identifier)
             if not piece:
                 raise EvidenceError("read", "short-read", f"the content ended after {offset} of {size} bytes")
             pieces.append(piece)
@@ -226,15 +229,36 @@ class DiskSource:
             return system.compressed, inode, MAIN, 0, entry.size
         return system, inode, kind, identifier, entry.size
 
+    def disagreements(self, _entry: FileEntry, _digests: Digests) -> tuple[Problem, ...]:
+        """None: no hash is kept of single files."""
+        return ()
+
+    def _read(
+        self, system: OpenFileSystem, file: pytsk3.File, offset: int, length: int, kind: int, identifier: int
+    ) -> bytes:
+        """A piece of a file; what of the disk turns out to be unreadable is remembered for the ledger."""
+        try:
+            return _read(file, offset, length, kind, identifier)
+        except EvidenceError:
+            self._bad.add(unreadable_of_file(system, file, offset, min(length, _SMALL_PIECE), kind, identifier))
+            raise
+
+    def ledger(self) -> Ledger:
+        """Every byte of the disk by what became of it, as far as it was searched and read until now."""
+        lost = [(start, start + length) for start, length in known_unreadable(self.image)]
+        return DiskAccount(
+            self._size,
+            self._volumes,
+            self._claims,
+            self._table_areas,
+            [inside for carving in self._carvings for inside in carving.insides()],
+            [ranges for carving in self._carvings for ranges in carving.searched()],
+            [*lost, *self._bad.ranges, *(one for carving in self._carvings for one in carving.unreadable())],
+        ).ledger()
+
     def coverage(self) -> dict[str, int]:
-        """Bytes by kind, summing to the size of the disk."""
-        inside, lost = self._inside, known_unreadable(self.image)
-        counted = account_bytes(self._size, self._volumes, self._table_areas, inside, lost)
-        told = [(start, start + length) for start, length in lost]
-        for carving in self._carvings:
-            counted = carving.account(counted, told)
-            told = merged([*told, *carving.site.told()])
-        return counted
+        """Bytes by kind, summing to the size of the disk: the sums of :meth:`ledger`."""
+        return self.ledger().coverage()
 
     def close(self) -> None:
         """Let go of the disk. Entries cannot be read afterwards."""

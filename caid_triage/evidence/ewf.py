@@ -76,15 +76,17 @@ def _close(handle: pyewf.handle, files: list[BufferedReader]) -> None:
         file.close()
 
 
-def find_segments(path: Path) -> tuple[list[Path], int]:
-    """All segments of the E01 whose first is ``path``, in order, and the bad areas noted at acquisition.
+def find_segments(path: Path, what: str = "E01") -> tuple[list[Path], int]:
+    """All segments of the E01 or L01 whose first is ``path``, in order, and the bad areas noted at acquisition.
 
     Errors: SourceError when ``path`` is not the first segment, when a segment is missing (it is
     named), or when the last one is cut off.
     """
-    number = segment_number(path)
+    number = segment_number(path, what)
     if number != 1:
-        message = f"{path} is segment {number} of an E01 image, not its first. Name the first segment (ending in .E01)"
+        message = (
+            f"{path} is segment {number} of an {what} image, not its first. Name the first segment (ending in .{what})"
+        )
         raise SourceError(message)
     by_name = _sibling_segments(path)
     segments = [path]
@@ -108,7 +110,7 @@ def find_segments(path: Path) -> tuple[list[Path], int]:
         segments.append(following)
 
 
-def segment_number(path: Path) -> int:
+def segment_number(path: Path, what: str = "E01") -> int:
     """The number that a segment file itself carries, from 1. Errors: SourceError."""
     try:
         with path.open("rb") as file:
@@ -117,7 +119,7 @@ def segment_number(path: Path) -> int:
         message = f"{path} could not be read: {plain_reason(error)}"
         raise SourceError(message) from error
     if len(header) < 13:
-        message = f"{path} is cut off: it is an E01 image of {len(header)} bytes. Copy it again from the original"
+        message = f"{path} is cut off: it is an {what} image of {len(header)} bytes. Copy it again from the original"
         raise SourceError(message)
     return int.from_bytes(header[9:11], "little")
 
@@ -162,7 +164,7 @@ def _ending(path: Path) -> tuple[str, int]:
                 if kind == b"error2":
                     noted += int.from_bytes(file.read(4), "little")
                 following, length = struct.unpack_from("<QQ", section, 16)
-                if following <= offset or offset + length > size:
+                if not offset < following <= size or offset + length > size:
                     return f"a section at byte {offset} reaches beyond the file's {size} bytes", noted
                 offset = following
     except OSError as error:

@@ -23,6 +23,8 @@ from io import RawIOBase
 from pathlib import Path
 from sys import byteorder
 
+from caid_triage.evidence.unpack import inflated
+
 _SECTION = 76
 _TABLE_HEADER = 24
 _COMPRESSED = 0x80000000
@@ -50,7 +52,8 @@ class EwfChunks:
     the set is of another make, or damaged); OSError from ``read`` when a chunk is damaged.
     """
 
-    def __init__(self, segments: Sequence[Path], size: int, chunk_size: int) -> None:
+    def __init__(self, segments: Sequence[Path], size: int, chunk_size: int, what: str = "E01") -> None:
+        self._what = what
         self._segments = segments
         self._size = size
         self._chunk_size = chunk_size
@@ -84,7 +87,7 @@ class EwfChunks:
             chunk = self._chunk(number)
             piece = chunk[start : start + end - offset]
             if not piece:
-                raise OSError(f"chunk {number} of the E01 image is shorter than it should be")
+                raise OSError(f"chunk {number} of the {self._what} image is shorter than it should be")
             pieces.append(piece)
             offset += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -109,7 +112,7 @@ class EwfChunks:
         start = table.base + (entry & ~_COMPRESSED)
         end = table.base + (offsets[at + 1] & ~_COMPRESSED) if at + 1 < table.count else table.data_end
         if not 0 < end - start <= 2 * self._chunk_size + 1024:
-            raise OSError(f"the table of the E01 image is damaged at chunk {number}")
+            raise OSError(f"the table of the {self._what} image is damaged at chunk {number}")
         data = self._bytes(table.segment, start, end - start)
         chunk = self._checked(number, data, compressed=bool(entry & _COMPRESSED))
         self._chunks[number] = chunk
@@ -121,15 +124,15 @@ class EwfChunks:
         expected = min(self._chunk_size, self._size - number * self._chunk_size)
         if compressed:
             try:
-                chunk = zlib.decompress(data, bufsize=self._chunk_size)
-            except zlib.error as error:
-                raise OSError(f"chunk {number} of the E01 image is damaged") from error
+                chunk = inflated(data, self._chunk_size)
+            except OSError as error:
+                raise OSError(f"chunk {number} of the {self._what} image is damaged") from error
         else:
             chunk = data[:-4]
             if zlib.adler32(chunk) != int.from_bytes(data[-4:], "little"):
-                raise OSError(f"chunk {number} of the E01 image is damaged: its checksum is wrong")
+                raise OSError(f"chunk {number} of the {self._what} image is damaged: its checksum is wrong")
         if len(chunk) < expected:
-            raise OSError(f"chunk {number} of the E01 image is shorter than it should be")
+            raise OSError(f"chunk {number} of the {self._what} image is shorter than it should be")
         return chunk
 
     # ------------------------------------------------------------ tables
@@ -192,8 +195,10 @@ class EwfChunks:
                 self._files.popitem(last=False)[1].close()
         else:
             self._files.move_to_end(segment)
+        if offset >= 1 << 63:  # seek takes no such number
+            raise OSError(f"the {self._what} image points behind the end of every file")
         file.seek(offset)
         data = file.read(length) or b""
         if len(data) < length:
-            raise OSError(f"segment {segment + 1} of the E01 image ends early")
+            raise OSError(f"segment {segment + 1} of the {self._what} image ends early")
         return data

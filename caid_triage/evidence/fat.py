@@ -57,6 +57,7 @@ class FatVolume:
     def __init__(self, read: Callable[[int, int], bytes]) -> None:
         self._read = read
         self._fat_offset = self._data = self._heap = self._last = self._bits = self._bitmap_offset = 0
+        self._root = self._end = 0
         self.cluster_size = 0
         boot = self._bytes(0, 512)
         self.is_exfat = boot[3:11] == b"EXFAT   "
@@ -80,8 +81,10 @@ class FatVolume:
         self._last = (total * sector - self._heap) // self.cluster_size + 1
         count = self._last - 1
         self._bits = 12 if count < 4085 else 16 if count < 65525 else 32
+        self._end = total * sector
         if root_entries == 0:
             self._bits = 32
+            (self._root,) = struct.unpack_from("<I", boot, 44)
         self._bitmap_offset = 0
 
     def _open_exfat(self, boot: bytes) -> None:
@@ -94,6 +97,7 @@ class FatVolume:
         self.cluster_size = 1 << (sector_shift + cluster_shift)
         self._last = count + 1
         self._bits = 32
+        self._root, self._end = root, struct.unpack_from("<Q", boot, 72)[0] << sector_shift
         self._bitmap_offset = self._find_bitmap(root)
 
     def _find_bitmap(self, root: int) -> int:
@@ -108,6 +112,34 @@ class FatVolume:
                     return self._offset(int.from_bytes(data[at + 20 : at + 24], "little"))
             cluster = self._chain_value(cluster) & 0x0FFFFFFF
         raise EvidenceError("open", "file-system-damaged", "the exFAT volume has no allocation bitmap")
+
+    def own_areas(self) -> Iterator[tuple[int, int]]:
+        """What the volume keeps for itself, as (start, end) in its bytes.
+
+        All before the first cluster, the rest behind the last one that is too small for a cluster, the root folder
+        where it is a chain of clusters, and of exFAT the bitmap and the table of upper case. Errors: EvidenceError.
+        """
+        yield 0, self._heap
+        yield self._offset(self._last + 1), max(self._offset(self._last + 1), self._end)
+        cluster = self._root
+        for _ in range(_MAX_FOLDER_CLUSTERS):
+            if not 2 <= cluster <= self._last:
+                break
+            start = self._offset(cluster)
+            yield start, start + self.cluster_size
+            if self.is_exfat:
+                yield from self._system_files(start)
+            cluster = self._chain_value(cluster)
+
+    def _system_files(self, start: int) -> Iterator[tuple[int, int]]:
+        """The bitmap and the table of upper case, whose entries stand in a cluster of exFAT's root folder."""
+        data = self._bytes(start, self.cluster_size)
+        for at in range(0, len(data) - 31, 32):
+            if data[at] in (0x81, 0x82):
+                cluster, length = struct.unpack_from("<IQ", data, at + 20)
+                if 2 <= cluster <= self._last:
+                    first = self._offset(cluster)
+                    yield first, first + -(-length // self.cluster_size) * self.cluster_size
 
     def _bytes(self, offset: int, length: int) -> bytes:
         with evidence_faults("walk", "metadata-unreadable", "an area of the FAT volume could not be read"):

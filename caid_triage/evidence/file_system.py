@@ -9,13 +9,14 @@ from functools import partial
 import pytsk3
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.account import NamedClaim
 from caid_triage.evidence.ext_guard import ExtGuard
 from caid_triage.evidence.fat import FatVolume
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
 from caid_triage.evidence.layers.hfs import open_compressed
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
 from caid_triage.evidence.layers.shadow import CopiedBlocks, SharedStreams
-from caid_triage.evidence.layers.view import Claim, View, on_source
+from caid_triage.evidence.layers.view import View, on_source
 from caid_triage.evidence.partitions import BIOS_BOOT, Partition, ReadAt
 from caid_triage.evidence.proxied import read_head, read_range
 from caid_triage.evidence.recognise import HEAD_LENGTH, name_of_volume
@@ -92,7 +93,7 @@ class OpenedVolume:
     volume: Volume
     system: OpenFileSystem | LibraryFileSystem | None
     problems: tuple[Problem, ...]
-    claims: tuple[Claim, ...] = ()
+    claims: tuple[NamedClaim, ...] = ()
     image: pytsk3.Img_Info | None = None
 
 

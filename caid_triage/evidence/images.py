@@ -1,6 +1,6 @@
-"""The kinds of disk: a block device, or an image in one of many forms, and open_image, which picks one.
+"""The kinds of image: a block device, a disk in one of many forms, or a logical image; open_image picks one.
 
-A new kind of container is one module in containers/ and one line of its registry.
+A new kind of container is one module in containers/ and one line of its registry; of a logical image, in logical/.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from caid_triage.evidence.containers.dmg import open_sparse_bundle
 from caid_triage.evidence.containers.reader import ContainerImage, OpenContainer
 from caid_triage.evidence.containers.registry import opener_of
 from caid_triage.evidence.disk import DiskSource
+from caid_triage.evidence.logical.registry import logical_opener_of
+from caid_triage.evidence.logical.source import LogicalSource
 from caid_triage.evidence.recognise import container_name, is_plain_text, is_sparse_bundle
 from caid_triage.model import Problem, SourceInfo
 
 _UNDERSTOOD = (
-    "Raw images (one file, or .001 .002 ...), E01, AFF4, VMDK, VHD, VHDX, QCOW2, VDI and DMG images, folders and "
-    "block devices can be scanned"
+    "Raw images (one file, or .001 .002 ...), E01, Ex01, L01, Lx01, AD1, AFF4, VMDK, VHD, VHDX, QCOW2, VDI and DMG "
+    "images, folders and block devices can be scanned"
 )
 
 
-def open_image(path: Path, exhibit: str, name: str) -> DiskSource:
+def open_image(path: Path, exhibit: str, name: str) -> DiskSource | LogicalSource:
     """Open a block device or an image (its first segment). Errors: SourceError, saying what to do."""
     for recognised, opened in KINDS:
         if recognised(path):
@@ -59,6 +61,16 @@ def _open_container(path: Path, exhibit: str, name: str) -> DiskSource:
     opened = opener_of(*image_file.head_and_tail(path))
     assert opened is not None
     return _disk_of(opened(path), exhibit, name)
+
+
+def _is_logical(path: Path) -> bool:
+    return path.is_file() and logical_opener_of(image_file.head_and_tail(path)[0]) is not None
+
+
+def _open_logical(path: Path, exhibit: str, name: str) -> LogicalSource:
+    opened = logical_opener_of(image_file.head_and_tail(path)[0])
+    assert opened is not None
+    return LogicalSource(opened(path), exhibit, name)
 
 
 def _open_bundle(path: Path, exhibit: str, name: str) -> DiskSource:
@@ -105,11 +117,12 @@ def _nothing_recognised(source: DiskSource) -> bool:
     return not source.has_partition_table and not understood and "file-system-not-understood" in codes
 
 
-KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path, str, str], DiskSource]], ...] = (
+KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path, str, str], DiskSource | LogicalSource]], ...] = (
     (is_sparse_bundle, _open_bundle),
     (image_file.is_device, _open_device),
     (_is_ewf, _open_ewf),
     (_is_container, _open_container),
+    (_is_logical, _open_logical),
     (Path.is_file, _open_raw),
 )
 """The kinds of source in the order they are tried: (whether a path is one, how to open it)."""

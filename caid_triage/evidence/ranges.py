@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 
-import numpy as np
+from caid_triage.evidence.faults import LIBRARY_ERRORS
 
 Range = tuple[int, int]
 """(first byte, byte behind the last)."""
+_SECTOR = 512
+_STEPS = (1 << 16, 1 << 12, _SECTOR)
 
 
 def merged(ranges: Iterable[Range]) -> list[Range]:
@@ -54,19 +57,23 @@ def total(ranges: Iterable[Range]) -> int:
     return sum(end - start for start, end in ranges)
 
 
+def unreadable_in(read: Callable[[int, int], bytes], start: int, end: int) -> list[Range]:
+    """What of start..end cannot be read, found by reading it in ever smaller pieces, down to a sector of 512 bytes."""
+    if end <= start:
+        return []
+    try:
+        if len(read(start, end - start)) == end - start:
+            return []
+    except LIBRARY_ERRORS:
+        pass
+    if start // _SECTOR == (end - 1) // _SECTOR:
+        return [(start, end)]
+    step = next((size for size in _STEPS if size < end - start), _SECTOR)
+    cuts = [start, *range((start // step + 1) * step, end, step), end]
+    return merged(bad for low, high in pairwise(cuts) for bad in unreadable_in(read, low, high))
+
+
 def range_at(ranges: list[Range], offset: int) -> Range | None:
     """The range that holds a byte, None where none does."""
     index = bisect_right(ranges, (offset, 1 << 63)) - 1
     return ranges[index] if index >= 0 and offset < ranges[index][1] else None
-
-
-def covered(spans: np.ndarray, ranges: list[Range]) -> int:
-    """How many bytes of ``ranges`` lie in spans (int64[n, 2]: first byte, byte behind); both sorted and apart."""
-    if not len(spans) or not ranges:
-        return 0
-    before = np.concatenate(([0], np.cumsum(spans[:, 1] - spans[:, 0])))
-    edges = np.array(ranges, dtype=np.int64)
-    index = np.searchsorted(spans[:, 0], edges, side="right") - 1
-    inside = np.clip(edges - spans[index, 0], 0, spans[index, 1] - spans[index, 0])
-    counts = np.where(index >= 0, before[index] + inside, 0)
-    return int((counts[:, 1] - counts[:, 0]).sum())

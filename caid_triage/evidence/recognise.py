@@ -11,16 +11,12 @@ from pathlib import Path
 HEAD_LENGTH = 0x12000
 """Bytes from the start of a volume that name_of_volume looks at (the Btrfs superblock lies at 64 KiB)."""
 
-_CONVERT_EWF = "export it to E01 or raw with the tool that made it, or with ewfexport, and scan that"
+_CONVERT_AD1 = "open it in FTK Imager, export its files to a folder, and scan that"
 _UNPACK = "unpack it and scan the image inside"
 
 # (offset, magic, name, what to do), beside the containers that are opened: containers/registry.py
 _CONTAINERS: tuple[tuple[int, bytes, str, str], ...] = (
-    (0, b"EVF2\r\n\x81\x00", "Ex01 (EnCase 7) image", _CONVERT_EWF),
-    (0, b"LVF\x09\r\n\xff\x00", "L01 (EnCase logical) image", _CONVERT_EWF),
-    (0, b"LEF2\r\n\x81\x00", "Lx01 (EnCase 7 logical) image", _CONVERT_EWF),
-    (0, b"ADSEGMENTEDFILE", "AD1 (FTK logical) image", _CONVERT_EWF),
-    (0, b"ADLOGICALIMAGE", "AD1 (FTK logical) image", _CONVERT_EWF),
+    (0, b"ADLOGICALIMAGE", "AD1 (FTK logical) image without its first 512 bytes", _CONVERT_AD1),
     (0, b"AFF10\r\n\x00", "AFF image", "convert it with 'affconvert -r IMAGE' and scan the raw image"),
     (0, b"\xff\xd8\xff", "JPEG picture", "put it in a folder and scan the folder"),
     (0, b"7z\xbc\xaf\x27\x1c", "7-Zip archive", _UNPACK),

@@ -1,4 +1,4 @@
-"""What an EvidenceSource can do, and open_source, which tells a folder from a disk (images.py has the kinds of those).
+"""What an EvidenceSource can do, and open_source, which tells a folder from an image (kinds: images.py).
 
 Everything is opened for reading only.
 """
@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from caid_triage.errors import SourceError
 from caid_triage.evidence.directory import DirectorySource
 from caid_triage.evidence.faults import plain_reason
 from caid_triage.evidence.recognise import is_sparse_bundle
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
-from caid_triage.model import FileEntry, Problem, SourceInfo, Volume
+from caid_triage.model import Digests, FileEntry, Problem, SourceInfo, Volume
+
+if TYPE_CHECKING:
+    from caid_triage.evidence.ledger import Ledger
 
 
 class EvidenceSource(Protocol):
@@ -45,8 +48,16 @@ class EvidenceSource(Protocol):
         """
         ...
 
+    def disagreements(self, entry: FileEntry, digests: Digests) -> tuple[Problem, ...]:
+        """A Problem for each hash that the source itself keeps of a file and that is not one of ``digests``."""
+        ...
+
     def coverage(self) -> dict[str, int]:
-        """Bytes by kind of area, summing to ``info.size``; for a folder {"files": n} after the walk."""
+        """Bytes by kind of area, summing to ``info.size``; of a folder or logical image {"files": n} after the walk."""
+        ...
+
+    def ledger(self) -> Ledger | None:
+        """Every byte by what became of it, as of now; None for a folder or a logical image, which are no disk."""
         ...
 
     def close(self) -> None:
@@ -69,9 +80,11 @@ def open_source(
         raise SourceError(message) from error
     if path.is_dir() and not is_sparse_bundle(path):
         return DirectorySource(path, exhibit, name)
-    from caid_triage.evidence.images import open_image  # noqa: PLC0415 - a folder needs none of its readers
+    from caid_triage.evidence.disk import DiskSource  # noqa: PLC0415 - a folder needs none of its readers
+    from caid_triage.evidence.images import open_image  # noqa: PLC0415
 
     source = open_image(path, exhibit, name)
-    source.unlock(secrets)
-    source.carve(carving)
+    if isinstance(source, DiskSource):
+        source.unlock(secrets)
+        source.carve(carving)
     return source

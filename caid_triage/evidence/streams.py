@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -124,6 +124,19 @@ def _place_of(system: OpenFileSystem, attribute: pytsk3.Attribute, *, keep: bool
         if keep:
             runs.append((int(run.addr), int(run.len)))
     return _Place(first, tuple(runs), tuple(slack))
+
+
+def runs_of(system: OpenFileSystem, attribute: pytsk3.Attribute) -> Iterator[tuple[int, int, int]]:
+    """Where the content of an attribute lies: (its first byte in the content, in the file system, bytes) a run.
+
+    Nothing for what is compressed, lies in the record itself or is a hole. Errors: those of pytsk3.
+    """
+    if not int(attribute.info.flags) & _NONRESIDENT or int(attribute.info.flags) & _COMPRESSED:
+        return
+    for run in attribute:
+        if not int(run.flags) & _NO_BLOCK and run.len:
+            block = system.block_size
+            yield int(run.offset) * block, int(run.addr) * block, int(run.len) * block
 
 
 def _ntfs_streams(

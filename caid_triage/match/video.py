@@ -3,7 +3,7 @@
 Two frames agree when their PDQ hashes differ in no more bits than the set's distance, with the quality of both good
 enough (vPDQ's rule). A film and a listed video agree when most of the frames of one of them are found in the other (a
 clip in a compilation, a compilation by its parts), or when several different frames are (a part of both). One
-orientation is used for all frames of a pair. The rule is :func:`agrees`; match/naive_match.py says it in plain Python.
+orientation is used for all frames of a pair. The rule is :func:`agrees`; match/naive_films.py says it in plain Python.
 """
 
 from __future__ import annotations

@@ -42,11 +42,11 @@ DECODE_WORDS: Mapping[DecodeState, tuple[str, str]] = MappingProxyType(
 
 COVERAGE_WORDS: Mapping[str, str] = MappingProxyType(
     {
-        "file_system": "inside file systems that were walked",
-        "slack": "behind the ends of files in the space that they keep: not searched",
-        "slack_searched": "behind the ends of files in the space that they keep, searched for what was there before",
+        "file_system": "in use by file systems that were walked",
         "unallocated": "free space of file systems: not searched for deleted files",
         "unallocated_searched": "free space of file systems, searched for deleted files",
+        "slack": "behind the ends of files, in their own last units: not searched",
+        "slack_searched": "behind the ends of files, searched for files without their names",
         "not_understood": "volumes whose file system was not understood: nothing of them was seen",
         "not_understood_searched": "volumes with a file system not understood, searched for files without their names",
         "encrypted": "encrypted volumes: nothing of them was seen",
@@ -55,7 +55,7 @@ COVERAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "unpartitioned": "outside every partition: not searched",
         "unpartitioned_searched": "outside every partition, searched for files without their names",
         "partition_table": "partition tables, tables of volumes, and reserved sectors",
-        "files": "files of a folder",
+        "files": "files of a folder or of a logical image",
     }
 )
 
@@ -97,6 +97,10 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "decoder-out-of-memory": "Decoding needed more memory than allowed: compared exactly, not by look.",
         "digests-lost": "The file could not be hashed although it was tried three times: it was compared with nothing.",
         "file-changed": "The file was replaced while the scan ran: the source was in use.",
+        "file-hash-mismatch": (
+            "A hash that the logical image keeps of this file is not that of its content: one of the two was changed."
+        ),
+        "file-list-damaged": "The logical image's list of files is damaged: files may be missing or have wrong names.",
         "file-encrypted": (
             "Encrypted by its file system (EFS): the encrypted bytes were hashed, the content was not seen."
         ),
@@ -118,6 +122,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "It could not be told which space of the volume is free: it was not searched for deleted files."
         ),
         "frames-cut": "A long animation: frames were taken from its first part only, and compared by look.",
+        "image-damaged": "Parts of the image file are damaged: what they hold or describe could not be read.",
         "image-not-checked": "The tables of the E01 image could not be checked: damaged parts may read as zeros.",
         "image-truncated": "The volume or file system is larger than the image: the image is incomplete.",
         "inside-budget": (

@@ -22,6 +22,7 @@ from caid_triage.case.rows import (
 from caid_triage.case.view import CaseView
 from caid_triage.model import DecodeState, Kind, MatchKind, Tier
 from caid_triage.report.films import FILMS_SHOWN, FilmFacts, film_facts
+from caid_triage.report.ledger import LedgerFacts, ledger_facts
 from caid_triage.report.locations import LocationCount, location_rules, matched_places
 from caid_triage.report.meanings import COVERAGE_WORDS, DECODE_WORDS, STATUS_WORDS, meaning
 from caid_triage.report.near import Chance, NearFacts, is_lead, leads_not_searched, likeliest, shown_chance
@@ -266,6 +267,7 @@ class Page:
     sources: list[SourceRow]
     volumes: list[VolumeRow]
     coverage: list[tuple[str, int, str]]
+    ledgers: list[LedgerFacts]
     kinds: dict[str, int]
     states: dict[str, int]
     decode_states: list[tuple[str, int, str]]
@@ -364,6 +366,7 @@ def page(view: CaseView) -> Page:
         sources=sources,
         volumes=volumes,
         coverage=[(kind, count, COVERAGE_WORDS.get(kind, "")) for kind, count in view.coverage().items()],
+        ledgers=ledger_facts(view),
         kinds=view.kinds(),
         states=view.states(),
         decode_states=[(state, count, DECODE_WORDS[DecodeState(state)][1]) for state, count in decode_states.items()],

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from caid_triage.case.rows import SourceRow
 from caid_triage.case.view import CaseView
 from caid_triage.report.films import video_counts
+from caid_triage.report.ledger import summarised_ledgers
 from caid_triage.report.locations import location_rules, matched_places
 from caid_triage.report.near import near_facts
 from caid_triage.report.origin import summarised_origin
@@ -52,6 +53,7 @@ def summary(view: CaseView) -> dict[str, Any]:
             "problems_by_code": _problems_by_code(view),
             "decode_states": view.decode_states(),
         },
+        "ledger": summarised_ledgers(view),
         "known_good": view.known_good(),
         "locations": {
             "rules": location_rules().version,

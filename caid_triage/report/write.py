@@ -18,6 +18,7 @@ from caid_triage.errors import CaseError, UsageError
 from caid_triage.report.delta import write_delta, write_delta_rows
 from caid_triage.report.files_csv import write_files
 from caid_triage.report.html import write_html
+from caid_triage.report.ledger_csv import write_ledger
 from caid_triage.report.manifest import MANIFEST, file_sha256, manifest_text
 from caid_triage.report.matches_csv import write_matches
 from caid_triage.report.metadata_csv import write_metadata
@@ -35,6 +36,7 @@ FORMATS: Mapping[str, tuple[str, Writer]] = MappingProxyType(
         "matches": ("matches.csv", write_matches),
         "files": ("files.csv", write_files),
         "problems": ("problems.csv", write_problems),
+        "ledger": ("ledger.csv", write_ledger),
         "metadata": ("metadata.csv", write_metadata),
         "vics": ("vics.json", write_vics),
         "delta": ("delta.csv", write_delta_rows),

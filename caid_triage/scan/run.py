@@ -11,8 +11,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,7 +21,7 @@ from caid_triage.case.rows import CaseHeader
 from caid_triage.case.schema import holds_case
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
 from caid_triage.config import CARVING, ScanOptions
-from caid_triage.errors import CaidTriageError, CaseError, SourceError, UsageError
+from caid_triage.errors import CaidTriageError, CaseError, EvidenceError, SourceError, UsageError
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.evidence.source import EvidenceSource, open_source
 from caid_triage.match.policy import propose
@@ -123,6 +123,7 @@ class Scan:
         self._progress_stage("examining")
         locked = LockedSource(source)
         done = case.done(source_id)
+        unread = done.read_failed()
         walked = Tally()
         items = _walk_new(locked.walk(), done.__contains__, walked)
         results = self._examined(items, locked)
@@ -133,6 +134,8 @@ class Scan:
                 if isinstance(result, Skipped):
                     done.holds(result.entry)  # CaseError when the source has changed since
                     below = done.inside(result.entry.number)
+                    if result.entry.number in unread:
+                        _meet_again(locked, result.entry)
                     self.progress.resumed_files += 1
                     met_again += 1 + below
                     examined += 1 + below
@@ -140,7 +143,7 @@ class Scan:
                 elif isinstance(result, Problem):
                     batch.problems.append(result)
                 else:
-                    batch.records.append(result)
+                    batch.records.append(_compared(source, result))
                     examined += 1
                     if not result.entry.part:  # what lies inside was counted neither by the walk nor as bytes of it
                         inside += result.examination.inside
@@ -155,7 +158,9 @@ class Scan:
                 f"source {info.source} of exhibit {info.exhibit} has changed since the scan began: "
                 f"{len(done) - met_again} of its stored files are not there any more; scan it into a new case"
             )
-        case.set_volumes(source_id, source.volumes(), source.problems(), source.coverage())
+        ledger = source.ledger()
+        coverage, lines = (source.coverage(), ()) if ledger is None else (ledger.coverage(), ledger.folded())
+        case.set_volumes(source_id, source.volumes(), source.problems(), coverage, lines)
         stored = len(case.done(source_id))
         met = walked.files + inside
         if not met == examined == stored:
@@ -181,12 +186,12 @@ class Scan:
 
     def _verify(self, source: EvidenceSource) -> None:
         """Compare the source with the hashes stored in it; what came of it becomes a fact or Problems of the source."""
-        from caid_triage.evidence.verify import record_verification  # noqa: PLC0415 - brings all readers of disks
+        from caid_triage.evidence.verify import outcomes, record_verification  # noqa: PLC0415 - brings all readers of disks
 
         self._progress_stage("verifying")
         checks = record_verification(source, lambda: self._show(self.progress))
-        hashes = {f"{check.stored.what} {check.stored.algorithm}": check.agrees for check in checks}
-        self._case.audit("source-verified", exhibit=source.info.exhibit, source=source.info.source, hashes=hashes)
+        info = source.info
+        self._case.audit("source-verified", exhibit=info.exhibit, source=info.source, hashes=outcomes(checks))
 
     def _count(self, source: EvidenceSource) -> None:
         """Walk once without reading content, so that the time left can be told (microseconds an entry)."""
@@ -255,6 +260,13 @@ class Batch:
         return filled >= options.batch_files or time.monotonic() - self.begun >= options.batch_seconds
 
 
+def _meet_again(source: LockedSource, entry: FileEntry) -> None:
+    """Read a stored file that could not be read to its end once more: the ledger tells what an earlier run met, too."""
+    with suppress(EvidenceError):
+        for _ in source.read(entry):
+            pass
+
+
 def _walk_new(walk: Iterator[Walked], is_done: Callable[[int], bool], tally: Tally) -> Iterator[Walked]:
     """The walk with the entries that are stored already marked as such."""
     for item in walk:
@@ -263,6 +275,18 @@ def _walk_new(walk: Iterator[Walked], is_done: Callable[[int], bool], tally: Tal
             yield Skipped(item) if is_done(item.number) else item
         else:
             yield item
+
+
+def _compared(source: EvidenceSource, record: ScanRecord) -> ScanRecord:
+    """The record, with a Problem for each hash that the source keeps of this file and that is not the content's."""
+    digests = record.examination.digests
+    if digests is None or record.entry.part:
+        return record
+    found = source.disagreements(record.entry, digests)
+    if not found:
+        return record
+    problems = (*record.examination.problems, *found)
+    return replace(record, examination=replace(record.examination, problems=problems))
 
 
 def fingerprint(source: EvidenceSource) -> dict[str, object]:

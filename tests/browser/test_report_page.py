@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unit.case import samples
 from unit.report import exhibits
 
+from caid_triage.case.store import create_case
 from caid_triage.case.view import open_case
 from caid_triage.report.write import write_reports
 
@@ -19,6 +21,20 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = exhibits.make_case(tmp_path_factory.mktemp("report") / "case", exhibits.busy_items())
+    with open_case(folder) as view:
+        write_reports(view, folder / "reports")
+    return folder / "reports" / "report.html"
+
+
+@pytest.fixture(scope="module")
+def ledger_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a case whose bytes are accounted for, a wide disk with small volumes."""
+    folder = tmp_path_factory.mktemp("ledger") / "case"
+    with create_case(folder, exhibits.HEADER) as case:
+        source_id = case.add_source(samples.source(), {"size": 1})
+        volumes = [samples.volume(), samples.volume("p2", status="unlocked"), samples.volume("p2/<b>root")]
+        case.set_volumes(source_id, volumes, [], {"encrypted": 1}, exhibits.WIDE_LEDGER)
+        case.finish_source(source_id, 0, 0)
     with open_case(folder) as view:
         write_reports(view, folder / "reports")
     return folder / "reports" / "report.html"
@@ -131,6 +147,12 @@ def test_a_very_long_name_does_not_push_the_page_wide(seen: Seen, width: int) ->
     seen.page.set_viewport_size({"width": 1280, "height": 900})
 
 
+def test_no_column_of_a_table_of_files_is_cut_off_on_a_desk_s_screen(seen: Seen) -> None:
+    widths = seen.page.evaluate("[...document.querySelectorAll('.wide')].map(e => [e.scrollWidth, e.clientWidth])")
+    assert widths
+    assert all(inner <= outer for inner, outer in widths), widths
+
+
 def test_every_contents_link_leads_somewhere(seen: Seen) -> None:
     targets = [link.get_attribute("href") for link in seen.page.locator("a[href^='#']").all()]
     assert targets
@@ -155,3 +177,76 @@ def test_the_page_reads_the_same_without_scripts_in_the_browser(browser: Any, re
 def test_the_style_is_applied_under_the_page_s_own_policy(seen: Seen) -> None:
     colour = seen.page.locator("#verdict").evaluate("element => getComputedStyle(element).borderLeftColor")
     assert colour == "rgb(140, 28, 19)"
+
+
+# ---------------------------------------------------------------- the ledger
+
+
+@pytest.mark.parametrize("width", [1280, 700])
+def test_the_bars_of_the_ledger_are_drawn_whole_and_every_piece_can_be_seen(
+    browser: Any, ledger_report: Path, width: int
+) -> None:
+    seen = Seen(browser, ledger_report.as_uri())
+    seen.page.set_viewport_size({"width": width, "height": 900})
+    bars = seen.page.locator(".bar svg").all()
+    assert len(bars) == 5
+    for bar in bars:
+        box = bar.bounding_box()
+        assert box["width"] > 400
+        assert box["height"] > 10
+        for piece in bar.locator("rect").all():
+            part = piece.bounding_box()
+            assert part["width"] >= 3
+            assert part["x"] >= box["x"] - 1.5
+            assert part["x"] + part["width"] <= box["x"] + box["width"] + 1.5
+        for group in bar.locator("g:has(text)").all():  # what is written in a piece fits into it
+            text, rect = group.locator("text").bounding_box(), group.locator("rect").bounding_box()
+            assert rect["x"] <= text["x"]
+            assert text["x"] + text["width"] <= rect["x"] + rect["width"]
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert seen.said == []
+    assert seen.asked == [ledger_report.as_uri()]
+    seen.page.close()
+
+
+def test_the_fills_of_the_ledger_can_be_told_apart_without_colour(browser: Any, ledger_report: Path) -> None:
+    seen = Seen(browser, ledger_report.as_uri())
+    looks = {}
+    for swatch in seen.page.locator(".key span").all():
+        lines = swatch.locator("path").evaluate_all(
+            "paths => paths.map(path => [path.getAttribute('class'), getComputedStyle(path).strokeDasharray])"
+        )
+        ground = swatch.locator("rect").evaluate("element => getComputedStyle(element).fill")
+        looks[swatch.inner_text().strip()] = (ground, str(lines))
+    assert len(looks) == 7
+    by_lines = {words: lines for words, (_, lines) in looks.items()}
+    plain = {words for words, lines in by_lines.items() if lines == "[]"}
+    assert plain == {"in use by files and folders", "not searched", "unreadable"}
+    black, blue, white = sorted(sum(map(int, looks[words][0][4:-1].split(", "))) for words in plain)
+    assert black < 90
+    assert 150 < blue < 300
+    assert white == 3 * 255
+    assert len({lines for words, lines in by_lines.items() if words not in plain}) == 4
+    seen.page.close()
+
+
+def test_the_ledger_is_read_out_in_words(browser: Any, ledger_report: Path) -> None:
+    seen = Seen(browser, ledger_report.as_uri())
+    labels = [bar.get_attribute("aria-label") for bar in seen.page.locator(".bar svg[role=img]").all()]
+    assert labels[0].startswith("In order: no volume, 1.05 MB; p1, 105 MB; p2, 212 MB; no volume, 2 TB")
+    assert labels[1].startswith("Files and folders 30,408,704 bytes (29.0%)")
+    assert "Encrypted 104,857,600 bytes (99.0%)" in labels[2]
+    assert seen.page.locator(".bar b").count() == 0
+    seen.page.close()
+
+
+def test_the_ledger_prints_within_the_page(browser: Any, ledger_report: Path) -> None:
+    seen = Seen(browser, ledger_report.as_uri())
+    seen.page.emulate_media(media="print")
+    seen.page.set_viewport_size({"width": 720, "height": 1000})
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 720
+    for bar in seen.page.locator(".bar").all():
+        assert bar.evaluate("element => getComputedStyle(element).breakInside") == "avoid"
+    kept = seen.page.locator(".ledger svg").first.evaluate("element => getComputedStyle(element).printColorAdjust")
+    assert kept == "exact"
+    seen.page.close()

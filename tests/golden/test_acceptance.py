@@ -460,7 +460,7 @@ def test_the_manifest_holds_for_every_report(own: Own) -> None:
     manifest = (own.reports / "MANIFEST.sha256").read_text("utf-8")
     listed = {line[66:]: line[:64] for line in manifest.splitlines()}
     names = {path.name for path in own.reports.iterdir()} - {"MANIFEST.sha256"}
-    lists = {"matches.csv", "files.csv", "problems.csv", "metadata.csv"}
+    lists = {"matches.csv", "files.csv", "problems.csv", "ledger.csv", "metadata.csv"}
     assert names == lists | {"summary.json", "vics.json", "report.html"}
     assert listed == {name: hashlib.sha256((own.reports / name).read_bytes()).hexdigest() for name in names}
     if shutil.which("sha256sum"):

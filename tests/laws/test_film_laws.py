@@ -73,7 +73,7 @@ def test_films_are_matched_as_the_oracle_says(tmp_path: Path, seed: int) -> None
     hashset = stored(tmp_path / "s.chs", entries, role="notable", number=0)
     with mock.patch.object(video, "_QUERIES", int(rng.choice([3, 512]))):
         found = match_batch(records, [hashset], options)
-    expected = naive_match.match(records, [naive_match.NaiveSet(entries)], options)
+    expected = naive_match.match(records, [naive.NaiveSet(entries)], options)
     assert {
         (
             *(n, 0, m.record_row, m.distance, ORIENTATIONS.index(m.orientation)),

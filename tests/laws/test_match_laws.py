@@ -215,7 +215,7 @@ def check_against_the_oracle(records: list[ScanRecord], contents: Contents, opti
             for w in items
         ]
         known = [
-            naive_match.NaiveSet(e, negative=role != "notable", radii={} if radius is None else {"pdq": radius})
+            naive.NaiveSet(e, negative=role != "notable", radii={} if radius is None else {"pdq": radius})
             for e, role, radius in contents
         ]
         expected = naive_match.match(records, known, options)

@@ -137,6 +137,11 @@ def build_raid(content: bytes, *, version: str, level: int, members: int = 2, ro
     return image
 
 
+def in_file_systems(coverage: Mapping[str, int]) -> int:
+    """The bytes that lie in file systems, whether in use or free."""
+    return sum(coverage[kind] for kind in ("file_system", "unallocated", "unallocated_searched"))
+
+
 def build_luks(folder: Path, content: bytes, password: str) -> bytes:
     """A LUKS1 volume around ``content``, made by cryptsetup and filled by qemu-img: no device is needed.
 

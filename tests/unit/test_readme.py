@@ -18,6 +18,7 @@ from PIL import Image, features
 from pillow_heif import register_heif_opener
 from support.cli import picture
 from support.containers import aff4, converted, sparse_bundle, sparse_image, udif
+from support.evidence_files import AdItem, Logical, ad1, ex01, l01, lx01, written
 from support.volumes import EXTENT, VolumeGroup, build_lvm, build_raid, linear
 
 from caid_triage.cli.main import program
@@ -163,9 +164,7 @@ def test_a_file_system_that_is_not_read_is_named(name: str, partitioned: bool, t
 
 
 NOT_OPENED = {
-    "Ex01": b"EVF2\r\n\x81\0",
-    "L01": b"LVF\t\r\n\xff\0",
-    "AD1": b"ADSEGMENTEDFILE\0",
+    "AFF": b"AFF10\r\n\0",
 }
 
 
@@ -178,8 +177,25 @@ def test_a_container_that_is_not_read_is_refused_by_name(name: str, tmp_path: Pa
         open_source(path, "E", "s")
 
 
+LOGICAL: dict[str, Callable[[], list[bytes]]] = {
+    "L01": lambda: l01([Logical("live.txt", b"live" * 999)]),
+    "Lx01": lambda: lx01([Logical("live.txt", b"live" * 999)]),
+    "AD1": lambda: ad1([AdItem(b"live.txt", b"live" * 999)]),
+}
+
+
+@pytest.mark.parametrize("name", LOGICAL)
+def test_a_logical_image_that_the_table_says_is_read(name: str, tmp_path: Path) -> None:
+    cells = next(cells for row, cells in CONTAINERS.items() if name in re.split(", ", row))
+    assert cells[0] == "yes"
+    entries, problems = walked(written(tmp_path, name.replace("AD1", "ad1"), LOGICAL[name]()))
+    assert entries["/live.txt"].size == 3996
+    assert not problems
+
+
 VIRTUAL = {"VMDK": "vmdk", "VHD": "vpc", "VHDX": "vhdx", "QCOW2": "qcow2", "VDI": "vdi"}
 MADE: dict[str, Callable[[bytes], bytes]] = {"DMG": udif, "sparse image": sparse_image, "AFF4": aff4}
+MADE["Ex01"] = lambda content: ex01(content)[0]
 
 
 @pytest.mark.parametrize("name", [*VIRTUAL, *MADE, "sparse bundle"])

@@ -1,4 +1,4 @@
-"""Carving of one site: where to look, what was found as FileEntries, how to read those, and the account of the bytes.
+"""Carving of one site: where to look, what was found as FileEntries, and how to read those.
 
 A site is the disk or the inside of a volume (site.py). What was found is kept, so that a second walk of the same source
 costs nothing and gives the same entries.
@@ -13,6 +13,7 @@ from itertools import islice
 import numpy as np
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.account import Inside
 from caid_triage.evidence.carve.ext_blocks import ExtBlocks
 from caid_triage.evidence.carve.free_space import FreeSpace, free_space, free_space_of_apfs
 from caid_triage.evidence.carve.search import MOST_FILES, Area, Carved, Search
@@ -23,8 +24,10 @@ from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenFileSystem
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
 from caid_triage.evidence.layers.view import spans_on_source
+from caid_triage.evidence.ledger import Ranges
+from caid_triage.evidence.own_areas import OwnAreas, own_areas
 from caid_triage.evidence.partitions import ReadAt
-from caid_triage.evidence.ranges import Range, clipped, covered, merged, total, without
+from caid_triage.evidence.ranges import Range, clipped, merged, total, without
 from caid_triage.model import INSIDE, FileEntry, Problem, Severity, State, Volume
 
 MODES = ("none", "fast", "thorough")
@@ -215,7 +218,37 @@ class Carving:
             number += 1
         yield from self._problems
 
-    # ------------------------------------------------------------ the account
+    # ------------------------------------------------------------ for the ledger
+
+    def insides(self) -> Iterator[Inside]:
+        """What is known of the inside of each file system, in ranges of the source; nothing of shadow copies."""
+        on_source = self.site.ranges_on_source
+        if not on_source([(0, self.site.size)]):
+            return
+        systems = dict(self.site.systems)
+        for place, volume, free in self._free_spaces():
+            own = own_areas(systems[place], self.read) if place in systems else OwnAreas([], whole=False)
+            slack = spans_on_source(self.site.image, self._slack.get(place, NO_SLACK).spans)
+            yield Inside(
+                volume.name,
+                on_source([(volume.offset, volume.offset + volume.length)]),
+                on_source(free.ranges),
+                on_source(own.ranges),
+                NO_SLACK.spans if slack is None else slack,
+                told=own.whole and not free.fault,
+            )
+
+    def searched(self) -> list[Ranges]:
+        """What was searched so far, in ranges of the source: nothing, or all of :meth:`space` and slack."""
+        if self._found is None:
+            return []
+        space = self.space()
+        beside = merged([*space.unallocated, *space.unpartitioned, *space.not_understood])
+        return [self.site.ranges_on_source(beside), *self.searched_slack().values()]
+
+    def unreadable(self) -> list[Range]:
+        """What of the source was found unreadable on the way, also beside what was to be searched."""
+        return self.site.ranges_on_source(self._unreadable)
 
     def searched_slack(self) -> dict[str, np.ndarray]:
         """By the name of its volume the slack that was searched, int64[n, 2]: (first byte, byte behind) on the source.
@@ -230,56 +263,6 @@ class Carving:
             if spans is not None and len(spans):
                 found[system.volume.name] = spans
         return found
-
-    def account(self, totals: dict[str, int], told: list[Range]) -> dict[str, int]:
-        """The bytes by kind with the free space told apart, and what was searched; the sum stays the same.
-
-        ``told`` are the bytes of the source that are told of already: what the image is known not to have, and what
-        volumes have whose sites come first.
-        """
-        space = self.space()
-        counted = dict(totals)
-        searched = self._found is not None
-        met = without(self.site.ranges_on_source(self._unreadable), told)
-        for kind, base, all_ranges in (
-            ("unallocated", "file_system", space.unallocated),
-            ("unpartitioned", "unpartitioned", space.unpartitioned),
-            ("not_understood", "not_understood", space.not_understood),
-        ):
-            ranges = without(self.site.ranges_on_source(all_ranges), told)
-            bad = [part for one in met for part in clipped(ranges, *one)]
-            whole, lost = total(ranges), total(bad)
-            moved = min(whole, counted[base])
-            counted[base] -= moved
-            if kind == "not_understood" and searched:  # where its beginning cannot be read it was told as unreadable
-                told_so = min(whole - moved, counted["unreadable"])
-                counted["unreadable"] -= told_so
-                moved += told_so
-            lost = min(lost, moved)
-            counted[f"{kind}_searched" if searched else kind] += moved - lost
-            counted["unreadable"] += lost
-        self._account_slack(counted, told, met)
-        return counted
-
-    def _account_slack(self, counted: dict[str, int], told: list[Range], met: list[Range]) -> None:
-        """Take slack out of what the file systems have: what was searched, and what lies before a sector's start."""
-        looked_at = self.searched_slack()
-        for place, system in self.site.systems:
-            spans = spans_on_source(self.site.image, self._slack.get(place, NO_SLACK).spans)
-            if spans is None or not len(spans):
-                continue
-            seen = looked_at.get(system.volume.name, NO_SLACK.spans)
-            whole = _size(spans) - covered(spans, told)
-            searched = _size(seen) - covered(seen, told)
-            bad = covered(seen, met)
-            counted["file_system"] -= whole
-            counted["slack"] += whole - searched
-            counted["slack_searched"] += searched - bad
-            counted["unreadable"] += bad
-
-
-def _size(spans: np.ndarray) -> int:
-    return int((spans[:, 1] - spans[:, 0]).sum())
 
 
 def _in_slack(owner: str, name: str) -> str:

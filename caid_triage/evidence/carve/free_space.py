@@ -16,6 +16,7 @@ import numpy as np
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.carve.apfs_space import apfs_free
 from caid_triage.evidence.carve.xfs_space import xfs_free
+from caid_triage.evidence.ext_layout import read_ext_layout
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults
 from caid_triage.evidence.file_system import EXT_KINDS, FAT_KINDS, OpenFileSystem
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
@@ -25,11 +26,6 @@ from caid_triage.model import Volume
 
 _PIECE = 1 << 20
 _NTFS_BITMAP, _HFS_ALLOCATION = 6, 6
-_GROUP_DESCRIPTORS_APART = 0x10
-_WIDE = 0x80
-_SPARSE_SUPER = 0x1
-_SUMS = 0x10 | 0x400  # group descriptors have flags
-_BLOCK_MAP_UNUSED = 0x2
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,72 +146,22 @@ def _fat(system: OpenFileSystem, read: ReadAt) -> Iterator[Range]:
 
 def _ext(read: ReadAt, base: int) -> Iterator[Range]:
     """Free blocks of ext by the bitmap of each group, in bytes of the volume."""
-    head = read(base + 1024, 1024)
-    blocks, first, log_size, in_group = (struct.unpack_from("<I", head, at)[0] for at in (4, 20, 24, 32))
-    incompatible, read_only = struct.unpack_from("<II", head, 96) if head[76] else (0, 0)
-    if log_size > 6 or not in_group or in_group > 8 << (10 + log_size):
-        raise EvidenceError("walk", "free-space-unknown", "the superblock of the volume makes no sense")
-    size = 1024 << log_size
-    wide = max(32, struct.unpack_from("<H", head, 254)[0]) if incompatible & _WIDE else 32
-    if incompatible & _WIDE:
-        blocks |= struct.unpack_from("<I", head, 0x150)[0] << 32
-    groups = -(-max(0, blocks - first) // in_group)
-    if incompatible & _GROUP_DESCRIPTORS_APART or not 0 < wide <= 1024 or groups > 1 << 24:
-        raise EvidenceError(
-            "walk", "free-space-unknown", "the groups of this volume are kept in a way that is not read"
-        )
-    table = b"".join(
-        read(base + (first + 1) * size + at, min(_PIECE, groups * wide - at)) for at in range(0, groups * wide, _PIECE)
-    )
-    inodes_in_group, inode_size = struct.unpack_from("<I", head, 40)[0], struct.unpack_from("<H", head, 88)[0] or 128
-    inode_blocks = -(-inodes_in_group * inode_size // size)
-    kept = -(-groups * wide // size) + struct.unpack_from("<H", head, 206)[0]
-    owned = _ext_tables(table, groups, wide, inode_blocks)
-    for group in range(min(groups, len(table) // wide)):
-        begin = first + group * in_group
-        count = min(in_group, blocks - begin)
-        (place,) = struct.unpack_from("<I", table, group * wide)
-        if wide >= 64:
-            place |= struct.unpack_from("<I", table, group * wide + 32)[0] << 32
-        (flags,) = struct.unpack_from("<H", table, group * wide + 18)
-        if read_only & _SUMS and flags & _BLOCK_MAP_UNUSED:
+    layout = read_ext_layout(read, base)
+    size = layout.block
+    owned = layout.tables()
+    for group in range(layout.groups):
+        begin, count = layout.blocks_of(group)
+        if layout.map_unused(group):
             bits = np.zeros(count, dtype=np.uint8)
-            if not read_only & _SPARSE_SUPER or _keeps_copy(group):
-                bits[: 1 + kept] = 1
+            if layout.keeps_copy(group):
+                bits[: 1 + layout.kept] = 1
             for low, high in clipped(owned, begin, begin + count):
                 bits[low - begin : high - begin] = 1
         else:
             try:
-                data = read(base + place * size, size)
+                data = read(base + layout.block_map(group) * size, size)
             except LIBRARY_ERRORS:
                 continue
             bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8), bitorder="little")[:count]
         for start, end in _zero_bits(bits, begin):
             yield start * size, end * size
-
-
-def _ext_tables(table: bytes, groups: int, wide: int, inode_blocks: int) -> list[Range]:
-    """Where the bitmaps and tables of records of all groups lie, in blocks: groups of unused maps may hold others'."""
-    owned: list[Range] = []
-    for group in range(min(groups, len(table) // wide)):
-        places = list(struct.unpack_from("<III", table, group * wide))
-        if wide >= 64:
-            places = [
-                low | high << 32
-                for low, high in zip(places, struct.unpack_from("<III", table, group * wide + 32), strict=True)
-            ]
-        owned += [(places[0], places[0] + 1), (places[1], places[1] + 1), (places[2], places[2] + inode_blocks)]
-    return merged(owned)
-
-
-def _keeps_copy(group: int) -> bool:
-    """Whether a group of a sparse volume has a copy of the superblock: 0, 1 and the powers of 3, 5 and 7."""
-    if group < 2:
-        return True
-    for base in (3, 5, 7):
-        power = base
-        while power < group:
-            power *= base
-        if power == group:
-            return True
-    return False

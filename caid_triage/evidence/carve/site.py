@@ -16,7 +16,7 @@ import pytsk3
 from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem
 from caid_triage.evidence.layers.layer import UNLOCKED, UNWRAPPED
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
-from caid_triage.evidence.layers.view import View, on_source, spans_on_source
+from caid_triage.evidence.layers.view import View, on_source, ranges_on_source, spans_on_source
 from caid_triage.evidence.ranges import Range, clipped, merged, without
 
 # Volumes whose bytes are their own: their free space, if any, is told by their file systems or by what lies in them.
@@ -67,14 +67,7 @@ class Site:
 
     def ranges_on_source(self, ranges: list[Range]) -> list[Range]:
         """The bytes of the source that hold these; none where that cannot be said (a shadow copy, Core Storage)."""
-        if not self.number:
-            return ranges
-        spans = spans_on_source(self.image, np.array(ranges, dtype=np.int64).reshape(-1, 2))
-        return [] if spans is None else merged((start, end) for start, end in spans.tolist())
-
-    def told(self) -> list[Range]:
-        """The bytes of the source that hold volumes of this site whose bytes are told apart."""
-        return self.ranges_on_source(self._extents(("examined", *_CLOSED)))
+        return ranges_on_source(self.image, ranges)
 
     def _extents(self, statuses: Iterable[str]) -> list[Range]:
         return merged(
@@ -110,8 +103,8 @@ class Site:
             for at, each in self.opened
             if at != place and not volume.name.startswith(f"{each.volume.name}/")
         ]
-        known = [(at, at + length) for at, length, kind in one.claims if kind != "not_understood"]
-        closed = merged((at, at + length) for at, length, kind in one.claims if kind == "not_understood")
+        known = [(at, at + length) for at, length, kind, _ in one.claims if kind != "not_understood"]
+        closed = merged((at, at + length) for at, length, kind, _ in one.claims if kind == "not_understood")
         taken = merged([*known, *others, *self.inner, *self.tables])
         free = [part for span in mine for part in without([span], taken)]
         return Remainder(without(free, closed), [part for span in free for part in clipped(closed, *span)])

@@ -156,7 +156,7 @@ def damaged(path: Path, what: str, error: BaseException | str) -> SourceError:
 
 
 def _article(what: str) -> str:
-    return "an" if what.startswith("AFF4") else "a"
+    return "an" if what.startswith(("AFF4", "AD1", "Ex01", "L01", "Lx01")) else "a"
 
 
 def cause_of(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from caid_triage.evidence.containers.aff4 import is_aff4, open_aff4
 from caid_triage.evidence.containers.dmg import is_dmg, is_sparse_image, open_dmg, open_sparse_image
+from caid_triage.evidence.containers.ex01 import is_ex01, open_ex01
 from caid_triage.evidence.containers.qcow2 import is_qcow2, open_qcow2
 from caid_triage.evidence.containers.reader import OpenContainer
 from caid_triage.evidence.containers.vdi import is_vdi, open_vdi
@@ -23,6 +24,7 @@ CONTAINERS: tuple[tuple[Recognise, Open], ...] = (
     (is_qcow2, open_qcow2),
     (is_vdi, open_vdi),
     (is_aff4, open_aff4),
+    (is_ex01, open_ex01),
     (is_sparse_image, open_sparse_image),
     # told by their ends, so after those that are told by their beginnings
     (is_vhd, open_vhd),

@@ -13,6 +13,7 @@ from functools import partial
 import pytsk3
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.account import NamedClaim
 from caid_triage.evidence.coverage import KIND_OF_STATUS
 from caid_triage.evidence.faults import evidence_faults
 from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem, open_volume
@@ -24,7 +25,7 @@ from caid_triage.evidence.layers.lvm import unwrap_lvm
 from caid_triage.evidence.layers.raid import unwrap_raid
 from caid_triage.evidence.layers.randomness import looks_random
 from caid_triage.evidence.layers.shadow import SharedStreams, has_shadow_copies, shadow_copies
-from caid_triage.evidence.layers.view import Claim, ReadAt, View
+from caid_triage.evidence.layers.view import ReadAt, View
 from caid_triage.evidence.partitions import Partition, PartitionTable, read_partition_table
 from caid_triage.evidence.proxied import read_head, read_range
 from caid_triage.evidence.recognise import HEAD_LENGTH
@@ -171,14 +172,14 @@ def is_understood(one: OpenedVolume) -> bool:
     return one.system is not None or one.volume.status in ("encrypted", UNWRAPPED, UNLOCKED)
 
 
-def claims_of(one: OpenedVolume) -> tuple[Claim, ...]:
+def claims_of(one: OpenedVolume) -> tuple[NamedClaim, ...]:
     """The account of a volume's bytes on its image: what lies in it, or all of it by its status."""
     if one.volume.status in (UNWRAPPED, UNLOCKED):
         return one.claims
-    return ((one.volume.offset, one.volume.length, KIND_OF_STATUS[one.volume.status]),)
+    return ((one.volume.offset, one.volume.length, KIND_OF_STATUS[one.volume.status], one.volume.name),)
 
 
-def gap_problems(read: ReadAt, gaps: Iterable[tuple[int, int]]) -> tuple[list[Problem], list[Claim]]:
+def gap_problems(read: ReadAt, gaps: Iterable[tuple[int, int]]) -> tuple[list[Problem], list[NamedClaim]]:
     """Problems and claims for the gaps between partitions that look random: (first byte, bytes) each."""
     problems, claims = [], []
     for offset, length in gaps:
@@ -188,7 +189,7 @@ def gap_problems(read: ReadAt, gaps: Iterable[tuple[int, int]]) -> tuple[list[Pr
                 f"volume (VeraCrypt leaves no mark), or were wiped with random bytes. They were not examined"
             )
             problems.append(Problem("open", "possibly-encrypted", detail))
-            claims.append((offset, length, KIND_OF_STATUS["possibly-encrypted"]))
+            claims.append((offset, length, KIND_OF_STATUS["possibly-encrypted"], ""))
     return problems, claims
 
 
@@ -223,20 +224,20 @@ def _closed(area: Area, partition: Partition, found: Unwrapped) -> OpenedVolume:
     return OpenedVolume(volume, None, (*_cut(area, partition), *problems))
 
 
-def _account(area: Area, found: Unwrapped, inside: list[list[OpenedVolume]]) -> tuple[Claim, ...]:
+def _account(area: Area, found: Unwrapped, inside: list[list[OpenedVolume]]) -> tuple[NamedClaim, ...]:
     """The bytes of a container by what lies in it.
 
     Where it cannot be said which bytes are whose (APFS volumes share all of their container), the whole container
     counts as its best child.
     """
-    claims = list(found.claims)
+    claims = [(*claim, area.name) for claim in found.claims]
     for child, group in zip(found.children, inside, strict=True):
         if isinstance(child.content, View) and child.content.runs:
             claims += child.content.claims_outside(claims_of(group[0]))
         else:
             statuses = [one.volume.status for one in group if one.volume.status in _RANKS]
             best = min(statuses, key=_RANKS.index, default="not-understood")
-            claims.append((area.offset, area.length, KIND_OF_STATUS[best]))
+            claims.append((area.offset, area.length, KIND_OF_STATUS[best], area.name))
     return tuple(claims)
 
 
@@ -244,7 +245,7 @@ def _table_volume(
     size: int, name: str, description: str, table: PartitionTable, groups: list[list[OpenedVolume]]
 ) -> OpenedVolume:
     claims = [claim for group in groups for claim in claims_of(group[0])]
-    claims += [(start, length, "partition_table") for start, length in table.table_areas]
+    claims += [(start, length, "partition_table", name) for start, length in table.table_areas]
     volume = Volume(name, 0, size, description, f"{table.scheme} partition table", UNWRAPPED)
     problems = tuple(replace(problem, volume=name) for problem in table.problems)
     return OpenedVolume(volume, None, problems, tuple(claims))

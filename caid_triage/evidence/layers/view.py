@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytsk3
 
+from caid_triage.evidence.account import NamedClaim
 from caid_triage.evidence.proxied import ProxiedImage, read_range
+from caid_triage.evidence.ranges import Range, merged
 
 ReadAt = Callable[[int, int], bytes]
 Claim = tuple[int, int, str]
@@ -77,14 +79,14 @@ class View(ProxiedImage):
                     return on_source(self.outer, run.at + offset - run.start)
         return None
 
-    def claims_outside(self, claims: Iterable[Claim]) -> list[Claim]:
+    def claims_outside(self, claims: Iterable[NamedClaim]) -> list[NamedClaim]:
         """Claims on bytes of the inside as claims on the bytes of ``outer`` that hold them."""
         found = []
-        for start, length, kind in claims:
+        for start, length, kind, name in claims:
             for run in self.runs:
                 low, high = max(start, run.start), min(start + length, run.start + run.length)
                 if low < high:
-                    found.append((run.at + low - run.start, high - low, kind))
+                    found.append((run.at + low - run.start, high - low, kind, name))
         return found
 
     def close(self) -> None:
@@ -94,6 +96,17 @@ class View(ProxiedImage):
 def on_source(image: pytsk3.Img_Info, offset: int) -> int | None:
     """Where on the source the byte at ``offset`` of an image stands: there, but for the inside of a volume."""
     return image.on_source(offset) if isinstance(image, View) else offset
+
+
+def ranges_on_source(image: pytsk3.Img_Info, ranges: list[Range]) -> list[Range]:
+    """Sorted, disjoint ranges of an image as those of the source that hold their bytes, as they are read or encrypted.
+
+    Of a view that cannot say where its bytes lie (a shadow copy) there are none.
+    """
+    if not isinstance(image, View):
+        return ranges
+    spans = spans_on_source(image, np.array(ranges, dtype=np.int64).reshape(-1, 2))
+    return [] if spans is None else merged((start, end) for start, end in spans.tolist())
 
 
 def spans_on_source(image: pytsk3.Img_Info, spans: np.ndarray) -> np.ndarray | None:

@@ -30,8 +30,8 @@ from support.containers import (
 )
 
 from caid_triage.errors import EvidenceError, SourceError
+from caid_triage.evidence.account import DiskAccount
 from caid_triage.evidence.containers.reader import ContainerImage, known_unreadable, merged
-from caid_triage.evidence.coverage import account_bytes
 from caid_triage.evidence.disk import DiskSource
 from caid_triage.evidence.source import open_source
 from caid_triage.model import FileEntry, SourceInfo, Volume
@@ -579,7 +579,9 @@ def test_ranges_are_merged_and_clipped() -> None:
 
 def test_holes_are_counted_wherever_they_lie() -> None:
     volumes = [Volume("p1", 100, 100, "", "NTFS", "examined"), Volume("p2", 300, 100, "", "", "encrypted")]
-    counts = account_bytes(500, volumes, [(0, 10)], unreadable=[(5, 10), (150, 200), (490, 10)])
+    claims = [(100, 100, "file_system", "p1"), (300, 100, "encrypted", "p2")]
+    lost = [(5, 15), (150, 350), (490, 500)]
+    counts = DiskAccount(500, volumes, claims, [(0, 10)], unreadable=lost).ledger().coverage()
     naive = dict.fromkeys(counts, 0)
     for byte in range(500):
         kind = "unpartitioned"

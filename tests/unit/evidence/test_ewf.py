@@ -67,6 +67,15 @@ def test_a_few_bytes_of_an_e01_are_refused(length: int, two_segments: Path) -> N
         open_source(two_segments, "E", "S")
 
 
+@pytest.mark.parametrize("following", [1 << 63, (1 << 64) - 1, 1 << 40])
+def test_a_section_that_points_behind_the_end_is_refused(following: int, two_segments: Path) -> None:
+    data = bytearray(two_segments.read_bytes())
+    data[13 + 16 : 13 + 24] = following.to_bytes(8, "little")
+    two_segments.write_bytes(data)
+    with pytest.raises(SourceError, match="reaches beyond the file"):
+        open_source(two_segments, "E", "S")
+
+
 def test_upper_and_lower_case_names_of_segments(two_segments: Path, opened: Callable[..., Any]) -> None:
     first = two_segments.rename(two_segments.with_name("ext2.split.e01"))
     source = opened(first)
@@ -192,6 +201,19 @@ def test_a_damaged_table_is_replaced_by_its_copy_and_two_damaged_ones_are_refuse
     path.write_bytes(data)
     with pytest.raises(ValueError, match="describe 0 chunks"):
         EwfChunks([path], len(disk), CHUNK)
+
+
+def test_a_table_that_points_behind_the_end_of_every_file_is_a_fault_of_its_chunks(disk: bytes, tmp_path: Path) -> None:
+    data = bytearray(make_segment(disk, compressed=True))
+    at = data.index(b"table\0") + 76
+    data[at + 8 : at + 16] = ((1 << 64) - 1).to_bytes(8, "little")
+    data[at + 20 : at + 24] = struct.pack("<I", zlib.adler32(data[at : at + 20]))
+    path = tmp_path / "made.E01"
+    path.write_bytes(data)
+    chunks = EwfChunks([path], len(disk), CHUNK)
+    with pytest.raises(OSError, match="behind the end of every file"):
+        chunks.read(0, 512)
+    chunks.close()
 
 
 def test_a_damaged_chunk_of_a_real_image_costs_its_file_and_not_the_scan(

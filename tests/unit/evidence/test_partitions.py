@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from caid_triage.evidence.coverage import account_bytes
+from caid_triage.evidence.account import DiskAccount
+from caid_triage.evidence.coverage import KIND_OF_STATUS
 from caid_triage.evidence.source import open_source
 from caid_triage.model import Volume
 from caid_triage.synth.gpt import BASIC_DATA, GptPartition, build_gpt
@@ -157,7 +158,8 @@ def test_every_byte_is_in_exactly_one_kind(
     size: int, areas: list[tuple[int, int, str]], tables: list[tuple[int, int]]
 ) -> None:
     volumes = [Volume(f"p{n}", offset, length, "", "", status) for n, (offset, length, status) in enumerate(areas)]
-    totals = account_bytes(size, volumes, tables)
+    claims = [(v.offset, v.length, KIND_OF_STATUS[v.status], v.name) for v in volumes]
+    totals = DiskAccount(size, volumes, claims, tables).ledger().coverage()
     assert sum(totals.values()) == size
     assert all(count >= 0 for count in totals.values())
 

@@ -10,7 +10,7 @@ from unit.case import samples
 
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.store import create_case
-from caid_triage.model import Category, DecodeState, Kind, Match, ScanRecord, Severity, State
+from caid_triage.model import Category, DecodeState, Kind, LedgerRange, Match, ScanRecord, Severity, State
 
 HEADER = CaseHeader("OP/7", "Larch", "DC 1 <b>", {"pdq_radius": 31}, {"name": "caid-triage", "version": "9.9"})
 CONFIRMED = {**samples.NOTABLE, "scheme_title": "United Kingdom", "scheme_confirmed_by": "A. Unit, 2026-01-02"}
@@ -29,6 +29,21 @@ HOSTILE_NAMES = (
     "/ünï/写真/\U0001f4f7.jpg",
     "/=cmd|' /C calc'!A0.jpg",
     '/a,b;"c".jpg',
+)
+
+# Two terabytes with a small volume, a locked one that holds a volume of a hostile name, a table and a hole.
+WIDE_LEDGER = (
+    LedgerRange(0, 512, "", "partition_table"),
+    LedgerRange(512, 1 << 20, "", "unpartitioned"),
+    LedgerRange(1 << 20, 2 << 20, "p1", "metadata"),
+    LedgerRange(2 << 20, 31 << 20, "p1", "file_content"),
+    LedgerRange(31 << 20, (31 << 20) + 512, "p1", "unreadable"),
+    LedgerRange((31 << 20) + 512, 101 << 20, "p1", "unallocated_searched"),
+    LedgerRange(101 << 20, 102 << 20, "p2", "partition_table"),
+    LedgerRange(102 << 20, 202 << 20, "p2", "encrypted"),
+    LedgerRange(202 << 20, 302 << 20, "p2/<b>root", "not_understood"),
+    LedgerRange(302 << 20, 303 << 20, "p2/<b>root", "possibly_encrypted"),
+    LedgerRange(303 << 20, 2_000_000_000_000, "", "unpartitioned"),
 )
 
 Item = tuple[ScanRecord, tuple[Match, ...]]

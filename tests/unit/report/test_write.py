@@ -24,7 +24,7 @@ from caid_triage.report.manifest import verify_manifest
 from caid_triage.report.write import FORMATS, write_reports
 
 NAMES = ["report.html", "summary.json", "vics.json", "MANIFEST.sha256"]
-NAMES += ["matches.csv", "files.csv", "problems.csv", "metadata.csv"]
+NAMES += ["matches.csv", "files.csv", "problems.csv", "ledger.csv", "metadata.csv"]
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from support.carvables import noise
 
-from caid_triage.evidence.carve.free_space import _keeps_copy, free_space
+from caid_triage.evidence.carve.free_space import free_space
+from caid_triage.evidence.ext_layout import keeps_copy
 from caid_triage.evidence.ranges import clipped, merged, total, without
 from caid_triage.evidence.source import open_source
 from caid_triage.model import FileEntry, State
@@ -108,7 +109,7 @@ def test_damaged_maps_never_raise(tmp_path, kind) -> None:
 
 
 def test_copies_of_the_superblock_lie_where_ext_keeps_them() -> None:
-    assert [group for group in range(130) if _keeps_copy(group)] == [0, 1, 3, 5, 7, 9, 25, 27, 49, 81, 125]
+    assert [group for group in range(130) if keeps_copy(group)] == [0, 1, 3, 5, 7, 9, 25, 27, 49, 81, 125]
 
 
 def test_ranges() -> None:

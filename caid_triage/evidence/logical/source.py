@@ -1,0 +1,122 @@
+"""A logical image as an EvidenceSource: its files with their paths, times and sizes, and their stored hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from caid_triage.errors import EvidenceError
+from caid_triage.evidence.faults import check_range, evidence_faults
+from caid_triage.evidence.logical.image import LogicalFile, LogicalImage
+from caid_triage.model import Digests, FileEntry, Problem, SourceInfo, Volume
+
+PIECE = 1 << 20
+_NO_HASH = -1
+
+
+class LogicalSource:
+    """The EvidenceSource of a logical image."""
+
+    def __init__(self, image: LogicalImage, exhibit: str, name: str) -> None:
+        segments = tuple(map(str, image.segments))
+        self.info = SourceInfo(exhibit, name, image.kind, None, segments, dict(image.facts))
+        self._image = image
+        self._problems = [self._named(problem) for problem in image.problems]
+        self._files = 0
+
+    def volumes(self) -> Sequence[Volume]:
+        """One nameless volume: the image."""
+        return (Volume("", 0, 0, "files of a logical image", "", "examined"),)
+
+    def problems(self) -> Sequence[Problem]:
+        """What was found amiss with the image on opening."""
+        return tuple(self._problems)
+
+    def add_findings(self, facts: Mapping[str, str], problems: Sequence[Problem]) -> None:
+        """Add to the facts of the acquisition and to the Problems: what verifying the image found."""
+        self.info = replace(self.info, acquisition={**self.info.acquisition, **facts})
+        self._problems += [self._named(problem) for problem in problems]
+
+    def _named(self, problem: Problem) -> Problem:
+        return replace(problem, exhibit=self.info.exhibit, source=self.info.source)
+
+    def walk(self) -> Iterator[FileEntry | Problem]:
+        """Every file in the order of the image's own list."""
+        number = 0
+        for item in self._image.files():
+            if isinstance(item, Problem):
+                yield self._named(item)
+                continue
+            yield self._entry(item, number)
+            number += 1
+        self._files = number
+
+    def _entry(self, file: LogicalFile, number: int) -> FileEntry:
+        problems: tuple[Problem, ...] = ()
+        if file.fault:
+            problems = (self._named(Problem("walk", "file-unreadable", file.fault, path=file.path)),)
+        stored = dict(file.hashes)
+        hashes = tuple(int.from_bytes(stored[name], "big") if name in stored else _NO_HASH for name in ("md5", "sha1"))
+        return FileEntry(
+            self.info.exhibit, self.info.source, "", number, file.path, file.raw_path, file.state, file.size,
+            file.times, file.identifier, file.stream, locator=(*hashes, *file.place), readable=not file.fault,
+            problems=problems,
+        )  # fmt: skip
+
+    def chunks(self, entry: FileEntry) -> Iterator[bytes]:
+        """The content of an entry in pieces of at most 1 MiB.
+
+        Errors: EvidenceError (step "read") at a fault, after what could be read before it.
+        """
+        size = _size_of(entry)
+        for offset in range(0, size, PIECE):
+            yield self._read(entry, offset, min(PIECE, size - offset))
+
+    def read_at(self, entry: FileEntry, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes of the content of an entry from ``offset``. Errors: those of :meth:`chunks`."""
+        check_range(offset, length, _size_of(entry))
+        return self._read(entry, offset, length)
+
+    def _read(self, entry: FileEntry, offset: int, length: int) -> bytes:
+        assert entry.size is not None
+        if not length:
+            return b""
+        with evidence_faults("read", "read-failed", f"the content could not be read at byte {offset}"):
+            data = self._image.read(entry.locator[2:], entry.size, offset, length)
+        if len(data) != length:
+            raise EvidenceError("read", "short-read", f"the content ended after {offset + len(data)} bytes")
+        return data
+
+    def stored_hashes(self, entry: FileEntry) -> dict[str, bytes]:
+        """The digests that the image keeps of a file, by hashlib's names."""
+        numbers = zip((("md5", 16), ("sha1", 20)), entry.locator, strict=False)
+        return {name: number.to_bytes(length, "big") for (name, length), number in numbers if number != _NO_HASH}
+
+    def disagreements(self, entry: FileEntry, digests: Digests) -> tuple[Problem, ...]:
+        """A Problem for each stored hash of a file that is not that of its content."""
+        return tuple(
+            Problem("read", "file-hash-mismatch", sentence)
+            for name, stored in self.stored_hashes(entry).items()
+            if (found := getattr(digests, name)) != stored
+            for sentence in [
+                f"the {name.upper()} of the content is {found.hex()}, but {stored.hex()} was stored with it"
+            ]
+        )
+
+    def coverage(self) -> dict[str, int]:
+        """How many files the last walk met."""
+        return {"files": self._files}
+
+    def ledger(self) -> None:
+        """None: a logical image is a choice of files, not a disk whose every byte could be accounted for."""
+        return
+
+    def close(self) -> None:
+        """Let go of the image. Entries cannot be read afterwards."""
+        self._image.close()
+
+
+def _size_of(entry: FileEntry) -> int:
+    if not entry.readable or entry.size is None or len(entry.locator) < 2:
+        raise EvidenceError("read", "not-readable", "no content belongs to this entry")
+    return entry.size
