@@ -55,6 +55,7 @@ def jobs(options: argparse.Namespace) -> list[Job]:
         ("examine_speed", "examine_speed.py", [options.photos]),
         *([("video_speed", "video_speed.py", [options.videos])] if Path(options.videos).is_dir() else []),
         ("scan_photos", "scan_photos.py", [*photos, *keep]),
+        ("layers_cost", "layers_cost.py", [*photos, "--count", size(100, 300), "--rounds", size(3, 5)]),
         ("startup", "startup.py", ["--rounds", size(7, 15)]),
         (
             "scan_photos_camera_size",

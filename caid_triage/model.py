@@ -121,6 +121,22 @@ def parent_of(path: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Searching:
+    """How far the search of free space is, in bytes; ``files`` (of ``size`` bytes) were found, None until it ended."""
+
+    searched: int
+    total: int
+    seconds: float = 0.0
+    files: int | None = None
+    size: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second; 0 before the first."""
+        return self.searched / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class FileEntry:
     """LOCATOR and metadata of one occurrence of a file: never a handle.
 

@@ -37,8 +37,14 @@ def human_seconds(seconds: float | None) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
+def _unlocking(progress: Progress) -> str:
+    return f"{progress.stage}: {progress.secrets_tried:,} of {progress.secrets:,} secrets tried"
+
+
 def progress_line(progress: Progress) -> str:
     """One plain line: files, bytes, rate, hits by category, leads, problems, time left. Never a path."""
+    if progress.secrets:
+        return f"{_unlocking(progress)} | {human_seconds(progress.seconds())}"
     files = f"{progress.files + progress.resumed_files:,}"
     if progress.total_files is not None:
         files += f" of {progress.total_files:,}"
@@ -52,7 +58,16 @@ def progress_line(progress: Progress) -> str:
         f"problems: {progress.problems:,}",
         f"time left: {human_seconds(progress.seconds_left())}",
     ]
+    if progress.searching.total:
+        parts.insert(3, searching_words(progress))
     return " | ".join(parts)
+
+
+def searching_words(progress: Progress) -> str:
+    """How far the search of free space is: bytes, of how many, and the rate."""
+    told = progress.searching
+    done = f"free space: {human_bytes(told.searched)} of {human_bytes(told.total)} searched"
+    return f"{done}, {human_bytes(told.rate)}/s"
 
 
 def progress_table(progress: Progress) -> Table:
@@ -60,6 +75,9 @@ def progress_table(progress: Progress) -> Table:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
+    if progress.secrets:
+        table.add_row(_unlocking(progress), human_seconds(progress.seconds()))
+        return table
     files = f"{progress.files + progress.resumed_files:,}"
     if progress.total_files is not None:
         files += f" of {progress.total_files:,}"
@@ -68,6 +86,8 @@ def progress_table(progress: Progress) -> Table:
                   f"{human_bytes(progress.bytes / progress.seconds())}/s",
                   f"time left {human_seconds(progress.seconds_left())}")  # fmt: skip
     hits = ", ".join(f"{label}: {count:,}" for label, count in sorted(progress.hits.items())) or "none so far"
+    if progress.searching.total:
+        table.add_row("", searching_words(progress))
     table.add_row("known", hits)
     table.add_row("", f"leads (look-alikes) {progress.leads:,}", f"problems {progress.problems:,}")
     return table

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from caid_triage.errors import EvidenceError, SourceError
 from caid_triage.evidence.faults import check_range, evidence_faults, plain_reason
 from caid_triage.evidence.paths import display_name
 from caid_triage.evidence.times import unix_nanoseconds
-from caid_triage.model import Digests, FileEntry, FileTimes, Problem, Severity, SourceInfo, State, Volume
+from caid_triage.model import Digests, FileEntry, FileTimes, Problem, Searching, Severity, SourceInfo, State, Volume
 
 PIECE = 1 << 20
 # O_NONBLOCK: a file swapped for a pipe after the walk must not hang the scan; the others exist on some systems only
@@ -48,7 +48,14 @@ class DirectorySource:
         """None: what is amiss in a folder is found on the walk."""
         return ()
 
-    def walk(self) -> Iterator[FileEntry | Problem]:
+    def search_beside(self, _turn: AbstractContextManager[object]) -> None:
+        """A folder has no free space that could be searched."""
+
+    def progress(self) -> Searching:
+        """Nothing of nothing is searched."""
+        return Searching(0, 0)
+
+    def walk(self, *, named_only: bool = False) -> Iterator[FileEntry | Problem]:
         """Every regular file below the folder, by name in byte order, a folder's files where its name sorts."""
         number = 0
         pending: list[tuple[bytes, bytes]] = []  # (kind, path below the root); kind b"d" or b"f"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 
@@ -11,14 +12,16 @@ import pytsk3
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.account import DiskAccount
 from caid_triage.evidence.bad_places import BadPlaces, unreadable_of_file
+from caid_triage.evidence.carve.beside import SearchBeside
 from caid_triage.evidence.carve.carving import Carving, carved_at, carved_chunks, is_carved, met_by_name, site_of
+from caid_triage.evidence.carve.searches import Searches
 from caid_triage.evidence.carve.site import Site, sites_of
-from caid_triage.evidence.carve.slack import SlackRoll
 from caid_triage.evidence.containers.reader import HashedParts, known_unreadable
 from caid_triage.evidence.coverage import gaps_between
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem
 from caid_triage.evidence.layers.chain import VolumeOpener, claims_of, gap_problems, is_understood
+from caid_triage.evidence.layers.ldm import dynamic_disk_problems
 from caid_triage.evidence.layers.library_fs import MAIN, LibraryFileSystem, LibraryWalk
 from caid_triage.evidence.ledger import Ledger
 from caid_triage.evidence.partitions import SECTOR, Partition, PartitionTable, ReadAt, read_partition_table
@@ -26,7 +29,7 @@ from caid_triage.evidence.proxied import read_range
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.evidence.streams import COMPRESSED_KIND, DEFAULT_ID, first_byte
 from caid_triage.evidence.walk import VolumeWalk
-from caid_triage.model import Digests, FileEntry, Problem, Severity, SourceInfo, Volume
+from caid_triage.model import Digests, FileEntry, Problem, Searching, Severity, SourceInfo, Volume
 
 PIECE = 1 << 20
 _SMALL_PIECE = 4096
@@ -60,6 +63,8 @@ class DiskSource:
         table = read_partition_table(partial(read_range, self._image), self._size, self._image)
         opened = self._open_volumes(table, VolumeOpener(secrets))
         self._volumes = [one.volume for one in opened]
+        if not any(problem.code == "layer-damaged" for one in opened for problem in one.problems):
+            table.problems += dynamic_disk_problems(self._volumes)
         self._systems: list[OpenFileSystem | LibraryFileSystem | None] = [one.system for one in opened]
         self._table_areas = table.table_areas
         self._claims = [claim for one in opened if not one.volume.parent for claim in claims_of(one)]
@@ -75,20 +80,19 @@ class DiskSource:
             Carving(site, partial(read_range, site.image), self._carved, self.info.exhibit, self.info.source)
             for site in sites_of(opened, self._image, self._size, alone)
         ]
-        self._carving = self._carvings[0]
+        self._searches = Searches(self._carvings)
 
     def carve(self, mode: str) -> None:
         """Search free space in the walks to come, as carve/carving.py's ``MODES`` say; "none" until then."""
         self._carved = mode
-        for carving in self._carvings:
-            carving.mode = mode
+        self._searches.carve(mode)
 
     def _open_volumes(self, table: PartitionTable, opener: VolumeOpener) -> list[OpenedVolume]:
         """Each slot of the table, or the whole disk where there is no table or nothing in it is understood."""
         opened = [
             one
             for number, partition in enumerate(table.partitions, 1)
-            for one in opener.open_chain(self._image, self._size, f"p{number}", partition)
+            for one in opener.open_chain(self._image, self._size, f"p{number}", partition, table=table.partitions)
         ]
         if any(is_understood(one) for one in opened):
             return opened
@@ -129,14 +133,20 @@ class DiskSource:
         """What was found amiss with the disk and its volumes on opening."""
         return tuple(self._problems)
 
-    def walk(self) -> Iterator[FileEntry | Problem]:
+    def search_beside(self, turn: AbstractContextManager[object]) -> SearchBeside | None:
+        """The search of free space as something that runs beside the walk, each read within ``turn``."""
+        return self._searches.beside(turn)
+
+    def progress(self) -> Searching:
+        """How far that search is."""
+        return self._searches.progress()
+
+    def walk(self, *, named_only: bool = False) -> Iterator[FileEntry | Problem | Searching]:
         """Every file of every volume, in the order of the partition table and each file system; then what is carved."""
         number = 0
         site_of_volume = {place: carving.site for carving in self._carvings for place, _ in carving.site.opened}
         known: dict[int, dict[int, int]] = {carving.site.number: {} for carving in self._carvings}
-        rolls: dict[int, SlackRoll] = {}
-        if any(carving.wants_slack for carving in self._carvings):
-            rolls = {place: SlackRoll() for carving in self._carvings for place, _ in carving.site.systems}
+        rolls = self._searches.rolls_to_fill()
         for index, system in enumerate(self._systems):
             if system is None:
                 continue
@@ -153,10 +163,10 @@ class DiskSource:
                 met_by_name(item, mine, place_of)
                 yield item
             number = walk.number
-        for carving in self._carvings:
-            for item in carving.entries(known[carving.site.number], number, rolls):
-                number += isinstance(item, FileEntry)
-                yield item
+        self._searches.noted()
+        if not named_only:
+            yield from self._searches.waited(known)
+            yield from self._searches.entries(known, number)
 
     def chunks(self, entry: FileEntry) -> Iterator[bytes]:
         """The content of an entry in pieces of at most 1 MiB.

@@ -23,7 +23,7 @@ from io import RawIOBase
 from pathlib import Path
 from sys import byteorder
 
-from caid_triage.evidence.unpack import inflated
+from caid_triage.evidence.unpack import inflated_chunk
 
 _SECTION = 76
 _TABLE_HEADER = 24
@@ -60,6 +60,7 @@ class EwfChunks:
         self._files: OrderedDict[int, RawIOBase] = OrderedDict()
         self._offsets: OrderedDict[int, array[int]] = OrderedDict()
         self._chunks: OrderedDict[int, bytes] = OrderedDict()
+        self._same = b"", b""  # the last one inflated: free space is the same chunk of zeros again and again
         self._keep_chunks = max(2, _KEEP_BYTES // chunk_size)
         self._tables: list[_Table] = []
         self._first_chunks: list[int] = []
@@ -123,10 +124,14 @@ class EwfChunks:
     def _checked(self, number: int, data: bytes, *, compressed: bool) -> bytes:
         expected = min(self._chunk_size, self._size - number * self._chunk_size)
         if compressed:
-            try:
-                chunk = inflated(data, self._chunk_size)
-            except OSError as error:
-                raise OSError(f"chunk {number} of the {self._what} image is damaged") from error
+            if data == self._same[0]:
+                chunk = self._same[1]
+            else:
+                try:
+                    chunk = inflated_chunk(data, self._chunk_size)
+                except OSError as error:
+                    raise OSError(f"chunk {number} of the {self._what} image is damaged") from error
+                self._same = data, chunk
         else:
             chunk = data[:-4]
             if zlib.adler32(chunk) != int.from_bytes(data[-4:], "little"):

@@ -12,14 +12,14 @@ from caid_triage.errors import EvidenceError
 from caid_triage.evidence.account import NamedClaim
 from caid_triage.evidence.ext_guard import ExtGuard
 from caid_triage.evidence.fat import FatVolume
-from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
+from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults
 from caid_triage.evidence.layers.hfs import open_compressed
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
 from caid_triage.evidence.layers.shadow import CopiedBlocks, SharedStreams
 from caid_triage.evidence.layers.view import View, on_source
 from caid_triage.evidence.partitions import BIOS_BOOT, Partition, ReadAt
 from caid_triage.evidence.proxied import read_head, read_range
-from caid_triage.evidence.recognise import HEAD_LENGTH, name_of_volume
+from caid_triage.evidence.recognise import HEAD_LENGTH, VolumeName, name_far_in, name_of_volume
 from caid_triage.model import Problem, Severity, Volume
 
 _ZERO_CHECK_LIMIT = 1 << 30
@@ -122,6 +122,7 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
         return closed("encrypted", "", Problem("open", "volume-encrypted", detail, volume=name))
     fs, reason = _open(image, partition.offset, head)
     if fs is None:
+        known = known or _name_far_in(image, partition.offset, length)
         if known is None and _is_all_zero(partial(read_range, image), partition.offset, length):
             detail = f"this volume of {length} bytes holds nothing but zeros"
             return closed("empty", "", Problem("open", "volume-empty", detail, Severity.NOTE, volume=name))
@@ -131,6 +132,7 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
             return closed("not-understood", "", Problem("open", "no-file-system", detail, Severity.NOTE, volume=name))
         what = f"it is {known.name}, which cannot be read yet" if known is not None else reason
         detail = f"the file system of this volume was not understood: {what}. None of its files were examined"
+        detail += f": {known.advice}" if known is not None else ""
         return closed("not-understood", "", Problem("open", "file-system-not-understood", detail, volume=name))
 
     kind = _KINDS[int(fs.info.ftype)]
@@ -171,6 +173,16 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
     return OpenedVolume(volume, system, tuple(problems))
 
 
+def _name_far_in(image: pytsk3.Img_Info, base: int, length: int) -> VolumeName | None:
+    def read(offset: int, size: int) -> bytes:
+        return read_range(image, base + offset, size) if offset + size <= length else b""
+
+    try:
+        return name_far_in(read)
+    except LIBRARY_ERRORS:
+        return None
+
+
 def _reader(image: pytsk3.Img_Info, base: int) -> Callable[[int, int], bytes]:
     def read(offset: int, length: int) -> bytes:
         return read_range(image, base + offset, length)
@@ -191,10 +203,8 @@ def _open(image: pytsk3.Img_Info, offset: int, head: bytes) -> tuple[pytsk3.FS_I
             if int(fs.info.root_inum) < int(fs.info.last_inum):
                 return fs, ""
             reason = "its tables name no file, not even the root folder"
-        except LIBRARY_ERRORS as error:
-            text = plain_reason(error).lower()
-            if "encryption" in text:
-                reason = "its bytes look random, so it may be encrypted (VeraCrypt leaves no other mark)"
+        except LIBRARY_ERRORS:
+            continue  # what the library guesses ("possible encryption") it says of pictures and archives too
     return None, reason
 
 

@@ -41,6 +41,7 @@ _MBR_TYPES = {
     0xA5: "FreeBSD",
     0xAF: "Apple HFS+",
     0xEF: "EFI system",
+    0xFB: "VMware VMFS",
     0xFD: "Linux RAID",
 }
 _GPT_TYPES = {
@@ -61,6 +62,7 @@ _GPT_TYPES = {
     "7c3457ef-0000-11aa-aa11-00306543ecac": "Apple APFS",
     "53746f72-6167-11aa-aa11-00306543ecac": "Apple Core Storage",
     "6a898cc3-1dd2-11b2-99a6-080020736631": "ZFS",
+    "aa31e02a-400f-11db-9590-000c2911d1b8": "VMware VMFS",
 }
 BIOS_BOOT = "BIOS boot"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 from caid_triage.evidence.faults import LIBRARY_ERRORS
@@ -73,7 +73,7 @@ def unreadable_in(read: Callable[[int, int], bytes], start: int, end: int) -> li
     return merged(bad for low, high in pairwise(cuts) for bad in unreadable_in(read, low, high))
 
 
-def range_at(ranges: list[Range], offset: int) -> Range | None:
+def range_at(ranges: Sequence[Range], offset: int) -> Range | None:
     """The range that holds a byte, None where none does."""
     index = bisect_right(ranges, (offset, 1 << 63)) - 1
     return ranges[index] if index >= 0 and offset < ranges[index][1] else None

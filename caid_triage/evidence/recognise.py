@@ -5,6 +5,7 @@ Sources: the formats' own specifications; libyal documentation for EWF.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,12 +33,16 @@ _CONTAINERS: tuple[tuple[int, bytes, str, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class VolumeName:
-    """What a volume's magic numbers say: its name, and whether it is encrypted or has no files at all."""
+    """What a volume's magic numbers say: its name, whether it is encrypted or has no files at all, and what to do."""
 
     name: str
     encrypted: bool = False
     no_files: bool = False
+    advice: str = "mount a copy of it read-only and scan that folder"
 
+
+_POOL = "put a copy of all its disks together read-only, and scan the folder that it is mounted at"
+_MEMBER = "put a copy of all its disks together read-only, image that and scan the image"
 
 _VOLUMES: tuple[tuple[int, bytes, VolumeName], ...] = (
     (3, b"-FVE-FS-", VolumeName("BitLocker", encrypted=True)),
@@ -49,12 +54,12 @@ _VOLUMES: tuple[tuple[int, bytes, VolumeName], ...] = (
     (32, b"NXSB", VolumeName("APFS")),
     (3, b"ReFS\x00\x00\x00\x00", VolumeName("ReFS")),
     (1024, b"\x10\x20\xf5\xf2", VolumeName("F2FS")),
-    (0x10040, b"_BHRfS_M", VolumeName("Btrfs")),
-    (512, b"LABELONE", VolumeName("LVM2 physical volume")),
-    (0, b"LABELONE", VolumeName("LVM2 physical volume")),
-    (4096, b"\xfc\x4e\x2b\xa9", VolumeName("Linux RAID member")),
-    (0, b"\xfc\x4e\x2b\xa9", VolumeName("Linux RAID member")),
-    (0, b"SPACEDB ", VolumeName("Windows Storage Spaces")),
+    (0x10040, b"_BHRfS_M", VolumeName("Btrfs", advice=f"{_POOL} (it may lie on one disk alone)")),
+    (512, b"LABELONE", VolumeName("LVM2 physical volume", advice=_MEMBER)),
+    (0, b"LABELONE", VolumeName("LVM2 physical volume", advice=_MEMBER)),
+    (4096, b"\xfc\x4e\x2b\xa9", VolumeName("Linux RAID member", advice=_MEMBER)),
+    (0, b"\xfc\x4e\x2b\xa9", VolumeName("Linux RAID member", advice=_MEMBER)),
+    (0, b"SPACEDB ", VolumeName("Windows Storage Spaces", advice=_MEMBER)),
     (32768, b"JFS1", VolumeName("JFS")),
     (65536 + 52, b"ReIsErFs", VolumeName("ReiserFS")),
     (65536 + 52, b"ReIsEr2Fs", VolumeName("ReiserFS")),
@@ -62,14 +67,21 @@ _VOLUMES: tuple[tuple[int, bytes, VolumeName], ...] = (
     (1024 + 6, b"\x34\x34", VolumeName("NILFS2")),
     (1024, b"\xe2\xe1\xf5\xe0", VolumeName("EROFS")),
     (0, b"hsqs", VolumeName("SquashFS")),
-    (4096 + 24, bytes.fromhex("c68573f64e1a45ca8265f57f48ba6d81"), VolumeName("bcache")),
-    (4096 + 24, bytes.fromhex("c68573f666ce90a9d96a60cf803df7ef"), VolumeName("bcachefs")),
-    (16384 + 24, b"version\0", VolumeName("ZFS pool member")),  # the first name of the label's list
+    (4096 + 24, bytes.fromhex("c68573f64e1a45ca8265f57f48ba6d81"), VolumeName("bcache", advice=_MEMBER)),
+    (4096 + 24, bytes.fromhex("c68573f666ce90a9d96a60cf803df7ef"), VolumeName("bcachefs", advice=_POOL)),
+    (16384 + 24, b"version\0", VolumeName("ZFS pool member", advice=_POOL)),  # the first name of the label's list
     (1024, b"BD", VolumeName("HFS (classic)")),
     (32769, b"BEA01", VolumeName("UDF")),
     (4086, b"SWAPSPACE2", VolumeName("Linux swap", no_files=True)),
     (4086, b"SWAP-SPACE", VolumeName("Linux swap", no_files=True)),
 )
+
+
+_FAR_VOLUMES: tuple[tuple[int, bytes, VolumeName], ...] = (
+    # VMware's, at 1 MiB; an extent of it may hold a part of the file system only
+    (0x100000, b"\x0d\xd0\x01\xc0", VolumeName("VMFS (VMware ESX)", advice=f"{_POOL}, or scan the VMDK files in it")),
+)
+"""Marks that lie behind the head."""
 
 
 def container_name(head: bytes) -> tuple[str, str] | None:
@@ -91,6 +103,11 @@ def name_of_volume(head: bytes) -> VolumeName | None:
         if head[offset : offset + len(magic)] == magic:
             return name
     return None
+
+
+def name_far_in(read: Callable[[int, int], bytes]) -> VolumeName | None:
+    """The same for marks that lie further in. Errors: those of reading."""
+    return next((name for offset, magic, name in _FAR_VOLUMES if read(offset, len(magic)) == magic), None)
 
 
 def is_sparse_bundle(path: Path) -> bool:

@@ -7,17 +7,29 @@ case, a report, a log or the text of an error.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from caid_triage.errors import UsageError
 from caid_triage.evidence.faults import plain_reason
 
 KINDS = ("password", "recovery-key", "key-file")
-_RECOVERY_KEY = re.compile(r"\d{6}(-\d{6}){7}|[0-9A-Z]{4}(-[0-9A-Z]{4}){5}")
+_BETWEEN = r"[\s\-\u2010-\u2015\u2212]"  # what stands between the groups of a recovery key, as people type it
+_BITLOCKER_KEY = re.compile(rf"(\d{{6}}{_BETWEEN}*){{7}}\d{{6}}")
+_FILEVAULT_KEY = re.compile(rf"([0-9A-Za-z]{{4}}{_BETWEEN}+){{5}}[0-9A-Za-z]{{4}}")
+_FILEVAULT_JOINED = re.compile(r"[0-9A-Za-z]{24}")
 _LARGEST_KEY_FILE = 8 << 20  # what cryptsetup reads of one
-_MOST_SECRETS = 1000  # each costs up to a second for every encrypted volume
+_MOST_LINES = 1000  # each costs up to seconds for every encrypted volume
+_T = TypeVar("_T")
+
+Told = Callable[[str, int, int], None]
+"""Called as secrets are tried: the volume's name, how many were tried on it, how many there are."""
+
+
+def _nobody(_volume: str, _tried: int, _all: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +42,13 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The secrets of one scan, in the order of the file; each is tried on every encrypted volume."""
+    """The secrets of one scan, in the order of the file; each is tried on every encrypted volume.
+
+    ``told`` hears how far that is.
+    """
 
     items: tuple[Secret, ...] = ()
+    told: Told = field(default=_nobody, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -40,6 +56,12 @@ class Secrets:
     def of(self, *kinds: str) -> Iterator[str]:
         """The values of these kinds, in order."""
         return (item.value for item in self.items if item.kind in kinds)
+
+    def counted(self, volume: str, attempts: Iterable[_T]) -> Iterator[_T]:
+        """The attempts on a volume, telling before each how many were made."""
+        for number, attempt in enumerate(attempts):
+            self.told(volume, number, len(self))
+            yield attempt
 
 
 NO_SECRETS = Secrets()
@@ -59,26 +81,46 @@ def read_password_file(path: Path) -> Secrets:
     except UnicodeDecodeError as error:
         raise UsageError(f"the password file {path} is not UTF-8 text (byte {error.start})") from None
     found: dict[Secret, None] = {}
+    lines = 0
     for number, line in enumerate(text.split("\n"), 1):
         line = line.removesuffix("\r")  # noqa: PLW2901 - the same line without what an editor of Windows adds
         if not line:
             continue
+        lines += 1
         kind, mark, rest = line.partition(":")
         if not mark or kind not in KINDS:
             found[Secret("password", line)] = None
-            if _RECOVERY_KEY.fullmatch(line.strip()):
-                found[Secret("recovery-key", line.strip())] = None
+            key = recovery_key(line)
+            if key is not None:
+                found[Secret("recovery-key", key)] = None
         elif not rest:
             raise UsageError(f"line {number} of the password file {path} says {kind}: and nothing behind it")
         elif kind == "key-file":
             found[Secret(kind, str(_key_file(path, number, rest)))] = None
+        elif kind == "password":
+            found[Secret(kind, rest)] = None
         else:
-            found[Secret(kind, rest if kind == "password" else rest.strip())] = None
+            found[Secret(kind, recovery_key(rest, joined=True) or rest.strip())] = None
     if not found:
         raise UsageError(f"the password file {path} holds no secret: write one a line")
-    if len(found) > _MOST_SECRETS:
-        raise UsageError(f"the password file {path} holds {len(found)} secrets; at most {_MOST_SECRETS} are tried")
+    if lines > _MOST_LINES:
+        raise UsageError(f"the password file {path} holds {lines} secrets; at most {_MOST_LINES} are tried")
     return Secrets(tuple(found))
+
+
+def recovery_key(text: str, *, joined: bool = False) -> str | None:
+    """A recovery key as the libraries want it, however it was typed; None for what has no such form.
+
+    BitLocker's is 8 groups of 6 digits; FileVault's 6 groups of 4 letters and digits, which without anything between
+    them (``joined``) is taken for one only where the line says so: it may as well be a password.
+    """
+    text = text.strip()
+    plain = re.sub(_BETWEEN, "", text)
+    if _BITLOCKER_KEY.fullmatch(text):
+        return "-".join(plain[at : at + 6] for at in range(0, 48, 6))
+    if _FILEVAULT_KEY.fullmatch(text) or (joined and _FILEVAULT_JOINED.fullmatch(text)):
+        return "-".join(plain[at : at + 4] for at in range(0, 24, 4)).upper()
+    return None
 
 
 def _key_file(path: Path, number: int, name: str) -> Path:

@@ -6,6 +6,7 @@ Everything is opened for reading only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,9 +15,10 @@ from caid_triage.evidence.directory import DirectorySource
 from caid_triage.evidence.faults import plain_reason
 from caid_triage.evidence.recognise import is_sparse_bundle
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
-from caid_triage.model import Digests, FileEntry, Problem, SourceInfo, Volume
+from caid_triage.model import Digests, FileEntry, Problem, Searching, SourceInfo, Volume
 
 if TYPE_CHECKING:
+    from caid_triage.evidence.carve.beside import SearchBeside
     from caid_triage.evidence.ledger import Ledger
 
 
@@ -33,8 +35,23 @@ class EvidenceSource(Protocol):
         """What was found amiss with the source and its volumes on opening (not with single files)."""
         ...
 
-    def walk(self) -> Iterator[FileEntry | Problem]:
-        """Every file, lazily, in the same order each time; Problems met on the way stand where they were met."""
+    def walk(self, *, named_only: bool = False) -> Iterator[FileEntry | Problem | Searching]:
+        """Every file, lazily, in the same order each time; Problems met on the way stand where they were met.
+
+        ``named_only`` leaves out what is carved from free space. While a search beside the walk is waited for, the walk
+        says how far that is.
+        """
+        ...
+
+    def search_beside(self, turn: AbstractContextManager[object]) -> SearchBeside | None:
+        """The search of free space, to be begun before the walk comes to what it finds, in a thread of its own.
+
+        It reads the source within ``turn`` only. None where there is none; without it the walk searches by itself.
+        """
+        ...
+
+    def progress(self) -> Searching:
+        """How far that search is."""
         ...
 
     def chunks(self, entry: FileEntry) -> Iterator[bytes]:

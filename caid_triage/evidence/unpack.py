@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import bz2
 import zlib
+from typing import Any
+
+deflate: Any
+try:
+    import deflate as _deflate  # libdeflate; its wheel has no types
+
+    deflate = _deflate
+except ImportError:  # the optional extra is not installed
+    deflate = None
 
 
 def inflated(data: bytes, limit: int) -> bytes:
@@ -19,6 +28,17 @@ def inflated(data: bytes, limit: int) -> bytes:
     except zlib.error as error:
         raise OSError(f"it is damaged: {error}") from error
     return content
+
+
+def inflated_by_libdeflate(data: bytes, limit: int) -> bytes:
+    """The same in half of the time; what libdeflate does not take, zlib decides about. Errors: as :func:`inflated`."""
+    try:
+        return bytes(deflate.zlib_decompress(data, limit))
+    except (deflate.DeflateError, ValueError):
+        return inflated(data, limit)
+
+
+inflated_chunk = inflated if deflate is None else inflated_by_libdeflate
 
 
 def unbzipped(data: bytes, limit: int) -> bytes:

@@ -78,6 +78,9 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "compressed-not-read": (
             "Compressed files of an HFS+ volume could not be told from empty ones: their content was not seen."
         ),
+        "cache-not-read": (
+            "A logical volume was cached: it was read from behind its cache, so files changed last may be missing."
+        ),
         "carved-doubtful": (
             "A picture found in free space or slack whose ends are right and whose data breaks between them: a part "
             "may be another file's."
@@ -191,7 +194,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "plugin-failed": "A plug-in could not hash this picture: it was not compared by that hash.",
         "possibly-encrypted": (
             "The bytes look random from first to last and carry no mark: perhaps encrypted (VeraCrypt), perhaps "
-            "wiped. Nothing of them was seen."
+            "wiped, perhaps one large archive. Nothing of them was seen."
         ),
         "preview-hashed": (
             "The preview that is stored in the file was compared by look, as every program shows it; not its raw data."
@@ -217,7 +220,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         ),
         "short-read": "Less content could be read than the file system promises: the file was not hashed as a whole.",
         "snapshots-not-examined": (
-            "The APFS volume keeps snapshots, which this version cannot open: files that only they hold were not seen."
+            "The APFS volume keeps snapshots that could not be read: files that only they hold were not seen."
         ),
         "source-not-opened": "The source could not be opened; nothing of it was examined.",
         "source-unreadable": "A part of the source could not be read.",
@@ -232,7 +235,8 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "too-many-pixels": "The picture claims more pixels than the limit: compared exactly, not by look.",
         "too-small": "The picture is too small for a PDQ hash: compared exactly.",
         "unchanged-since-snapshot": (
-            "Files of a shadow copy that the living volume still has unchanged: they are listed there and not again."
+            "Files of a shadow copy or snapshot that the living volume still has unchanged: they are listed there and "
+            "not again."
         ),
         "undecodable": "No decoder can open this picture: compared exactly, not by look.",
         "video-damaged": (
@@ -252,13 +256,13 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "video-undecodable": "No frame of the film could be decoded: compared exactly, not by look.",
         "volume-empty": "The volume holds nothing but zeros.",
         "volume-encrypted": "The volume is encrypted: no file of it was seen. It must be unlocked and scanned again.",
+        "volume-group-beside": "A volume group lies on several volumes of this disk: what is on them was put together.",
         "volume-group-spread": (
-            "A volume group lies on several physical volumes: only logical volumes that lie wholly on one of them "
-            "were opened."
+            "A volume group has physical volumes that are not on this disk: what lies there was not seen."
         ),
         "volume-incomplete": (
-            "A logical volume has parts that are not on this disk, or of a kind that cannot be put together: no "
-            "file of it was seen."
+            "A logical volume has parts that are not on this disk, or of a kind that cannot be put together: files in "
+            "those parts were not seen."
         ),
         "volume-unlocked": (
             "The volume is encrypted and was unlocked, with a given secret or because its key lay open; what is "

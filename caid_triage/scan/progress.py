@@ -7,13 +7,17 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from caid_triage.model import Searching
+
 
 @dataclass(slots=True)
 class Progress:
     """The counters of a running scan. ``total_files`` and ``total_bytes`` are None until counted.
 
     ``hits`` counts files by printed category label, exact matches only; ``leads`` counts files with near
-    matches alone. ``resumed_files`` were already in the case. Times are of the monotonic clock, in seconds.
+    matches alone. ``resumed_files`` were already in the case. ``secrets`` are those that are being tried on an
+    encrypted volume, 0 afterwards. ``searching`` is how far the search of the present source's free space is; what it
+    finds is in no total before it has ended. Times are seconds of the monotonic clock.
     """
 
     files: int = 0
@@ -22,8 +26,11 @@ class Progress:
     total_files: int | None = None
     total_bytes: int | None = None
     problems: int = 0
+    secrets: int = 0
+    secrets_tried: int = 0
     leads: int = 0
     hits: Counter[str] = field(default_factory=Counter)
+    searching: Searching = field(default_factory=lambda: Searching(0, 0))
     stage: str = "opening"
     started: float = field(default_factory=time.monotonic)
 
@@ -32,7 +39,15 @@ class Progress:
         return max(time.monotonic() - self.started, 1e-9)
 
     def seconds_left(self) -> float | None:
-        """The estimate of the time left, None while it cannot be made."""
+        """The estimate of the time left, None while it cannot be made; of what is not found yet it knows nothing."""
+        left, told = self._examining_left(), self.searching
+        if told.searched >= told.total:
+            return left
+        if not told.searched:
+            return None
+        return max(left or 0.0, (told.total - told.searched) * told.seconds / told.searched)
+
+    def _examining_left(self) -> float | None:
         if not self.files or self.total_files is None:
             return None
         files_left = max(self.total_files - self.resumed_files - self.files, 0)
@@ -53,11 +68,16 @@ class Progress:
             "resumed_files": self.resumed_files,
             "total_files": self.total_files,
             "total_bytes": self.total_bytes,
+            "free_space_bytes": self.searching.searched,
+            "free_space_total": self.searching.total,
+            "free_space_bytes_per_second": round(self.searching.rate),
             "files_per_second": round(self.files / self.seconds(), 1),
             "bytes_per_second": round(self.bytes / self.seconds()),
             "hits": dict(sorted(self.hits.items())),
             "leads": self.leads,
             "problems": self.problems,
+            "secrets": self.secrets,
+            "secrets_tried": self.secrets_tried,
             "seconds": round(self.seconds(), 1),
             "seconds_left": None if left is None else round(left),
         }

@@ -7,7 +7,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from caid_triage.errors import EvidenceError
-from caid_triage.model import DecodeState, Digests, Examination, FileEntry, Kind, Problem, ScanRecord, Severity, State
+from caid_triage.model import (
+    DecodeState,
+    Digests,
+    Examination,
+    FileEntry,
+    Kind,
+    Problem,
+    ScanRecord,
+    Searching,
+    Severity,
+    State,
+)
 
 # what is wrong with a content itself, not with how it was examined
 DAMAGE = frozenset(("partial-decode", "undecodable", "video-damaged", "video-undecodable"))
@@ -23,8 +34,8 @@ class Skipped:
 Read = Callable[[FileEntry], Iterator[bytes]]
 # (entry, offset, length) -> exactly those bytes, EvidenceError otherwise: what an EvidenceSource's read_at does.
 ReadAt = Callable[[FileEntry, int, int], bytes]
-Walked = FileEntry | Problem | Skipped
-Result = ScanRecord | Problem | Skipped
+Walked = FileEntry | Problem | Skipped | Searching
+Result = ScanRecord | Problem | Skipped | Searching
 
 
 def examined(entry: FileEntry, found: Examination) -> ScanRecord:

@@ -8,14 +8,14 @@ as a bug of ours and says so.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.schema import holds_case
@@ -25,7 +25,8 @@ from caid_triage.errors import CaidTriageError, CaseError, EvidenceError, Source
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.evidence.source import EvidenceSource, open_source
 from caid_triage.match.policy import propose
-from caid_triage.model import FileEntry, Match, MatchKind, Problem, ScanRecord, Severity, Withheld
+from caid_triage.model import FileEntry, Match, MatchKind, Problem, ScanRecord, Searching, Severity, Withheld
+from caid_triage.scan.locked import LockedSource
 from caid_triage.scan.pool import examine_in_pool
 from caid_triage.scan.progress import Progress, Show
 from caid_triage.scan.rematch import check_names, check_radii, hashset_facts, match_options, match_stored
@@ -35,8 +36,6 @@ from caid_triage.version import __version__
 
 if TYPE_CHECKING:
     from caid_triage.hashset.store import HashSet
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,36 +63,6 @@ class ScanOutcome:
         if self.not_opened:
             return SourceError.exit_code
         return 3 if self.problems else 0
-
-
-class LockedSource:
-    """An EvidenceSource used by several threads: one read of the evidence at a time (pytsk3 handles are not shared)."""
-
-    def __init__(self, source: EvidenceSource) -> None:
-        """Wrap; the source stays the caller's to close."""
-        self._source = source
-        self._lock = threading.Lock()
-
-    def walk(self) -> Iterator[Walked]:
-        """The walk, each step under the lock."""
-        return self._steps(self._source.walk())
-
-    def read(self, entry: FileEntry) -> Iterator[bytes]:
-        """The content of an entry, each chunk under the lock."""
-        return self._steps(self._source.chunks(entry))
-
-    def read_at(self, entry: FileEntry, offset: int, length: int) -> bytes:
-        """Bytes of an entry from anywhere in it, under the lock."""
-        with self._lock:
-            return self._source.read_at(entry, offset, length)
-
-    def _steps(self, steps: Iterator[Item]) -> Iterator[Item]:
-        while True:
-            with self._lock:
-                item = next(steps, None)
-            if item is None:
-                return
-            yield item
 
 
 class Scan:
@@ -128,10 +97,13 @@ class Scan:
         items = _walk_new(locked.walk(), done.__contains__, walked)
         results = self._examined(items, locked)
         examined = met_again = inside = 0
-        with closing(results):
+        with locked.searching(), closing(results):
             batch = Batch()
             for result in results:
-                if isinstance(result, Skipped):
+                self.progress.searching = source.progress()
+                if isinstance(result, Searching):
+                    self._searched(result)
+                elif isinstance(result, Skipped):
                     done.holds(result.entry)  # CaseError when the source has changed since
                     below = done.inside(result.entry.number)
                     if result.entry.number in unread:
@@ -197,7 +169,7 @@ class Scan:
         """Walk once without reading content, so that the time left can be told (microseconds an entry)."""
         self._progress_stage("counting")
         files = size = 0
-        for item in source.walk():
+        for item in source.walk(named_only=True):  # free space is searched while these are examined
             if isinstance(item, FileEntry):
                 files += 1
                 size += item.size or 0 if item.readable else 0
@@ -205,6 +177,15 @@ class Scan:
                     self._show(self.progress)
         self.progress.total_files = (self.progress.total_files or 0) + files
         self.progress.total_bytes = (self.progress.total_bytes or 0) + size
+
+    def _searched(self, told: Searching) -> None:
+        """All files with names are given out; say how far the search of free space is, and what it has found."""
+        if told.files is None:
+            self._progress_stage("searching free space")
+            return
+        self.progress.total_files = (self.progress.total_files or 0) + told.files
+        self.progress.total_bytes = (self.progress.total_bytes or 0) + told.size
+        self._progress_stage("examining")
 
     def _progress_stage(self, stage: str) -> None:
         self.progress.stage = stage
@@ -359,6 +340,13 @@ def _audit_facts(hashset: HashSet) -> dict[str, object]:
     return {name: facts[name] for name in ("name", "generation", "role", "scheme", "entries")}
 
 
+def _show_unlocking(show: Show, progress: Progress, volume: str, tried: int, secrets: int) -> None:
+    """Show how many secrets were tried on a volume; the scan itself counts in a Progress of its own."""
+    progress.stage = f"unlocking {volume}"
+    progress.secrets, progress.secrets_tried = secrets, tried
+    show(progress)
+
+
 def run_scan(
     requests: Sequence[SourceRequest],
     case_folder: Path,
@@ -376,7 +364,7 @@ def run_scan(
     Raises HashSetError before anything is made, SourceError when no source at all can be opened, CaseError.
     """
     outcome = ScanOutcome()
-    secrets = secrets or NO_SECRETS
+    secrets = replace(secrets or NO_SECRETS, told=partial(_show_unlocking, show, Progress()))
     for request in requests:
         refuse_writing_into(request.path, case_folder)
     with ExitStack() as stack:

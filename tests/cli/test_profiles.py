@@ -57,3 +57,15 @@ def test_a_case_keeps_its_profile_and_resumes_with_it(run, disk, tmp_path) -> No
     assert refused.returncode == 6
     assert run("scan", disk, "--case", case, "--executor", "serial").returncode == 0
     assert comparable_reports(case / "reports") == before
+
+
+def test_progress_tells_how_far_free_space_is_searched(run, disk, tmp_path) -> None:
+    done = run("scan", disk, "--case", tmp_path / "json", "--workers", 1, "--json-progress")
+    told = [event for event in map(json.loads, done.stdout.splitlines()) if event["event"] == "progress"]
+    assert told[-1]["free_space_bytes"] == told[-1]["free_space_total"] > 5 << 20
+    assert told[-1]["free_space_bytes_per_second"] > 0
+    assert told[-1]["total_files"] == told[-1]["files"]  # with what was found in free space
+    plain = run("scan", disk, "--case", tmp_path / "plain", "--workers", 1)
+    assert "free space: 6.2 MB of 6.2 MB searched" in plain.stderr
+    quick = run("scan", disk, "--case", tmp_path / "quick", "--workers", 1, "--profile", "quick")
+    assert "free space" not in quick.stderr

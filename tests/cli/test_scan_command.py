@@ -255,6 +255,7 @@ def test_secrets_open_an_encrypted_volume_and_stay_nowhere(run, small, tmp_path)
     done = run("scan", disk, "--case", case, "--password-file", words, *given)
     assert done.returncode == 0, done.stderr
     assert "Known material found: YES" in done.stdout
+    assert "unlocking p0: 0 of 2 secrets tried" in done.stderr
     files = rows(case / "reports" / "files.csv")
     assert {row["volume"].split("/")[:2][1] for row in files} == {"luks"}
     found = {(row["path"], row["state"], row["category_code"]) for row in rows(case / "reports" / "matches.csv")}
@@ -271,9 +272,15 @@ def test_secrets_open_an_encrypted_volume_and_stay_nowhere(run, small, tmp_path)
     again = run("scan", disk, "--case", case, *given)
     assert again.returncode == 6
     assert "--password-file" in again.stderr
-    locked = run("scan", disk, "--case", tmp_path / "locked case", *given)
-    assert locked.returncode == 3
-    assert [row["code"] for row in rows(tmp_path / "locked case" / "reports" / "problems.csv")] == ["volume-encrypted"]
+    words.write_text("another password\n")
+    for name, more in (("no secret", []), ("a wrong one", ["--password-file", words, "--json-progress"])):
+        locked = run("scan", disk, "--case", tmp_path / name, *given, *more)
+        assert locked.returncode == 3
+        assert [row["code"] for row in rows(tmp_path / name / "reports" / "problems.csv")] == ["volume-encrypted"]
+    events = [json.loads(line) for line in locked.stdout.splitlines()]
+    assert ("unlocking p0", 1, 0) in [(e.get("stage"), e.get("secrets"), e.get("secrets_tried")) for e in events]
+    kept = [path.read_bytes() for path in (tmp_path / "a wrong one").rglob("*") if path.is_file()]
+    assert not any(b"another password" in content for content in kept)
 
 
 def test_a_password_file_that_cannot_be_used_is_a_usage_error(run, small, tmp_path) -> None:

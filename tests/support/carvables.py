@@ -115,8 +115,19 @@ def ogg() -> bytes:
     for number in range(5):
         flags = 2 if not number else 4 if number == 4 else 0
         head = b"OggS\0" + bytes((flags,)) + bytes(8) + b"\1\0\0\0" + number.to_bytes(4, "little") + bytes(4)
-        pages.append(head + bytes((2, 255, 100)) + noise(number, 355))
+        page = head + bytes((2, 255, 100)) + noise(number, 355)
+        pages.append(page[:22] + ogg_checksum(page).to_bytes(4, "little") + page[26:])
     return b"".join(pages)
+
+
+def ogg_checksum(page: bytes) -> int:
+    """Bit by bit, as RFC 3533 says it."""
+    rest = 0
+    for byte in page:
+        rest ^= byte << 24
+        for _ in range(8):
+            rest = (rest << 1 ^ (0x04C11DB7 if rest & 0x80000000 else 0)) & 0xFFFFFFFF
+    return rest
 
 
 def mp3() -> bytes:
@@ -132,8 +143,34 @@ def pdf() -> bytes:
         + noise(9, 900).replace(b"%%EOF", b"")
         + b"\nendstream\nendobj\n"
     )
-    first = body + b"xref\n0 1\ntrailer<<>>\nstartxref\n950\n%%EOF\n"
-    return first + b"2 0 obj\n<<>>\nendobj\nxref\n0 1\ntrailer<<>>\nstartxref\n1000\n%%EOF\n"
+    first = body + b"xref\n0 1\ntrailer<<>>\nstartxref\n%d\n%%%%EOF\n" % len(body)
+    more = first + b"2 0 obj\n<<>>\nendobj\n"
+    return more + b"xref\n0 1\ntrailer<<>>\nstartxref\n%d\n%%%%EOF\n" % len(more)
+
+
+def plain_ppm() -> bytes:
+    samples = b"".join(
+        b"%d%s" % (value, b"\n" if place % 7 == 6 else b" ") for place, value in enumerate(noise(5, 720))
+    )
+    return b"P3\n# written out\n20 12\n255\n" + samples.strip() + b"\n"
+
+
+def with_tagged_data(picture: bytes) -> bytes:
+    """A JPEG as Samsung's telephones write it: named blocks behind it, then their directory."""
+    named = ((0x0A01, b"Image_UTC_Data", b"1510110846929"), (0x0A30, b"MotionPhoto_Data", noise(6, 5000)))
+    blocks = [
+        b"\0\0" + kind.to_bytes(2, "little") + len(name).to_bytes(4, "little") + name + data
+        for kind, name, data in named
+    ]
+    rows, before = [], sum(map(len, blocks))
+    for (kind, _, _), block in zip(named, blocks, strict=True):
+        rows.append(
+            b"\0\0"
+            + b"".join((kind.to_bytes(2, "little"), before.to_bytes(4, "little"), len(block).to_bytes(4, "little")))
+        )
+        before -= len(block)
+    directory = b"SEFH" + (106).to_bytes(4, "little") + len(rows).to_bytes(4, "little") + b"".join(rows)
+    return picture + b"".join(blocks) + directory + len(directory).to_bytes(4, "little") + b"SEFT"
 
 
 def archive() -> bytes:
@@ -199,5 +236,7 @@ def carvables() -> dict[str, bytes]:
         "scan.tif": tiff(),
         "noise.png": png(),
         "grey.pgm": b"P5\n# drawn\n40 30\n255\n" + noise(12, 1200),
+        "written-out.ppm": plain_ppm(),
+        "telephone.jpg": with_tagged_data(picture("marble.jpg")),
         "run.sh": b"#!/bin/sh\necho milk\n",
     }

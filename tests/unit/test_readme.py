@@ -19,6 +19,8 @@ from pillow_heif import register_heif_opener
 from support.cli import picture
 from support.containers import aff4, converted, sparse_bundle, sparse_image, udif
 from support.evidence_files import AdItem, Logical, ad1, ex01, l01, lx01, written
+from support.ldm import DynamicVolume, build_dynamic
+from support.ldm import Part as DiskPart
 from support.volumes import EXTENT, VolumeGroup, build_lvm, build_raid, linear
 
 from caid_triage.cli.main import program
@@ -124,6 +126,15 @@ def test_the_volumes_that_hold_volumes(version: str, tmp_path: Path) -> None:
         image = build_raid(inside, version="1.2", level=1)
     entries, _ = walked(image_of(tmp_path / "x.dd", bytes(image)))
     assert entries["/live.txt"].size == 3996
+
+
+def test_dynamic_disks(tmp_path: Path) -> None:
+    assert FILE_SYSTEMS["Windows dynamic disks"][0] == "yes"
+    inside = bytes(build_ext2([PlannedFile("/live.txt", b"x" * 3996)], size=MIB))
+    volume = DynamicVolume("Volume1", MIB // 512, [[DiskPart(0, 4000, MIB // 512)]])
+    entries, problems = walked(image_of(tmp_path / "x.dd", bytes(build_dynamic([volume], [inside]))))
+    assert entries["/live.txt"].size == 3996
+    assert not problems
 
 
 def test_random_bytes_are_named(tmp_path: Path) -> None:

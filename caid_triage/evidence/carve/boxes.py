@@ -82,9 +82,9 @@ def carve_boxes(file: Stretch) -> Found | None:
 
 
 def _found(file: Stretch, length: int, media: _Media, *, whole: bool) -> Found | None:
-    return (
-        Found(length, _suffix(file), whole, worth=media.can_be_opened, checked=False) if media.can_be_opened else None
-    )
+    if not media.can_be_opened and b"mdat" not in media.names:
+        return None
+    return Found(length, _suffix(file), whole, worth=media.can_be_opened, checked=False)
 
 
 def _to_the_end(file: Stretch, place: int, name: bytes, header: int, media: _Media) -> Found | None:

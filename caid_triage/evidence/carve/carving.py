@@ -7,6 +7,7 @@ costs nothing and gives the same entries.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.account import Inside
+from caid_triage.evidence.carve.beside import SearchBeside
 from caid_triage.evidence.carve.ext_blocks import ExtBlocks
 from caid_triage.evidence.carve.free_space import FreeSpace, free_space, free_space_of_apfs
 from caid_triage.evidence.carve.search import MOST_FILES, Area, Carved, Search
@@ -50,6 +52,10 @@ class SearchedSpace:
     unpartitioned: list[Range]
     not_understood: list[Range]
 
+    def all(self) -> tuple[list[Range], list[Range], list[Range]]:
+        """The three of them."""
+        return self.unallocated, self.unpartitioned, self.not_understood
+
 
 @dataclass(slots=True)
 class Carving:
@@ -64,6 +70,8 @@ class Carving:
     _found: list[Carved] | None = None
     _slack: dict[int, Slack] = field(default_factory=dict)
     _owners: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+    _running: Search | None = None
+    _to_search: int = 0
     _problems: list[Problem] = field(default_factory=list)
     _unreadable: list[Range] = field(default_factory=list)
 
@@ -132,6 +140,7 @@ class Carving:
         found = header_places(space, looked_at, thorough=self.mode == "thorough")
         places = tuple(islice(found, _MOST_PLACES))
         search.searched_elsewhere(looked_at.size)
+        self._to_search += looked_at.size
         search.full = search.full or next(found, None) is not None
         if places:
             mine = next(free for other, _, free in self._free_spaces() if other == place)
@@ -142,15 +151,26 @@ class Carving:
     # ------------------------------------------------------------ what
 
     @property
-    def wants_slack(self) -> bool:
-        """Whether the walk under way should note where slack is: it will be searched behind it."""
+    def outstanding(self) -> bool:
+        """Whether the site is still to be searched."""
         return self.mode != "none" and self._found is None
 
-    def _search(self, rolls: Mapping[int, SlackRoll]) -> list[Carved]:
+    def progress(self) -> tuple[int, int]:
+        """(bytes searched, bytes to search), as far as that is known."""
+        return (0 if self._running is None else min(self._running.searched, self._to_search)), self._to_search
+
+    def search(self, rolls: Mapping[int, SlackRoll], beside: SearchBeside | None = None) -> list[Carved]:
+        """What there is of files, by area and place; searched once.
+
+        ``rolls`` are the slack that a walk noted, by the place of its volume. With ``beside`` in turn with others that
+        read.
+        """
         if self._found is not None:
             return self._found
-        space = Space(self.read, self.site.size)
-        search = Search(space, thorough=self.mode == "thorough")
+        with nullcontext() if beside is None else beside.turn:  # the maps of free space are read here
+            self._to_search = sum(total(ranges) for ranges in self.space().all())
+        space = Space(self.read if beside is None else beside.reading(self.read), self.site.size)
+        self._running = search = Search(space, thorough=self.mode == "thorough")
         found = search.run(self._areas(space, search, rolls))
         for one in found:
             if one.in_slack:
@@ -184,6 +204,13 @@ class Carving:
     def _problem(self, code: str, detail: str, severity: Severity, volume: str = "", path: str = "") -> Problem:
         return Problem("walk", code, detail, severity, self.exhibit, self.source, volume, path)
 
+    def listed(self, known: Mapping[int, int], rolls: Mapping[int, SlackRoll]) -> Iterator[Carved]:
+        """What was carved but for the deleted files met by name (:meth:`entries`)."""
+        for one in self.search(rolls):
+            size = known.get(one.start)
+            if size is None or (size != one.size and one.remark != "partial"):
+                yield one
+
     def entries(
         self, known: Mapping[int, int], number: int, rolls: Mapping[int, SlackRoll] | None = None
     ) -> Iterator[FileEntry | Problem]:
@@ -195,10 +222,7 @@ class Carving:
         """
         if self.mode == "none":
             return
-        for one in self._search(rolls or {}):
-            size = known.get(one.start)
-            if size is not None and (size == one.size or one.remark == "partial"):
-                continue
+        for one in self.listed(known, rolls or {}):
             name, state = f"{one.start:014d}.{one.suffix}", State.CARVED
             path = f"/$Carved/{one.volume or 'unpartitioned'}/{name}"
             raw = path.encode()
@@ -243,8 +267,10 @@ class Carving:
         if self._found is None:
             return []
         space = self.space()
-        beside = merged([*space.unallocated, *space.unpartitioned, *space.not_understood])
-        return [self.site.ranges_on_source(beside), *self.searched_slack().values()]
+        return [
+            self.site.ranges_on_source(merged(one for ranges in space.all() for one in ranges)),
+            *self.searched_slack().values(),
+        ]
 
     def unreadable(self) -> list[Range]:
         """What of the source was found unreadable on the way, also beside what was to be searched."""

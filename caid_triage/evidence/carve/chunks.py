@@ -22,7 +22,10 @@ _PIECE = 1 << 20
 _MOST_CHUNKS = 1 << 20
 _MOST_TRAILING = 1 << 16
 _FORMS = {b"WEBP": "webp", b"AVI ": "avi", b"WAVE": "wav"}
-_NETPBM = re.compile(rb"P([4-6])(?:\s+|\s*#[^\n]*\n)+(\d{1,6})\s+(\d{1,6})(?:\s+(\d{1,5}))?\s")
+_NETPBM = re.compile(rb"P([1-6])(?:\s+|\s*#[^\n]*\n)+(\d{1,6})\s+(\d{1,6})(?:\s+(\d{1,5}))?\s")
+
+_PLAIN, _NUMBER, _BIT = re.compile(rb"[\d\s]+"), re.compile(rb"\d+"), re.compile(rb"[01]")
+_PLAIN_PIECE, _MOST_WHITE = 1 << 16, 16
 
 
 def carve_png(file: Stretch) -> Found | None:
@@ -212,20 +215,44 @@ def carve_bmp(file: Stretch) -> Found | None:
 
 
 def carve_netpbm(file: Stretch) -> Found | None:
-    """PBM, PGM and PPM in their binary forms: what width, height and depth come to."""
+    """PBM, PGM and PPM: what width, height and depth come to, in bytes or (P1 to P3) in numbers written out."""
     found = _NETPBM.match(file.at(0, 512))
     if found is None:
         return None
     kind, width, height = found[1], int(found[2]), int(found[3])
     if not width or not height:
         return None
-    if kind == b"4":
+    if kind in b"14":
         behind = found.start(4) if found[4] is not None else found.end()
+        if kind == b"1":
+            return _plain_netpbm(file, behind, width * height, _BIT, "pbm")
         return _netpbm(file, behind, (width + 7) // 8 * height, "pbm")
     if found[4] is None or not 0 < int(found[4]) < 1 << 16:
         return None
-    samples = width * height * (3 if kind == b"6" else 1) * (2 if int(found[4]) > 255 else 1)
-    return _netpbm(file, found.end(), samples, "ppm" if kind == b"6" else "pgm")
+    suffix = "ppm" if kind in b"36" else "pgm"
+    samples = width * height * (3 if suffix == "ppm" else 1)
+    if kind in b"23":
+        return _plain_netpbm(file, found.end(), samples, _NUMBER, suffix)
+    return _netpbm(file, found.end(), samples * (2 if int(found[4]) > 255 else 1), suffix)
+
+
+def _plain_netpbm(file: Stretch, place: int, numbers: int, number: re.Pattern[bytes], suffix: str) -> Found | None:
+    """The numbers of a picture written out, and the white space behind the last; None where other text stands."""
+    begun = place
+    while numbers > 0:
+        piece = file.at(place, _PLAIN_PIECE)
+        if place + len(piece) < file.size:  # a number may lie across the border of two pieces
+            piece = piece[: max(piece.rfind(b" "), piece.rfind(b"\n")) + 1]
+        text = _PLAIN.match(piece)
+        ends = [one.end() for one in number.finditer(text[0])][:numbers] if text is not None else []
+        if not ends:
+            break
+        numbers -= len(ends)
+        place += ends[-1]
+    if numbers > 0:
+        return Found(place, suffix, whole=False) if place > begun else None
+    behind = file.at(place, _MOST_WHITE)
+    return Found(place + len(behind) - len(behind.lstrip()), suffix)
 
 
 def _netpbm(file: Stretch, header: int, data: int, suffix: str) -> Found | None:

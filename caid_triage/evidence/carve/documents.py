@@ -11,13 +11,15 @@ import struct
 from caid_triage.evidence.carve.found import Found
 from caid_triage.evidence.carve.space import Stretch
 
-_PIECE = 1 << 18
+_PIECE, _FIRST_PIECE = 1 << 18, 1 << 12
 _MOST_PDF = 1 << 30
 _MOST_ENTRIES = 1 << 16
 _MOST_SEARCH = 1 << 24
 _MOST_SCRIPT = 1 << 16
 _LINEAR = re.compile(rb"/Linearized\s.{0,64}?/L\s+(\d{1,12})\b", re.DOTALL)
 _PDF_END = re.compile(rb"%%EOF(\r\n|\n|\r)?")
+_PDF_TABLE = re.compile(rb"startxref\s+(\d{1,12})\s")
+_RECORD = re.compile(rb"PK\x07\x08")
 _NAMES = ((b"word/", "docx"), (b"xl/", "xlsx"), (b"ppt/", "pptx"), (b"META-INF/", "jar"))
 
 
@@ -46,43 +48,21 @@ def carve_pdf(file: Stretch) -> Found | None:
         if not re.match(rb"\d+ \d+ obj|xref\b|%|startxref", following):
             break
         place = end
-    if not end or b"startxref" not in file.at(max(0, end - 512), 512):
+    tables = _PDF_TABLE.findall(file.at(max(0, end - 512), min(end, 512)))
+    if not tables:
         return None
-    return Found(end, "pdf")
+    # where its table is not at the place that it states, something else lies between
+    table = file.at(int(tables[-1]), 32).lstrip()
+    whole = re.match(rb"xref\b|\d+\s+\d+\s+obj\b", table) is not None
+    return Found(end, "pdf", whole=whole, checked=whole)
 
 
 def carve_zip(file: Stretch) -> Found | None:
     """ZIP: its entries, its directory, and its end record, which must point back to the directory."""
-    place = 0
-    name = ""
-    for number in range(_MOST_ENTRIES):
-        head = file.at(place, 30)
-        if len(head) < 30:
-            return None
-        if head[:4] == b"PK\x03\x04":
-            flags, size, name_length, extra = (
-                struct.unpack_from("<H", head, 6)[0], struct.unpack_from("<I", head, 18)[0],
-                *struct.unpack_from("<HH", head, 26),
-            )  # fmt: skip
-            label = file.at(place + 30, min(name_length, 64))
-            if not number and (not name_length or name_length > 1024 or b"\0" in label):
-                return None
-            name = name or _zip_suffix(label, file, place + 30 + name_length + extra)
-            data = place + 30 + name_length + extra
-            if size == 0xFFFFFFFF or (flags & 8 and not size):
-                following = _next_record(file, data)
-                if following is None:
-                    return None
-                place = following
-            else:
-                place = data + size
-                if flags & 8 and file.at(place, 4) == b"PK\x07\x08":
-                    place += 16
-        elif head[:4] == b"PK\x01\x02":
-            break
-        else:
-            return None
-    directory = place
+    passed, directory, name = _zip_entries(file)
+    if not passed:
+        return None
+    place = directory
     for _ in range(_MOST_ENTRIES):
         head = file.at(place, 46)
         if head[:4] != b"PK\x01\x02" or len(head) < 46:
@@ -93,31 +73,57 @@ def carve_zip(file: Stretch) -> Found | None:
         if file.at(place, 4) == b"PK\x06\x07":
             place += 20
     tail = file.at(place, 22)
-    if len(tail) < 22 or tail[:4] != b"PK\x05\x06":
-        return None
-    start = struct.unpack_from("<I", tail, 16)[0]
-    if start not in (directory, 0xFFFFFFFF):
-        return None
-    end = place + 22 + struct.unpack_from("<H", tail, 20)[0]
-    return Found(end, name or "zip") if end <= file.size else None
+    if tail[:4] == b"PK\x05\x06" and len(tail) == 22:
+        start, comment = struct.unpack_from("<I", tail, 16)[0], struct.unpack_from("<H", tail, 20)[0]
+        if start in (directory, 0xFFFFFFFF) and place + 22 + comment <= file.size:
+            return Found(place + 22 + comment, name)
+    reach = min(place, file.size)
+    return Found(reach, name, whole=False, worth=False, checked=False, passed=tuple(passed[1:]))
+
+
+def _zip_entries(file: Stretch) -> tuple[list[int], int, str]:
+    """Where the entries begin that follow each other from the start, where the last ends, and what the file is."""
+    passed: list[int] = []
+    place, name = 0, ""
+    for number in range(_MOST_ENTRIES):
+        head = file.at(place, 30)
+        if len(head) < 30 or head[:4] != b"PK\x03\x04":
+            break
+        flags, size, name_length, extra = (
+            struct.unpack_from("<H", head, 6)[0], struct.unpack_from("<I", head, 18)[0],
+            *struct.unpack_from("<HH", head, 26),
+        )  # fmt: skip
+        label = file.at(place + 30, min(name_length, 64))
+        if not number and (not name_length or name_length > 1024 or b"\0" in label):
+            break
+        passed.append(place)
+        data = place + 30 + name_length + extra
+        name = name or _zip_suffix(label, file, data)
+        if size == 0xFFFFFFFF or (flags & 8 and not size):
+            following = _next_record(file, data)
+            if following is None:
+                break
+            place = following
+        else:
+            place = data + size
+            if flags & 8 and file.at(place, 4) == b"PK\x07\x08":
+                place += 16
+    return passed, place, name or "zip"
 
 
 def _next_record(file: Stretch, place: int) -> int | None:
     """Where the record behind an entry of unstated length begins."""
-    limit = place + _MOST_SEARCH
-    at = place
-    while at < limit:
-        piece = file.at(at, _PIECE + 16)
-        found = piece.find(b"PK\x07\x08")
-        if 0 <= found < _PIECE:
-            here = at + found
-            if int.from_bytes(file.at(here + 8, 4), "little") == here - place:
+    at, look = place, _FIRST_PIECE
+    while at < place + _MOST_SEARCH:
+        piece = file.at(at, look + 16)
+        for found in _RECORD.finditer(piece, 0, look + 4):
+            here = at + found.start()
+            if int.from_bytes(piece[found.start() + 8 : found.start() + 12], "little") == here - place:
                 return here + 16
-            at = here + 4
-        elif len(piece) <= 16:
+        if len(piece) < look + 16:
             return None
-        else:
-            at += min(len(piece), _PIECE)
+        at += look
+        look = min(2 * look, _PIECE)  # most entries are small
     return None
 
 

@@ -6,9 +6,11 @@ Sources: RFC 8794 and RFC 9559 (EBML, Matroska), Microsoft's ASF specification, 
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 
-from caid_triage.evidence.carve.found import Found
+from caid_triage.evidence.carve.found import Found, before_break
 from caid_triage.evidence.carve.space import Stretch
 
 _PIECE = 1 << 18
@@ -43,7 +45,7 @@ def carve_matroska(file: Stretch) -> Found | None:
     if not seen:
         return None
     if stated is None:
-        return Found(min(end, file.size), suffix, whole=end <= file.size)
+        return Found(min(end, file.size), suffix, whole=end <= file.size, open_end=True)
     return Found(min(end, file.size), suffix, whole=end == stated and end <= file.size)
 
 
@@ -155,9 +157,10 @@ def carve_flv(file: Stretch) -> Found | None:
         length = int.from_bytes(tag[1:4], "big")
         behind = place + 11 + length
         if file.at(behind, 4) != (11 + length).to_bytes(4, "big"):
-            return Found(place, "flv", whole=False) if place > 13 else None
+            good = before_break(min(behind, file.size), place)
+            return Found(good, "flv", whole=False) if place > 13 else None
         place = behind + 4
-    return Found(place, "flv") if place > 13 else None
+    return Found(place, "flv", open_end=True) if place > 13 else None
 
 
 # ------------------------------------------------------------ MPEG
@@ -183,7 +186,7 @@ def carve_transport_stream(file: Stretch) -> Found | None:
                     break
                 place += packets * step
             if place >= _TS_PACKETS * step:
-                return Found(place, "ts" if step == 188 else "m2ts")
+                return Found(place, "ts" if step == 188 else "m2ts", open_end=True)
     return None
 
 
@@ -216,28 +219,46 @@ def carve_program_stream(file: Stretch) -> Found | None:
             packets += 1
         else:
             break
-    return Found(place, "mpg", whole=packets >= 4) if packets else None
+    return Found(place, "mpg", whole=packets >= 4, open_end=True) if packets else None
 
 
 # ------------------------------------------------------------ Ogg, MP3
 
 
 def carve_ogg(file: Stretch) -> Found | None:
-    """Ogg: its pages one after the other."""
+    """Ogg: its pages one after the other, each with its checksum, until every stream that began has ended."""
     place, pages, theora = 0, 0, False
+    open_streams: set[bytes] = set()
     for _ in range(_MOST_PARTS):
         head = file.at(place, 27)
         if len(head) < 27 or head[:5] != b"OggS\0" or head[5] > 7 or (not pages and not head[5] & 2):
             break
         lengths = file.at(place + 27, head[26])
         following = place + 27 + len(lengths) + sum(lengths)
+        if len(lengths) < head[26] or following > file.size or not _ogg_checksum_fits(head, file, place, following):
+            good = before_break(min(following, file.size), place)
+            return Found(good, _ogg(theora), whole=False, worth=pages > 2) if pages else None
         if head[5] & 2:
             theora = theora or file.at(place + 27 + len(lengths), 7) == b"\x80theora"
-        if len(lengths) < head[26] or following > file.size:
-            return Found(place, _ogg(theora), whole=False) if pages > 2 else None
+            open_streams.add(head[14:18])
+        if head[5] & 4:
+            open_streams.discard(head[14:18])
         place = following
         pages += 1
-    return Found(place, _ogg(theora)) if pages > 1 else None
+    return Found(place, _ogg(theora), whole=not open_streams) if pages > 1 else None
+
+
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def _ogg_checksum_fits(head: bytes, file: Stretch, place: int, following: int) -> bool:
+    """Whether a page has the checksum it states (RFC 3533: polynomial 0x04c11db7, begun with 0, bits not mirrored).
+
+    The one of zlib is the same but for the order of the bits, what it begins with and a last inversion.
+    """
+    page = head[:22] + bytes(4) + file.at(place + 26, following - place - 26)
+    mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{mirrored:032b}"[::-1], 2) == int.from_bytes(head[22:26], "little")
 
 
 def _ogg(theora: bool) -> str:
@@ -273,8 +294,8 @@ def carve_mp3(file: Stretch) -> Found | None:
     if frames < _MP3_FRAMES:
         return None
     if file.at(place, 3) == b"TAG" and place + 128 <= file.size:
-        place += 128
-    return Found(place, "mp3")
+        return Found(place + 128, "mp3")
+    return Found(place, "mp3", open_end=True)
 
 
 def _frame(head: bytes) -> int:

@@ -15,6 +15,9 @@ class Found:
     Of one that is not, ``length`` is what is good of it: up to the place where the structure breaks. ``worth`` says
     that such a head is worth keeping (a picture whose data has begun, a film that can be opened). ``checked`` says that
     the structure runs through the whole of it; where only a length was believed, the search goes on inside.
+    ``open_end`` says that nothing marks the end: it is where the structure does. ``suspect`` says that a part looks
+    like other data than the kind has. ``passed`` are places in it at which the same structure was followed to the same
+    break, so that no file of this kind begins there.
     """
 
     length: int
@@ -22,6 +25,9 @@ class Found:
     whole: bool = True
     worth: bool = True
     checked: bool = True
+    open_end: bool = False
+    suspect: bool = False
+    passed: tuple[int, ...] = ()
 
 
 Carver = Callable[[Stretch], Found | None]

@@ -19,11 +19,25 @@ from caid_triage.evidence.carve.jpeg import JpegWalk
 from caid_triage.evidence.carve.space import Space, Stretch
 from caid_triage.evidence.ranges import Range, range_at
 
-REACHES = ((0, 1 << 20), (1 << 20, 8 << 20), (8 << 20, 32 << 20), (-(16 << 20), 0))
-"""How many free bytes behind a break (below 0: before it) are searched for the rest of a file, one after the other."""
-PNG_REACH = 32 << 20
-EACH_FILE = 24 << 20
-"""How many bytes of codes may be followed for one file to find its rest."""
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How far the rest of one file is searched.
+
+    ``reaches``: how many free bytes behind a break (below 0: before it), one after the other. ``png_reach``: the same
+    of a PNG, behind it. ``each``: how many bytes of codes may be followed to find the rest of one file.
+    """
+
+    reaches: tuple[tuple[int, int], ...]
+    png_reach: int
+    each: int
+
+
+WIDE = Bounds(((0, MIB), (-MIB, 0), (MIB, 8 * MIB), (8 * MIB, 32 * MIB), (-16 * MIB, -MIB)), 32 * MIB, 32 * MIB)
+NARROW = Bounds(((0, MIB), (-MIB, 0)), 2 * MIB, MIB // 2)
+_LOOKS_A_BYTE = 64  # bytes looked at to tell whether they could be compressed data cost what one byte of codes does
 MOST_JPEG = 64 << 20
 LEAST_UNITS = 64
 """Units that must be left of a picture, so that their exact number tells its rest from another picture's end."""
@@ -74,6 +88,8 @@ def _follow_all(file: Stretch, size: int, effort: Effort) -> _Sequence | None:
     """Follow a JPEG's scan to its end or its break, keeping a position every few sectors."""
     walk = JpegWalk(file)
     walk.run()
+    if walk.place > effort.left:
+        return None
     plan = read_plan(file.at(0, walk.first_data)) if walk.first_data else None
     if plan is None:
         return None
@@ -102,7 +118,7 @@ class Ground:
     block: tuple[int, int]
 
 
-def mend_jpeg(space: Space, start: int, ground: Ground, effort: Effort) -> Extents | None:
+def mend_jpeg(space: Space, start: int, ground: Ground, effort: Effort, bounds: Bounds = WIDE) -> Extents | None:
     """The two extents of the JPEG at ``start`` whose data breaks in its range; None when none are found."""
     home, block = range_at(ground.ranges, start), ground.block
     if home is None or effort.left <= 0:
@@ -118,17 +134,18 @@ def mend_jpeg(space: Space, start: int, ground: Ground, effort: Effort) -> Exten
     fits: list[tuple[float, Extents]] = []
     first = min((known.unit for known in heads), default=0)
     # near gaps at every likely edge before far ones at any: the rest of a file is seldom far
-    for low, high in REACHES:
+    for low, high in bounds.reaches:
         for edge, known in zip(edges, heads, strict=True):
-            if follower.spent - begun <= EACH_FILE and followed.units - known.unit >= LEAST_UNITS:
+            if follower.spent - begun <= bounds.each and followed.units - known.unit >= LEAST_UNITS:
+                effort.take((high - low) // _LOOKS_A_BYTE)
                 head = file.at(known.place, edge - known.place)
                 fit = _rest(space, follower, replace(known, place=0), head, start + edge, ground, restarts, low, high,
-                            begun + EACH_FILE)  # fmt: skip
+                            begun + bounds.each)  # fmt: skip
                 if fit is not None:
                     whole = file.at(0, edge) + space.read(*fit)
                     uneven = follower.unevenness(whole, Position(followed.header), first, known.unit)
                     fits.append((uneven, ((start, edge), fit)))
-        if fits or follower.spent - begun > EACH_FILE:
+        if fits or follower.spent - begun > bounds.each or effort.left <= 0:
             break
     effort.take(follower.spent - begun)
     # other bytes can fit by chance as well; in the picture as it was made rows lie under rows
@@ -267,7 +284,7 @@ def _plausible(space: Space, ranges: list[Range], block: tuple[int, int], restar
 # ------------------------------------------------------------ PNG
 
 
-def mend_png(space: Space, start: int, ground: Ground, effort: Effort) -> Extents | None:
+def mend_png(space: Space, start: int, ground: Ground, effort: Effort, bounds: Bounds = WIDE) -> Extents | None:
     """The two extents of the PNG at ``start`` whose chunks break; None when none are found.
 
     The chunk behind the break must stand in its place with its name, which few gaps allow; then its checksum decides.
@@ -288,10 +305,11 @@ def mend_png(space: Space, start: int, ground: Ground, effort: Effort) -> Extent
     size, origin = ground.block
     following = place + (12 + length if name else 0)
     spent = 0
-    for gap in _png_gaps(space, start + following, ground.ranges, size):
+    effort.take(bounds.png_reach // _LOOKS_A_BYTE)
+    for gap in _png_gaps(space, start + following, ground.ranges, size, bounds.png_reach):
         low = start + place
         edge = low + (origin - low) % size if (origin - low) % size else low
-        while edge <= start + min(following, place + length + 12) and spent < EACH_FILE:
+        while edge <= start + min(following, place + length + 12) and spent < bounds.each:
             if start < edge:
                 spent += length + 12
                 joined = _png_joined(space, start, edge, gap, ground.ranges, place)
@@ -303,9 +321,8 @@ def mend_png(space: Space, start: int, ground: Ground, effort: Effort) -> Extent
     return None
 
 
-def _png_gaps(space: Space, expected: int, free: list[Range], size: int) -> Iterator[int]:
+def _png_gaps(space: Space, expected: int, free: list[Range], size: int, most: int) -> Iterator[int]:
     """By how much the rest may have moved: where a chunk's name stands a whole number of units behind its place."""
-    most = PNG_REACH
     for start, end in free:
         at = max(start, expected)
         while at < end and most > 0:

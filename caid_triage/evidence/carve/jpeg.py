@@ -23,6 +23,7 @@ _LOST = re.compile(rb"\xff[\xc0\xc2\xc4\xdb\xdd\xe1-\xef\xfe]", re.DOTALL)
 _MOST_LOST = 32
 _MOST_SEGMENTS = 20_000
 _MOST_PICTURES = 64
+_MOST_TAGGED, _MOST_TAGGED_DIRECTORY = 1 << 26, 12 + 12 * 256
 _TRAILER = re.compile(rb"MicroVideoOffset=[\"'](\d{1,12})[\"']|Item:Length=[\"'](\d{1,12})[\"']")
 
 
@@ -31,6 +32,7 @@ class JpegWalk:
     """One walk along a JPEG's markers; ``place`` is behind what was good, ``broken`` whether it stopped there.
 
     ``first_data`` is where its picture data begins (0: it was not reached), ``end`` behind its end mark (0: none).
+    ``odd``: a sector of its data looks like no compressed data.
     """
 
     file: Stretch
@@ -42,6 +44,7 @@ class JpegWalk:
     interval: int = 0
     pictures: list[int] = field(default_factory=list)
     trailer: int = 0
+    odd: bool = False
 
     def run(self) -> None:
         """Walk to the end mark or to the place where the structure breaks."""
@@ -162,6 +165,7 @@ class JpegWalk:
                     return False
                 expected = (expected + count) & 7
                 marks = marks[count:]
+            self.odd = self.odd or _has_odd_sector(view[: int(places[marks[0]]) if len(marks) else None], self.place)
             if len(marks):
                 self.place += int(places[marks[0]])
                 code = int(codes[marks[0]])
@@ -170,6 +174,17 @@ class JpegWalk:
                 self.place += len(piece)
                 return False
             self.place += len(piece) - (piece[-1] == 0xFF)  # a marker may lie across the border of two pieces
+
+
+def _has_odd_sector(data: np.ndarray, place: int) -> bool:
+    """Whether a sector of compressed data that begins at ``place`` has no byte above 0x7F: text and zeros are so."""
+    first = -place % SECTOR
+    count = (len(data) - first) // SECTOR
+    if count <= 0:
+        return False
+    sectors = data[first : first + count * SECTOR].reshape(count, SECTOR)
+    plain = np.flatnonzero(sectors[:, 0] < 0x80)
+    return bool(len(plain)) and bool((sectors[plain].max(axis=1) < 0x80).any())
 
 
 def carve_jpeg(file: Stretch) -> Found | None:
@@ -181,7 +196,7 @@ def carve_jpeg(file: Stretch) -> Found | None:
     if not walk.first_data:
         return None
     if walk.end:
-        return Found(_with_followers(file, walk), "jpg")
+        return Found(_with_followers(file, walk), "jpg", suspect=walk.odd)
     return Found(before_break(walk.place, min(walk.first_data, walk.place)), "jpg", whole=False)
 
 
@@ -195,6 +210,37 @@ def _with_followers(file: Stretch, walk: JpegWalk) -> int:
         end = _appended(file, end)
     if end == walk.end and 0 < walk.trailer <= file.size - end and file.at(end + 4, 4) == b"ftyp":
         end += walk.trailer
+    return _with_tagged_data(file, end)
+
+
+def _with_tagged_data(file: Stretch, end: int) -> int:
+    """Behind the named blocks that Samsung's telephones put after a picture, where their own directory fits.
+
+    Each is 2 zeros, its kind (2 bytes), the length of its name (4, little-endian), the name, its data; then "SEFH", a
+    version, their number, 12 bytes for each (kind, how far before "SEFH" it begins, length), their length, "SEFT".
+    """
+    head = file.at(end, 8)
+    if head[:2] != b"\0\0" or head[5:] != bytes(3):
+        return end
+    name = file.at(end + 8, head[4])
+    if not name or not name.isascii() or not name.decode("ascii").isprintable():
+        return end
+    at = end
+    while at < end + _MOST_TAGGED:
+        piece = file.at(at, _PIECE + 12)
+        found = piece.find(b"SEFH")
+        if 0 <= found < _PIECE:
+            at += found
+            length = 12 + 12 * int.from_bytes(file.at(at + 8, 4), "little")
+            directory = file.at(at, length + 8) if length <= _MOST_TAGGED_DIRECTORY else b""
+            if directory[length:] == length.to_bytes(4, "little") + b"SEFT":
+                starts = [int.from_bytes(directory[row + 4 : row + 8], "little") for row in range(12, length, 12)]
+                return at + length + 8 if max(starts, default=0) == at - end else end
+            at += 4
+        elif len(piece) < _PIECE + 12:
+            return end
+        else:
+            at += _PIECE
     return end
 
 

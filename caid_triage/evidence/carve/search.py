@@ -12,20 +12,25 @@ from dataclasses import dataclass, field, replace
 
 from caid_triage.evidence.carve.ext_blocks import ExtBlocks
 from caid_triage.evidence.carve.found import SECTOR, Found
-from caid_triage.evidence.carve.fragments import Effort, Extents, Ground, jpeg_fault, mend_jpeg, mend_png
-from caid_triage.evidence.carve.headers import REACH, any_places, headers_at, sector_places
+from caid_triage.evidence.carve.fragments import NARROW, WIDE, Effort, Extents, Ground, jpeg_fault, mend_jpeg, mend_png
+from caid_triage.evidence.carve.headers import REACH, Header, any_places, headers_at, sector_places
 from caid_triage.evidence.carve.space import BLOCK, Space, Stretch, cut_extents
 from caid_triage.evidence.ranges import Range, merged, range_at, without
 
 MOST_FILES = 500_000
 """Files carved from one source, so that what is remembered of them stays small."""
-MOST_EFFORT = 2 << 30
+MOST_HOPES = 20_000
+MOST_EFFORT, LEAST_EFFORT = 2 << 30, 16 << 20
 _FREE_WORK, _LEAST_WORK = 64 << 20, 1 << 16
 _WORK_A_BYTE = 4
+_SEARCHED_A_BYTE = 256  # on sector starts: how much is searched for each byte of codes that may be followed
 _MENDED = frozenset(("jpg", "png"))
+_MOST_RANGES_ON = 16
+_MOST_FILLING = 1 << 16
+_LAST_PART = 1 << 16
+_MOST_PASSED = 1 << 20
 _CHECKED = frozenset(("png", "jng", "mng", "gif", "mkv", "webm", "flv", "ts", "m2ts", "mpg", "ogg", "ogv", "mp3"))
 """Kinds whose structure runs through the whole file."""
-_SURE = _CHECKED | {"jpg"}
 _MOST_AROUND = 8
 _EACH_CHECK = 1 << 26
 
@@ -51,6 +56,7 @@ class Carved:
 
     ``remark`` is "" (whole), "partial" (its beginning, as far as its structure goes), "joined" (put together of pieces
     and checked) or "doubtful" (its ends are right, its data breaks at ``fault``). ``in_slack``: it begins in slack.
+    The rest is as in :class:`~caid_triage.evidence.carve.found.Found`.
     """
 
     volume: str
@@ -58,6 +64,9 @@ class Carved:
     suffix: str
     remark: str = ""
     fault: int = 0
+    checked: bool = True
+    open_end: bool = False
+    suspect: bool = False
     in_slack: bool = False
 
     @property
@@ -73,26 +82,33 @@ class Carved:
 
 @dataclass(slots=True)
 class Search:
-    """One search of one source; ``full`` says that MOST_FILES were reached, ``short`` that work was cut short."""
+    """One search of one source; ``full`` says that MOST_FILES were reached, ``short`` that work was cut short.
+
+    ``searched`` are the bytes gone over so far.
+    """
 
     space: Space
     thorough: bool
     full: bool = False
     short: bool = False
-    _searched: int = 0
+    searched: int = 0
     _wasted: int = 0
     _found: list[Carved] = field(default_factory=list)
+    _passed: set[tuple[int, bytes]] = field(default_factory=set)  # where no file of a kind begins (Found.passed)
+    _open: tuple[str, int] = ("", 0)  # the kind and the end of the last file that nothing ends
+    _hopes: list[Carved] = field(default_factory=list)  # beginnings that are nothing unless their rest is found
 
     def searched_elsewhere(self, count: int) -> None:
         """Count bytes that were searched for headers before: what may be read for files grows with them."""
-        self._searched += count
+        self.searched += count
 
     def run(self, areas: Iterable[Area]) -> list[Carved]:
         """Every file of the areas, by area and place."""
         result: list[Carved] = []
-        effort = Effort(MOST_EFFORT)
+        spent = 0
+        effort = Effort(MOST_EFFORT if self.thorough else 0)
         for area in areas:
-            self._found = []
+            self._found, self._hopes = [], []
             for number, span in enumerate(area.ranges if area.places is None else ()):
                 if len(result) + len(self._found) >= MOST_FILES:
                     self.full = True
@@ -100,8 +116,11 @@ class Search:
                 self._range(area, number, span)
             self._at_places(area)
             self._go_on_behind_others(area)
-            if self.thorough:
-                self._mend(area, effort)
+            if not self.thorough:
+                effort.left = min(MOST_EFFORT, LEAST_EFFORT + self.searched // _SEARCHED_A_BYTE) - spent
+            left = effort.left
+            self._mend(area, effort)
+            spent += left - effort.left
             self._found.sort(key=lambda one: (one.start, one.extents))
             in_slack = area.places is not None
             result += (replace(one, in_slack=True) for one in self._found) if in_slack else self._found
@@ -125,12 +144,12 @@ class Search:
                 if len(self._found) >= MOST_FILES:
                     self.full = True
                     return
-            self._searched += window
+            self.searched += window
             following = at + window
             if done > following:
                 step = 1 if self.thorough else SECTOR
                 skipped = min(end, done + (start - done) % step)
-                self._searched += skipped - following
+                self.searched += skipped - following
                 following = skipped
                 if self.thorough:  # keep the sectors in step with the range
                     following = max(at + window, skipped - (skipped - start) % SECTOR)
@@ -156,17 +175,30 @@ class Search:
         for header in headers_at(head):
             if not self.thorough and (place - area.ranges[number][0]) % SECTOR:
                 continue
+            if (place, header.magic) in self._passed:
+                continue
             for extents in self._layouts(area, number, place, header.most):
-                work = max(_LEAST_WORK, _FREE_WORK + _WORK_A_BYTE * self._searched - self._wasted)
+                work = max(_LEAST_WORK, _FREE_WORK + _WORK_A_BYTE * self.searched - self._wasted)
                 file = Stretch(self.space, extents, work)
                 found = header.carver(file)
+                if found is not None and found.suffix == self._open[0] and place < self._open[1]:
+                    continue  # a part of a film that nothing ends
+                if found is not None and len(self._passed) < _MOST_PASSED:
+                    self._passed.update((file.source_offset(one), header.magic) for one in found.passed)
                 if found is None or not found.whole:
                     self._wasted += work - max(0, file.left)
                     self.short = self.short or file.left < 0
+                if found is None or not found.whole or found.open_end:
+                    over = self._over_the_gap(area, number, file, header, found)
+                    if over is not None:
+                        self._found.append(over)
+                        return over.extents[0][0] + (over.extents[0][1] if over.checked else 0)
                 if found is None or not found.length or (not found.whole and len(extents) > 1):
                     continue
                 if found.whole or found.worth:
-                    return self._keep(area, number, file, found)
+                    return self._keep(area, file, found)
+                if len(self._hopes) < MOST_HOPES:
+                    self._hopes.append(_partial(area, file, found))
         return place
 
     def _layouts(self, area: Area, number: int, place: int, most: int) -> Iterator[Extents]:
@@ -177,89 +209,122 @@ class Search:
                 yield cut_extents(mapped, most)
         yield ((place, min(area.ranges[number][1] - place, most)),)
 
-    def _keep(self, area: Area, number: int, file: Stretch, found: Found) -> int:
+    def _keep(self, area: Area, file: Stretch, found: Found) -> int:
         """Remember a file; where the search goes on."""
         extents = file.cut(found.length)
-        if found.whole:
-            remark = "" if len(extents) == 1 else "joined"
-            self._found.append(Carved(area.volume, extents, found.suffix, remark))
-            first_offset, first_length = extents[0]
-            return first_offset + (first_length if found.checked else 0)
-        over = self._over_the_gap(area, number, file, found)
-        if over is not None:
-            self._found.append(Carved(area.volume, over, found.suffix, "joined"))
-            return over[0][0] + over[0][1]
-        self._found.append(Carved(area.volume, extents, found.suffix, "partial"))
-        return file.extents[0][0]
+        start, length = extents[0]
+        if not found.whole:
+            self._found.append(_partial(area, file, found))
+            return start
+        remark = "" if len(extents) == 1 else "joined"
+        self._found.append(
+            Carved(area.volume, extents, found.suffix, remark, 0, found.checked, found.open_end, found.suspect)
+        )
+        if found.open_end:  # another file may begin in what was taken for its last part
+            self._open = found.suffix, start + length
+            return start + max(0, length - _LAST_PART) // SECTOR * SECTOR
+        return start + (length if found.checked else 0)
 
-    def _over_the_gap(self, area: Area, number: int, file: Stretch, found: Found) -> Extents | None:
-        """The extents of a checkable file that runs to the end of its free range and on in the next ones."""
-        if found.suffix not in _MENDED or file.size - found.length >= SECTOR + 16:
+    def _over_the_gap(
+        self, area: Area, number: int, file: Stretch, header: Header, first: Found | None
+    ) -> Carved | None:
+        """The file that runs to the end of its free range and goes on in the next ones; None when none is whole so.
+
+        ``first`` is what there is of it in its own range.
+        """
+        ends = first is not None and file.size - first.length < SECTOR + 16
+        if not (file.ran_out or ends) or file.left < 0 or len(file.extents) > 1 or file.size >= header.most:
             return None
         if area.places is not None:  # where a file in slack went on, another file's beginning lies now
             return None
-        rest = [(start, end - start) for start, end in area.ranges[number + 1 : number + 17]]
-        for header in headers_at(file.at(0, REACH)):
-            longer = Stretch(self.space, (*file.extents, *rest), max(_LEAST_WORK, file.left))
-            again = header.carver(longer)
-            if again is not None and again.whole:
-                extents = longer.cut(again.length)
-                if not self._is_faulty(extents, found.suffix):
-                    return extents
-            self._wasted += file.left - max(0, longer.left)
+        rest = [(start, end - start) for start, end in area.ranges[number + 1 : number + 1 + _MOST_RANGES_ON]]
+        if not rest:
             return None
-        return None
+        longer = Stretch(self.space, (*file.extents, *rest), max(_LEAST_WORK, file.left))
+        found = header.carver(longer)
+        if found is None or not found.whole or found.length <= file.size + (2 * SECTOR if found.open_end else 0):
+            self._wasted += max(0, file.left) - max(0, longer.left)
+            return None
+        extents = longer.cut(found.length)
+        if self._is_faulty(extents, found.suffix):
+            return None
+        return Carved(area.volume, extents, found.suffix, "joined", checked=found.checked)
 
     # ------------------------------------------------------------ two pieces
 
     def _go_on_behind_others(self, area: Area) -> None:
         """Try every file that breaks, or whose length was only believed, around the whole files that lie in it."""
+        size, origin = area.block
         whole = sorted(
-            (one.start, one.start + one.size) for one in self._found if not one.remark and one.suffix in _SURE
+            {
+                (one.start, one.start + one.size)
+                for one in self._found
+                if not one.remark and (one.start - origin) % min(size, BLOCK) == 0
+            }
         )
         if not whole:
             return
-        for index, one in enumerate(list(self._found)):
-            if len(one.extents) > 1 or (one.remark != "partial" and one.suffix in _SURE):
+        known = len(self._found)
+        for index, one in enumerate([*self._found, *self._hopes]):
+            if len(one.extents) > 1 or (one.remark != "partial" and one.checked and not one.open_end):
                 continue
             joined = self._around(area, one, whole)
             if joined is None:
                 continue
-            if one.remark == "partial":
+            if one.remark == "partial" and index < known:
                 self._found[index] = joined
             else:
                 self._found.append(joined)
 
     def _around(self, area: Area, one: Carved, whole: list[Range]) -> Carved | None:
-        """The file put together around whole ones that begin where it breaks (or inside it, where all was believed)."""
-        span = range_at(list(area.ranges), one.start)
+        """The file put together around whole ones that begin before it breaks (or in it, where all was believed)."""
+        span = range_at(area.ranges, one.start)
         if span is None:
             return None
         pieces: list[tuple[int, int]] = []
-        at = one.start
-        reach = one.start + one.size
+        at, reach = one.start, one.start + one.size
         for _ in range(_MOST_AROUND):
-            place = bisect_left(whole, (reach, 0) if one.remark == "partial" else (at + SECTOR, 0))
-            if place >= len(whole) or whole[place][0] > reach or (whole[place][0] - span[0]) % SECTOR:
-                return None
-            inner = whole[place]
-            pieces.append((at, inner[0] - at))
-            known = sum(length for _, length in pieces)
-            for at in _behind(inner[1], span[1], area.block):
-                if len(set(self.space.read(at, SECTOR))) == 1:
-                    continue  # what fills a unit behind a file's end is no data of another
-                found, file = self._again(pieces, (at, span[1] - at), one.suffix)
-                if found is None or (not found.whole and found.length < known + 2 * SECTOR):
-                    continue
-                if not (found.whole and self._is_faulty(file.cut(found.length), one.suffix)):
+            for inner in _between(whole, at, reach + (SECTOR if one.open_end else 0), nearest=one.checked):
+                tried = [*pieces, (at, inner[0] - at)]
+                found, extents = self._behind_one(area, one, tried, inner, whole, span)
+                if found is not None:
                     break
             else:
                 return None
-            extents = file.cut(found.length)
             if found.whole:
-                return Carved(one.volume, extents, one.suffix, "joined")
-            reach = extents[-1][0] + extents[-1][1]
+                return Carved(one.volume, extents, one.suffix, "joined", checked=found.checked)
+            pieces = list(extents[:-1])
+            at = extents[-1][0]
+            reach = at + extents[-1][1]
         return None
+
+    def _behind_one(
+        self, area: Area, one: Carved, pieces: Sequence[tuple[int, int]], inner: Range, whole: list[Range], span: Range
+    ) -> tuple[Found | None, Extents]:
+        """What a file of these pieces is when it goes on behind a whole one; None when it breaks there at once."""
+        known = sum(length for _, length in pieces)
+        for at in _behind(self._past_others(whole, inner), span[1], area.block):
+            if len(set(self.space.read(at, SECTOR))) == 1:
+                continue  # what fills a unit behind a file's end is no data of another
+            found, file = self._again(pieces, (at, span[1] - at), one.suffix)
+            least = max(known, one.size if one.checked else 0) + 2 * SECTOR
+            if found is None or (found.length < least and (not found.whole or one.open_end)):
+                continue
+            extents = file.cut(found.length)
+            if len(extents) > len(pieces) and not (found.whole and self._is_faulty(extents, one.suffix)):
+                return found, extents
+        return None, ()
+
+    def _past_others(self, whole: list[Range], inner: Range) -> int:
+        """Behind a whole file and those that follow it with nothing but zeros between."""
+        end = inner[1]
+        for _ in range(_MOST_AROUND):
+            place = bisect_left(whole, (end, 0))
+            gap = whole[place][0] - end if place < len(whole) else _MOST_FILLING
+            if gap >= _MOST_FILLING or self.space.read(end, gap).strip(b"\0"):
+                break
+            end = whole[place][1]
+        return end
 
     def _is_faulty(self, extents: Extents, suffix: str) -> bool:
         """Whether a JPEG put together is known to be wrong (thorough: its codes are followed)."""
@@ -269,7 +334,7 @@ class Search:
         self, pieces: Sequence[tuple[int, int]], rest: tuple[int, int], suffix: str
     ) -> tuple[Found | None, Stretch]:
         """Carve what these pieces and then the rest are together."""
-        work = max(_LEAST_WORK, _FREE_WORK + _WORK_A_BYTE * self._searched - self._wasted)
+        work = max(_LEAST_WORK, _FREE_WORK + _WORK_A_BYTE * self.searched - self._wasted)
         file = Stretch(self.space, [*pieces, rest], work)
         for header in headers_at(file.at(0, REACH)):
             found = header.carver(file)
@@ -281,22 +346,32 @@ class Search:
         return None, file
 
     def _mend(self, area: Area, effort: Effort) -> None:
-        """Check the JPEGs that look whole, then look for the rest of every picture that breaks."""
+        """Check the JPEGs that look whole, then look for the rest of every picture that breaks.
+
+        On sector starts only those that look wrong are checked, and the smallest pictures are mended first.
+        """
         certain: list[Carved] = []
         for index, one in enumerate(self._found):
-            fault = jpeg_fault(self.space, one.extents, effort) if one.suffix == "jpg" and not one.remark else None
+            check = one.suffix == "jpg" and not one.remark and (self.thorough or one.suspect)
+            fault = jpeg_fault(self.space, one.extents, effort) if check else None
             if fault:
                 self._found[index] = replace(one, remark="doubtful", fault=fault)
-            elif one.remark == "joined" or fault == 0 or (not one.remark and one.suffix in _CHECKED):
+            elif (one.remark == "joined" and one.checked) or fault == 0 or (not one.remark and one.suffix in _CHECKED):
                 certain.append(one)
         free = without(list(area.ranges), _certain(certain))
         joined: list[Range] = []
-        for index, one in enumerate(self._found):
-            if one.suffix not in _MENDED or one.remark not in ("partial", "doubtful"):
-                continue
+        broken = [
+            (index, one)
+            for index, one in enumerate(self._found)
+            if one.suffix in _MENDED and one.remark in ("partial", "doubtful")
+        ]
+        bounds = WIDE if self.thorough else NARROW
+        for index, one in broken if self.thorough else sorted(broken, key=lambda pair: (pair[1].size, pair[0])):
+            if effort.left <= 0:
+                break
             mend = mend_jpeg if one.suffix == "jpg" else mend_png
             unclaimed = without(free, merged(joined)) if joined else free
-            extents = mend(self.space, one.start, Ground(list(area.ranges), unclaimed, area.block), effort)
+            extents = mend(self.space, one.start, Ground(list(area.ranges), unclaimed, area.block), effort, bounds)
             if extents is not None:
                 self._found[index] = Carved(one.volume, extents, one.suffix, "joined")
                 joined = sorted([*joined, *((offset, offset + length) for offset, length in extents)])
@@ -322,6 +397,21 @@ def _behind(end: int, limit: int, block: tuple[int, int]) -> list[int]:
     sizes = [size] if size > SECTOR else [SECTOR << shift for shift in range(8)]
     places = {end + (origin - end) % unit for unit in sizes}
     return sorted(place for place in places if place < limit)
+
+
+def _partial(area: Area, file: Stretch, found: Found) -> Carved:
+    """What there is of a file that is not whole."""
+    return Carved(area.volume, file.cut(found.length), found.suffix, "partial", 0, found.checked)
+
+
+def _between(whole: list[Range], at: int, reach: int, *, nearest: bool) -> list[Range]:
+    """The whole files that begin behind the first sector at ``at`` and not behind ``reach``.
+
+    The first of them, or (``nearest``) the last _MOST_AROUND, the last first: a structure is seen to break behind the
+    place where it does.
+    """
+    low, high = bisect_left(whole, (at + SECTOR, 0)), bisect_left(whole, (reach + 1, 0))
+    return whole[max(low, high - _MOST_AROUND) : high][::-1] if nearest else whole[low : min(high, low + 1)]
 
 
 def _inside(one: Carved, ranges: list[Range]) -> bool:

@@ -58,6 +58,8 @@ class Site:
     @property
     def only(self) -> list[Range] | None:
         """What of it can hold anything that is not on the site around it; None for all of it."""
+        if isinstance(self.image, View) and (own := self.image.own_ranges()) is not None:
+            return own
         copies = [system.copied for _, system in self.systems if system.copied is not None]
         return copies[0].ranges() if copies else None
 
@@ -125,7 +127,7 @@ def sites_of(
             continue
         if not isinstance(one.image, View):
             continue
-        spans = spans_on_source(one.image, np.array([[0, one.image.get_size()]], dtype=np.int64))
+        spans = spans_on_source(one.image, _whole(one.image))
         held = [] if spans is None else merged((start, end) for start, end in spans.tolist())
         inside_another = any(isinstance(known, View) and one.image.outer is known for known in images)
         if held and not inside_another:
@@ -139,10 +141,10 @@ def sites_of(
     sites = []
     for number, each in enumerate(images):
         inner = merged(
-            (run.at, run.at + run.length)
+            (start, end)
             for view in images
             if isinstance(view, View) and view.outer is each
-            for run in view.runs
+            for start, end in _held(view)
         )
         sites.append(
             Site(
@@ -154,3 +156,13 @@ def sites_of(
             )
         )  # fmt: skip
     return sites
+
+
+def _whole(image: pytsk3.Img_Info) -> np.ndarray:
+    return np.array([[0, image.get_size()]], dtype=np.int64)
+
+
+def _held(view: View) -> list[tuple[int, int]]:
+    """The bytes of the image around a view that it holds; none where that cannot be said."""
+    spans = view.spans_outside(_whole(view))
+    return [] if spans is None else [(start, end) for start, end in spans.tolist()]

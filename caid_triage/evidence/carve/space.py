@@ -92,16 +92,18 @@ class Space:
 class Stretch:
     """A would-be file: ``extents`` (offset, length) of the space one after the other, read by place in the file.
 
-    After ``most`` bytes were handed out it seems to end: no header can keep a scan busy for ever.
+    After ``most`` bytes were handed out it seems to end: no header can keep a scan busy for ever. ``ran_out`` says that
+    bytes behind its end were asked for.
     """
 
-    __slots__ = ("_left", "_space", "_starts", "extents", "size")
+    __slots__ = ("_left", "_space", "_starts", "extents", "ran_out", "size")
 
     def __init__(self, space: Space, extents: Sequence[tuple[int, int]], most: int) -> None:
         self.extents = tuple(extents)
         self.size = sum(length for _, length in extents)
         self._space = space
         self._left = most
+        self.ran_out = False
         self._starts: list[int] = []
         at = 0
         for _, length in extents:
@@ -115,7 +117,9 @@ class Stretch:
 
     def at(self, place: int, length: int) -> bytes:
         """Up to ``length`` bytes from ``place``: fewer at the end, none when nothing more may be read."""
-        length = min(length, self.size - place)
+        if place + length > self.size:
+            self.ran_out = True
+            length = self.size - place
         if length <= 0 or place < 0:
             return b""
         self._left -= length + _CALL

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from caid_triage.evidence.carve.found import Found
+from caid_triage.evidence.carve.found import SECTOR, Found
 from caid_triage.evidence.carve.space import Stretch
 
 _WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -20,16 +20,21 @@ _DATA = ((273, 279), (324, 325), (513, 514))
 _MOST_DIRECTORIES = 64
 _MOST_ROWS = 1024
 _MOST_VALUES = 1 << 20
+_MOST_REACH = 1 << 32
 
 
 @dataclass(slots=True)
 class _Walk:
-    """The directories of a TIFF; ``reach`` is behind the farthest byte that one of them names."""
+    """The directories of a TIFF.
+
+    ``reach`` is behind the farthest byte that one of them names, ``cut`` says that values of one lie beyond the end.
+    """
 
     file: Stretch
     order: str
     big: bool
     reach: int = 0
+    cut: bool = False
     pictures: int = 0
     pending: list[int] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
@@ -87,6 +92,7 @@ class _Walk:
         if size > len(inline):
             place = struct.unpack(self.order + ("Q" if self.big else "I"), inline)[0]
             if place + size > self.file.size:
+                self.cut = self.cut or place + size < _MOST_REACH
                 return ()
             self.reach = max(self.reach, place + size)
             data = self.file.at(place, size) if wanted and number <= _MOST_VALUES else b""
@@ -110,12 +116,16 @@ def carve_tiff(file: Stretch) -> Found | None:
         (first,) = struct.unpack_from(order + "Q", head, 8)
     elif magic not in (42, 0x55, 0x4F52, 0x5352):
         return None
-    if not 8 <= first < file.size:
+    if first >= file.size:
+        hope = file.size < first < _MOST_REACH
+        return Found(file.size, _suffix(head), whole=False, worth=False, checked=False) if hope else None
+    if first < 8:
         return None
     walk = _Walk(file, order, big)
     walk.run(first)
-    if not walk.pictures or not walk.reach:
-        return None
+    if not walk.pictures or not walk.reach:  # its directory may lie behind another file
+        reach = file.size if walk.cut else first
+        return Found(reach, _suffix(head), whole=False, worth=False, checked=False) if reach > SECTOR else None
     return Found(min(walk.reach, file.size), _suffix(head), whole=walk.reach <= file.size, checked=False)
 
 

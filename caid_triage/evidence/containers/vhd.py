@@ -14,25 +14,15 @@ import struct
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import ExitStack
 from io import RawIOBase
 from pathlib import Path
 
 import numpy as np
 
 from caid_triage.evidence.containers.blocks import behind_end, table_at
-from caid_triage.evidence.containers.libyal import open_file
+from caid_triage.evidence.containers.chained import Chained, open_with_parents
 from caid_triage.evidence.containers.mixed import behind, read_mixed
-from caid_triage.evidence.containers.reader import (
-    OpenContainer,
-    Range,
-    damaged,
-    file_named,
-    missing_blocks,
-    parents_fact,
-    refuse_circle,
-)
-from caid_triage.evidence.faults import LIBRARY_ERRORS
+from caid_triage.evidence.containers.reader import OpenContainer, Range, parents_fact
 from caid_triage.model import Problem
 
 _WHAT = "VHD virtual disk"
@@ -51,7 +41,7 @@ def is_vhd(head: bytes, tail: bytes) -> bool:
 def open_vhd(path: Path) -> OpenContainer:
     """Open a VHD and the disks that it builds on. Errors: SourceError."""
     chain: list[Path] = []
-    reader, problems = _opened(path, chain)
+    reader, problems = open_with_parents(path, chain, _WHAT, VhdReader)
     facts = {"identifier": str(uuid.UUID(bytes=reader.identifier))}
     if reader.creator:
         facts["creator"] = reader.creator
@@ -59,30 +49,8 @@ def open_vhd(path: Path) -> OpenContainer:
     return OpenContainer("vhd", reader, tuple(chain), facts, tuple(problems))
 
 
-def _opened(path: Path, chain: list[Path]) -> tuple[VhdReader, list[Problem]]:
-    refuse_circle(path, chain, _WHAT)
-    chain.append(path)
-    with ExitStack() as undo:
-        file = undo.enter_context(open_file(path))
-        try:
-            reader = VhdReader(file)
-            problems = [*missing_blocks(reader.unreadable(), reader.size)]
-            if reader.kind == _DIFFERENCING:
-                found = file_named(path, reader.parent_name, "the disk it was made from (its parent)")
-                parent, more = _opened(found, chain)
-                undo.callback(parent.close)
-                problems += more
-                if parent.identifier != reader.parent_identifier:
-                    raise damaged(path, _WHAT, f"{found.name} has another identifier than the parent it was made from")
-                reader.parent = parent
-        except (*LIBRARY_ERRORS, struct.error) as error:
-            raise damaged(path, _WHAT, error) from error
-        undo.pop_all()
-    return reader, problems
-
-
 class VhdReader:
-    """The disk inside a VHD. ``parent`` is to be set for a differencing one.
+    """The disk inside a VHD. A differencing one is to adopt its parent.
 
     Errors on construction: OSError, ValueError, struct.error.
     """
@@ -96,7 +64,7 @@ class VhdReader:
         (self.kind,) = struct.unpack_from(">I", footer, 60)
         self.identifier = footer[68:84]
         self.creator = footer[28:32].decode("latin-1").strip("\0 ")
-        self.parent_identifier, self.parent_name = b"", ""
+        self._parent_identifier, self._parent_name = b"", ""
         self._block = 0
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         if self.kind not in (_FIXED, _DYNAMIC, _DIFFERENCING) or not 0 < self.size < 1 << 63:
@@ -107,8 +75,8 @@ class VhdReader:
         if not header.startswith(b"cxsparse") or len(header) < 1024:
             raise ValueError("its header is damaged")
         table_at_byte, count, self._block = struct.unpack_from(">16xQ4xII", header)
-        self.parent_identifier = header[40:56]
-        self.parent_name = header[64:576].decode("utf-16-be", "replace").partition("\0")[0]
+        self._parent_identifier = header[40:56]
+        self._parent_name = header[64:576].decode("utf-16-be", "replace").partition("\0")[0]
         if not _SECTOR <= self._block <= 1 << 30 or self._block % _SECTOR or count * self._block < self.size:
             raise ValueError("its header contradicts itself")
         count = -(-self.size // self._block)
@@ -128,6 +96,24 @@ class VhdReader:
         """Bytes of the file; fewer at its end."""
         self._file.seek(min(offset, self._end))
         return self._file.read(length) or b""
+
+    # ------------------------------------------------------------ Chained
+
+    @property
+    def named_parent(self) -> str | None:
+        """The parent's name; None for a disk that is not differencing."""
+        return self._parent_name if self.kind == _DIFFERENCING else None
+
+    def adopt(self, parent: Chained) -> bool:
+        """Take a parent, if it is the one that the header identifies."""
+        if not isinstance(parent, VhdReader) or parent.identifier != self._parent_identifier:
+            return False
+        self.parent = parent
+        return True
+
+    def remarks(self, _path: Path) -> list[Problem]:
+        """Nothing."""
+        return []
 
     # ------------------------------------------------------------ DiskReader
 

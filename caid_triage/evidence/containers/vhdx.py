@@ -15,25 +15,15 @@ import struct
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import ExitStack
 from io import RawIOBase
 from pathlib import Path
 
 import numpy as np
 
 from caid_triage.evidence.containers.blocks import behind_end, table_at
-from caid_triage.evidence.containers.libyal import open_file
+from caid_triage.evidence.containers.chained import Chained, open_with_parents
 from caid_triage.evidence.containers.mixed import behind, read_mixed
-from caid_triage.evidence.containers.reader import (
-    OpenContainer,
-    Range,
-    damaged,
-    file_named,
-    missing_blocks,
-    parents_fact,
-    refuse_circle,
-)
-from caid_triage.evidence.faults import LIBRARY_ERRORS
+from caid_triage.evidence.containers.reader import OpenContainer, Range, parents_fact
 from caid_triage.model import Problem
 
 _WHAT = "VHDX virtual disk"
@@ -64,38 +54,12 @@ def is_vhdx(head: bytes, _tail: bytes) -> bool:
 def open_vhdx(path: Path) -> OpenContainer:
     """Open a VHDX and the disks that it builds on. Errors: SourceError."""
     chain: list[Path] = []
-    reader, problems = _opened(path, chain)
+    reader, problems = open_with_parents(path, chain, _WHAT, VhdxReader)
     facts = {"identifier": str(uuid.UUID(bytes_le=reader.identifier))}
     if reader.creator:
         facts["creator"] = reader.creator
     facts |= parents_fact(chain)
     return OpenContainer("vhdx", reader, tuple(chain), facts, tuple(problems))
-
-
-def _opened(path: Path, chain: list[Path]) -> tuple[VhdxReader, list[Problem]]:
-    refuse_circle(path, chain, _WHAT)
-    chain.append(path)
-    with ExitStack() as undo:
-        file = undo.enter_context(open_file(path))
-        try:
-            reader = VhdxReader(file)
-            problems = [*missing_blocks(reader.unreadable(), reader.size)]
-            if reader.log_is_open:
-                problems.append(_not_closed(path))
-            if reader.parent_facts is not None:
-                named = next((reader.parent_facts[name] for name in _NAMES if reader.parent_facts.get(name)), "")
-                found = file_named(path, named, "the disk it was made from (its parent)")
-                parent, more = _opened(found, chain)
-                undo.callback(parent.close)
-                problems += more
-                links = [reader.parent_facts.get(name, "") for name in ("parent_linkage", "parent_linkage2")]
-                if f"{{{uuid.UUID(bytes_le=parent.identifier)}}}" not in [link.lower() for link in links]:
-                    raise damaged(path, _WHAT, f"{found.name} has another identifier than the parent it was made from")
-                reader.parent = parent
-        except (*LIBRARY_ERRORS, struct.error) as error:
-            raise damaged(path, _WHAT, error) from error
-        undo.pop_all()
-    return reader, problems
 
 
 def _not_closed(path: Path) -> Problem:
@@ -107,7 +71,7 @@ def _not_closed(path: Path) -> Problem:
 
 
 class VhdxReader:
-    """The disk inside a VHDX. ``parent`` is to be set where ``parent_facts`` is not None.
+    """The disk inside a VHDX. A differencing one is to adopt its parent.
 
     Errors on construction: OSError, ValueError, struct.error.
     """
@@ -134,7 +98,7 @@ class VhdxReader:
             or not 0 < self.size < 1 << 63
         ):
             raise ValueError("its metadata contradicts itself")
-        self.parent_facts = self._parent_facts(items[_PARENT_LOCATOR]) if flags & _HAS_PARENT else None
+        self._parent_facts = self._read_parent_facts(items[_PARENT_LOCATOR]) if flags & _HAS_PARENT else None
         self._ratio = (self._sector << 23) // self._block
         count = -(-self.size // self._block)
         offset, length = regions[_BAT]
@@ -181,7 +145,7 @@ class VhdxReader:
         return found
 
     @staticmethod
-    def _parent_facts(locator: bytes) -> dict[str, str]:
+    def _read_parent_facts(locator: bytes) -> dict[str, str]:
         """What a parent locator says: 20 bytes, then pairs of places of a name and its text, in UTF-16."""
         facts = {}
         (count,) = struct.unpack_from("<H", locator, 18)
@@ -190,6 +154,28 @@ class VhdxReader:
             name = locator[key : key + key_length].decode("utf-16-le", "replace")
             facts[name] = locator[value : value + value_length].decode("utf-16-le", "replace")
         return facts
+
+    # ------------------------------------------------------------ Chained
+
+    @property
+    def named_parent(self) -> str | None:
+        """The parent's name; None for a disk that is not differencing."""
+        if self._parent_facts is None:
+            return None
+        return next((self._parent_facts[name] for name in _NAMES if self._parent_facts.get(name)), "")
+
+    def adopt(self, parent: Chained) -> bool:
+        """Take a parent, if it is one that the locator identifies."""
+        facts = self._parent_facts or {}
+        links = [facts.get(name, "").lower() for name in ("parent_linkage", "parent_linkage2")]
+        if not isinstance(parent, VhdxReader) or f"{{{uuid.UUID(bytes_le=parent.identifier)}}}" not in links:
+            return False
+        self.parent = parent
+        return True
+
+    def remarks(self, path: Path) -> list[Problem]:
+        """That the log of last changes was not replayed."""
+        return [_not_closed(path)] if self.log_is_open else []
 
     # ------------------------------------------------------------ DiskReader
 

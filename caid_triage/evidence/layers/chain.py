@@ -19,6 +19,7 @@ from caid_triage.evidence.faults import evidence_faults
 from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem, open_volume
 from caid_triage.evidence.layers.encryption import unwrap_bitlocker, unwrap_core_storage, unwrap_luks
 from caid_triage.evidence.layers.layer import UNLOCKED, UNWRAPPED, Area, Child, Layer, Unwrapped
+from caid_triage.evidence.layers.ldm import unwrap_ldm
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
 from caid_triage.evidence.layers.library_volumes import unwrap_apfs, unwrap_xfs
 from caid_triage.evidence.layers.lvm import unwrap_lvm
@@ -36,6 +37,7 @@ LAYERS: tuple[Layer, ...] = (
     unwrap_bitlocker,
     unwrap_luks,
     unwrap_core_storage,
+    unwrap_ldm,
     unwrap_lvm,
     unwrap_raid,
     unwrap_apfs,
@@ -59,22 +61,35 @@ class VolumeOpener:
     opened: int = field(default=0)
 
     def open_chain(
-        self, image: pytsk3.Img_Info, size: int, name: str, partition: Partition, depth: int = 0
+        self,
+        image: pytsk3.Img_Info,
+        size: int,
+        name: str,
+        partition: Partition,
+        depth: int = 0,
+        table: Iterable[Partition] = (),
     ) -> list[OpenedVolume]:
         """What lies in a partition of an image of ``size`` bytes: the volume itself, then the volumes inside it.
 
-        The first one's ``claims`` are the account of the partition's bytes. Never raises for a fault of the evidence.
+        ``table`` are the partitions beside it: a volume group may have a part on several of them. The first one's
+        ``claims`` are the account of the partition's bytes. Never raises for a fault of the evidence.
         """
-        first, *inside = self._chain(image, size, name, partition, depth)
+        first, *inside = self._chain(image, size, name, partition, depth, table)
         return [replace(first, image=image), *inside]
 
     def _chain(
-        self, image: pytsk3.Img_Info, size: int, name: str, partition: Partition, depth: int
+        self,
+        image: pytsk3.Img_Info,
+        size: int,
+        name: str,
+        partition: Partition,
+        depth: int,
+        table: Iterable[Partition],
     ) -> list[OpenedVolume]:
         self.opened += 1
         if depth > _DEEPEST or self.opened > _MOST_VOLUMES:
             return [self._given_up(size, name, partition)]
-        area = _area(image, size, name, partition)
+        area = _area(image, size, name, partition, table)
         if area is None:
             return [open_volume(image, size, name, partition)]
         found: Unwrapped | None = None
@@ -94,7 +109,7 @@ class VolumeOpener:
             plain = open_volume(image, size, name, partition)
             if plain.system is not None:  # what is left of an array's or a group's mark hides no file system
                 return [replace(plain, problems=(*found.problems, *plain.problems))]
-        if not found.children:
+        if not found.children and not found.beside:
             return [_closed(area, partition, found)]
         volume = Volume(name, area.offset, area.length, partition.description, found.file_system, found.status)
         problems = (*_cut(area, partition), *found.problems)
@@ -108,7 +123,7 @@ class VolumeOpener:
         table = read_partition_table(partial(read_range, image), size, image)
         if table.partitions:
             groups = [
-                self.open_chain(image, size, f"{name}/p{number}", partition, depth + 1)
+                self.open_chain(image, size, f"{name}/p{number}", partition, depth + 1, table.partitions)
                 for number, partition in enumerate(table.partitions, 1)
             ]
             if any(is_understood(one) for group in groups for one in group):
@@ -186,7 +201,8 @@ def gap_problems(read: ReadAt, gaps: Iterable[tuple[int, int]]) -> tuple[list[Pr
         if length >= _SMALLEST_GAP and looks_random(read, offset, length):
             detail = (
                 f"{length} bytes outside every partition, from byte {offset} on, look random: they may be an encrypted "
-                f"volume (VeraCrypt leaves no mark), or were wiped with random bytes. They were not examined"
+                f"volume (VeraCrypt leaves no mark), were wiped with random bytes, or are one large archive. They were "
+                f"not examined"
             )
             problems.append(Problem("open", "possibly-encrypted", detail))
             claims.append((offset, length, KIND_OF_STATUS["possibly-encrypted"], ""))
@@ -196,14 +212,21 @@ def gap_problems(read: ReadAt, gaps: Iterable[tuple[int, int]]) -> tuple[list[Pr
 _SMALLEST_GAP = 4 << 20
 
 
-def _area(image: pytsk3.Img_Info, size: int, name: str, partition: Partition) -> Area | None:
+def _area(
+    image: pytsk3.Img_Info, size: int, name: str, partition: Partition, table: Iterable[Partition]
+) -> Area | None:
     length = min(partition.length, size - partition.offset)
     try:
         with evidence_faults("open", "volume-unreadable", "the start of this volume could not be read"):
             head = read_head(image, partition.offset, min(HEAD_LENGTH, length))
     except EvidenceError:
         return None
-    return Area(image, partition.offset, length, head, name)
+    beside = tuple(
+        (one.offset, min(one.length, size - one.offset))
+        for one in table
+        if one.offset != partition.offset and one.offset < size
+    )
+    return Area(image, partition.offset, length, head, name, beside, partition.description)
 
 
 def _cut(area: Area, partition: Partition) -> tuple[Problem, ...]:
@@ -232,7 +255,7 @@ def _account(area: Area, found: Unwrapped, inside: list[list[OpenedVolume]]) -> 
     """
     claims = [(*claim, area.name) for claim in found.claims]
     for child, group in zip(found.children, inside, strict=True):
-        if isinstance(child.content, View) and child.content.runs:
+        if isinstance(child.content, View) and child.content.has_places:
             claims += child.content.claims_outside(claims_of(group[0]))
         else:
             statuses = [one.volume.status for one in group if one.volume.status in _RANKS]
@@ -260,7 +283,8 @@ def _is_unmarked(plain: OpenedVolume) -> bool:
 def _possibly_encrypted(plain: OpenedVolume) -> OpenedVolume:
     detail = (
         "no file system was recognised, and the bytes of this volume look random from its first to its last: it may be "
-        "encrypted without a mark (VeraCrypt), or was wiped with random bytes. None of its files were examined"
+        "encrypted without a mark (VeraCrypt), was wiped with random bytes, or is one large archive. None of its files "
+        "were examined"
     )
     kept = tuple(problem for problem in plain.problems if problem.code != "file-system-not-understood")
     problem = Problem("open", "possibly-encrypted", detail, volume=plain.volume.name)

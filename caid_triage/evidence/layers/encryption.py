@@ -7,6 +7,7 @@ Core Storage volume need not be encrypted: both are opened without a secret.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from operator import methodcaller
 from typing import Any
 
@@ -50,7 +51,7 @@ def unwrap_bitlocker(area: Area, secrets: Secrets) -> Unwrapped | None:
         for text in secrets.of("password"):
             yield "with a password", methodcaller("set_password", text)
 
-    opened = _first_open(area, pybde.volume, attempts())
+    opened = _first_open(area, pybde.volume, secrets.counted(area.name, attempts()))
     if opened is None:
         return _locked(area, name, secrets)
     volume, how, size = opened
@@ -77,7 +78,9 @@ def unwrap_luks(area: Area, secrets: Secrets) -> Unwrapped | None:
             yield "with a password", text.encode("utf-8")
 
     try:
-        opened = luks.unlock(area.read, area.length, passphrases())
+        opened = luks.unlock(area.read, area.length, secrets.counted(area.name, passphrases()))
+    except luks.TooMuchWork as error:
+        return _locked(area, name, secrets, f"; {error}")
     except luks.NotUnlocked as error:
         if version == 1:
             return _unwrap_luks_by_library(area, name, secrets)
@@ -102,7 +105,14 @@ def _unwrap_luks_by_library(area: Area, name: str, secrets: Secrets) -> Unwrappe
         for text in secrets.of("password"):
             yield "with a password", methodcaller("set_password", text)
 
-    opened = _first_open(area, pyluksde.volume, attempts())
+    try:
+        within = luks.affordable_of_version_1(area.read(0, luks.VERSION_1_HEADER))
+    except luks.NotUnlocked as error:
+        return _locked(area, name, secrets, f"; no secret could be tried: {error}")
+    given = islice(secrets.counted(area.name, attempts()), within)
+    opened = _first_open(area, pyluksde.volume, given)
+    if opened is None and within < len(secrets):
+        return _locked(area, name, secrets, f"; {luks.TooMuchWork(within)}")
     if opened is None:
         return _locked(area, name, secrets)
     volume, how, size = opened
@@ -204,7 +214,7 @@ def _core_storage_child(area: Area, volume: Any, one: Any, number: int, secrets:
     how = ""
     try:
         if one.is_locked():
-            how = unlock(one, secrets)
+            how = unlock(one, secrets, f"{area.name}/lv{number}")
         if not one.is_locked():
             size = int(one.get_size())
             view = view_of_library(area.image, one, size, keep=volume)
@@ -224,15 +234,11 @@ def name_of(volume: Any) -> str:
         return "unnamed"
 
 
-def unlock(volume: Any, secrets: Secrets) -> str:
+def unlock(volume: Any, secrets: Secrets, where: str) -> str:
     """Try the passwords and recovery keys on a libyal volume of Apple's; how it was unlocked, "" where it was not."""
-    for text in secrets.of("password"):
-        if _tried(volume, volume.set_password, text):
-            return "with a password"
-    for text in secrets.of("recovery-key"):
-        if _tried(volume, volume.set_recovery_password, text):
-            return "with a recovery key"
-    return ""
+    attempts = [("with a password", volume.set_password, text) for text in secrets.of("password")]
+    attempts += [("with a recovery key", volume.set_recovery_password, text) for text in secrets.of("recovery-key")]
+    return next((how for how, give, text in secrets.counted(where, attempts) if _tried(volume, give, text)), "")
 
 
 def _tried(volume: Any, give: Callable[[str], object], text: str) -> bool:

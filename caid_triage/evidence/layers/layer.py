@@ -19,13 +19,19 @@ UNLOCKED = "unlocked"
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A volume to be recognised: where it lies on which image, its first bytes, and its name for Problems."""
+    """A volume to be recognised: where it lies on which image, its first bytes, and its name for Problems.
+
+    ``beside`` are the other volumes of the same partition table: (first byte, bytes) each; ``description`` is what
+    the table calls this one.
+    """
 
     image: pytsk3.Img_Info
     offset: int
     length: int
     head: bytes
     name: str
+    beside: tuple[tuple[int, int], ...] = ()
+    description: str = ""
 
     def read(self, at: int, length: int) -> bytes:
         """Bytes of the volume, ``at`` counted from its first."""
@@ -58,7 +64,7 @@ class Unwrapped:
 
     ``status`` is of the volume itself. ``children`` lie in it; ``claims`` are the parts of it that belong to none of
     them (its tables, free parts), offsets on the area's image. ``system`` is set where the volume is no container but
-    a file system.
+    a file system, ``beside`` where what lies in it is listed, in part or all of it, with another volume of the disk.
     """
 
     file_system: str
@@ -67,6 +73,7 @@ class Unwrapped:
     problems: tuple[Problem, ...] = ()
     claims: tuple[Claim, ...] = ()
     system: LibraryFileSystem | None = None
+    beside: bool = False
 
 
 Layer = Callable[[Area, Secrets], Unwrapped | None]

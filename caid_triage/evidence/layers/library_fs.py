@@ -14,6 +14,7 @@ from typing import Any
 
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
+from caid_triage.evidence.layers.shared_content import SharedContent
 from caid_triage.evidence.paths import display_name
 from caid_triage.evidence.times import unix_nanoseconds
 from caid_triage.model import FileEntry, FileTimes, Problem, Severity, State, Volume
@@ -37,7 +38,8 @@ class LibraryFileSystem:
 
     ``on_source`` turns an offset of the library's into one of the source, None where content does not stand there as
     it is read. ``capacity`` is the bytes that a file may have. ``keep`` holds what must stay open with it.
-    ``block_size`` is that of the units its files lie in, 0 where it is not known.
+    ``block_size`` is that of the units its files lie in, 0 where it is not known. ``shared`` is set for an APFS volume
+    with snapshots and for each of those, ``is_past`` for a snapshot only.
     """
 
     volume: Volume
@@ -49,6 +51,8 @@ class LibraryFileSystem:
     capacity: int
     keep: tuple[Any, ...] = ()
     block_size: int = 0
+    shared: SharedContent | None = None
+    is_past: bool = False
 
     def pieces(self, number: int, what: int, place: int, size: int) -> Iterator[bytes]:
         """Content in pieces of at most 1 MiB. Errors: EvidenceError (step "read"), after what could be read."""
@@ -76,8 +80,16 @@ class LibraryFileSystem:
 
     def _stream(self, number: int, what: int, place: int) -> Any:
         with evidence_faults("read", "read-failed", "the record of this file could not be read"):
-            file = self.by_number(number)
-            return file if what == MAIN else file.get_extended_attribute(place)
+            file = there(self.by_number(number))
+            return file if what == MAIN else there(file.get_extended_attribute(place))
+
+
+def there(file: Any) -> Any:
+    """A file of the library's; OSError where it gave none, as it does for a number that its tables lack."""
+    if file is None:
+        message = "the file system has no record of this number"
+        raise OSError(message)
+    return file
 
 
 def _read(stream: Any, offset: int, length: int) -> bytes:
@@ -111,11 +123,12 @@ class LibraryWalk:
         self._source = source
         self._seen: set[int] = set()
         self._skipped: Counter[str] = Counter()
+        self._unchanged = 0
 
     def __iter__(self) -> Iterator[FileEntry | Problem]:
         try:
             with evidence_faults("walk", "folder-unreadable", "the root folder could not be read"):
-                root = self._system.root()
+                root = there(self._system.root())
                 number = self._system.number_of(root)
         except EvidenceError as error:
             yield self._problem(error.code, error.detail, Severity.PROBLEM, "/")
@@ -127,20 +140,43 @@ class LibraryWalk:
             inside: list[_Folder] = []
             yield from self._folder(pending.pop(), root, inside)
             pending.extend(reversed(inside))
+        if self._unchanged:
+            detail = f"files of this snapshot that the volume still has, unchanged, and lists: {self._unchanged}"
+            yield self._problem("unchanged-since-snapshot", detail, Severity.NOTE, "")
         for what, count in sorted(self._skipped.items()):
             yield self._problem("special-files", f"{what}: {count}", Severity.NOTE, "")
+
+    def _is_unchanged(self, entry: FileEntry, file: Any, stream: Any) -> bool:
+        """Whether a stream of a snapshot stands in the volume already: it is counted and gets no number.
+
+        Of the volume itself every stream is remembered.
+        """
+        shared = self._system.shared
+        if shared is None:
+            return False
+        try:
+            if not self._system.is_past:
+                shared.add(entry, file, stream)
+                return False
+            same = shared.holds(entry, file, stream)
+        except _FAULTS:
+            return False  # what cannot be compared is listed
+        if same:
+            self.number = entry.number
+            self._unchanged += 1
+        return same
 
     def _folder(self, folder: _Folder, root: Any, inside: list[_Folder]) -> Iterator[FileEntry | Problem]:
         try:
             with evidence_faults("walk", "folder-unreadable", "this folder could not be listed"):
-                record = root if folder.depth == 0 else self._system.by_number(folder.number)
+                record = root if folder.depth == 0 else there(self._system.by_number(folder.number))
                 count = int(record.number_of_sub_file_entries)
         except EvidenceError as error:
             yield self._problem(error.code, error.detail, Severity.PROBLEM, folder.path or "/")
             return
         for place in range(count):
             try:
-                file = record.get_sub_file_entry(place)
+                file = there(record.get_sub_file_entry(place))
                 number = self._system.number_of(file)
                 mode = int(file.file_mode)
             except _FAULTS as error:
@@ -165,7 +201,9 @@ class LibraryWalk:
             return
         times = _times(file)
         if stat.S_ISREG(mode):
-            yield self._main(file, number, raw, path, times)
+            entry = self._main(file, number, raw, path, times)
+            if not self._is_unchanged(entry, file, file):
+                yield entry
         yield from self._attributes(file, number, raw, path, times)
         if not stat.S_ISDIR(mode):
             return
@@ -196,7 +234,7 @@ class LibraryWalk:
             count = int(file.number_of_extended_attributes)
             found = []
             for place in range(count):
-                attribute = file.get_extended_attribute(place)
+                attribute = there(file.get_extended_attribute(place))
                 found.append((str(attribute.name), int(attribute.size), place, attribute))
         except _FAULTS as error:
             detail = f"the extended attributes could not be read: {plain_reason(error)[:200]}"
@@ -212,10 +250,12 @@ class LibraryWalk:
             label = "rsrc" if name == _RESOURCE_FORK else name
             encoded = label.encode("utf-8", "surrogatepass")
             shown = display_name(encoded)
-            yield self._sized(
+            entry = self._sized(
                 number, raw + b":" + encoded, f"{path}:{shown}", size, times, self._first_byte(attribute),
                 (ATTRIBUTE, place), shown,
             )  # fmt: skip
+            if not self._is_unchanged(entry, file, attribute):
+                yield entry
 
     def _first_byte(self, stream: Any) -> int | None:
         """Where on the source content begins; None where it is a hole, inside a record, or not kept as it is read."""

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pyfsapfs
 import pyfsxfs
 
 from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
-from caid_triage.evidence.layers.apfs_snapshots import snapshots_of_volumes
+from caid_triage.evidence.layers.apfs_container import Container, Snapshot, VolumePlace
+from caid_triage.evidence.layers.apfs_snapshots import PastFile, volumes_with_snapshots
 from caid_triage.evidence.layers.encryption import locked_problem, name_of, unlock, unlocked_problem
 from caid_triage.evidence.layers.layer import UNWRAPPED, Area, Child, Unwrapped
-from caid_triage.evidence.layers.library_fs import LibraryFileSystem
+from caid_triage.evidence.layers.library_fs import LibraryFileSystem, there
+from caid_triage.evidence.layers.shared_content import SharedContent
 from caid_triage.evidence.layers.view import AreaFile, on_source
 from caid_triage.evidence.secrets import Secrets
 from caid_triage.model import Problem, Volume
 
 _MOST_VOLUMES = 100  # the most that a container can have
+_MOST_SNAPSHOTS = 256
 _SMALLEST_HEAD = 512
-_FAULTS = (*LIBRARY_ERRORS, MemoryError)
+_FAULTS = (*LIBRARY_ERRORS, MemoryError, struct.error)
 
 
 def unwrap_apfs(area: Area, secrets: Secrets) -> Unwrapped | None:
@@ -34,37 +37,54 @@ def unwrap_apfs(area: Area, secrets: Secrets) -> Unwrapped | None:
             return _not_read(area, "APFS", "the container names no volume")
     except _FAULTS as error:
         return _not_read(area, "APFS", plain_reason(error)[:200])
-    snapshots = snapshots_of_volumes(area.read, area.length)
-    children = tuple(_apfs_child(area, container, place, secrets, snapshots) for place in range(count))
-    return Unwrapped("APFS container", UNWRAPPED, children)
+    tables, kept = volumes_with_snapshots(area.read, area.length)
+    children: list[Child] = []
+    for place in range(count):
+        identifier = _identifier(container, place)
+        shared = SharedContent() if identifier in kept else None
+        children.append(_apfs_child(area, container, place, f"apfs{place + 1}", secrets, shared))
+        if tables is not None and identifier in kept:
+            children += _apfs_snapshots(area, tables, kept[identifier], place, children[-1], secrets)
+    return Unwrapped("APFS container", UNWRAPPED, tuple(children))
+
+
+def _identifier(container: pyfsapfs.container, place: int) -> str:
+    try:
+        return str(container.get_volume(place).get_identifier())
+    except _FAULTS:
+        return ""
 
 
 def _apfs_child(
-    area: Area, container: pyfsapfs.container, place: int, secrets: Secrets, snapshots: dict[str, list[str]]
+    area: Area,
+    container: pyfsapfs.container,
+    place: int,
+    name: str,
+    secrets: Secrets,
+    shared: SharedContent | None,
+    past: str = "",
 ) -> Child:
-    name = f"apfs{place + 1}"
+    """A volume of a container, or one of its snapshots; ``past`` says which."""
     where = f"{area.name}/{name}"
-    description = "APFS volume"
+    description = f"{past}APFS volume"
     problems: list[Problem] = []
     try:
         volume = container.get_volume(place)
-        description = f"APFS volume {place + 1} ({name_of(volume)})"
-        kept = snapshots.get(str(volume.get_identifier()), [])
+        description = f"{past}APFS volume {place + 1} ({name_of(volume)})"
         encrypted = bool(volume.is_locked())
         if encrypted:
-            how = unlock(volume, secrets)
+            how = unlock(volume, secrets, where)
             if volume.is_locked():
                 locked = locked_problem(where, "APFS", secrets)
                 return Child(name, description, None, "encrypted", problems=(locked,))
             problems.append(unlocked_problem(where, "APFS", how))
-        volume.get_root_directory()
+        there(volume.get_root_directory())
     except _FAULTS as error:
-        detail = f"this APFS volume could not be read: {plain_reason(error)[:200]}. None of its files were examined"
-        damaged = Problem("open", "file-system-not-understood", detail, volume=where)
+        what = "snapshot of an APFS volume" if past else "APFS volume"
+        detail = f"this {what} could not be read: {plain_reason(error)[:200]}. None of its files were examined"
+        damaged = Problem("open", "snapshots-not-examined" if past else "file-system-not-understood", detail,
+                          volume=where)  # fmt: skip
         return Child(name, description, None, problems=(damaged,))
-    if kept:
-        detail = f"this APFS volume has {len(kept)} snapshots, which were not examined: {', '.join(kept[:20])}"
-        problems.append(Problem("open", "snapshots-not-examined", detail, volume=where))
     system = LibraryFileSystem(
         Volume(where, area.offset, area.length, description, "APFS", "examined"),
         "APFS",
@@ -74,8 +94,48 @@ def _apfs_child(
         (lambda _offset: None) if encrypted else _placed(area),
         area.length,
         (container, volume),
+        shared=shared,
+        is_past=bool(past),
     )
     return Child(name, description, system, "examined", "APFS", problems=tuple(problems))
+
+
+def _apfs_snapshots(
+    area: Area, tables: Container, volume: VolumePlace, place: int, living: Child, secrets: Secrets
+) -> Iterator[Child]:
+    """The snapshots of a volume, the oldest first, each beside it in the name: ``apfs1/snap1``."""
+    if living.status == "encrypted":
+        return  # they have its key
+    shared = living.content.shared if isinstance(living.content, LibraryFileSystem) else None
+    try:
+        objects = tables.objects(struct.unpack_from("<Q", volume.superblock, 128)[0])
+    except _FAULTS as error:
+        yield _not_examined(area, f"{living.name}/snap1", volume.snapshots, plain_reason(error)[:200])
+        return
+    for number, snapshot in enumerate(volume.snapshots[:_MOST_SNAPSHOTS], 1):
+        name = f"{living.name}/snap{number}"
+        try:
+            container = pyfsapfs.container()
+            container.open_file_object(PastFile(area, tables, volume, objects, snapshot))
+        except _FAULTS as error:
+            yield _not_examined(area, name, [snapshot], plain_reason(error)[:200])
+            continue
+        taken = f" of {snapshot.taken:%Y-%m-%d %H:%M:%S} UTC" if snapshot.taken is not None else ""
+        past = f"snapshot {snapshot.name}{taken}, "
+        yield _apfs_child(area, container, place, name, secrets, shared, past)
+    left = volume.snapshots[_MOST_SNAPSHOTS:]
+    if left:
+        yield _not_examined(area, f"{living.name}/snap{_MOST_SNAPSHOTS + 1}", left, "there are too many")
+
+
+def _not_examined(area: Area, name: str, snapshots: Sequence[Snapshot], reason: str) -> Child:
+    names = ", ".join(one.name for one in snapshots[:20])
+    detail = (
+        f"{len(snapshots)} snapshots of this APFS volume could not be read ({reason or 'they are damaged'}), so files "
+        f"that only they hold were not examined: {names}"
+    )
+    problem = Problem("open", "snapshots-not-examined", detail, volume=f"{area.name}/{name}")
+    return Child(name, "snapshots of an APFS volume", None, "unreadable", problems=(problem,))
 
 
 def unwrap_xfs(area: Area, _secrets: Secrets) -> Unwrapped | None:
@@ -91,7 +151,7 @@ def unwrap_xfs(area: Area, _secrets: Secrets) -> Unwrapped | None:
     try:
         volume = pyfsxfs.volume()
         volume.open_file_object(_CutXfs(area, block * blocks) if missing > 0 else area.file())
-        volume.get_root_directory()
+        there(volume.get_root_directory())
     except _FAULTS as error:
         return _not_read(area, "XFS", plain_reason(error)[:200], problems)
     system = LibraryFileSystem(

@@ -34,7 +34,7 @@ except ImportError:  # an installation without it, or with one that is too old f
 
 _BINARY = 4096
 _HEADER_SUMS = ("sha1", "sha256", "sha512")
-_VERSION_1_HEADER = 592
+VERSION_1_HEADER = 592
 _SLOT_IN_USE = 0x00AC71F3
 _HEADER_SIZES = tuple(16384 << n for n in range(9))
 _SECTOR = 512
@@ -46,10 +46,22 @@ _MOST_STRIPES = 8000
 _MOST_MEMORY = 4 << 20  # KiB: what cryptsetup allows
 _MOST_WORK = 64 << 20  # KiB times passes: about a minute
 _MOST_ITERATIONS = 50_000_000
+_MOST_WORK_OF_ALL = 5000.0  # GiB times passes of Argon2, of all tries on a volume together: about two hours
+_ITERATIONS_LIKE_A_GIB = 2_500_000  # of PBKDF2, measured
 
 
 class NotUnlocked(Exception):  # noqa: N818 - a fact about the volume, told in a Problem
     """Why a volume cannot be unlocked whatever the secret is."""
+
+
+class TooMuchWork(NotUnlocked):
+    """That only the first so many secrets were tried."""
+
+    def __init__(self, tried: int) -> None:
+        super().__init__(
+            f"only the first {tried} secrets were tried on it, and none opens it: its key slots ask for so much work "
+            f"that more would take hours. Put the likely ones first, or fewer into the file"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,7 @@ def unlock(read: ReadAt, length: int, passphrases: Iterable[tuple[str, bytes]]) 
 
     Errors: NotUnlocked; those of reading.
     """
-    header = _version_1(read(0, _VERSION_1_HEADER)) if read(6, 2) == b"\0\1" else _header(read)
+    header = _version_1(read(0, VERSION_1_HEADER)) if read(6, 2) == b"\0\1" else _header(read)
     if argon2 is None:
         raise NotUnlocked("unlocking LUKS needs the Python package cryptography, which is not installed")
     try:
@@ -102,7 +114,13 @@ def unlock(read: ReadAt, length: int, passphrases: Iterable[tuple[str, bytes]]) 
             refused = "a key slot is damaged"
     if not usable:
         raise NotUnlocked(refused or "it has no key slot")
-    for how, passphrase in passphrases:
+    try:
+        most = affordable(usable, digests)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NotUnlocked("its header is damaged") from error
+    for number, (how, passphrase) in enumerate(passphrases):
+        if number >= most:
+            raise TooMuchWork(number)
         for slot in usable:
             try:
                 key = _volume_key(read, slot, passphrase)
@@ -113,9 +131,32 @@ def unlock(read: ReadAt, length: int, passphrases: Iterable[tuple[str, bytes]]) 
     return None
 
 
+def affordable(slots: Iterable[dict[str, Any]], digests: Iterable[dict[str, Any]]) -> int:
+    """How many secrets may be tried on these key slots, at least one: the work is bounded, not the time.
+
+    So the outcome does not depend on the machine. Errors: those of a damaged header.
+    """
+    checks = sum(digest["iterations"] for digest in digests if digest["type"] == "pbkdf2")
+    each = 0.0
+    for kdf in (slot["kdf"] for slot in slots):
+        argon = kdf["type"] != "pbkdf2"
+        each += kdf["memory"] * kdf["time"] / (1 << 20) if argon else kdf["iterations"] / _ITERATIONS_LIKE_A_GIB
+        each += checks / _ITERATIONS_LIKE_A_GIB
+    return max(1, int(_MOST_WORK_OF_ALL / each)) if each > 0 else 1 << 30
+
+
+def affordable_of_version_1(binary: bytes) -> int:
+    """The same of a LUKS1 header. Errors: NotUnlocked when it is damaged or one try would take very long."""
+    header = _version_1(binary)
+    slots, digests = list(header["keyslots"].values()), list(header["digests"].values())
+    if any(one["iterations"] > _MOST_ITERATIONS for one in (*digests, *(slot["kdf"] for slot in slots))):
+        raise NotUnlocked("a key slot asks for more work than is done for one try")
+    return affordable(slots, digests)
+
+
 def _version_1(binary: bytes) -> dict[str, Any]:
     """A LUKS1 header in the words of a LUKS2 one (specification 1.2.3, figures 1 to 3). Errors: NotUnlocked."""
-    if len(binary) < _VERSION_1_HEADER:
+    if len(binary) < VERSION_1_HEADER:
         raise NotUnlocked("its header ends early")
     cipher, mode, name = (binary[at : at + 32].rstrip(b"\0").decode("ascii", "replace") for at in (8, 40, 72))
     payload, key_size = struct.unpack_from(">II", binary, 104)

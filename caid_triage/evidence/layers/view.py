@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +22,55 @@ Claim = tuple[int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """``length`` bytes of a view from ``start``, which lie from ``at`` in the volume around it."""
+    """``length`` bytes of a view from ``start`` on, which lie from ``at`` in the volume around it.
+
+    With ``piece`` it is one of several stripes: its bytes, which follow each other there, stand in the view in pieces
+    of so many bytes, each ``step`` bytes behind the one before.
+    """
 
     start: int
     length: int
     at: int
+    piece: int = 0
+    step: int = 0
+
+    @property
+    def end(self) -> int:
+        """The byte of the view behind its last one."""
+        if not self.piece or not self.length:
+            return self.start + self.length
+        number, place = divmod(self.length - 1, self.piece)
+        return self.start + number * self.step + place + 1
+
+    def find(self, offset: int) -> tuple[int, int] | None:
+        """Where byte ``offset`` of the view lies around it and how many follow there in order; None if not in it."""
+        inside = offset - self.start
+        if inside < 0:
+            return None
+        left = self.length - inside
+        if self.piece:
+            number, place = divmod(inside, self.step)
+            if place >= self.piece:
+                return None
+            inside = number * self.piece + place
+            left = min(self.piece - place, self.length - inside)
+        return (self.at + inside, left) if left > 0 else None
+
+    def before(self, offset: int) -> int:
+        """How many bytes of the run stand before byte ``offset`` of the view."""
+        inside = max(0, offset - self.start)
+        if self.piece:
+            number, place = divmod(inside, self.step)
+            inside = number * self.piece + min(place, self.piece)
+        return min(inside, self.length)
+
+    def before_each(self, offsets: np.ndarray) -> np.ndarray:
+        """The same for many: int64 of any shape."""
+        inside: np.ndarray = np.maximum(offsets - self.start, 0)
+        if self.piece:
+            inside = inside // self.step * self.piece + np.minimum(inside % self.step, self.piece)
+        found: np.ndarray = np.minimum(inside, self.length)
+        return found
 
 
 class View(ProxiedImage):
@@ -75,22 +120,57 @@ class View(ProxiedImage):
         """Where on the source the byte at ``offset`` stands as it is read; None where it does not."""
         if self.verbatim:
             for run in self.runs:
-                if run.start <= offset < run.start + run.length:
-                    return on_source(self.outer, run.at + offset - run.start)
+                found = run.find(offset)
+                if found is not None:
+                    return on_source(self.outer, found[0])
         return None
+
+    @property
+    def has_places(self) -> bool:
+        """Whether it is known which bytes of ``outer`` are its own."""
+        return bool(self.runs)
 
     def claims_outside(self, claims: Iterable[NamedClaim]) -> list[NamedClaim]:
         """Claims on bytes of the inside as claims on the bytes of ``outer`` that hold them."""
         found = []
         for start, length, kind, name in claims:
-            for run in self.runs:
-                low, high = max(start, run.start), min(start + length, run.start + run.length)
+            for run in self.runs:  # the bytes of a run keep their order, so what is of a claim is one piece
+                low, high = run.before(start), run.before(start + length)
                 if low < high:
-                    found.append((run.at + low - run.start, high - low, kind, name))
+                    found.append((run.at + low, high - low, kind, name))
         return found
+
+    def spans_outside(self, spans: np.ndarray) -> np.ndarray | None:
+        """Spans of the inside as those of ``outer`` that hold them: int64[n, 2], first byte and byte behind the last.
+
+        Sorted and apart, as they must be given; those that touch are joined, as the pieces of a stripe do. What has no
+        place is left out. None where nothing is known of places.
+        """
+        if not self.runs:
+            return None
+        moved = []
+        for run in self.runs:
+            low, high = np.searchsorted(spans[:, 1], run.start, "right"), np.searchsorted(spans[:, 0], run.end)
+            moved.append(run.before_each(spans[low:high]) + run.at)
+        return joined(np.concatenate(moved))
+
+    def own_ranges(self) -> list[Range] | None:
+        """What of the inside can hold anything that is not seen elsewhere as well; None for all of it."""
+        return None
 
     def close(self) -> None:
         """The disk is its opener's to close."""
+
+
+def joined(spans: np.ndarray) -> np.ndarray:
+    """Spans (int64[n, 2]) sorted, those that touch or overlap joined, empty ones dropped."""
+    spans = spans[spans[:, 0] < spans[:, 1]]
+    spans = spans[np.argsort(spans[:, 0], kind="stable")]
+    if not len(spans):
+        return spans
+    ends = np.maximum.accumulate(spans[:, 1])
+    first = np.append(True, spans[1:, 0] > ends[:-1])
+    return np.stack([spans[first, 0], ends[np.append(first[1:], True)]], axis=1)
 
 
 def on_source(image: pytsk3.Img_Info, offset: int) -> int | None:
@@ -116,31 +196,32 @@ def spans_on_source(image: pytsk3.Img_Info, spans: np.ndarray) -> np.ndarray | N
     or encrypted. None where that cannot be said of the image.
     """
     while isinstance(image, View):
-        if not image.runs:
+        moved = image.spans_outside(spans)
+        if moved is None:
             return None
-        moved = []
-        for run in image.runs:
-            low = np.searchsorted(spans[:, 1], run.start, side="right")
-            high = np.searchsorted(spans[:, 0], run.start + run.length, side="left")
-            moved.append(np.clip(spans[low:high], run.start, run.start + run.length) + (run.at - run.start))
-        spans = np.concatenate(moved)
-        spans = spans[np.argsort(spans[:, 0], kind="stable")]
-        image = image.outer
+        spans, image = moved, image.outer
     return spans
 
 
-def view_of_runs(outer: pytsk3.Img_Info, runs: Iterable[Run]) -> View:
-    """A view joined from parts of a disk, which follow each other without a gap from its first byte on."""
-    ordered = tuple(sorted(runs, key=lambda run: run.start))
+def view_of_runs(outer: pytsk3.Img_Info, runs: Iterable[Run], size: int | None = None) -> View:
+    """A view joined from parts of a disk. What none of them holds, up to ``size``, cannot be read (OSError).
 
-    def read_at(offset: int, size: int) -> bytes:
-        for run in ordered:
-            if run.start <= offset < run.start + run.length:
-                inside = offset - run.start
-                return read_range(outer, run.at + inside, min(size, run.length - inside))
+    Without ``size`` the runs follow each other without a gap from the first byte on.
+    """
+    ordered = sorted(runs, key=lambda run: run.start)
+    plain = [run for run in ordered if not run.piece]
+    starts = [run.start for run in plain]
+    stripes = [run for run in ordered if run.piece]
+
+    def read_at(offset: int, length: int) -> bytes:
+        before = plain[max(0, bisect_right(starts, offset) - 1) :][:1]
+        for run in (*before, *stripes):
+            found = run.find(offset)
+            if found is not None:
+                return read_range(outer, found[0], min(length, found[1]))
         return b""
 
-    return View(outer, sum(run.length for run in ordered), read_at, ordered, verbatim=True)
+    return View(outer, sum(run.length for run in ordered) if size is None else size, read_at, ordered, verbatim=True)
 
 
 def view_of_library(

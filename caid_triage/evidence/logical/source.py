@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.logical.image import LogicalFile, LogicalImage
-from caid_triage.model import Digests, FileEntry, Problem, SourceInfo, Volume
+from caid_triage.model import Digests, FileEntry, Problem, Searching, SourceInfo, Volume
 
 PIECE = 1 << 20
 _NO_HASH = -1
@@ -40,7 +41,14 @@ class LogicalSource:
     def _named(self, problem: Problem) -> Problem:
         return replace(problem, exhibit=self.info.exhibit, source=self.info.source)
 
-    def walk(self) -> Iterator[FileEntry | Problem]:
+    def search_beside(self, _turn: AbstractContextManager[object]) -> None:
+        """A logical image has no free space that could be searched."""
+
+    def progress(self) -> Searching:
+        """Nothing of nothing is searched."""
+        return Searching(0, 0)
+
+    def walk(self, *, named_only: bool = False) -> Iterator[FileEntry | Problem]:
         """Every file in the order of the image's own list."""
         number = 0
         for item in self._image.files():

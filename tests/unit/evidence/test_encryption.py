@@ -514,6 +514,54 @@ def test_core_storage(
         assert source.coverage()["encrypted"] == len(image)
 
 
+def test_many_secrets_on_a_costly_volume_are_bounded_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fat_image: bytes, unlocking: Callable[..., Any]
+) -> None:
+    """The work of all tries is bounded by the header's numbers, so that every machine tries the same secrets."""
+    path = tmp_path / "l2.raw"
+    make_luks2(path, fat_image, b"the 41st", KDFS["argon2id"])  # 4 passes over 1 MiB
+    words = [f"word {n}" for n in range(40)]
+    told: list[tuple[str, int, int]] = []
+    given = Secrets(tuple(Secret("password", word) for word in [*words, "the 41st"]), lambda *how: told.append(how))
+    assert [v.status for v in unlocking(path, given).volumes()] == ["unlocked", "examined"]
+    assert [n for name, n, every in told if (name, every) == ("p0", 41)] == list(range(41))
+    monkeypatch.setattr(encryption.luks, "_MOST_WORK_OF_ALL", 0.08)
+    told.clear()
+    source = unlocking(path, given)
+    (problem,) = source.problems()
+    assert (problem.code, problem.severity) == ("volume-encrypted", Severity.PROBLEM)
+    tried = int(problem.detail.partition("only the first ")[2].partition(" ")[0])
+    assert 5 < tried < 25
+    assert len(told) == tried + 1
+    assert "word" not in problem.detail
+
+
+def test_a_usual_volume_takes_a_thousand_secrets() -> None:
+    """Two hours at most: what cryptsetup makes by itself is tried to the end, what a liar asks for is not."""
+    digest = {"type": "pbkdf2", "iterations": 150_000}
+    usual = {"kdf": {"type": "argon2id", "memory": 1 << 20, "time": 4}}
+    assert encryption.luks.affordable([usual], [digest]) >= 1000
+    assert encryption.luks.affordable([{"kdf": {"type": "pbkdf2", "iterations": 2_000_000}}], [digest]) >= 1000
+    costly = {"kdf": {"type": "argon2id", "memory": 4 << 20, "time": 16}}
+    assert encryption.luks.affordable([costly] * 8, [digest]) == 9
+    assert encryption.luks.affordable([costly] * 9999, [digest]) == 1
+
+
+@pytest.mark.parametrize("place", [164, 212])
+def test_a_luks1_header_of_a_rare_cipher_that_asks_for_too_much_is_refused_at_once(
+    place: int, luks: Path, tmp_path: Path, unlocking: Callable[..., Any]
+) -> None:
+    content = bytearray((luks.parent / "l").read_bytes())
+    content[8:40] = b"serpent".ljust(32, b"\0")
+    content[place : place + 4] = b"\xff\xff\xff\xff"
+    path = tmp_path / "l1.raw"
+    path.write_bytes(content)
+    began = time.monotonic()
+    (problem,) = unlocking(path, secrets(("password", "geheim wort"))).problems()
+    assert time.monotonic() - began < 5
+    assert "more work" in problem.detail
+
+
 # ---------------------------------------------------------------- the file of secrets
 
 
@@ -540,6 +588,38 @@ def test_the_lines_of_a_password_file(tmp_path: Path) -> None:
         ("password", "zeile\u2028zwei"),
     ]
     assert "plain word" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kind", "wanted"),
+    [
+        (" ".join(["111111"] * 8), "", RECOVERY),
+        ("111111" * 8, "", RECOVERY),
+        (" - ".join(["111111"] * 8) + "  ", "", RECOVERY),
+        ("\u2013".join(["111111"] * 8), "", RECOVERY),
+        ("\u00a0".join(["111111"] * 8), "recovery-key:", RECOVERY),
+        ("abcd-efgh-1234-5678-wxyz-0000", "", "ABCD-EFGH-1234-5678-WXYZ-0000"),
+        ("ABCD EFGH 1234 5678 WXYZ 0000", "recovery-key:", "ABCD-EFGH-1234-5678-WXYZ-0000"),
+        ("abcdefgh12345678wxyz0000", "recovery-key:", "ABCD-EFGH-1234-5678-WXYZ-0000"),
+        ("abcdefgh12345678wxyz0000", "", None),  # as well a password
+        ("111111-111111", "", None),
+        ("111111" * 7 + "11111", "", None),
+        ("five words make no key", "", None),
+    ],
+)
+def test_recovery_keys_are_taken_however_they_were_typed(
+    typed: str, kind: str, wanted: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "secrets.txt"
+    path.write_text(f"{kind}{typed}\n")
+    assert list(read_password_file(path).of("recovery-key")) == ([] if wanted is None else [wanted])
+    assert list(read_password_file(path).of("password")) == ([] if kind else [typed])
+
+
+def test_a_thousand_lines_are_taken_also_as_recovery_keys(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.txt"
+    path.write_text("\n".join("-".join([f"{n:06}"] * 8) for n in range(1000)))
+    assert len(list(read_password_file(path).of("recovery-key"))) == 1000
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,19 @@ import hashlib
 import os
 import shutil
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from caid_triage.errors import EvidenceError, SourceError
+from caid_triage.evidence import unpack
 from caid_triage.evidence.ewf import find_segments, open_ewf, segment_name
 from caid_triage.evidence.ewf_chunks import EwfChunks
 from caid_triage.evidence.source import open_source
@@ -172,6 +177,42 @@ def test_chunks_read_like_the_disk(disk: bytes, tmp_path: Path, compressed: bool
     for offset, size in ((0, 512), (CHUNK - 7, 14), (5, 3 * CHUNK), (len(disk) - 100, 5000), (0, len(disk))):
         assert chunks.read(offset, size) == disk[offset : offset + size]
     chunks.close()
+
+
+def outcome(inflate: Callable[[bytes, int], bytes], data: bytes, size: int) -> bytes | str:
+    try:
+        return inflate(data, size)
+    except OSError:
+        return "damaged"
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    content=st.binary(max_size=600) | st.integers(0, 70_000).map(bytes),
+    level=st.integers(0, 9),
+    cut=st.integers(0, 12),
+    more=st.binary(max_size=6),
+    flip=st.none() | st.tuples(st.integers(0), st.integers(1, 255)),
+    size=st.sampled_from((CHUNK, 512, 65536)),
+)
+def test_libdeflate_gives_what_zlib_gives(
+    content: bytes, level: int, cut: int, more: bytes, flip: tuple[int, int] | None, size: int
+) -> None:
+    """The faster library decides nothing: damage, a cut end, bytes behind the end and odd lengths come out alike."""
+    data = bytearray(zlib.compress(content, level))
+    if flip is not None:
+        data[flip[0] % len(data)] ^= flip[1]
+    packed = bytes(data[: len(data) - cut]) + more
+    pytest.importorskip("deflate", reason="the optional package deflate (extra fast) is not installed")
+    wanted = outcome(unpack.inflated, packed, size)
+    assert outcome(unpack.inflated_by_libdeflate, packed, size) == wanted
+
+
+def test_without_deflate_chunks_are_inflated_by_zlib() -> None:
+    code = "import sys; sys.modules['deflate'] = None; from caid_triage.evidence import unpack; "
+    code += "print(unpack.inflated_chunk is unpack.inflated)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "True"
 
 
 @pytest.mark.parametrize("compressed", [True, False])

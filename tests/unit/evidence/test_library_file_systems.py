@@ -15,7 +15,9 @@ import pytest
 
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.layers import library_volumes
-from caid_triage.evidence.layers.apfs_snapshots import snapshots_of_volumes
+from caid_triage.evidence.layers.apfs_container import Container as Tables
+from caid_triage.evidence.layers.apfs_container import Snapshot, VolumePlace
+from caid_triage.evidence.layers.apfs_snapshots import volumes_with_snapshots
 from caid_triage.evidence.secrets import Secret, Secrets
 from caid_triage.evidence.source import open_source
 from caid_triage.model import FileEntry, Severity, State
@@ -148,7 +150,7 @@ def test_the_files_of_a_real_apfs_container(shared: Path, walked: Callable[..., 
         ("special-files", Severity.NOTE, "symbolic links, not listed as files: 1"),
     ]
     assert source.coverage()["file_system"] + source.coverage()["unallocated"] == len(image)
-    assert snapshots_of_volumes(lambda at, size: image[at : at + size], len(image)) == {}
+    assert volumes_with_snapshots(lambda at, size: image[at : at + size], len(image))[1] == {}
     source.close()
     other.close()
 
@@ -200,8 +202,10 @@ def container_with_snapshots(names: list[str], said: int) -> bytes:
 def test_the_names_of_snapshots_are_read_and_those_that_cannot_be_read_are_counted() -> None:
     names = ["com.apple.TimeMachine.2024-01-01", "vor dem Löschen"]
     image = container_with_snapshots(names, 3)
-    found = snapshots_of_volumes(lambda at, size: image[at : at + size], len(image))
-    assert found == {"00010203-0405-0607-0809-0a0b0c0d0e0f": [*names, "unnamed"]}
+    _, found = volumes_with_snapshots(lambda at, size: image[at : at + size], len(image))
+    assert {identifier: [one.name for one in volume.snapshots] for identifier, volume in found.items()} == {
+        "00010203-0405-0607-0809-0a0b0c0d0e0f": [*names, "unnamed"]
+    }
 
 
 def test_damage_to_the_list_of_snapshots_ends_nothing() -> None:
@@ -215,8 +219,11 @@ def test_damage_to_the_list_of_snapshots_ends_nothing() -> None:
             ) + chance.randrange(4)  # fmt: skip
             damaged[at] = chance.randrange(256)
         content = bytes(damaged)
-        found = snapshots_of_volumes(lambda at, size, content=content: content[at : at + size], len(content))
-        assert all(len(names) <= 10_000 for names in found.values())
+        _, found = volumes_with_snapshots(lambda at, size, content=content: content[at : at + size], len(content))
+        assert all(len(volume.snapshots) <= 10_000 for volume in found.values())
+
+
+TABLES = Tables(lambda at, size: container_with_snapshots(["one"], 1)[at : at + size], 5 * BLOCK)
 
 
 class Attribute:
@@ -305,7 +312,8 @@ def test_an_encrypted_apfs_volume(
     given: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, walked: Callable[..., Any]
 ) -> None:
     monkeypatch.setattr(library_volumes.pyfsapfs, "container", Container)
-    monkeypatch.setattr(library_volumes, "snapshots_of_volumes", lambda *_: {"an identifier": ["daily.1", "daily.2"]})
+    kept = VolumePlace(3, bytes(4096), (Snapshot("daily.1"), Snapshot("daily.2")))
+    monkeypatch.setattr(library_volumes, "volumes_with_snapshots", lambda *_: (TABLES, {"an identifier": kept}))
     path = tmp_path / "a.raw"
     image = bytearray(8 << 20)
     image[32:36] = b"NXSB"
@@ -319,7 +327,7 @@ def test_an_encrypted_apfs_volume(
         return
     assert codes == [
         ("volume-unlocked", Severity.NOTE, "p0/apfs1"),
-        ("snapshots-not-examined", Severity.PROBLEM, "p0/apfs1"),
+        ("snapshots-not-examined", Severity.PROBLEM, "p0/apfs1/snap1"),
     ]
     assert "daily.1, daily.2" in source.problems()[1].detail
     entries, problems = walked(source)

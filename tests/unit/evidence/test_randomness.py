@@ -35,22 +35,34 @@ def test_random_bytes_look_random(seed: int) -> None:
     assert looks_random(reader(content), 0, len(content))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        bytes(2 * MIB),
-        bytes(range(256)) * 8192,
-        random.Random(1).randbytes(MIB) + bytes(MIB),
-        bytes(8192) + random.Random(1).randbytes(2 * MIB),
-        random.Random(1).randbytes(MIB - 1),  # too small to judge
-        zlib.compress(words(400_000)) * 3,
-        bz2.compress(words(400_000)) * 4,
-        picture("coast.jpg") * (3 * MIB // len(picture("coast.jpg"))),
-    ],
-    ids=["zeros", "pattern", "half", "a head of zeros", "small", "deflate", "bzip2", "JPEG"],
-)
+NOT_RANDOM = [
+    bytes(2 * MIB),
+    bytes(range(256)) * 8192,
+    random.Random(1).randbytes(MIB) + bytes(MIB),
+    bytes(8192) + random.Random(1).randbytes(2 * MIB),
+    random.Random(1).randbytes(MIB - 1),  # too small to judge
+    zlib.compress(words(400_000)) * 3,
+    bz2.compress(words(400_000)) * 4,
+    picture("coast.jpg") * (3 * MIB // len(picture("coast.jpg"))),
+]
+NAMES = ["zeros", "pattern", "half", "a head of zeros", "small", "deflate", "bzip2", "JPEG"]
+
+
+@pytest.mark.parametrize("content", NOT_RANDOM, ids=NAMES)
 def test_what_is_not_random_does_not(content: bytes) -> None:
     assert not looks_random(reader(content), 0, len(content))
+
+
+@pytest.mark.parametrize("head", [b"", b"some bytes of no kind".ljust(512, b"\1")])
+@pytest.mark.parametrize("content", NOT_RANDOM[1:4] + NOT_RANDOM[5:], ids=NAMES[1:4] + NAMES[5:])
+def test_nothing_claims_that_it_is_encrypted(head: bytes, content: bytes, opened: Callable[..., Any]) -> None:
+    """Sleuth Kit guesses at encryption where bytes are merely compressed: that is not repeated."""
+    source = opened(build_mbr([Partition(0x07, head + content)]))
+    (problem,) = source.problems()
+    assert problem.code == "file-system-not-understood"
+    assert problem.severity is Severity.PROBLEM
+    assert "encrypt" not in problem.detail
+    assert source.coverage()["encrypted"] == source.coverage()["possibly_encrypted"] == 0
 
 
 def test_the_statistic_is_that_of_its_definition() -> None:

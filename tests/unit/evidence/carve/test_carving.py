@@ -162,7 +162,7 @@ def test_what_cannot_be_read_is_passed_over_and_counted(tmp_path) -> None:
             raise OSError("Input/output error")
         return read(offset, length)
 
-    source._carving.read = failing
+    source._carvings[0].read = failing
     items = list(source.walk())
     starts = {item.physical_offset for item in items if isinstance(item, FileEntry)}
     for name in ("coast.jpg", "discs.png", "film.mkv", "noise.png"):

@@ -79,6 +79,44 @@ def test_pictures_whose_pieces_alternate_are_told_apart() -> None:
     assert {picture("town.jpg"), picture("orchard.jpg")} <= found
 
 
+def two_pieces(name: str, gap: bytes) -> bytes:
+    data = filled(picture(name))
+    cut = len(data) // 2 // UNIT * UNIT
+    return noise(3, 4 * UNIT) + data[:cut] + gap + data[cut:] + noise(4, 8 * UNIT)
+
+
+def on_sectors(disk: bytes) -> dict[bytes, str]:
+    found = Search(space_of(disk), thorough=False).run([Area("p1", ((0, len(disk)),), (UNIT, 0))])
+    return {joined(disk, one.extents): one.remark for one in found}
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_on_sector_starts_near_gaps_are_searched_too_with_and_without_the_compiled_follower(
+    compiled, monkeypatch
+) -> None:
+    if not compiled:
+        monkeypatch.setattr("caid_triage.evidence.carve.huffman._compiled", lambda: None)
+    # a gap of text or zeros is no break of the markers: only its sectors look like no compressed data
+    for gap in (noise(7, 20 * UNIT), b"milk and bread, the garden was green; " * 400, bytes(16 * UNIT)):
+        assert on_sectors(two_pieces("town.jpg", filled(gap))).get(picture("town.jpg")) == "joined"
+
+
+def test_on_sector_starts_the_effort_to_mend_is_bounded_and_goes_to_the_smallest_first(monkeypatch) -> None:
+    disk = two_pieces("town.jpg", noise(7, 20 * UNIT)) + two_pieces("coast.jpg", noise(8, 20 * UNIT))
+    assert {picture("town.jpg"), picture("coast.jpg")} <= set(on_sectors(disk))
+    monkeypatch.setattr("caid_triage.evidence.carve.search.LEAST_EFFORT", len(picture("coast.jpg")) * 3 // 4)
+    found = on_sectors(disk)
+    assert picture("coast.jpg") in found
+    assert picture("town.jpg") not in found
+
+
+def test_pictures_that_are_whole_are_not_suspected(monkeypatch) -> None:
+    """Following codes costs: only what looks wrong is followed on sector starts."""
+    monkeypatch.setattr("caid_triage.evidence.carve.search.jpeg_fault", lambda *_: pytest.fail("followed"))
+    for name in JPEGS:
+        assert on_sectors(filled(picture(name)) + noise(4, 8 * UNIT)) == {picture(name): ""}
+
+
 def test_a_broken_picture_without_its_rest_is_kept_as_a_beginning() -> None:
     data = filled(picture("town.jpg"))
     cut = len(data) // 2 // UNIT * UNIT

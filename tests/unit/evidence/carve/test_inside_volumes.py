@@ -114,10 +114,10 @@ def test_a_logical_volume_in_two_parts_is_searched_and_says_where_its_pictures_a
 
 def test_extents_that_no_open_volume_has_are_searched(opened) -> None:
     parts = extents_of(root())
-    thin = Segment(4, 'type = "thin"\nthin_pool = "pool"\ntransaction_id = 0\ndevice_id = 1')
+    vdo = Segment(4, 'type = "vdo"\nvdo_pool = "pool"\nvdo_offset = 0')
     logical = {
-        "home": [thin],
-        "pool": [Segment(4, 'type = "thin-pool"\nmetadata = "pool_tmeta"\npool = "pool_tdata"\ntransaction_id = 1')],
+        "home": [vdo],
+        "pool": [Segment(4, 'type = "vdo-pool"\ndata = "pool_tdata"\nheader_size = 0')],
         "pool_tdata": [linear(4, 1)],
         "pool_tmeta": [linear(1, 0)],
         "root": [linear(len(parts), 5)],

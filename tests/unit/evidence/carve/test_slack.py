@@ -178,7 +178,7 @@ def test_the_pieces_are_those_that_a_plain_count_of_blocks_gives(tmp_path, kind)
     data = bytes(build_mbr([Partition(7, bytes(build()))])) if kind == "ntfs" else bytes(build())
     source = opened(tmp_path, data, "thorough")
     list(source.walk())
-    ours = marked(source._carving.searched_slack().get(source.volumes()[0].name, np.zeros((0, 2), int)), len(data))
+    ours = marked(source._carvings[0].searched_slack().get(source.volumes()[0].name, np.zeros((0, 2), int)), len(data))
     naive = plain_slack(source)
     assert naive.any()
     assert np.array_equal(ours, naive)
@@ -204,7 +204,7 @@ def test_of_a_search_of_sectors_what_lies_before_the_first_is_told_as_not_search
 def test_a_file_that_begins_in_slack_may_go_on_in_the_free_clusters_behind(tmp_path) -> None:
     image = bytearray(BUILT["ntfs"]())
     source = opened(tmp_path, image, "fast")
-    free = source._carving.space().unallocated
+    free = source._carvings[0].space().unallocated
     source.close()
     big = picture("discs.png")
     (start, end), place = next(
@@ -265,7 +265,7 @@ def test_slack_that_cannot_be_read_is_passed_over_and_counted(tmp_path) -> None:
             raise OSError("Input/output error")
         return read(offset, length)
 
-    source._carving.read = failing
+    source._carvings[0].read = failing
     items = list(source.walk())
     assert [item.physical_offset for item in items if getattr(item, "state", None) is State.SLACK] == [other]
     assert [item.code for item in items if isinstance(item, Problem)] == ["source-unreadable"]
@@ -376,7 +376,7 @@ def test_a_head_that_fills_its_slack_is_not_joined_with_what_is_free_elsewhere(t
     assert len(town) > end - place + 1024
     put(image, place, town[: end - place])
     source = opened(tmp_path, image, "fast")
-    free = next(start for start, _ in source._carving.space().unallocated if start > end)
+    free = next(start for start, _ in source._carvings[0].space().unallocated if start > end)
     source.close()
     put(image, free, town[end - place + 512 :])  # another end than its own: it would pass for it by its marks
     source = opened(tmp_path, image, "fast")
