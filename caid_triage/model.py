@@ -107,8 +107,14 @@ class FileTimes:
     zone_note: str = ""
 
 
+MOST_PARTS = (1 << 23) - 1
+"""So many files can lie inside one file, at all depths."""
+
 INSIDE = "//"
 """Stands in a display path between a file and the name of what lies inside it: ``/a/photos.zip//b/c.jpg``."""
+
+REMOVED_CODES = frozenset({"inside-freed", "inside-unlisted"})
+"""Problems of an inner file whose bytes are still in its container, which does not list it (any more)."""
 
 
 def parent_of(path: str) -> str:
@@ -262,9 +268,14 @@ class PerceptualHash:
 
 
 class DecodeState(StrEnum):
-    """What became of the picture: each is counted in the report."""
+    """What became of the picture: each is counted in the report.
+
+    ``WITH_ITS_PICTURE`` is a thumbnail whose look is one of those of the picture that it lies in: it has digests, and
+    no perceptual hashes of its own.
+    """
 
     DECODED = "decoded"
+    WITH_ITS_PICTURE = "with-its-picture"
     PARTIAL = "partial"
     REFUSED = "refused"
     UNDECODABLE = "undecodable"

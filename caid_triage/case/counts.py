@@ -12,6 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
+from caid_triage.case.places import PLACE
 from caid_triage.case.rows import CountRow, ExhibitRow, TallyRow
 from caid_triage.case.schema import NUMBER_BITS
 from caid_triage.model import STRONG_BITS, Kind, MatchKind, State, Tier
@@ -34,8 +35,6 @@ SELECT entry_id, match_kind, tier, category_id FROM (
 ) WHERE place = 1
 """  # noqa: S608 - constants only
 PROPOSED = f"CREATE TEMP TABLE proposed AS {PROPOSALS}"
-
-PLACES = "CASE e.state WHEN 'allocated' THEN 'live' WHEN 'deleted' THEN 'deleted' ELSE 'other' END"
 
 # A content without a digest is unique by itself.
 FIGURES = "count(*), count(DISTINCT coalesce(e.sha256, e.id))"
@@ -64,7 +63,7 @@ def count_rows(connection: sqlite3.Connection) -> Iterator[CountRow]:
 def tally_rows(connection: sqlite3.Connection) -> Iterator[TallyRow]:
     """The cells of the report's count table, gravest first: by place, then over all places."""
     propose_once(connection)
-    for place in (PLACES, "'all'"):
+    for place in (PLACE, "'all'"):
         rows = connection.execute(
             f"""SELECT c.code, c.label, c.scheme, c.severity, e.kind, p.match_kind, {place} AS place, {FIGURES}, p.tier
             {JOINED}

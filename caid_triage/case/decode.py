@@ -35,6 +35,8 @@ def strip(stored: str) -> tuple[tuple[float | None, int | None], ...]:
 # What is stored otherwise than it is handed out. ``parent_path`` is selected as the path.
 BY_FIELD: Mapping[str, Callable[[Any], Any]] = {
     "state": State,
+    "container_state": lambda value: State(value) if value else None,
+    "removed": bool,
     "kind": Kind,
     "match_kind": MatchKind,
     "tier": lambda value: Tier(value) if value else None,

@@ -10,6 +10,7 @@ from typing import Any
 
 from caid_triage.case.counts import propose_once
 from caid_triage.case.decode import reader
+from caid_triage.case.places import CONTAINER_STATE, REMOVED
 from caid_triage.case.rows import ContradictionRow, MediaFileRow
 from caid_triage.case.schema import NUMBER_BITS
 from caid_triage.model import Category
@@ -58,7 +59,7 @@ COLLISION = f"""SELECT {WHERE_IT_IS} FROM (
 MEDIA = f"""
 SELECT s.exhibit, min(e.id) OVER (PARTITION BY s.exhibit, coalesce(e.sha256, e.id)) AS media, s.name,
     e.volume, e.path, e.state, e.kind, e.media_type, e.size, e.md5, e.sha1, e.sha256, e.created, e.modified, e.accessed,
-    e.physical_offset, p.match_kind, c.code, c.label, c.scheme, p.tier
+    e.physical_offset, p.match_kind, c.code, c.label, c.scheme, p.tier, {CONTAINER_STATE}, {REMOVED}
 FROM proposed p JOIN entry e ON e.id = p.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
     JOIN category c ON c.id = p.category_id
 ORDER BY (SELECT min(id) FROM source o WHERE o.exhibit = s.exhibit), media, e.id"""  # noqa: S608 - constants only

@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from caid_triage.model import Decision, Kind, MatchKind, State, Tier
+
+# Of a field that the rows have and the CSV reports do not.
+NO_COLUMN: Mapping[str, bool] = MappingProxyType({"column": False})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,10 @@ class CaseHeader:
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One FileEntry and what examining it found: a row of files.csv."""
+    """One FileEntry and what examining it found: a row of files.csv.
+
+    ``container_state`` is the state of the outermost file that an embedded one lies in, None for any other.
+    """
 
     exhibit: str
     source: str
@@ -56,11 +63,16 @@ class FileRow:
     physical_offset: int | None
     parent_path: str
     problems: tuple[str, ...]
+    container_state: State | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MatchRow:
-    """One FileEntry that met one entry of a notable hash set: a row of matches.csv."""
+    """One FileEntry that met one entry of a notable hash set: a row of matches.csv.
+
+    ``container_state`` is the state of the outermost file that an embedded one lies in; ``removed`` says that the file
+    which it lies in does not list it (any more). The list has the first as its last column, the second in words.
+    """
 
     exhibit: str
     source: str
@@ -100,6 +112,8 @@ class MatchRow:
     last_s: float | None = None
     listed_first_s: float | None = None
     listed_last_s: float | None = None
+    container_state: State | None = None
+    removed: bool = field(default=False, metadata=NO_COLUMN)
 
 
 # Cells of a strip of frames: the second in the film (None: unknown), and how many percent agree (None: not compared).
@@ -132,6 +146,8 @@ class VideoMatchRow:
     listed_last_s: float | None
     strip: Strip
     listed_strip: Strip
+    container_state: State | None = None
+    removed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +230,8 @@ class CountRow:
 class TallyRow:
     """A cell of the report's count table: a CountRow with the states gathered.
 
-    ``place`` is "live" (allocated), "deleted", "other" (orphan, carved, slack, embedded) or "all". ``unique`` is
+    ``place`` is "live" (allocated), "inside" (in a live file, by its own list), "deleted" (also in a deleted file, or
+    removed from a live one), "other" (orphan, carved, slack, and what lies in such files) or "all". ``unique`` is
     counted afresh for each place, as one content may be both live and deleted: it does not add up over places.
     """
 
@@ -333,6 +350,7 @@ class DeltaRow:
     after: str
     proposed_before: str
     proposed_after: str
+    container_state: State | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +393,8 @@ class MediaFileRow:
     category_label: str
     scheme: str
     tier: Tier | None = None
+    container_state: State | None = None
+    removed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

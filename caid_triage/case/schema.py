@@ -15,15 +15,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 from caid_triage.errors import CaseError
+from caid_triage.model import MOST_PARTS
 
 DATABASE = "case.db"
 APPLICATION_ID = 0x43414944  # "CAID"
 SCHEMA_VERSION = 5
 
 # An entry's id is its source's id, its walk number and its part in one integer: rows lie in report order on disk, what
-# lies inside a file right behind it. 2**31 files a source, 2**20 parts a file, 4,095 sources.
+# lies inside a file right behind it. 2**28 files a source, 2**23 parts a file, 4,095 sources.
 NUMBER_BITS = 51
-PART_BITS = 20
+PART_BITS = MOST_PARTS.bit_length()
 
 # size, inode and physical_offset have no type: a damaged file system can claim numbers above 2**63, kept as text.
 TABLES = """

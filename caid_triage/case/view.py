@@ -26,6 +26,7 @@ from caid_triage.case.metadata import (
     metadata_rows,
     placed_rows,
 )
+from caid_triage.case.places import CONTAINER_STATE, REMOVED
 from caid_triage.case.records import stored_records
 from caid_triage.case.rows import (
     CaseHeader,
@@ -66,6 +67,7 @@ SELECT s.exhibit, s.name, e.volume, e.path, e.state, e.kind, e.media_type, e.siz
     {STILL_HASH.format(column="value", algorithm="phash")}, e.width, e.height, e.duration_s,
     e.created, e.modified, e.accessed, e.changed, e.physical_offset, e.path,
     (SELECT group_concat(code, ';') FROM (SELECT code FROM entry_problem q WHERE q.entry_id = e.id ORDER BY q.position))
+    , {CONTAINER_STATE}
 FROM entry e JOIN source s ON s.id = e.id >> {NUMBER_BITS} ORDER BY e.id
 """  # noqa: S608 - constants only
 
@@ -76,7 +78,7 @@ SELECT s.exhibit, s.name, e.volume, e.path, e.state, e.kind, e.media_type, e.siz
     (SELECT json_array(d.examiner, d.decided, g.code, g.label, g.scheme, g.severity, d.note)
         FROM decision d JOIN category g ON g.id = d.category_id WHERE d.sha256 = e.sha256 ORDER BY d.id DESC LIMIT 1),
     coalesce(x.orientation, ''), x.quality, coalesce(l.look, ''), v.frames, v.met, v.listed_frames, v.listed_met,
-    v.first_s, v.last_s, v.listed_first_s, v.listed_last_s
+    v.first_s, v.last_s, v.listed_first_s, v.listed_last_s, {CONTAINER_STATE}, {REMOVED}
 FROM file_match m LEFT JOIN match_detail x
         ON x.entry_id = m.entry_id AND x.hashset_id = m.hashset_id AND x.position = m.position
     LEFT JOIN match_look l ON l.entry_id = m.entry_id AND l.hashset_id = m.hashset_id AND l.position = m.position
@@ -90,7 +92,7 @@ ORDER BY m.entry_id, {STRONGEST_KIND_FIRST}, {GRAVEST_FIRST}, h.name, m.distance
 VIDEO_MATCHES = f"""
 SELECT s.exhibit, s.name, e.volume, e.path, e.state, c.label, c.scheme, h.name, m.media_id, m.distance, m.threshold,
     coalesce(x.orientation, ''), v.frames, v.met, v.listed_frames, v.listed_met, v.first_s, v.last_s,
-    v.listed_first_s, v.listed_last_s, v.strip, v.listed_strip
+    v.listed_first_s, v.listed_last_s, v.strip, v.listed_strip, {CONTAINER_STATE}, {REMOVED}
 FROM video_match v JOIN file_match m
         ON m.entry_id = v.entry_id AND m.hashset_id = v.hashset_id AND m.position = v.position
     LEFT JOIN match_detail x ON x.entry_id = v.entry_id AND x.hashset_id = v.hashset_id AND x.position = v.position
@@ -130,7 +132,7 @@ SELECT exhibit, source, volume, path, step, code, detail FROM (
 
 
 DELTA = f"""SELECT r.regrade_id, r.change, s.exhibit, s.name, e.volume, e.path, e.state, e.kind, e.media_type, e.size,
-    e.md5, e.sha1, e.sha256, r.hashset, r.before, r.after, r.proposed_before, r.proposed_after
+    e.md5, e.sha1, e.sha256, r.hashset, r.before, r.after, r.proposed_before, r.proposed_after, {CONTAINER_STATE}
 FROM regrade_row r JOIN entry e ON e.id = r.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
 ORDER BY r.regrade_id, r.entry_id, r.hashset"""  # noqa: S608 - constants only
 
@@ -276,7 +278,7 @@ class CaseView:
             return list(count_rows(self._connection))
 
     def tallies(self) -> list[TallyRow]:
-        """The counts gathered for a reader: by place (live, deleted, other) and over all categories."""
+        """The counts gathered for a reader: by place (live, inside live files, deleted, other) and over all places."""
         with storage_faults(self.folder):
             return list(tally_rows(self._connection))
 

@@ -25,7 +25,7 @@ from caid_triage.examine.decoded import Decoded, problem
 from caid_triage.examine.digests import Digesting
 from caid_triage.examine.embedded.appended import behind_jpeg, end_where_more_follows
 from caid_triage.examine.embedded.browser_cache import firefox_body, firefox_entry
-from caid_triage.examine.embedded.inner import Lister
+from caid_triage.examine.embedded.inner import Lister, Thumbnail
 from caid_triage.examine.embedded.inner import problem as inside_problem
 from caid_triage.examine.embedded.listers import lister_of
 from caid_triage.examine.embedded.walk import ONCE, Again, Found, Inside, Step
@@ -33,10 +33,11 @@ from caid_triage.examine.frame_hashes import frame_hashes
 from caid_triage.examine.identify import HEAD_BYTES, Identified, identify
 from caid_triage.examine.libraries import load_libraries
 from caid_triage.examine.limits import Limits
-from caid_triage.examine.looks import hashes_of
+from caid_triage.examine.looks import hashes_of, is_asked_with
 from caid_triage.examine.metadata import Pairs, picture_metadata
 from caid_triage.examine.opencv import opencv
 from caid_triage.examine.phash import phash_of_tiny, tiny
+from caid_triage.examine.thumbnail import thumbnails
 from caid_triage.examine.video import Film, examine_video
 from caid_triage.examine.video_bytes import ReadAt, VideoBytes, in_memory
 from caid_triage.model import (
@@ -138,6 +139,8 @@ class Run:
         self._too_large = False
         self._lister: Lister | None = None
         self._inside: Inside | None = None
+        self._small: tuple[Thumbnail, ...] | None = None
+        self._found: Examination | None = None
 
     def update(self, chunk: bytes) -> None:
         """Take the next bytes of the content, in order."""
@@ -175,7 +178,7 @@ class Run:
 
     def finish(self) -> Examination:
         """Return everything that the content decides."""
-        found = self._examination()
+        found = self._found = self._found or self._examination()
         if self._inside is None:
             return found
         return replace(found, problems=(*found.problems, *self._inside.problems), inside=self._inside.parts)
@@ -190,13 +193,34 @@ class Run:
             return Run(self._limits, "", size)
 
         within = self.container()
-        if within is None:
+        if within is None and not self.thumbnails():
             return
         self._inside = Inside(begin, self._limits, self._read, again)
         if isinstance(within, Problem):
             self._inside.problems.append(within)
-        else:
+        elif within is not None:
             yield from self._inside.walk(*within)
+        if self.thumbnails():
+            yield Step(0, 0)
+            self._found = self._examination()
+            yield from self._inside.thumbnails(self, self._found)
+
+    def thumbnails(self) -> tuple[Thumbnail, ...]:
+        """Return the small pictures that a picture keeps of itself."""
+        if self._small is None:
+            what = self.identified()
+            wanted = what.kind is Kind.IMAGE and not self._too_large
+            found = at_the_boundary(partial(thumbnails, self._content(), what.media_type)) if wanted else ()
+            self._small = () if isinstance(found, Failure) else found
+        return self._small
+
+    def shows(self, thumbnail: Thumbnail, found: Examination) -> bool:
+        """Return whether the look of a thumbnail is among those of this picture, which was examined as ``found``."""
+        if any(problem.code == "preview-hashed" for problem in found.problems):
+            largest = max(one.width * one.height for one in self.thumbnails())
+            if thumbnail.width * thumbnail.height == largest:
+                return True
+        return is_asked_with(thumbnail.data, found.hashes)
 
     def container(self) -> tuple[Lister, VideoBytes] | Problem | None:
         """How to list what lies inside the content, or why it cannot be; None for one that holds nothing."""

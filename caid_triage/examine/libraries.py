@@ -20,7 +20,7 @@ from PIL import Image
 # Module, and the extra of this package that installs it.
 OPTIONAL = {"av": "video", "imagecodecs": "jxl", "pillow_heif": "heif", "rawpy": "raw"}
 # What opens containers; imported when the first of its kind is met.
-READERS = ("archi", "olefile", "pikepdf", "py7zr", "pypff", "zstandard")
+READERS = ("archi", "backports.zstd", "brotli", "compression.zstd", "olefile", "pikepdf", "py7zr", "pypff")
 
 # Called with True before something is loaded and with False after it.
 told_of_loading: ContextVar[Callable[[bool], None]] = ContextVar("told_of_loading", default=lambda _began: None)

@@ -6,7 +6,8 @@ in caid_triage/perceptual.py) are asked about only: what a report prints as a fi
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,15 +124,10 @@ def _inside(decoded: Decoded, pixels: Pixels) -> list[PerceptualHash]:
 def _thumbnail(content: bytes, turns: Turns) -> tuple[list[PerceptualHash], list[Problem]]:
     """Return the hashes of a JPEG's largest thumbnail if it adds to those of its picture, and a note if it differs."""
     small = largest_thumbnail(content) if content.startswith(START) else None
-    pixels = None if small is None else decode_with_opencv(small, grey=True)
-    if pixels is None or min(pixels.shape) < SMALLEST_SIDE:
+    compared = None if small is None else _compared(small, turns[0][0])
+    if compared is None:
         return [], []
-    whole = pdq_reduced_turned(pixels, *pixels.shape)
-    nearest = _nearest(turns, whole)
-    if nearest > THUMBNAIL_IS_THE_PICTURE:
-        # Letterbox bars are part of how thumbnails are made, not of what they show.
-        cuts = (box.cut(pixels) for box in boxes_inside(pixels).values())
-        nearest = min([nearest, *(_nearest(turns, pdq_reduced_turned(part, *part.shape)) for part in cuts)])
+    pixels, whole, nearest = compared
     if not whole[1] or nearest <= THUMBNAIL_IS_THE_PICTURE:
         return [], []
     found = _pdq_hashes("thumbnail", whole)
@@ -147,9 +143,40 @@ def _thumbnail(content: bytes, turns: Turns) -> tuple[list[PerceptualHash], list
     return found, [Problem("hash", "thumbnail-differs", text, Severity.NOTE)]
 
 
-def _nearest(upright: Turns, other: Turns) -> int:
+@lru_cache(maxsize=8)  # of one picture: it is asked for with the picture, and again for the thumbnail itself
+def _compared(small: bytes, upright: bytes) -> tuple[Pixels, Turns, int] | None:
+    """Return a thumbnail's pixels and hashes and how near it comes to a picture; None for one that has no look."""
+    pixels = decode_with_opencv(small, grey=True)
+    if pixels is None or min(pixels.shape) < SMALLEST_SIDE:
+        return None
+    whole = pdq_reduced_turned(pixels, *pixels.shape)
+    nearest = _nearest(upright, whole)
+    if nearest > THUMBNAIL_IS_THE_PICTURE:
+        # Letterbox bars are part of how thumbnails are made, not of what they show.
+        cuts = (box.cut(pixels) for box in boxes_inside(pixels).values())
+        nearest = min([nearest, *(_nearest(upright, pdq_reduced_turned(part, *part.shape)) for part in cuts)])
+    return pixels, whole, nearest
+
+
+def is_asked_with(small: bytes, picture: Sequence[PerceptualHash]) -> bool:
+    """Return whether a thumbnail needs no hashes of its own: it looks like its picture, or is one of its looks.
+
+    ``picture`` are the hashes of the picture that it lies in, as :func:`hashes_of` returned them.
+    """
+    still = {one.algorithm: one for one in picture if one.frame_time is None}
+    upright = still.get(_name("pdq", ""))
+    if upright is None or _name("pdq", "", turned=True) not in still:  # the picture shows nothing to compare with
+        return False
+    for asked in filter(None, (upright, still.get(_name("pdq", "thumbnail")))):
+        compared = _compared(small, asked.value)
+        if compared is not None and compared[1][1] and compared[2] <= THUMBNAIL_IS_THE_PICTURE:
+            return True
+    return False
+
+
+def _nearest(upright: bytes, other: Turns) -> int:
     """Return how many bits the first hash of one picture differs from the other's in, in the nearest orientation."""
-    own = int.from_bytes(upright[0][0])
+    own = int.from_bytes(upright)
     return min((own ^ int.from_bytes(turned)).bit_count() for turned in other[0])
 
 

@@ -142,6 +142,15 @@ def _gif(data: bytes) -> Iterator[Block]:
 
 def _psd(data: bytes) -> Iterator[Block]:
     """Photoshop: image resources 1058 (EXIF) and 1060 (XMP), by Adobe's file format specification."""
+    for number, (start, end) in photoshop_resources(data):
+        if number == 1058:
+            yield _exif(data[start:end])
+        elif number == 1060:
+            yield What.XMP, data[start : min(end, start + MOST_XMP)], ""
+
+
+def photoshop_resources(data: bytes) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Yield number, start and end of each image resource of a file in Photoshop's format. Raises struct.error."""
     position = 26
     (length,) = struct.unpack_from(">I", data, position)
     position += 4 + length
@@ -154,10 +163,7 @@ def _psd(data: bytes) -> Iterator[Block]:
         position += 6 + (name + 2 & ~1)
         (length,) = struct.unpack_from(">I", data, position)
         body = position + 4
-        if number == 1058:
-            yield _exif(data[body : body + length])
-        elif number == 1060:
-            yield What.XMP, data[body : body + min(length, MOST_XMP)], ""
+        yield number, (body, body + length)
         position = body + (length + 1 & ~1)
 
 

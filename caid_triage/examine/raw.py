@@ -59,11 +59,11 @@ class Preview:
 
 def largest_preview(data: bytes, start: int = 1) -> Preview | None:
     """Return the embedded JPEG of the most pixels from byte ``start`` on, None if there is none."""
-    found = list(_previews(data, start))
+    found = list(previews(data, start))
     return max(found, key=lambda preview: preview.width * preview.height) if found else None
 
 
-def _previews(data: bytes, start: int) -> Iterator[Preview]:
+def previews(data: bytes, start: int) -> Iterator[Preview]:
     """Yield every place that begins like a JPEG and has a frame header that a preview can have."""
     position = start
     for _ in range(MOST_STARTS):

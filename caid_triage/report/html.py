@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from caid_triage.case.view import CaseView
 from caid_triage.report import text
+from caid_triage.report.locations import standing
 from caid_triage.report.near import shown_chance
 from caid_triage.report.page import page
 
@@ -42,7 +43,13 @@ def prepared_page() -> tuple[Template, str]:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        shown=text.shown, brief=text.brief, number=text.number, size=text.size, iso=text.iso, chance=shown_chance
+        shown=text.shown,
+        brief=text.brief,
+        number=text.number,
+        size=text.size,
+        iso=text.iso,
+        chance=shown_chance,
+        standing=standing,
     )
     style, _, _ = environment.loader.get_source(environment, "report.css") if environment.loader else ("", None, None)
     return environment.get_template("report.html"), style

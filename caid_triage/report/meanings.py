@@ -22,6 +22,10 @@ STATUS_WORDS: Mapping[str, str] = MappingProxyType(
 DECODE_WORDS: Mapping[DecodeState, tuple[str, str]] = MappingProxyType(
     {
         DecodeState.DECODED: ("decoded", "The picture was decoded; exact and look-alike comparison were both made."),
+        DecodeState.WITH_ITS_PICTURE: (
+            "thumbnail of a picture",
+            "A thumbnail inside a picture: compared exactly by itself, its look as one of the looks of that picture.",
+        ),
         DecodeState.PARTIAL: (
             "picture damaged, decoded in part",
             "Compared exactly; a look-alike comparison of a damaged picture can miss.",
@@ -137,6 +141,9 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "inside-damaged": "An archive or document is damaged: files inside it may not have been seen.",
         "inside-encrypted": (
             "What lies inside needs a password: names are listed where they can be read, no content was examined."
+        ),
+        "inside-freed": (
+            "A file from free pages of a database, whose row is deleted or was moved: it was put together by its chain."
         ),
         "inside-name-cut": "The name of a file inside another is very long: its first 4,096 bytes are shown.",
         "inside-no-reader": "A library that opens this kind of container is not installed: nothing inside it was seen.",

@@ -33,7 +33,7 @@ MATCHES_SHOWN = 2000
 LEADS_SHOWN = 500
 CONTRADICTIONS_SHOWN = 200
 GAPS_SHOWN = 12
-PLACES = ("live", "deleted", "other")
+PLACES = ("live", "inside", "deleted", "other")
 KIND_WORDS = {Kind.IMAGE: "still", Kind.VIDEO: "moving", Kind.OTHER: "other file"}
 
 
@@ -189,7 +189,7 @@ def not_examined(
         told[problem.step, problem.code] += 1
         where = problem.exhibit, problem.source, problem.volume
         if where not in unseen and told.total() <= GAPS_SHOWN:
-            yield f"{_joined(where) or 'The case'}: {problem.code}", problem.detail
+            yield f"{_joined(where) or 'The case'}: {_told(problem.code)[0]}", problem.detail
     if told.total() > GAPS_SHOWN:
         yield f"{number(told.total() - GAPS_SHOWN)} more of the whole source or a volume", "problems.csv lists all"
     for state in (DecodeState.UNDECODABLE, DecodeState.REFUSED, DecodeState.PARTIAL, DecodeState.NOT_ATTEMPTED):
@@ -199,7 +199,15 @@ def not_examined(
         # What failed to decode has just been told, by what became of it.
         count = row.count - told[row.step, row.code]
         if row.severity == "problem" and row.step != "decode" and count:
-            yield f"{number(count)} × {row.code}", meaning(row.code) or row.example
+            headline, rest = _told(row.code)
+            times = "" if count == 1 else f" ({number(count)} times)"
+            yield f"{headline}{times}", rest or row.example
+
+
+def _told(code: str) -> tuple[str, str]:
+    """What a problem code means, its first clause as a headline and the rest; the code itself where nobody has said."""
+    first, _, rest = meaning(code).partition(": ")
+    return first.rstrip(".") or code, rest[:1].upper() + rest[1:]
 
 
 def _joined(words: Iterable[str]) -> str:

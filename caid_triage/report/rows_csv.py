@@ -20,8 +20,11 @@ NOTHING_MORE: Mapping[str, Callable[[Any], object]] = MappingProxyType({})
 def write_rows(
     out: TextIO, row_type: type, rows: Iterable[Any], more: Mapping[str, Callable[[Any], object]] = NOTHING_MORE
 ) -> None:
-    """Write the header and every row; ``more`` are further columns at the end, made from the row."""
-    names = [field.name for field in fields(row_type)]
+    """Write the header and every row; ``more`` are further columns at the end, made from the row.
+
+    A field that ``more`` names too stands there instead of in its own place.
+    """
+    names = [field.name for field in fields(row_type) if field.metadata.get("column", True) and field.name not in more]
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*names, *more])
     writer.writerows(

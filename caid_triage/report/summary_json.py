@@ -43,6 +43,7 @@ def summary(view: CaseView) -> dict[str, Any]:
         "stored": figures.stored,
         "complete": figures.complete,
         "counts": [asdict(row) for row in view.counts()],
+        "counts_by_place": [asdict(row) for row in view.tallies()],
         "coverage": {
             "bytes": view.coverage(),
             "volumes": [asdict(volume) for volume in view.volumes()],

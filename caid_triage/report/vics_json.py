@@ -111,9 +111,11 @@ def _media_file(row: MediaFileRow) -> dict[str, Any]:
     }
     times = {"Created": row.created, "Written": row.modified, "Accessed": row.accessed}
     found.update({name: iso(moment) for name, moment in times.items() if moment is not None})
-    if row.state in RECOVERED | UNALLOCATED:
+    # What lies in a deleted file is deleted with it; so is what a container holds and does not list any more.
+    state = row.container_state or row.state
+    if row.removed or state in RECOVERED | UNALLOCATED:
         found["Deleted"] = "true"
-    if row.state in UNALLOCATED:
+    if state in UNALLOCATED:
         found["Unallocated"] = "true"
     if row.physical_offset is not None:
         found["PhysicalLocation"] = row.physical_offset

@@ -2,7 +2,7 @@
 
 Between DIGESTS and EXAMINED a worker that looks inside a file says, as often as it is so:
 
-    worker -> coordinator   STEP {"step","size"}   something begins that may take long; step 0: the inside is done
+    worker -> coordinator   STEP {"step","size"}   something begins that may take long; step 0: the file itself is
                             FOUND {...}            one inner file, examined
 
 A worker that dies after a step is asked again with what was found left out ("again" in TASK), and a step that ends it
@@ -18,7 +18,7 @@ from typing import Any
 
 from caid_triage.evidence.paths import display_name
 from caid_triage.examine.embedded.walk import MOST_STEP_BYTES, WHY, Again, Found
-from caid_triage.model import INSIDE, FileEntry, FileTimes, Problem, ScanRecord, State
+from caid_triage.model import INSIDE, MOST_PARTS, FileEntry, FileTimes, Problem, ScanRecord, State
 from caid_triage.scan import protocol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,6 +41,7 @@ class SoFar:
     delivered: int = 0
     step: int = 0
     left_out: dict[int, str] = field(default_factory=dict)
+    _last: int = 0
     _deaths: Counter[int] = field(default_factory=Counter)
     _idle: int = 0
 
@@ -52,9 +53,10 @@ class SoFar:
         step = protocol.integer(value.get("step"), 0, FAR)
         size = protocol.integer(value.get("size"), 0, MOST_STEP_BYTES)
         self._idle += 1
-        if step not in (0, self.step + 1) or self._idle > self._most_idle(sent):
+        if step not in (0, self._last + 1) or self._idle > self._most_idle(sent):
             raise protocol.ProtocolError("steps that no good worker says")
         self.step = step
+        self._last = step or self._last  # step 0 may come between: the file's own decode, then its thumbnails
         return size
 
     def _most_idle(self, sent: int) -> int:
@@ -78,7 +80,8 @@ class SoFar:
         return len(self.left_out) <= MOST_LEFT_OUT
 
     def again(self) -> list[Any]:
-        """For the header of a task."""
+        """For the header of a task, whose steps are counted from 1 again."""
+        self.step = self._last = 0
         return [self.delivered, sorted(self.left_out.items())]
 
 
@@ -114,7 +117,7 @@ def found_from_plain(value: dict[str, Any]) -> Found:
         digests = value["digests"]
         size = value["size"]
         return Found(
-            part=protocol.integer(value["part"], 1, 1 << 20),
+            part=protocol.integer(value["part"], 1, MOST_PARTS),
             names=tuple(bytes.fromhex(protocol.text(name, 2 * LONGEST_NAME)) for name in names),
             size=None if size is None else protocol.integer(size, 0, FAR),
             times=_times([_moment(moment) for moment in times], protocol.text(value["zone_note"], 100)),

@@ -27,7 +27,7 @@ from enum import StrEnum
 from typing import Any, BinaryIO
 
 from caid_triage.errors import EvidenceError
-from caid_triage.model import DecodeState, Digests, Examination, Kind, PerceptualHash, Problem, Severity
+from caid_triage.model import MOST_PARTS, DecodeState, Digests, Examination, Kind, PerceptualHash, Problem, Severity
 from caid_triage.perceptual import hash_name
 
 HEADER = struct.Struct("<cI")
@@ -175,7 +175,7 @@ def examination_from_plain(value: dict[str, Any], digests: Digests | None) -> Ex
             hashes=tuple(_perceptual_hashes(value["hashes"])),
             metadata=tuple(_metadata(value["metadata"])),
             problems=tuple(problems_from_plain(value["problems"])),
-            inside=integer(value["inside"], 0, 1 << 20),
+            inside=integer(value["inside"], 0, MOST_PARTS),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise ProtocolError("an examination with a missing or wrong field") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.contents import readers
+from support.embedded import with_thumbnails
 
 from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.errors import EvidenceError
@@ -161,6 +162,33 @@ def test_worker_processes_and_this_process_find_the_same_inside() -> None:
     nested = zipped({"a.jpg": PICTURE, "i.zip": zipped({"x.jpg": PICTURE, "y.txt": b"words"}, zipfile.ZIP_DEFLATED)})
     contents = [PICTURE, nested, b"plain", nested[:-30], zipped({"../../a\0b": PICTURE, "/c//d/": b"x" * 300})]
     assert in_pool(contents) == serially(contents)
+
+
+def with_small(content: bytes = PICTURE, comment: bytes = b"") -> bytes:
+    """A JPEG with two thumbnails, the first of which shows something else."""
+    made = with_thumbnails(content, picture("town.jpg"), picture("coast-small-bright.jpg"))
+    return made[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2) + comment + made[2:]
+
+
+def test_worker_processes_and_this_process_find_the_same_thumbnails() -> None:
+    contents = [with_small(), zipped({"a.jpg": with_small(), "b": b"x"}), PICTURE, with_small()[:-5000]]
+    found = in_pool(contents)
+    assert found == serially(contents)
+    assert [record.examination.inside for record in found if not record.entry.part] == [2, 4, 0, 2]
+    paths = [record.entry.path for record in found if record.entry.number == 0]
+    assert paths == ["/0", "/0//thumbnail.jpg", "/0//thumbnail-2.jpg"]
+
+
+@pytest.mark.usefixtures("_hostile_worker")
+def test_a_picture_that_ends_its_worker_is_named_alone_and_counted_once() -> None:
+    contents = [with_small(comment=b"picture-die"), zipped({"a.jpg": with_small(comment=b"picture-die")}), PICTURE]
+    records = in_pool(contents)
+    said = {record.entry.path: codes(record) for record in records}
+    assert said["/0"] == said["/1//a.jpg"] == ["decoder-died"]
+    assert (said["/1"], said["/2"]) == ([], [])
+    assert all(record.examination.digests is not None for record in records)
+    small = next(record for record in records if record.entry.path == "/1//a.jpg//thumbnail.jpg")
+    assert small.examination.decode_state is DecodeState.DECODED  # what shows of a picture that nobody can decode
 
 
 def test_evidence_that_cannot_be_read_again_in_the_middle_of_a_container_is_a_problem_of_it_alone() -> None:

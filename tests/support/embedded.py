@@ -9,14 +9,17 @@ import lzma
 import sqlite3
 import struct
 import tarfile
+import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pikepdf
 import py7zr
-import zstandard
+from backports import zstd
 
 from caid_triage.examine.embedded.walk import Again, Found
 from caid_triage.examine.examine import Examiner
@@ -26,6 +29,7 @@ from caid_triage.synth.sample_pictures import picture as sample
 
 PICTURE = sample("coast.jpg")
 FILM = sample("ball.avi")
+Fill = Callable[[sqlite3.Connection], object]
 ADDRESS = b"https://example.org/a/coast.jpg"
 
 
@@ -80,6 +84,56 @@ def archived(content: bytes) -> bytes:
     return b"!<arch>\n" + head.ljust(58) + b"`\n" + content + b"\n" * (len(content) % 2)
 
 
+def cabinet(content: bytes) -> bytes:
+    """A cabinet (MS-CAB) of one file that is not packed."""
+    name = b"b.jpg\0"
+    data = struct.pack("<IHH", 0, len(content), len(content)) + content  # a checksum of 0 is not checked
+    file = struct.pack("<IIHHHH", len(content), 0, 0, 0x5821, 0, 0x20) + name
+    folder_at = 36
+    file_at = folder_at + 8
+    data_at = file_at + len(file)
+    size = data_at + len(data)
+    head = b"MSCF" + struct.pack("<IIIIIBBHHHHH", 0, size, 0, file_at, 0, 3, 1, 1, 1, 0, 7, 0)
+    return head + struct.pack("<IHH", data_at, 1, 0) + file + data
+
+
+def rar_five(content: bytes, extra: bytes = b"") -> bytes:
+    """A RAR 5 archive of one file that is not packed, with extra records in its header."""
+
+    def number(value: int) -> bytes:
+        out = b""
+        while value > 0x7F:
+            out += bytes([value & 0x7F | 0x80])
+            value >>= 7
+        return out + bytes([value])
+
+    def block(body: bytes) -> bytes:
+        sized = number(len(body)) + body
+        return struct.pack("<I", zlib.crc32(sized)) + sized
+
+    size = number(len(content))
+    of_file = number(4) + size + number(0o644) + struct.pack("<I", zlib.crc32(content)) + number(0) + number(1)
+    flags = number(2 | bool(extra)) + (number(len(extra)) if extra else b"")
+    file = number(2) + flags + size + of_file + number(5) + b"b.jpg" + extra
+    ends = block(number(5) + number(0) + number(0))
+    return b"Rar!\x1a\x07\x01\0" + block(number(1) + number(0) + number(0)) + block(file) + content + ends
+
+
+def rar_four(content: bytes) -> bytes:
+    """A RAR 4 archive of one file that is not packed."""
+
+    def block(body: bytes) -> bytes:
+        return struct.pack("<H", zlib.crc32(body) & 0xFFFF) + body
+
+    main = block(struct.pack("<BHH6x", 0x73, 0, 13))
+    name = b"b.jpg"
+    sizes = struct.pack(
+        "<IIBIIBBHI", len(content), len(content), 3, zlib.crc32(content), 0x58210000, 20, 0x30, len(name), 0o644
+    )
+    file = block(struct.pack("<BHH", 0x74, 0x8000, 7 + len(sizes) + len(name)) + sizes + name)
+    return b"Rar!\x1a\x07\0" + main + file + content + block(struct.pack("<BHH", 0x7B, 0x4000, 7))
+
+
 def seven_zipped(files: dict[str, bytes], **options: Any) -> bytes:
     stream = io.BytesIO()
     with py7zr.SevenZipFile(stream, "w", **options) as archive:
@@ -110,6 +164,23 @@ def locked_zip() -> bytes:
     return bytes(data)
 
 
+def with_thumbnails(picture: bytes, *small: bytes) -> bytes:
+    """A JPEG with thumbnails, each in an EXIF segment (IFD1) of its own."""
+    segments = b""
+    for inner in small:
+        body = b"Exif\0\0" + exif_with(inner)
+        segments += b"\xff\xe1" + (len(body) + 2).to_bytes(2) + body
+    return picture[:2] + segments + picture[2:]
+
+
+def exif_with(inner: bytes) -> bytes:
+    """An EXIF block whose second table (IFD1) names a JPEG."""
+    head = b"MM\0*\0\0\0\x08" + b"\0\0" + b"\0\0\0\x0e"
+    directory = b"\0\x02" + b"\x02\x01\0\x04\0\0\0\x01\0\0\0\x2c"
+    directory += b"\x02\x02\0\x04\0\0\0\x01" + len(inner).to_bytes(4) + bytes(4)
+    return head + directory + inner
+
+
 def message_with(content: bytes) -> bytes:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "a@example.org", "b@example.org", "holiday"
@@ -135,6 +206,37 @@ def database_with(content: bytes) -> bytes:
     return bytes(data)
 
 
+def database_of(fill: Fill) -> bytes:
+    """A database as it lies on a disk: one in memory lets go of what is deleted."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "made.db"
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA secure_delete = OFF")
+        fill(connection)
+        connection.commit()
+        connection.close()
+        return path.read_bytes()
+
+
+def log_of(fill: Fill, before: Fill | None = None) -> bytes:
+    """The write-ahead log of a database while it is in use; ``before`` is in the database when it begins."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "made.db"
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA page_size = 1024")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        if before is not None:
+            before(connection)
+            connection.commit()
+            connection.execute("PRAGMA wal_checkpoint(RESTART)")
+        fill(connection)
+        connection.commit()
+        log = Path(f"{path}-wal").read_bytes()
+        connection.close()
+        return log
+
+
 def thumbcache_with(content: bytes, version: int) -> bytes:
     key, name = 0x1122334455667788, "abcd".encode("utf-16-le")
     extension = "jpg\0".encode("utf-16-le") if version == 20 else b""
@@ -145,8 +247,8 @@ def thumbcache_with(content: bytes, version: int) -> bytes:
     return b"CMMM" + struct.pack("<5I", version, 0, 24, 24, 1) + entry
 
 
-def chromium_entry(content: bytes) -> bytes:
-    headers = b"HTTP/1.1 200\0content-type:image/jpeg\0\0"
+def chromium_entry(content: bytes, encoding: bytes = b"") -> bytes:
+    headers = b"HTTP/1.1 200\0content-type:image/jpeg\0" + (encoding and b"Content-Encoding: %b\0" % encoding) + b"\0"
     head = struct.pack("<QIII", 0xFCFB6D1BA7725C30, 5, len(ADDRESS), 0) + bytes(4) + ADDRESS
     ends = [
         struct.pack("<QIIII", 0xF4FA6F45970D41D8, *numbers, 0)
@@ -228,8 +330,11 @@ CONTAINERS: dict[str, tuple[Callable[[bytes], bytes], tuple[bytes, ...]]] = {
     "gzip": (gzip.compress, (b"content",)),
     "bzip2": (bz2.compress, (b"content",)),
     "xz": (lzma.compress, (b"content",)),
-    "zstd": (lambda p: zstandard.ZstdCompressor().compress(p), (b"content",)),
+    "zstd": (zstd.compress, (b"content",)),
     "ar": (archived, (b"b.jpg",)),
+    "cab": (cabinet, (b"b.jpg",)),
+    "rar 4": (rar_four, (b"b.jpg",)),
+    "rar 5": (rar_five, (b"b.jpg",)),
     "7z": (lambda p: seven_zipped({"a/b.jpg": p}), (b"a/b.jpg",)),
     "7z in zip in tar": (
         lambda p: tarred({"o.zip": zipped({"i.7z": seven_zipped({"b.jpg": p})})}),

@@ -38,6 +38,7 @@ class Bounds:
 WIDE = Bounds(((0, MIB), (-MIB, 0), (MIB, 8 * MIB), (8 * MIB, 32 * MIB), (-16 * MIB, -MIB)), 32 * MIB, 32 * MIB)
 NARROW = Bounds(((0, MIB), (-MIB, 0)), 2 * MIB, MIB // 2)
 _LOOKS_A_BYTE = 64  # bytes looked at to tell whether they could be compressed data cost what one byte of codes does
+_WORTH_COMPILING = 2 << 20
 MOST_JPEG = 64 << 20
 LEAST_UNITS = 64
 """Units that must be left of a picture, so that their exact number tells its rest from another picture's end."""
@@ -51,13 +52,19 @@ Extents = tuple[tuple[int, int], ...]
 
 @dataclass(slots=True)
 class Effort:
-    """Bytes that may still be gone over in this source to check and mend."""
+    """Bytes that may still be gone over in this source to check and mend, and how many were."""
 
     left: int
+    spent: int = 0
 
     def take(self, count: int) -> None:
         """Count bytes as gone over."""
         self.left -= count
+        self.spent += count
+
+    def is_worth_compiling(self, coming: int) -> bool:
+        """Whether so much is followed that the seconds of compiling come back; the answers are the same."""
+        return self.spent + coming > _WORTH_COMPILING
 
 
 @dataclass(slots=True)
@@ -84,8 +91,11 @@ def jpeg_fault(space: Space, extents: Sequence[tuple[int, int]], effort: Effort)
     return 0 if followed.why == DONE else followed.last.place
 
 
-def _follow_all(file: Stretch, size: int, effort: Effort) -> _Sequence | None:
-    """Follow a JPEG's scan to its end or its break, keeping a position every few sectors."""
+def _follow_all(file: Stretch, size: int, effort: Effort, coming: int = 0) -> _Sequence | None:
+    """Follow a JPEG's scan to its end or its break, keeping a position every few sectors.
+
+    ``coming`` are the bytes that are followed with the same follower afterwards, at most.
+    """
     walk = JpegWalk(file)
     walk.run()
     if walk.place > effort.left:
@@ -94,7 +104,7 @@ def _follow_all(file: Stretch, size: int, effort: Effort) -> _Sequence | None:
     if plan is None:
         return None
     data = file.at(0, min(size, walk.place + 4096, file.size))
-    follower = Follower(plan)
+    follower = Follower(plan, compiled=effort.is_worth_compiling(walk.place + coming))
     position = Position(walk.first_data)
     positions = [position]
     why = STOPPED
@@ -124,7 +134,7 @@ def mend_jpeg(space: Space, start: int, ground: Ground, effort: Effort, bounds: 
     if home is None or effort.left <= 0:
         return None
     file = Stretch(space, [(start, min(home[1] - start, MOST_JPEG))], 8 * MOST_JPEG)
-    followed = _follow_all(file, file.size, effort)
+    followed = _follow_all(file, file.size, effort, bounds.each)
     if followed is None or followed.why == DONE:
         return None
     follower, begun = followed.follower, followed.follower.spent

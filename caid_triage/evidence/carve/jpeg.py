@@ -23,6 +23,7 @@ _LOST = re.compile(rb"\xff[\xc0\xc2\xc4\xdb\xdd\xe1-\xef\xfe]", re.DOTALL)
 _MOST_LOST = 32
 _MOST_SEGMENTS = 20_000
 _MOST_PICTURES = 64
+_AROUND = 16
 _MOST_TAGGED, _MOST_TAGGED_DIRECTORY = 1 << 26, 12 + 12 * 256
 _TRAILER = re.compile(rb"MicroVideoOffset=[\"'](\d{1,12})[\"']|Item:Length=[\"'](\d{1,12})[\"']")
 
@@ -177,14 +178,27 @@ class JpegWalk:
 
 
 def _has_odd_sector(data: np.ndarray, place: int) -> bool:
-    """Whether a sector of compressed data that begins at ``place`` has no byte above 0x7F: text and zeros are so."""
+    """Whether sectors of compressed data that begins at ``place`` have no byte above 0x7F, as text and zeros have none.
+
+    Flat parts of a picture can be so as well, but they do not begin and end with a sector.
+    """
     first = -place % SECTOR
     count = (len(data) - first) // SECTOR
     if count <= 0:
         return False
-    sectors = data[first : first + count * SECTOR].reshape(count, SECTOR)
-    plain = np.flatnonzero(sectors[:, 0] < 0x80)
-    return bool(len(plain)) and bool((sectors[plain].max(axis=1) < 0x80).any())
+    low = data < 0x80
+    sectors = low[first : first + count * SECTOR].reshape(count, SECTOR)
+    odd = np.zeros(count + 2, dtype=bool)
+    plain = np.flatnonzero(sectors[:, 0])
+    odd[plain + 1] = sectors[plain].all(axis=1)
+    edges = np.flatnonzero(odd[1:] != odd[:-1]).tolist()
+    for begin, end in zip(edges[::2], edges[1::2], strict=True):
+        before, behind = first + begin * SECTOR, first + end * SECTOR
+        flat_before = begin > 0 and low[before - _AROUND : before].all()
+        flat_behind = end < count and low[behind : behind + _AROUND].all()
+        if not flat_before and not flat_behind:
+            return True
+    return False
 
 
 def carve_jpeg(file: Stretch) -> Found | None:

@@ -7,14 +7,12 @@ netwerk/cache2/CacheFileMetadata.h. A body that was sent packed is unpacked by w
 
 from __future__ import annotations
 
-import gzip
 import struct
-import zlib
 from collections.abc import Iterator
-from functools import partial
 
 from caid_triage.examine.embedded.content import Content
-from caid_triage.examine.embedded.inner import Inner, Listed, whole
+from caid_triage.examine.embedded.inner import Inner, Listed
+from caid_triage.examine.embedded.web_bodies import body_pieces
 
 SIMPLE = struct.pack("<Q", 0xFCFB6D1BA7725C30)
 SIMPLE_END = struct.pack("<Q", 0xF4FA6F45970D41D8)
@@ -76,14 +74,7 @@ def firefox_entry(content: Content, length: int, address: bytes) -> Iterator[Lis
 
 
 def _body(content: Content, name: bytes, start: int, length: int, headers: bytes) -> Inner:
-    low = headers.lower()
-    if b"content-encoding:gzip" in low.replace(b" ", b""):
-        data = content.at(start, length)
-        try:
-            return Inner(name, whole(gzip.decompress(data)))
-        except (OSError, EOFError, zlib.error):
-            return Inner(name, whole(data), length)
-    return Inner(name, partial(content.pieces, start, length), length)
+    return Inner(name, *body_pieces(content, start, length, headers))
 
 
 def _named(address: bytes) -> bytes:

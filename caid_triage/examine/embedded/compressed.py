@@ -14,8 +14,7 @@ from typing import Any
 from caid_triage.examine.embedded.content import Content
 from caid_triage.examine.embedded.inner import PIECE, Inner, Listed, unread
 from caid_triage.examine.embedded.tar_archive import files_of_stream
-from caid_triage.examine.embedded.unpack import unpacked
-from caid_triage.examine.libraries import library
+from caid_triage.examine.embedded.unpack import unpacked, zstandard_unpacker
 
 TAR_MAGIC = slice(257, 262)
 HEAD = 512
@@ -102,16 +101,8 @@ def xz_file(content: Content) -> Iterator[Listed]:
 
 def zstandard_file(content: Content) -> Iterator[Listed]:
     """The file of a Zstandard stream."""
-    zstandard = library("zstandard")
-    if zstandard is None:
+    make = zstandard_unpacker()
+    if make is None:
         yield unread(b"content", "Zstandard is not installed")
         return
-    reader = zstandard.ZstdDecompressor(max_window_size=1 << 28)
-
-    def pieces(content: Content) -> Iterator[bytes]:
-        content.seek(0)
-        with reader.stream_reader(content, read_across_frames=True, closefd=False) as stream:
-            while piece := stream.read(PIECE):
-                yield piece
-
-    yield from compressed_file(content, pieces, b"content")
+    yield from compressed_file(content, partial(_members, make), b"content")

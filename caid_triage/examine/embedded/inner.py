@@ -32,6 +32,16 @@ class Inner:
 
 
 @dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A whole JPEG that a picture keeps of itself, from its first marker to its last, and its stored pixels."""
+
+    data: bytes
+    width: int
+    height: int
+    scans: int
+
+
+@dataclass(frozen=True, slots=True)
 class GoesOn:
     """A lister has read a while without finding anything, and goes on."""
 

@@ -44,6 +44,8 @@ _BY_START: tuple[tuple[bytes, str], ...] = (
     (b"PK\x07\x08PK\x03\x04", "zip_archive.zip_files"),
     (b"bplist00", "pictures_in.pictures_in"),  # a binary property list of Apple's keeps its data as they are
     (SIMPLE, "browser_cache.simple_entry"),
+    (b"\x37\x7f\x06\x82", "sqlite_wal.wal_files"),
+    (b"\x37\x7f\x06\x83", "sqlite_wal.wal_files"),
     (b"\xc3\xca\x04\xc1", "pictures_in.pictures_in"),  # a block file of Chromium's cache (0xC104CAC3)
 )
 

@@ -5,6 +5,7 @@ For files whose own directory is not worth reading or is not kept: thumbnail sto
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from functools import partial
 
@@ -65,7 +66,7 @@ def _length(content: Content, where: int) -> tuple[int, int]:
     for reach in REACHES:
         data = content.at(where, reach)
         walked += len(data)
-        length = _png_length(data) if data.startswith(PNG_START) else jpeg_length(data)
+        length = png_length(data) if data.startswith(PNG_START) else jpeg_length(data)
         if length or len(data) < reach:
             return length, walked
     return 0, walked
@@ -86,7 +87,18 @@ def jpeg_length(data: bytes) -> int:
     return scan.length if scan.width and scan.scans and not scan.damage else 0
 
 
-def _png_length(data: bytes) -> int:
+def checked_png_length(data: bytes) -> int:
+    """How many bytes a PNG takes, 0 where one of its checksums is wrong or it has no end."""
+    length, at = png_length(data), len(PNG_START)
+    while at < length:
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return 0
+        at = end + 4
+    return length
+
+
+def png_length(data: bytes) -> int:
     """How many bytes a PNG takes, chunk by chunk (PNG 1.2, 3.2); 0 where it is none or has no end."""
     at = len(PNG_START)
     while at + 12 <= len(data):

@@ -1,7 +1,8 @@
 """Pictures, films and containers in the cells of an SQLite database (chats, thumbnails, notes of telephones).
 
 The database is read from memory as it lies on the disk: no file is made, nothing is written, its own triggers and views
-are not run. What stands only in a write-ahead log beside it is not seen here.
+are not run. What stands in a write-ahead log is found there (sqlite_wal.py), what is left of deleted rows
+by sqlite_freed.py.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from dataclasses import dataclass
 from caid_triage.examine.boundary import plain
 from caid_triage.examine.embedded.content import Content
 from caid_triage.examine.embedded.inner import GOES_ON, Inner, Listed, problem, whole
-from caid_triage.examine.identify import HEAD_BYTES, identify
-from caid_triage.model import Kind
+from caid_triage.examine.embedded.sqlite_freed import freed_files
+from caid_triage.examine.embedded.sqlite_pages import worth_a_look
 
 LARGEST = 1 << 30
-LEAST_BYTES = 128
 LONGEST_CELL = 512 << 20
 # A damaged tree can lead round in circles, and many cells to the same pages: so many steps of SQLite's machine may all
 # tables take for each byte of the database, so many bytes may their cells have, and some more of both.
@@ -25,14 +25,19 @@ STEPS_A_BYTE, STEPS_MORE, STEPS_A_CALL = 4, 5_000_000, 100_000
 CELLS_A_BYTE, CELLS_MORE = 2, 16 << 20
 ROWS_AT_ONCE = 20_000
 BYTES_AT_ONCE = 64 << 20
-CONTAINERS = (b"PK\x03\x04", b"\x1f\x8b\x08", b"%PDF-", b"bplist00")
 
 
 def sqlite_blobs(content: Content) -> Iterator[Listed]:
-    """The cells of every table that hold a picture, a film or a container, by table, row and column."""
+    """The cells of every table that hold a picture, a film or a container, then what is left of deleted ones."""
     if content.size > LARGEST:
         yield problem("inside-too-large", f"the database is larger than {LARGEST} bytes; its cells were not looked at")
         return
+    yield from _listed_cells(content)
+    yield from freed_files(content)
+
+
+def _listed_cells(content: Content) -> Iterator[Listed]:
+    """The cells of every table, by table, row and column."""
     data = bytearray()
     for piece in content.pieces(0, content.size, BYTES_AT_ONCE):  # SQLite takes a copy: no third one is made
         data += piece
@@ -111,7 +116,7 @@ def _table(connection: sqlite3.Connection, table: str, budget: _Budget) -> Itera
             budget.cells -= size
             read += size
             for name, cell in zip(names, row, strict=True):
-                if isinstance(cell, bytes) and len(cell) >= LEAST_BYTES and _worth_a_look(cell):
+                if isinstance(cell, bytes) and worth_a_look(cell):
                     label = f"{table}/{number}/{name}".encode("utf-8", "surrogateescape")
                     yield Inner(label, whole(cell), len(cell))
             if budget.spent:
@@ -122,10 +127,3 @@ def _table(connection: sqlite3.Connection, table: str, budget: _Budget) -> Itera
     except (sqlite3.Error, UnicodeEncodeError) as error:
         if not budget.spent:
             yield problem("inside-damaged", f"a table could not be read to its end: {plain(error)}")
-
-
-def _worth_a_look(cell: bytes) -> bool:
-    if cell.startswith(CONTAINERS):
-        return True
-    what = identify(cell[:HEAD_BYTES], len(cell))
-    return what.kind is not Kind.OTHER and what.media_type != "image/svg+xml"

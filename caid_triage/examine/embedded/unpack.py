@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from caid_triage.examine.embedded.inner import PIECE
+from caid_triage.examine.libraries import library
+
+# Of a Zstandard stream: what its window may take, as a power of two; and how a further frame begins.
+ZSTANDARD_WINDOW = 28
+ZSTANDARD_MAGIC = b"\x28\xb5"
+
+
+def zstandard_unpacker() -> Callable[[], Any] | None:
+    """What makes a decompressor of Zstandard for :func:`unpacked`; None where it is not installed."""
+    zstd = library("compression.zstd") or library("backports.zstd")
+    if zstd is None:
+        return None
+    return partial(zstd.ZstdDecompressor, options={zstd.DecompressionParameter.window_log_max: ZSTANDARD_WINDOW})
 
 
 def unpacked(make: Callable[[], Any], packed: Iterable[bytes], *, members: bytes = b"") -> Iterator[bytes]:

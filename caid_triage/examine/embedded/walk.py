@@ -15,11 +15,11 @@ from typing import Protocol
 
 from caid_triage.examine.boundary import Failure, at_the_boundary
 from caid_triage.examine.embedded.content import Content
-from caid_triage.examine.embedded.inner import GoesOn, Inner, Lister, problem
+from caid_triage.examine.embedded.inner import GoesOn, Inner, Lister, Thumbnail, problem
 from caid_triage.examine.identify import Identified
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.video_bytes import VideoBytes
-from caid_triage.model import DecodeState, Digests, Examination, FileTimes, Problem, Severity
+from caid_triage.model import REMOVED_CODES, DecodeState, Digests, Examination, FileTimes, Problem, Severity
 
 LONGEST_NAME = 4096
 # Of one step: what is longer says in between that it goes on. A container's claim of a size makes nobody wait longer.
@@ -38,6 +38,8 @@ class Examined(Protocol):
     def identified(self) -> Identified: ...  # noqa: D102
     def finish(self) -> Examination: ...  # noqa: D102
     def container(self) -> tuple[Lister, VideoBytes] | Problem | None: ...  # noqa: D102
+    def thumbnails(self) -> tuple[Thumbnail, ...]: ...  # noqa: D102
+    def shows(self, thumbnail: Thumbnail, found: Examination) -> bool: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Inside:
     problems: list[Problem] = field(default_factory=list)
     _steps: int = 0
     _bytes: int = 0
+    _small: int = 0
     _listed_problems: int = 0
     _stopped: bool = False
 
@@ -104,9 +107,17 @@ class Inside:
         yield from self._container(lister, file, (), self.problems)
 
     def _container(
-        self, lister: Lister, file: VideoBytes, names: tuple[bytes, ...], problems: list[Problem]
+        self,
+        lister: Lister,
+        file: VideoBytes,
+        names: tuple[bytes, ...],
+        problems: list[Problem],
+        removed: tuple[Problem, ...] = (),
     ) -> Iterator[Found | Step]:
-        """The files of one container; what is amiss with it itself is added to ``problems``."""
+        """The files of one container; what is amiss with it itself is added to ``problems``.
+
+        ``removed`` says that what it lies in does not list it: that is said of everything in it too.
+        """
         content = Content(file)
         listed = lister(content)
         unsaid = 0
@@ -133,7 +144,7 @@ class Inside:
                 if self._listed_problems >= MOST_PROBLEMS:
                     self._stop(problems, f"{MOST_PROBLEMS} parts of it are damaged")
             else:
-                yield from self._file(item, names, problems)
+                yield from self._file(_said_too(item, removed), names, problems)
         if unsaid:
             problems.append(problem("inside-damaged", f"{unsaid} more such problems of this container are not listed"))
         if content.fault:
@@ -143,7 +154,7 @@ class Inside:
 
     def _file(self, inner: Inner, names: tuple[bytes, ...], problems: list[Problem]) -> Iterator[Found | Step]:
         """One inner file, after what lies inside it."""
-        if self.parts >= self.limits.max_inside_files:
+        if self.parts - self._small >= self.limits.max_inside_files:
             self._stop(problems, f"only the first {self.limits.max_inside_files} files inside were examined")
             return
         names = (*names, inner.name[:LONGEST_NAME])
@@ -178,7 +189,8 @@ class Inside:
             text = f"containers inside each other were opened to a depth of {self.limits.max_inside_depth}, not deeper"
             below.append(problem("inside-too-deep", text))
         elif within is not None:
-            yield from self._container(*within, names, below)
+            removed = tuple(said for said in inner.problems if said.code in REMOVED_CODES)
+            yield from self._container(*within, names, below, removed)
         yield from self._looked_at(inner, names, run, faults, below)
 
     def _looked_at(
@@ -187,7 +199,10 @@ class Inside:
         """The examination of an inner file that was read."""
         step = self._step(run.bytes_read)
         yield step
-        if self.parts < self.again.delivered:
+        small = len(run.thumbnails())
+        if self.parts + small < self.again.delivered:
+            self.parts += small
+            self._small += small
             yield from self._out(inner, names, (), nothing())
             return
         given_up: list[Problem] = []
@@ -203,9 +218,45 @@ class Inside:
             )
         else:
             examination = run.finish()
+        yield from self.thumbnails(run, examination, names, inner)
         if below:
             examination = replace(examination, problems=(*examination.problems, *below))
         yield from self._out(inner, names, tuple(faults), examination, readable=True)
+
+    def thumbnails(
+        self, picture: Examined, found: Examination, names: tuple[bytes, ...] = (), inner: Inner | None = None
+    ) -> Iterator[Found | Step]:
+        """The small pictures inside a picture, which was examined as ``found``: before the picture, like any inside.
+
+        A thumbnail is hashed for its look only where that is not asked about with its picture already.
+        """
+        said = tuple(one for one in inner.problems if one.code in REMOVED_CODES) if inner else ()
+        for number, one in enumerate(picture.thumbnails(), 1):
+            name = b"thumbnail.jpg" if number == 1 else b"thumbnail-%d.jpg" % number
+            run = self.begin(len(one.data))
+            run.update(one.data)
+            step = self._step(len(one.data))
+            yield step
+            faults = list(said)
+            if self.parts < self.again.delivered:
+                examination = nothing()
+            elif self._left_out(step, faults, "its digests are kept, no perceptual hash"):
+                examination = self._seen(run, one, DecodeState.UNDECODABLE)
+            elif picture.shows(one, found):
+                examination = self._seen(run, one, DecodeState.WITH_ITS_PICTURE)
+            else:
+                examination = run.finish()
+            self._small += 1
+            yield from self._out(
+                Inner(name, None, len(one.data)), (*names, name), tuple(faults), examination, readable=True
+            )
+
+    def _seen(self, run: Examined, one: Thumbnail, state: DecodeState) -> Examination:
+        """The examination of a thumbnail that is not decoded for itself."""
+        what = run.identified()
+        return Examination(
+            run.digests(), run.bytes_read, what.kind, what.media_type, state, width=one.width, height=one.height
+        )
 
     def _read(self, pieces: Iterator[bytes], run: Examined, problems: list[Problem]) -> Generator[Step, None, str]:
         """Feed an inner file to its examination; returns in words why it ended early ("": it did not)."""
@@ -258,6 +309,13 @@ class Inside:
         if self.parts > self.again.delivered:
             size = found.bytes_read if readable else inner.size
             yield Found(self.parts, names, size, inner.times, readable, problems, found)
+
+
+def _said_too(inner: Inner, removed: tuple[Problem, ...]) -> Inner:
+    """The inner file, with what is said of the file that it lies in."""
+    own = {said.code for said in inner.problems}
+    more = tuple(said for said in removed if said.code not in own)
+    return replace(inner, problems=(*inner.problems, *more)) if more else inner
 
 
 def nothing() -> Examination:

@@ -22,8 +22,7 @@ from typing import Any
 
 from caid_triage.examine.embedded.content import Content
 from caid_triage.examine.embedded.inner import Inner, Listed, locked, problem, unread
-from caid_triage.examine.embedded.unpack import unpacked
-from caid_triage.examine.libraries import library
+from caid_triage.examine.embedded.unpack import ZSTANDARD_MAGIC, unpacked, zstandard_unpacker
 from caid_triage.model import FileTimes, Problem, Severity
 
 LOCAL = b"PK\x03\x04"
@@ -212,13 +211,11 @@ def _lzma(content: Content, start: int, length: int) -> Iterator[bytes]:
 
 
 def _zstandard(content: Content, start: int, length: int) -> Iterator[bytes]:
-    zstandard = library("zstandard")
-    if zstandard is None:
+    make = zstandard_unpacker()
+    if make is None:
         message = "Zstandard is not installed"
         raise ValueError(message)
-    unpacker = zstandard.ZstdDecompressor().decompressobj()
-    for piece in content.pieces(start, length):
-        yield unpacker.decompress(piece)
+    return unpacked(make, content.pieces(start, length), members=ZSTANDARD_MAGIC)
 
 
 UNPACKERS: dict[int, Callable[[Content, int, int], Iterator[bytes]]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import random
 import struct
 import zipfile
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from support.embedded import (
     CONTAINERS,
     FILM,
     PICTURE,
+    archived,
     codes,
     compound_file,
     database_with,
@@ -25,12 +27,20 @@ from support.embedded import (
     looked_into,
     message_with,
     pdf_with,
+    rar_five,
+    rar_four,
     seven_zipped,
+    with_thumbnails,
     zipped,
 )
+from support.inside_seeds import SEEDS
 
+from caid_triage.examine.embedded.content import Content
+from caid_triage.examine.embedded.inner import Inner
+from caid_triage.examine.embedded.other_archives import archive_files
 from caid_triage.examine.embedded.walk import Again, Found, Step
 from caid_triage.examine.limits import Limits
+from caid_triage.examine.video_bytes import in_memory
 from caid_triage.model import DecodeState, Kind, Severity
 from caid_triage.synth.sample_pictures import picture as sample
 
@@ -339,6 +349,18 @@ def test_a_film_in_a_box_of_a_heif_picture_is_a_film_of_its_own() -> None:
     assert found[0].examination.digests == examined_alone(film).digests
 
 
+def test_a_thumbnail_inside_a_picture_is_a_file_of_its_own() -> None:
+    """More of them: test_thumbnails.py."""
+    (one,), _ = inside(with_thumbnails(PICTURE, sample("coast-small-bright.jpg")))
+    assert one.examination.digests == examined_alone(sample("coast-small-bright.jpg")).digests
+
+
+def test_a_log_has_a_test_module_of_its_own() -> None:
+    """More of them: test_sqlite_wal.py."""
+    found, _ = inside(SEEDS["write-ahead log"]())
+    assert [one.names for one in found] == [(b"page-2/row-1/column-2",), (b"page-2/row-2/column-2",)]
+
+
 def test_the_second_picture_of_a_multi_picture_file_is_found() -> None:
     second = sample("town.jpg")
     marker = b"\xff\xe2" + struct.pack(">H", 18) + b"MPF\0" + bytes(12)
@@ -360,6 +382,45 @@ def test_a_telephones_backup_with_its_report_is_a_zip_like_any_other() -> None:
     ]
 
 
+@pytest.mark.parametrize(("make", "mark"), [(rar_four, rar_four(b"")[-7:]), (rar_five, rar_five(b"")[-8:])])
+def test_a_rar_without_its_end_mark_gives_its_files(make: Callable[[bytes], bytes], mark: bytes) -> None:
+    """Old ones have none. (What a binding of libarchive made of that ended the process.)"""
+    data = make(PICTURE)
+    for end in (b"", mark, mark[:5], mark[:2]):
+        (one,), whole = inside(data[: -len(mark)] + end)
+        assert one.examination.digests == examined_alone(PICTURE).digests
+        assert (codes(one), codes(whole)) == ([], [])
+
+
+@pytest.mark.parametrize("make", [rar_four, rar_five, archived])
+def test_of_an_archive_that_libarchive_reads_a_piece_at_a_time_is_held(make: Callable[[bytes], bytes]) -> None:
+    large = PICTURE + random.Random(1).randbytes(9 << 20)
+    content = Content(in_memory(make(large)))
+    most = 0
+
+    def read(size: int = -1, real: Callable[[int], bytes] = content.read) -> bytes:
+        nonlocal most
+        most = max(most, size if size >= 0 else content.size)
+        return real(size)
+
+    content.read = read  # type: ignore[method-assign]
+    listed = archive_files(content)
+    one = next(listed)
+    assert isinstance(one, Inner)
+    assert one.pieces is not None
+    assert b"".join(one.pieces()) == large
+    assert list(listed) == []
+    assert most <= 1 << 20
+    assert list(one.pieces()) == []  # the archive is closed
+
+
+def test_a_file_of_a_rar_that_needs_a_password_is_named() -> None:
+    """RAR 5 keeps how a file is encrypted in an extra record of its header."""
+    record = b"\x01" + b"\0\0\x0f" + bytes(16) + bytes(16)
+    (one,), _ = inside(rar_five(PICTURE, extra=bytes([len(record)]) + record))
+    assert (one.names, one.readable, codes(one)) == ((b"b.jpg",), False, ["inside-encrypted"])
+
+
 def test_apples_mail_has_a_line_of_its_own_before_the_message() -> None:
     found, _ = inside(b"123456  \n" + message_with(PICTURE))
     assert found[0].examination.digests == examined_alone(PICTURE).digests
@@ -377,13 +438,15 @@ TRIED = {
     "Thumbs.db": ["Thumbs.db", "Thumbs.db with sides"],
     "thumbcache": ["thumbcache of Vista", "thumbcache of Windows 7", "thumbcache of Windows 10"],
     "SQLite": ["sqlite"],
+    "write-ahead logs": "test_a_log_has_a_test_module_of_its_own",
     "Chromium's simple": ["Chromium's cache"],
     "Firefox": ["Firefox's cache"],
-    "RAR": ["ar"],
+    "RAR": ["rar 4", "rar 5", "cab", "ar"],
     "Outlook message": "test_a_message_of_outlook_gives_its_attachment_whatever_it_is",
     "Outlook stores": "test_attachments_of_an_outlook_store_come_by_folder_and_message",
     "Chromium's block": "test_pictures_one_behind_the_other_in_a_file_of_no_known_type_are_found",
     "film behind": "test_a_film_in_a_box_of_a_heif_picture_is_a_film_of_its_own",
+    "thumbnails of": "test_a_thumbnail_inside_a_picture_is_a_file_of_its_own",
 }
 
 

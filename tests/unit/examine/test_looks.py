@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
+from support.embedded import with_thumbnails
 
 from caid_triage.examine.borders import boxes_inside
 from caid_triage.examine.decode import decode
@@ -106,18 +107,7 @@ def test_the_512_convention_is_kept_beside_for_pictures_that_are_larger(picture)
 
 def with_thumbnail(image: Image.Image, small: Image.Image) -> bytes:
     """A JPEG whose EXIF segment (IFD1) holds another JPEG."""
-    inner = saved(small)
-    head = b"MM\0*\0\0\0\x08" + b"\0\0" + b"\0\0\0\x0e"
-    directory = (
-        b"\0\x02"
-        + b"\x02\x01\0\x04\0\0\0\x01\0\0\0\x2c"
-        + b"\x02\x02\0\x04\0\0\0\x01"
-        + len(inner).to_bytes(4)
-        + bytes(4)
-    )
-    body = b"Exif\0\0" + head + directory + inner
-    plain = saved(image)
-    return plain[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2) + body + plain[2:]
+    return with_thumbnails(saved(image), saved(small))
 
 
 def test_a_thumbnail_of_the_picture_adds_nothing(picture) -> None:

@@ -65,13 +65,26 @@ def test_words_state_how_a_file_could_be_reached_and_never_who_had_it(state: Sta
 
 
 def test_counts_are_by_place_the_most_frequent_first() -> None:
-    places = [("/Users/a/Downloads/1.jpg", "/Users/a/Downloads", State.ALLOCATED)] * 2
-    places += [("/Users/a/Downloads/2.jpg", "/Users/a/Downloads", State.DELETED), ("/x/3.jpg", "/x", State.ALLOCATED)]
+    downloads = "/Users/a/Downloads"
+    places = [(f"{downloads}/1.jpg", downloads, State.ALLOCATED, False)] * 2
+    places += [(f"{downloads}/2.jpg", downloads, State.DELETED, False), ("/x/3.jpg", "/x", State.ALLOCATED, False)]
+    places += [(f"{downloads}/4.zip//{name}", downloads, State.EMBEDDED, name == "a.jpg") for name in ("a.jpg", "b")]
     rows = location_counts(places)
-    assert [(row.location.tag, row.files, row.live, row.example) for row in rows] == [
-        ("downloads", 3, 2, "/Users/a/Downloads"),
-        ("other", 1, 1, "/x"),
+    assert [(row.location.tag, row.files, row.live, row.inside, row.example) for row in rows] == [
+        ("downloads", 5, 2, 1, downloads),
+        ("other", 1, 1, 0, "/x"),
     ]
+
+
+@pytest.mark.parametrize("container", list(State))
+@pytest.mark.parametrize("removed", [False, True])
+def test_what_lies_inside_a_file_is_reached_through_it(container: State, removed: bool) -> None:
+    place = location_of("/Users/a/Downloads/a.zip//b.jpg")
+    words = accessibility(State.EMBEDDED, place, container, removed=removed)
+    reached = container not in (State.DELETED, State.ORPHAN, State.CARVED, State.SLACK) and not removed
+    assert ("not reachable" in words) is not reached
+    assert ("live, in a folder of plain use" in words) is reached
+    assert "live" not in accessibility(State.EMBEDDED, place)  # nothing is known of the container
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import pytest
 from support.carvables import carvables, noise, ogg, ogg_checksum, pdf, with_tagged_data
 
@@ -120,3 +123,22 @@ def test_the_named_blocks_of_a_telephone_belong_to_its_picture_only_where_their_
     found = carve_jpeg(stretch(bytes(damaged) + noise(1, 600)))
     assert found is not None
     assert found.length == len(plain)
+
+
+def zipped(*members: tuple[str, bytes]) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as made:
+        for name, data in members:
+            made.writestr(zipfile.ZipInfo(name), data)
+    return target.getvalue()
+
+
+def test_the_entries_of_a_zip_that_breaks_are_not_followed_again_from_each_and_one_inside_it_is_found() -> None:
+    count, inner = 2000, zipped(("a.txt", noise(4, 3000)), ("b.txt", noise(5, 3000)))
+    whole = zipped(*((f"part{number}", noise(number, 40)) for number in range(count)), ("inner.zip", inner))
+    broken = whole[: whole.index(inner) + len(inner)] + noise(9, 5000)  # its directory is gone
+    disk = noise(1, 512) + broken
+    search = Search(Space(lambda offset, length: disk[offset : offset + length], len(disk)), thorough=True)
+    found = [disk[one.start : one.start + one.size] for one in search.run([Area("p0", ((0, len(disk)),))])]
+    assert found == [inner]
+    assert search._wasted < 4 * len(broken) + count * 400  # each entry was looked at a few times, not a thousand
