@@ -157,9 +157,10 @@ class DiskSource:
             else:
                 walk = VolumeWalk(system, index, exhibit, name, number, rolls.get(index))
             site = site_of_volume.get(index)
+            mine = known[site.number] if site is not None else {}
+            place_of = partial(_place_on, site, system)
             for item in walk:
-                if site is not None:
-                    met_by_name(item, known[site.number], partial(_place_on, site, system))
+                met_by_name(item, mine, place_of)
                 yield item
             number = walk.number
         self._searches.noted()
@@ -275,8 +276,10 @@ class DiskSource:
         self._image.close()
 
 
-def _place_on(site: Site, system: OpenFileSystem | LibraryFileSystem, entry: FileEntry) -> int | None:
-    """Where on its site an entry begins: on the disk that is its place on the source."""
+def _place_on(site: Site | None, system: OpenFileSystem | LibraryFileSystem, entry: FileEntry) -> int | None:
+    """Where on its site an entry begins: on the disk that is its place on the source. None where it has no site."""
+    if site is None:
+        return None
     if not site.number:
         return entry.physical_offset
     if isinstance(system, LibraryFileSystem) or len(entry.locator) != 4:

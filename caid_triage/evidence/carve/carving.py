@@ -17,7 +17,7 @@ from caid_triage.errors import EvidenceError
 from caid_triage.evidence.account import Inside
 from caid_triage.evidence.carve.beside import SearchBeside
 from caid_triage.evidence.carve.ext_blocks import ExtBlocks
-from caid_triage.evidence.carve.free_space import FreeSpace, free_space
+from caid_triage.evidence.carve.free_space import FreeSpace, free_space, free_space_of_apfs
 from caid_triage.evidence.carve.search import MOST_FILES, Area, Carved, Search
 from caid_triage.evidence.carve.site import Site
 from caid_triage.evidence.carve.slack import NO_SLACK, Slack, SlackRoll, header_places
@@ -83,9 +83,12 @@ class Carving:
             self._free = []
             taken = self._left_out()
             for place, one in self.site.opened:
-                if one.system is None:
+                if one.system is not None:
+                    space = free_space(one.system, self.read)
+                elif one.volume.name in self.site.shared:
+                    space = free_space_of_apfs(one.volume, self.read)
+                else:
                     continue
-                space = free_space(one.system, self.read)
                 ranges = without(clipped(space.ranges, 0, self.site.size), taken)
                 self._free.append((place, one.volume, FreeSpace(ranges, space.block, space.fault)))
                 taken = merged([*taken, (one.volume.offset, one.volume.offset + one.volume.length)])
@@ -183,11 +186,10 @@ class Carving:
         return found
 
     def _faults(self, search: Search) -> Iterator[Problem]:
-        unknown = [(volume.name, free.fault) for _, volume, free in self._free_spaces() if free.fault]
-        unknown += [(name, f"the map of free space of {kind} is not read") for name, kind in self.site.unmapped]
-        for name, fault in unknown:
-            detail = f"{fault}; the free space of this volume was not searched"
-            yield self._problem("free-space-unknown", detail, Severity.NOTE, name)
+        for _, volume, free in self._free_spaces():
+            if free.fault:
+                detail = f"{free.fault}; the free space of this volume was not searched"
+                yield self._problem("free-space-unknown", detail, Severity.NOTE, volume.name)
         if self._unreadable:
             detail = f"{total(self._unreadable)} bytes of the space searched for deleted files could not be read"
             name = self.site.opened[0][1].volume.name if self.site.number else ""

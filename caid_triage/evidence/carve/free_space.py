@@ -1,19 +1,20 @@
 """Which bytes of a volume no living file has, by the file system's own map of used blocks.
 
 NTFS: ``$Bitmap``. FAT: its table. exFAT: its bitmap. ext: the bitmap of each group. HFS+: its allocation file. XFS: the
-trees of each group. Others (ISO 9660, UFS, APFS) have none that is read here. Nothing of a map that cannot be read is
-taken for free.
+trees of each group. APFS: the container's space manager. Others (ISO 9660, UFS) have
+none that is read here. Nothing of a map that cannot be read is taken for free.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from caid_triage.errors import EvidenceError
+from caid_triage.evidence.carve.apfs_space import apfs_free
 from caid_triage.evidence.carve.xfs_space import xfs_free
 from caid_triage.evidence.ext_layout import read_ext_layout
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults
@@ -21,6 +22,7 @@ from caid_triage.evidence.file_system import EXT_KINDS, FAT_KINDS, OpenFileSyste
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
 from caid_triage.evidence.partitions import ReadAt
 from caid_triage.evidence.ranges import Range, clipped, merged
+from caid_triage.model import Volume
 
 _PIECE = 1 << 20
 _NTFS_BITMAP, _HFS_ALLOCATION = 6, 6
@@ -69,16 +71,28 @@ def free_space(system: OpenFileSystem | LibraryFileSystem, read: ReadAt) -> Free
 
 
 def _of_library(system: LibraryFileSystem, read: ReadAt) -> FreeSpace:
-    volume, found, fault = system.volume, [], ""
+    volume = system.volume
+    block = (system.block_size or 512, volume.offset)
+    if system.kind != "XFS":
+        return FreeSpace([], block, f"the map of free space of {system.kind} is not read")
+    return _listed(volume, block, xfs_free(read, volume.offset))
+
+
+def free_space_of_apfs(container: Volume, read: ReadAt) -> FreeSpace:
+    """The free space of an APFS container, which its volumes share. Never raises."""
+    block = (4096, container.offset)
+    return _listed(container, block, apfs_free(read, container.offset, container.length))
+
+
+def _listed(volume: Volume, block: tuple[int, int], free: Iterable[Range]) -> FreeSpace:
+    """Free space that is listed in bytes of the volume."""
+    found: list[Range] = []
+    fault = ""
     try:
         with evidence_faults("walk", "free-space-unknown", "the map of free space could not be read"):
-            if system.kind == "XFS":
-                found = [(volume.offset + a, volume.offset + b) for a, b in xfs_free(read, volume.offset)]
-            else:
-                fault = f"the map of free space of {system.kind} is not read"
+            found = [(volume.offset + start, volume.offset + end) for start, end in free]
     except (EvidenceError, struct.error) as error:
         fault = error.detail if isinstance(error, EvidenceError) else "the map of free space makes no sense"
-    block = (system.block_size or 512, volume.offset)
     return FreeSpace(merged(clipped(found, volume.offset, volume.offset + volume.length)), block, fault)
 
 

@@ -38,8 +38,8 @@ class Site:
     """One image that is searched. ``number`` counts those of a source, the disk itself is 0.
 
     ``opened`` are the volumes that lie on it, each with its place among all volumes of the source. ``tables`` is what
-    is neither theirs nor to be searched, ``inner`` what holds the sites inside its volumes. ``unmapped`` are volumes
-    (name, file system) of the source whose bytes only a library knows.
+    is neither theirs nor to be searched, ``inner`` what holds the sites inside its volumes. ``shared`` are the names of
+    the containers with an open volume whose bytes only a library knows (APFS): their free space is the container's.
     """
 
     number: int
@@ -48,7 +48,7 @@ class Site:
     opened: tuple[tuple[int, OpenedVolume], ...]
     tables: tuple[Range, ...] = ()
     inner: tuple[Range, ...] = ()
-    unmapped: tuple[tuple[str, str], ...] = ()
+    shared: frozenset[str] = frozenset()
 
     @property
     def systems(self) -> list[tuple[int, OpenFileSystem]]:
@@ -135,11 +135,9 @@ def sites_of(
                 continue
             covered = merged([*covered, *held])
         images.append(one.image)
-    unmapped = [
-        (one.volume.name, one.system.kind)
-        for one in opened
-        if isinstance(one.system, LibraryFileSystem) and one.image is None
-    ]
+    shared = frozenset(
+        one.volume.parent for one in opened if isinstance(one.system, LibraryFileSystem) and one.image is None
+    )
     sites = []
     for number, each in enumerate(images):
         inner = merged(
@@ -154,7 +152,7 @@ def sites_of(
                 tuple((place, one) for place, one in enumerate(opened) if one.image is each),
                 tuple((start, start + length) for start, length in tables) if not number else (),
                 tuple(inner),
-                tuple(unmapped) if not number else (),
+                shared,
             )
         )  # fmt: skip
     return sites

@@ -235,12 +235,6 @@ def test_the_disk_in_an_unlocked_volume_that_cannot_be_read_is_counted(luks, ope
     assert counted(source)["unreadable"] == 4096
 
 
-def test_what_only_a_library_reads_is_said_not_to_be_searched(shared, opened) -> None:
-    source = opened(shared / "images" / "dfvfs-apfs.raw")
-    notes = [item for item in source.walk() if isinstance(item, Problem) and item.code == "free-space-unknown"]
-    assert [note.volume for note in notes] == ["p0/apfs1"]
-
-
 def test_of_a_shadow_copy_only_the_blocks_that_it_alone_has_are_searched(shared, tmp_path, opened) -> None:
     sample = shared / "images" / "plaso-vsstest.qcow2"
     if shutil.which("qemu-img") is None:
