@@ -149,8 +149,8 @@ def mend_jpeg(space: Space, start: int, ground: Ground, effort: Effort, bounds: 
             if follower.spent - begun <= bounds.each and followed.units - known.unit >= LEAST_UNITS:
                 effort.take((high - low) // _LOOKS_A_BYTE)
                 head = file.at(known.place, edge - known.place)
-                fit = _rest(space, follower, replace(known, place=0), head, start + edge, ground, restarts, low, high,
-                            begun + bounds.each)  # fmt: skip
+                fit = _rest(space, follower, replace(known, place=0), head, start, start + edge, ground, restarts, low,
+                            high, begun + bounds.each)  # fmt: skip
                 if fit is not None:
                     whole = file.at(0, edge) + space.read(*fit)
                     uneven = follower.unevenness(whole, Position(followed.header), first, known.unit)
@@ -167,6 +167,7 @@ def _rest(
     follower: Follower,
     base: Position,
     head: bytes,
+    start: int,
     edge: int,
     ground: Ground,
     restarts: bool,
@@ -174,8 +175,9 @@ def _rest(
     high: int,
     most: int,
 ) -> tuple[int, int] | None:
-    """The offset and length of what ends a picture broken off at ``edge``, sought ``low`` to ``high`` bytes away."""
-    for candidate in _candidates(space, edge, ground, restarts, low, high):
+    """The offset and length of what ends a picture from ``start`` broken off at ``edge``, sought ``low`` to ``high``
+    bytes away."""
+    for candidate in _candidates(space, start, edge, ground, restarts, low, high):
         if follower.spent > most:
             return None
         span = range_at(ground.ranges, candidate)
@@ -242,14 +244,16 @@ def _boundaries(file: Stretch, followed: _Sequence, block: tuple[int, int]) -> I
         edge -= size
 
 
-def _candidates(space: Space, break_at: int, ground: Ground, restarts: bool, low: int, high: int) -> Iterator[int]:
+def _candidates(
+    space: Space, start: int, break_at: int, ground: Ground, restarts: bool, low: int, high: int
+) -> Iterator[int]:
     """Units of free space that could be compressed data.
 
-    Those that lie between ``low`` and ``high`` free bytes behind the break; below 0, so far before it.
+    Those that lie between ``low`` and ``high`` free bytes behind the break; below 0, so far before the file's start.
     """
     free, block = ground.unclaimed, ground.block
     if high <= 0:
-        near = _part([(a, min(b, break_at)) for a, b in free if a < break_at][::-1], -high, -low, backwards=True)
+        near = _part([(a, min(b, start)) for a, b in free if a < start][::-1], -high, -low, backwards=True)
         yield from _plausible(space, sorted(near), block, restarts)
     else:
         near = _part([(max(a, break_at + 1), b) for a, b in free if b > break_at + 1], low, high, backwards=False)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.carvables import noise, png
 
-from caid_triage.evidence.carve.fragments import Effort, Ground, jpeg_fault, mend_jpeg, mend_png
+from caid_triage.evidence.carve.fragments import Effort, Ground, _candidates, jpeg_fault, mend_jpeg, mend_png
 from caid_triage.evidence.carve.huffman import DONE, Follower, Position, _compiled, read_plan
 from caid_triage.evidence.carve.jpeg import JpegWalk
 from caid_triage.evidence.carve.search import Area, Search
@@ -108,6 +108,19 @@ def test_on_sector_starts_the_effort_to_mend_is_bounded_and_goes_to_the_smallest
     found = on_sectors(disk)
     assert picture("coast.jpg") in found
     assert picture("town.jpg") not in found
+
+
+def test_the_rest_before_a_picture_is_sought_before_its_start_and_not_in_itself() -> None:
+    data = filled(picture("town.jpg"))
+    cut = len(data) // 2 // UNIT * UNIT
+    disk = noise(3, 4 * UNIT) + data[cut:] + noise(4, 30 * UNIT) + data[:cut] + noise(5, 9 * UNIT)
+    whole = [(0, len(disk))]
+    start = disk.index(data[:cut])
+    ground = Ground(whole, whole, (UNIT, 0))
+    near = list(_candidates(space_of(disk), start, start + cut, ground, False, -(1 << 20), 0))
+    assert near
+    assert all(place < start for place in near)
+    assert on_sectors(disk).get(picture("town.jpg")) == "joined"
 
 
 def test_pictures_that_are_whole_are_not_suspected(monkeypatch) -> None:
