@@ -182,6 +182,7 @@ def volume_of(kind: str, image: Path, files: dict[str, bytes], folder: Path, see
 OURS = """
 import hashlib, json, resource, sys, time
 from pathlib import Path
+from caid_triage.evidence import images  # what opens disks is imported with the first of them otherwise
 from caid_triage.evidence.source import open_source
 from caid_triage.model import FileEntry, State
 mode, path, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
@@ -190,7 +191,8 @@ source = open_source(path, "E", "s", carving=mode)
 entries = [item for item in source.walk() if isinstance(item, FileEntry)]
 wall, cpu = time.perf_counter() - began, time.process_time() - spent
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-again = [item for item in source._carving.entries({}, 0) if isinstance(item, FileEntry)]  # as if no name were left
+none = {one.site.number: {} for one in source._carvings}  # as if no name were left
+again = [item for item in source._searches.entries(none, 0) if isinstance(item, FileEntry)]
 named = []
 for entry in entries:
     if entry.readable and entry.size and entry.state is not State.CARVED:

@@ -27,16 +27,18 @@ class Bounds:
     """How far the rest of one file is searched.
 
     ``reaches``: how many free bytes behind a break (below 0: before it), one after the other. ``png_reach``: the same
-    of a PNG, behind it. ``each``: how many bytes of codes may be followed to find the rest of one file.
+    of a PNG, behind it. ``each``: how many bytes of codes may be followed to find the rest of one file; each place that
+    is tried counts ``trial`` bytes more.
     """
 
     reaches: tuple[tuple[int, int], ...]
     png_reach: int
     each: int
+    trial: int = 0
 
 
 WIDE = Bounds(((0, MIB), (-MIB, 0), (MIB, 8 * MIB), (8 * MIB, 32 * MIB), (-16 * MIB, -MIB)), 32 * MIB, 32 * MIB)
-NARROW = Bounds(((0, MIB), (-MIB, 0)), 2 * MIB, MIB // 2)
+NARROW = Bounds(((0, MIB), (-MIB, 0)), 2 * MIB, MIB // 2, 256)
 _LOOKS_A_BYTE = 64  # bytes looked at to tell whether they could be compressed data cost what one byte of codes does
 _WORTH_COMPILING = 2 << 20
 MOST_JPEG = 64 << 20
@@ -138,6 +140,7 @@ def mend_jpeg(space: Space, start: int, ground: Ground, effort: Effort, bounds: 
     if followed is None or followed.why == DONE:
         return None
     follower, begun = followed.follower, followed.follower.spent
+    most = begun + min(bounds.each, effort.left)
     restarts = followed.interval > 0
     edges = list(_boundaries(file, followed, block))
     heads = [_up_to(file, followed, edge) for edge in edges]
@@ -146,16 +149,16 @@ def mend_jpeg(space: Space, start: int, ground: Ground, effort: Effort, bounds: 
     # near gaps at every likely edge before far ones at any: the rest of a file is seldom far
     for low, high in bounds.reaches:
         for edge, known in zip(edges, heads, strict=True):
-            if follower.spent - begun <= bounds.each and followed.units - known.unit >= LEAST_UNITS:
+            if follower.spent <= most and followed.units - known.unit >= LEAST_UNITS:
                 effort.take((high - low) // _LOOKS_A_BYTE)
                 head = file.at(known.place, edge - known.place)
                 fit = _rest(space, follower, replace(known, place=0), head, start, start + edge, ground, restarts, low,
-                            high, begun + bounds.each)  # fmt: skip
+                            high, most, bounds.trial)  # fmt: skip
                 if fit is not None:
                     whole = file.at(0, edge) + space.read(*fit)
                     uneven = follower.unevenness(whole, Position(followed.header), first, known.unit)
                     fits.append((uneven, ((start, edge), fit)))
-        if fits or follower.spent - begun > bounds.each or effort.left <= 0:
+        if fits or follower.spent > most or effort.left <= 0:
             break
     effort.take(follower.spent - begun)
     # other bytes can fit by chance as well; in the picture as it was made rows lie under rows
@@ -174,12 +177,14 @@ def _rest(
     low: int,
     high: int,
     most: int,
+    trial: int,
 ) -> tuple[int, int] | None:
     """The offset and length of what ends a picture from ``start`` broken off at ``edge``, sought ``low`` to ``high``
     bytes away."""
     for candidate in _candidates(space, start, edge, ground, restarts, low, high):
         if follower.spent > most:
             return None
+        follower.spent += trial
         span = range_at(ground.ranges, candidate)
         length = _tail(space, follower, base, head, candidate, span[1]) if span is not None else 0
         if length:

@@ -20,10 +20,10 @@ from caid_triage.evidence.ranges import Range, merged, range_at, without
 MOST_FILES = 500_000
 """Files carved from one source, so that what is remembered of them stays small."""
 MOST_HOPES = 20_000
-MOST_EFFORT, LEAST_EFFORT = 2 << 30, 16 << 20
+MOST_EFFORT, LEAST_EFFORT = 2 << 30, 64 << 10
 _FREE_WORK, _LEAST_WORK = 64 << 20, 1 << 16
 _WORK_A_BYTE = 4
-_SEARCHED_A_BYTE = 256  # on sector starts: how much is searched for each byte of codes that may be followed
+_SEARCHED_A_BYTE = 1024  # on sector starts: how much is searched for each byte of codes that may be followed
 _MENDED = frozenset(("jpg", "png"))
 _MOST_RANGES_ON = 16
 _MOST_FILLING = 1 << 16
