@@ -181,17 +181,21 @@ def not_examined(
     if not figures.complete:
         explanation = f"{_files(figures.stored)} stored so far. Run the same scan again: it goes on where it stopped."
         yield "The scan is not complete", explanation
-    unseen = {(v.exhibit, v.source, v.name): v for v in volumes if v.status in STATUS_WORDS}
-    for place, volume in unseen.items():
-        yield f"{_joined(place)}: {STATUS_WORDS[volume.status]}", f"{size(volume.length)}, {volume.description}"
-    told = Counter[tuple[str, str]]()
+    told = Counter((problem.step, problem.code) for problem in wide)
+    by_place: dict[tuple[str, str, str], list[ProblemRow]] = {}
     for problem in wide:
-        told[problem.step, problem.code] += 1
-        where = problem.exhibit, problem.source, problem.volume
-        if where not in unseen and told.total() <= GAPS_SHOWN:
-            yield f"{_joined(where) or 'The case'}: {_told(problem.code)[0]}", problem.detail
-    if told.total() > GAPS_SHOWN:
-        yield f"{number(told.total() - GAPS_SHOWN)} more of the whole source or a volume", "problems.csv lists all"
+        by_place.setdefault((problem.exhibit, problem.source, problem.volume), []).append(problem)
+    for volume in volumes:
+        if volume.status in STATUS_WORDS:
+            place = volume.exhibit, volume.source, volume.name
+            why = "; ".join(problem.detail for problem in by_place.pop(place, ()))
+            what = f"{size(volume.length)}, {volume.description}"
+            yield f"{_joined(place)}: {STATUS_WORDS[volume.status]}", f"{what}: {why}" if why else what
+    others = [(place, problem) for place, found in by_place.items() for problem in found]
+    for place, problem in others[:GAPS_SHOWN]:
+        yield f"{_joined(place) or 'The case'}: {_told(problem.code)[0]}", problem.detail
+    if len(others) > GAPS_SHOWN:
+        yield f"{number(len(others) - GAPS_SHOWN)} more of the whole source or a volume", "problems.csv lists all"
     for state in (DecodeState.UNDECODABLE, DecodeState.REFUSED, DecodeState.PARTIAL, DecodeState.NOT_ATTEMPTED):
         if count := decode_states.get(state.value, 0):
             yield f"{_files(count)}: {DECODE_WORDS[state][0]}", DECODE_WORDS[state][1]
