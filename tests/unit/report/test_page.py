@@ -110,6 +110,14 @@ def test_a_volume_that_was_not_seen_is_named_with_its_reason_and_hides_no_other_
     assert gaps[32:] == [("2 more of the whole source or a volume", "problems.csv lists all")]
 
 
+def test_free_space_that_was_not_searched_is_a_gap_and_searched_space_is_none(tmp_path: Path) -> None:
+    figures = page_of(tmp_path, []).figures
+    ((headline, explanation),) = not_examined(figures, [], [], [], {}, 5_000_000)
+    assert headline == "Free space of file systems was not searched for deleted files"
+    assert explanation.startswith("5 MB: the profiles standard and full")
+    assert list(not_examined(figures, [], [], [], {})) == []
+
+
 def test_a_scan_that_is_not_complete_says_so_first(tmp_path: Path) -> None:
     found = page_of(tmp_path, [(samples.record(0), ())], finish=False)
     assert found.not_examined[0][0] == "The scan is not complete"
