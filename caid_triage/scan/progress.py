@@ -42,6 +42,8 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """The estimate of the time left, None while it cannot be made; of what is not found yet it knows nothing."""
+        if self.stage == "finished":
+            return 0.0
         left, told = self._examining_left(), self.searching
         if told.searched >= told.total:
             return left
@@ -50,13 +52,9 @@ class Progress:
         return max(left or 0.0, (told.total - told.searched) * told.seconds / told.searched)
 
     def _examining_left(self) -> float | None:
-        if self.total_files is None:
+        if not self.files or self.total_files is None:
             return None
         files_left = max(self.total_files - self.resumed_files - self.files, 0)
-        if not files_left:
-            return 0.0
-        if not self.files:
-            return None
         by_files = files_left / self.files
         if not self.bytes or not self.total_bytes:
             return by_files * self.seconds()

@@ -35,11 +35,12 @@ def test_the_time_left_of_a_resumed_scan_counts_what_this_run_still_has_to_do() 
 
 
 def test_a_scan_that_has_nothing_left_to_do_says_so() -> None:
-    assert ten_seconds_in(total_files=7, total_bytes=70, resumed_files=7, resumed_bytes=70).seconds_left() == 0
-    assert ten_seconds_in(total_files=0, total_bytes=0).seconds_left() == 0
-    searching = ten_seconds_in(total_files=7, total_bytes=70, resumed_files=7, resumed_bytes=70)
-    searching.searching = Searching(50, 100, 5.0)
-    assert searching.seconds_left() == pytest.approx(5)
+    resumed = ten_seconds_in(total_files=7, total_bytes=70, resumed_files=7, resumed_bytes=70, stage="examining")
+    assert resumed.seconds_left() is None  # how much free space there is to search is not known yet
+    resumed.searching = Searching(50, 100, 5.0)
+    assert resumed.seconds_left() == pytest.approx(5)
+    resumed.searching, resumed.stage = Searching(100, 100, 10.0), "finished"
+    assert resumed.seconds_left() == 0
     assert Progress().seconds_left() is None
 
 
