@@ -44,6 +44,8 @@ class Progress:
         """The estimate of the time left, None while it cannot be made; of what is not found yet it knows nothing."""
         if self.stage == "finished":
             return 0.0
+        if self.stage in ("verifying", "counting"):  # the files of this source are in no total yet
+            return None
         left, told = self._examining_left(), self.searching
         if told.searched >= told.total:
             return left

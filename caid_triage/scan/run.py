@@ -83,6 +83,7 @@ class Scan:
     def scan_source(self, source: EvidenceSource, outcome: ScanOutcome) -> None:
         """Scan one source to its end, then check the conservation law of files for it."""
         case = self._case
+        self.progress.searching = Searching(0, 0)  # what is shown until this source's search begins
         if self._options.verify_source:
             self._verify(source)
         source_id = case.add_source(source.info, fingerprint(source))

@@ -13,9 +13,12 @@ from caid_triage.config import ScanOptions
 from caid_triage.model import Searching
 from caid_triage.scan.progress import Progress
 from caid_triage.scan.run import SourceRequest, run_scan
+from caid_triage.synth.ext import build_ext2
 from caid_triage.synth.mbr import Partition, build_mbr
+from caid_triage.synth.plan import PlannedFile
 
-ENCRYPTED = b"LUKS\xba\xbe\0\1" + bytes((1 << 20) - 8)
+MIB = 1 << 20
+ENCRYPTED = b"LUKS\xba\xbe\0\1" + bytes(MIB - 8)
 
 
 def ten_seconds_in(**counters: object) -> Progress:
@@ -42,6 +45,24 @@ def test_a_scan_that_has_nothing_left_to_do_says_so() -> None:
     resumed.searching, resumed.stage = Searching(100, 100, 10.0), "finished"
     assert resumed.seconds_left() == 0
     assert Progress().seconds_left() is None
+
+
+def test_while_the_next_source_is_counted_no_time_is_told_and_no_search_of_the_one_before(tmp_path: Path) -> None:
+    requests = []
+    for name in ("a.dd", "b.dd"):
+        path = tmp_path / name
+        path.write_bytes(
+            bytes(build_mbr([Partition(0x83, bytes(build_ext2([PlannedFile("/a.txt", b"a")], size=MIB)))]))
+        )
+        requests.append(SourceRequest(path, name, name))
+    shown: list[Progress] = []
+    options = ScanOptions(executor="serial", workers=1)
+    run_scan(requests, tmp_path / "case", [], options, lambda progress: shown.append(replace(progress)))
+    first, second = (progress for progress in shown if progress.stage == "counting")
+    assert (first.files, second.files) == (0, 1)
+    assert second.searching.total == 0
+    assert second.seconds_left() is None
+    assert shown[-1].searching.total > 0
 
 
 def test_a_resumed_scan_does_not_say_that_nothing_is_known() -> None:
