@@ -185,10 +185,10 @@ class Volume:
     ``name`` is "p1", "p2" ... in the order of the partition table, "p0" when there is no table,
     "" for a folder; a volume inside another has that one's name before its own: "p2/root", "p3/vss1"
     (evidence/layers). ``offset`` counts from the start of the source, of a volume inside another from the start of
-    that one's content. ``file_system`` is "" when none was understood. ``status`` is one of ``examined``,
-    ``not-understood``, ``encrypted``, ``possibly-encrypted`` (looks random, no mark), ``unreadable``, ``empty`` (no
-    bytes but zeros), ``unwrapped`` (it holds the volumes that are named after it) and ``unlocked`` (the same, and it
-    was encrypted).
+    that one's content. ``file_system`` is what it carries as far as that is known, else "". ``status`` is one of
+    ``examined``, ``not-understood``, ``no-files`` (swap and the like), ``encrypted``, ``possibly-encrypted`` (looks
+    random, no mark), ``unreadable``, ``empty`` (no bytes but zeros), ``unwrapped`` (it holds the volumes that are named
+    after it) and ``unlocked`` (the same, and it was encrypted).
     """
 
     name: str

@@ -28,6 +28,7 @@ from caid_triage.case.encode import (
     text,
     whole,
 )
+from caid_triage.case.fingerprint import differing
 from caid_triage.case.lock import LOCK_FILE, CaseLock
 from caid_triage.case.matches import MatchTable, RecordedBatch
 from caid_triage.case.records import DoneEntries, drop_unfinished, stored_records
@@ -179,11 +180,7 @@ class CaseWriter:
             ).fetchone()
             if known is not None:
                 if known[1] != mark:
-                    message = (
-                        f"the case in {self.folder} has another source named {info.source} for exhibit {info.exhibit}; "
-                        "use a new case, or another exhibit reference (or the same --password-file as before)"
-                    )
-                    raise CaseError(message)
+                    raise CaseError(f"the case in {self.folder} {differing(info, known[1], fingerprint)}")
                 dropped = drop_unfinished(connection, int(known[0]))
                 if dropped:
                     counts = (dropped, dropped, int(known[0]))

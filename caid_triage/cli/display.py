@@ -53,7 +53,7 @@ def progress_line(progress: Progress) -> str:
         f"{progress.stage}: {files} files",
         human_bytes(progress.bytes),
         f"{progress.files / progress.seconds():,.0f} files/s, {human_bytes(progress.bytes / progress.seconds())}/s",
-        f"known: {hits}",
+        f"known{_of_this_run(progress)}: {hits}",
         f"leads: {progress.leads:,}",
         f"problems: {progress.problems:,}",
         f"time left: {human_seconds(progress.seconds_left())}",
@@ -61,6 +61,11 @@ def progress_line(progress: Progress) -> str:
     if progress.searching.total:
         parts.insert(3, searching_words(progress))
     return " | ".join(parts)
+
+
+def _of_this_run(progress: Progress) -> str:
+    """The words behind "known" of a resumed scan: what an earlier run met is in the case and not counted again."""
+    return " since resumed" if progress.resumed_files else ""
 
 
 def searching_words(progress: Progress) -> str:
@@ -88,7 +93,7 @@ def progress_table(progress: Progress) -> Table:
     hits = ", ".join(f"{label}: {count:,}" for label, count in sorted(progress.hits.items())) or "none so far"
     if progress.searching.total:
         table.add_row("", searching_words(progress))
-    table.add_row("known", hits)
+    table.add_row(f"known{_of_this_run(progress)}", hits)
     table.add_row("", f"leads (look-alikes) {progress.leads:,}", f"problems {progress.problems:,}")
     return table
 

@@ -127,7 +127,8 @@ def scan_and_report(
     type=click.Choice(PROFILES),
     default="standard",
     show_default=True,
-    help="quick: files by name. standard: free space too, on sector starts. full: at any place, and in two pieces.",
+    help="quick: files with names. standard: free space and file slack too, where sectors begin. full: at every byte, "
+    "and more files in two pieces put together.",
 )
 @click.option(
     "--verify-source",
@@ -160,9 +161,9 @@ def scan(
 ) -> None:
     """Scan SOURCE, match it with hash sets and write the reports.
 
-    SOURCE is a disk image (raw, E01, Ex01, AFF4, VMDK, VHD, VHDX, QCOW2, VDI, DMG; of a split image the first segment),
-    a logical image (L01, Lx01, AD1), a block device, or a folder. It is only ever read. Run again on the same case,
-    the scan resumes where it was stopped.
+    SOURCE is a disk image (raw, E01, S01, Ex01, AFF4, VMDK, VHD, VHDX, QCOW2, VDI, DMG, Apple sparse image; of a split
+    image the first segment), a logical image (L01, Lx01, AD1), a block device, or a folder. It is only ever read. Run
+    again on the same case, with the same options, the scan resumes where it was stopped.
     """
     from caid_triage.match.options import set_radius
 

@@ -22,7 +22,8 @@ def verdict_lines(view: CaseView, outcome: ScanOutcome) -> list[str]:
     width = max((len(label) for label in exact), default=0)
     for label, counts in sorted(exact.items()):
         places = ", ".join(f"{count:,} {PLACE_WORDS[place]}" for place, count in zip(PLACES, counts, strict=True))
-        lines.append(f"  {label:<{width}}  {sum(counts):>7,} files  ({places})")
+        files = f"{sum(counts):>7,} file{'' if sum(counts) == 1 else 's'}"
+        lines.append(f"  {label:<{width}}  {files:<13}  ({places})")
     lines.append(f"files: walked {outcome.walked:,} = examined {outcome.examined:,} = stored {outcome.stored:,}")
     lines += [f"note: {sentence}" for sentence in filter(None, map(leads_not_searched, view.hashsets()))]
     if outcome.problems:

@@ -9,6 +9,7 @@ from caid_triage.model import Volume
 KIND_OF_STATUS = {
     "examined": "file_system",
     "not-understood": "not_understood",
+    "no-files": "not_understood",
     "encrypted": "encrypted",
     "possibly-encrypted": "possibly_encrypted",
     "unreadable": "unreadable",

@@ -128,12 +128,13 @@ def open_volume(image: pytsk3.Img_Info, size: int, name: str, partition: Partiti
             return closed("empty", "", Problem("open", "volume-empty", detail, Severity.NOTE, volume=name))
         if (known is not None and known.no_files) or partition.description.startswith(BIOS_BOOT):
             what = known.name if known is not None else BIOS_BOOT
-            detail = f"this volume ({what}) keeps no files; its bytes were not examined"
-            return closed("not-understood", "", Problem("open", "no-file-system", detail, Severity.NOTE, volume=name))
+            detail = f"this volume ({what}) keeps no files; in standard and full it is searched like free space"
+            return closed("no-files", what, Problem("open", "no-file-system", detail, Severity.NOTE, volume=name))
         what = f"it is {known.name}, which cannot be read yet" if known is not None else reason
-        detail = f"the file system of this volume was not understood: {what}. None of its files were examined"
+        detail = f"the file system of this volume was not understood: {what}. No file of it was seen by its name"
         detail += f": {known.advice}" if known is not None else ""
-        return closed("not-understood", "", Problem("open", "file-system-not-understood", detail, volume=name))
+        carried = known.name if known is not None else ""
+        return closed("not-understood", carried, Problem("open", "file-system-not-understood", detail, volume=name))
 
     kind = _KINDS[int(fs.info.ftype)]
     volume = Volume(name, partition.offset, length, partition.description, kind, "examined")

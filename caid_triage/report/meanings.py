@@ -7,14 +7,14 @@ from types import MappingProxyType
 
 from caid_triage.model import DecodeState
 
-# Volume states in which files may exist that nobody has seen. "examined" and "empty" are not
-# among them, nor are "unwrapped" and "unlocked": the volumes in those have lines of their own.
+# Volume states in which files may exist that nobody has seen. "examined", "empty" and
+# "no-files" are not among them, nor are "unwrapped" and "unlocked": the volumes in those have lines of their own.
 STATUS_WORDS: Mapping[str, str] = MappingProxyType(
     {
-        "not-understood": "file system not understood, no file of it was seen",
+        "not-understood": "file system not understood, no file of it was seen by its name",
         "encrypted": "encrypted, no file of it was seen",
         "possibly-encrypted": "bytes look random: possibly encrypted without a mark, nothing of it was seen",
-        "unreadable": "could not be read, no file of it was seen",
+        "unreadable": "could not be read, no file of it was seen by its name",
     }
 )
 
@@ -49,15 +49,15 @@ COVERAGE_WORDS: Mapping[str, str] = MappingProxyType(
         "file_system": "in use by file systems that were walked",
         "unallocated": "free space of file systems: not searched for deleted files",
         "unallocated_searched": "free space of file systems, searched for deleted files",
-        "slack": "behind the ends of files, in their own last units: not searched",
+        "slack": "behind the ends of files: not searched (in standard: the rest of the sector in which a file ends)",
         "slack_searched": "behind the ends of files, searched for files without their names",
-        "not_understood": "volumes whose file system was not understood: nothing of them was seen",
-        "not_understood_searched": "volumes with a file system not understood, searched for files without their names",
+        "not_understood": "volumes not understood: nothing of them was seen; and empty volumes (zeros alone)",
+        "not_understood_searched": "volumes not understood, or that keep no files, searched for files without names",
         "encrypted": "encrypted volumes: nothing of them was seen",
         "possibly_encrypted": "look random, with no mark: possibly encrypted, nothing of it was seen",
         "unreadable": "could not be read: nothing of it was seen",
-        "unpartitioned": "outside every partition: not searched",
-        "unpartitioned_searched": "outside every partition, searched for files without their names",
+        "unpartitioned": "given to no volume (gaps, free extents of volume groups): not searched",
+        "unpartitioned_searched": "given to no volume, searched for files without their names",
         "partition_table": "partition tables, tables of volumes, and reserved sectors",
         "files": "files of a folder or of a logical image",
     }
@@ -113,7 +113,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         ),
         "file-system-damaged": "A file system is damaged: files of it may not have been seen.",
         "file-system-not-understood": (
-            "The volume carries a file system this version cannot read: no file of it was seen."
+            "The volume carries a file system this version cannot read: no file of it was seen by its name."
         ),
         "file-unreadable": "The file could not be opened or read: it was compared with nothing.",
         "first-frame-only": "The file holds several pictures or pages; only the first was compared by look.",
@@ -166,7 +166,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "larger-than-volume": "The file claims to be larger than its volume, mostly as a hole: compared with nothing.",
         "layer-damaged": (
             "The description of the logical volumes is damaged: they could not be put together, no file of them "
-            "was seen."
+            "was seen by its name."
         ),
         "link-not-followed": "A link to another place; what it points to is examined only where it lies itself.",
         "metadata-unreadable": (
@@ -184,7 +184,9 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "Look-alikes that are not proposed: the picture is nearer to one that is known not to be the listed item."
         ),
         "no-decoder": "This version has no decoder for the format: compared exactly, not by look.",
-        "no-file-system": "The volume is of a kind that keeps no files (such as swap); its bytes were not searched.",
+        "no-file-system": (
+            "The volume is of a kind that keeps no files (such as swap): standard and full search its bytes."
+        ),
         "no-random-access": "The file can only be read from its beginning: a film in it was not compared by look.",
         "no-volume": "The partition table names no partition that could be opened.",
         "not-a-name": "Free places of a folder that only look like a deleted name; counted, not listed as files.",
@@ -208,8 +210,8 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         ),
         "pseudo-stream": "A part of the file system without content of its own; it was not hashed.",
         "raid-member": (
-            "One member of a Linux RAID array. A mirror was examined alone (note); of other levels nothing can be "
-            "seen without all members (problem)."
+            "One member of a Linux RAID array. A mirror was examined alone (note); of other levels no file can "
+            "be seen by its name without all members (problem)."
         ),
         "raw-developed": (
             "The picture was developed from a camera's raw data to compare it by look: another program develops it "
@@ -275,7 +277,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "The volume is encrypted and was unlocked, with a given secret or because its key lay open; what is "
             "in it was examined."
         ),
-        "volume-unreadable": "The start of the volume could not be read: no file of it was seen.",
+        "volume-unreadable": "The start of the volume could not be read: no file of it was seen by its name.",
     }
 )
 

@@ -176,22 +176,35 @@ def not_examined(
     wide: Sequence[ProblemRow],
     problems: Sequence[ProblemCount],
     decode_states: Mapping[str, int],
+    unsearched: int = 0,
 ) -> Iterator[tuple[str, str]]:
-    """What the answer does not cover, widest first: (headline, explanation). Each gap is named once."""
+    """What the answer does not cover, widest first: (headline, explanation). Each gap is named once.
+
+    ``unsearched`` are the bytes of free space that were not searched: all of them in the profile quick.
+    """
     if not figures.complete:
         explanation = f"{_files(figures.stored)} stored so far. Run the same scan again: it goes on where it stopped."
         yield "The scan is not complete", explanation
-    unseen = {(v.exhibit, v.source, v.name): v for v in volumes if v.status in STATUS_WORDS}
-    for place, volume in unseen.items():
-        yield f"{_joined(place)}: {STATUS_WORDS[volume.status]}", f"{size(volume.length)}, {volume.description}"
-    told = Counter[tuple[str, str]]()
+    told = Counter((problem.step, problem.code) for problem in wide)
+    by_place: dict[tuple[str, str, str], list[ProblemRow]] = {}
     for problem in wide:
-        told[problem.step, problem.code] += 1
-        where = problem.exhibit, problem.source, problem.volume
-        if where not in unseen and told.total() <= GAPS_SHOWN:
-            yield f"{_joined(where) or 'The case'}: {_told(problem.code)[0]}", problem.detail
-    if told.total() > GAPS_SHOWN:
-        yield f"{number(told.total() - GAPS_SHOWN)} more of the whole source or a volume", "problems.csv lists all"
+        by_place.setdefault((problem.exhibit, problem.source, problem.volume), []).append(problem)
+    for volume in volumes:
+        if volume.status in STATUS_WORDS:
+            place = volume.exhibit, volume.source, volume.name
+            why = "; ".join(problem.detail for problem in by_place.pop(place, ()))
+            what = f"{size(volume.length)}, {volume.description}"
+            yield f"{_joined(place)}: {STATUS_WORDS[volume.status]}", f"{what}: {why}" if why else what
+    others = [(place, problem) for place, found in by_place.items() for problem in found]
+    for place, problem in others[:GAPS_SHOWN]:
+        yield f"{_joined(place) or 'The case'}: {_told(problem.code)[0]}", problem.detail
+    if len(others) > GAPS_SHOWN:
+        yield f"{number(len(others) - GAPS_SHOWN)} more of the whole source or a volume", "problems.csv lists all"
+    if unsearched:
+        explanation = (
+            f"{size(unsearched)}: the profiles standard and full search it, and what stands behind ends of files."
+        )
+        yield "Free space of file systems was not searched for deleted files", explanation
     for state in (DecodeState.UNDECODABLE, DecodeState.REFUSED, DecodeState.PARTIAL, DecodeState.NOT_ATTEMPTED):
         if count := decode_states.get(state.value, 0):
             yield f"{_files(count)}: {DECODE_WORDS[state][0]}", DECODE_WORDS[state][1]
@@ -338,6 +351,7 @@ def page(view: CaseView) -> Page:
     decode_states, media_states = view.decode_states(), view.decode_states(media_only=True)
     sources, header = view.sources(), view.header
     exact, leads = count_tables(view)
+    coverage = view.coverage()
     hashsets = [hashset_facts(info) for info in view.hashsets()]
     chance = Chance(view)
     matches, matches_total = _first((row for row in view.matches() if not is_lead(row)), MATCHES_SHOWN)
@@ -361,7 +375,9 @@ def page(view: CaseView) -> Page:
         leads=leads,
         strong_leads=strong_leads,
         far_leads=far_leads,
-        not_examined=list(not_examined(figures, volumes, view.wide_problems(), problems, media_states)),
+        not_examined=list(
+            not_examined(figures, volumes, view.wide_problems(), problems, media_states, coverage.get("unallocated", 0))
+        ),
         figures=figures,
         matches=matches,
         matches_total=matches_total,
@@ -373,7 +389,7 @@ def page(view: CaseView) -> Page:
         unconfirmed=_unconfirmed(hashsets),
         sources=sources,
         volumes=volumes,
-        coverage=[(kind, count, COVERAGE_WORDS.get(kind, "")) for kind, count in view.coverage().items()],
+        coverage=[(kind, count, COVERAGE_WORDS.get(kind, "")) for kind, count in coverage.items()],
         ledgers=ledger_facts(view),
         kinds=view.kinds(),
         states=view.states(),

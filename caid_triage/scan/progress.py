@@ -15,7 +15,8 @@ class Progress:
     """The counters of a running scan. ``total_files`` and ``total_bytes`` are None until counted.
 
     ``hits`` counts files by printed category label, exact matches only; ``leads`` counts files with near
-    matches alone. ``resumed_files`` were already in the case. ``secrets`` are those that are being tried on an
+    matches alone; both, and ``problems``, are of this run. ``resumed_files`` and ``resumed_bytes`` were already in the
+    case, whose earlier hits are in its reports. ``secrets`` are those that are being tried on an
     encrypted volume, 0 afterwards. ``searching`` is how far the search of the present source's free space is; what it
     finds is in no total before it has ended. Times are seconds of the monotonic clock.
     """
@@ -23,6 +24,7 @@ class Progress:
     files: int = 0
     bytes: int = 0
     resumed_files: int = 0
+    resumed_bytes: int = 0
     total_files: int | None = None
     total_bytes: int | None = None
     problems: int = 0
@@ -48,13 +50,17 @@ class Progress:
         return max(left or 0.0, (told.total - told.searched) * told.seconds / told.searched)
 
     def _examining_left(self) -> float | None:
-        if not self.files or self.total_files is None:
+        if self.total_files is None:
             return None
         files_left = max(self.total_files - self.resumed_files - self.files, 0)
+        if not files_left:
+            return 0.0
+        if not self.files:
+            return None
         by_files = files_left / self.files
         if not self.bytes or not self.total_bytes:
             return by_files * self.seconds()
-        by_bytes = max(self.total_bytes - self.bytes, 0) / self.bytes
+        by_bytes = max(self.total_bytes - self.resumed_bytes - self.bytes, 0) / self.bytes
         return (by_files + by_bytes) / 2 * self.seconds()
 
     def as_json(self) -> dict[str, object]:

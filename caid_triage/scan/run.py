@@ -9,7 +9,7 @@ as a bug of ours and says so.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -89,6 +89,7 @@ class Scan:
         info = source.info
         case.audit("source-opened", exhibit=info.exhibit, source=info.source, **fingerprint(source))
         self._count(source)
+        self.progress.problems += _problems(source.problems())
         self._progress_stage("examining")
         locked = LockedSource(source)
         done = case.done(source_id)
@@ -109,6 +110,7 @@ class Scan:
                     if result.entry.number in unread:
                         _meet_again(locked, result.entry)
                     self.progress.resumed_files += 1
+                    self.progress.resumed_bytes += result.entry.size or 0 if result.entry.readable else 0
                     met_again += 1 + below
                     examined += 1 + below
                     inside += below
@@ -196,9 +198,9 @@ class Scan:
         matches, withheld = self._matched(records)
         self._case.write_batch(source_id, records, matches, batch.problems, walked, withheld)
         for record, met in zip(records, matches, strict=True):
-            self.progress.problems += sum(problem.severity is Severity.PROBLEM for problem in record.problems)
+            self.progress.problems += _problems(record.problems)
             self._count_hit(met)
-        self.progress.problems += sum(problem.severity is Severity.PROBLEM for problem in batch.problems)
+        self.progress.problems += _problems(batch.problems)
         self._show(self.progress)
 
     def _matched(self, records: Sequence[ScanRecord]) -> tuple[list[tuple[Match, ...]], list[tuple[Withheld, ...]]]:
@@ -239,6 +241,11 @@ class Batch:
         """Whether the batch is to be stored now."""
         filled = len(self.records) + len(self.problems)
         return filled >= options.batch_files or time.monotonic() - self.begun >= options.batch_seconds
+
+
+def _problems(found: Iterable[Problem]) -> int:
+    """How many of them are problems; notes are not."""
+    return sum(problem.severity is Severity.PROBLEM for problem in found)
 
 
 def _meet_again(source: LockedSource, entry: FileEntry) -> None:
@@ -396,6 +403,7 @@ def run_scan(
             attach_hashsets(case, hashsets, options)
             case.add_problems(not_opened)
             scan = Scan(case, hashsets, options, show, workers)
+            scan.progress.problems = len(not_opened)
             for source in sources:
                 scan.scan_source(source, outcome)
             scan.progress.stage = "finished"

@@ -140,7 +140,7 @@ def test_nothing_is_loaded_and_nothing_is_complained_about(seen: Seen, report: P
     assert seen.said == []
 
 
-@pytest.mark.parametrize("width", [1280, 800])
+@pytest.mark.parametrize("width", [1280, 800, 480])
 def test_a_very_long_name_does_not_push_the_page_wide(seen: Seen, width: int) -> None:
     seen.page.set_viewport_size({"width": width, "height": 900})
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width

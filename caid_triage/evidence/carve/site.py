@@ -21,7 +21,7 @@ from caid_triage.evidence.ranges import Range, clipped, merged, without
 
 # Volumes whose bytes are their own: their free space, if any, is told by their file systems or by what lies in them.
 _TAKEN = frozenset(("examined", "encrypted", "possibly-encrypted", UNWRAPPED, UNLOCKED, "empty"))
-_CLOSED = ("not-understood", "unreadable")
+_CLOSED = ("not-understood", "no-files", "unreadable")
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ LAYERS: tuple[Layer, ...] = (
 
 _DEEPEST = 8
 _MOST_VOLUMES = 2000
-_RANKS = ("examined", "encrypted", "possibly-encrypted", "not-understood", "unreadable", "empty")
+_RANKS = ("examined", "encrypted", "possibly-encrypted", "not-understood", "no-files", "unreadable", "empty")
 
 
 @dataclass(slots=True)
@@ -242,7 +242,7 @@ def _closed(area: Area, partition: Partition, found: Unwrapped) -> OpenedVolume:
     volume = Volume(area.name, area.offset, area.length, partition.description, found.file_system, status)
     problems = found.problems
     if not problems:
-        detail = f"this volume ({found.file_system}) holds no volume: none of its bytes were examined"
+        detail = f"this volume ({found.file_system}) holds no volume: no file of it was seen by its name"
         problems = (Problem("open", "no-volume", detail, volume=area.name),)
     return OpenedVolume(volume, None, (*_cut(area, partition), *problems))
 

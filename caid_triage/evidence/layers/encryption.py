@@ -172,7 +172,7 @@ def unlocked_problem(where: str, name: str, how: str) -> Problem:
 
 
 def _locked(area: Area, name: str, secrets: Secrets, more: str = "") -> Unwrapped:
-    return Unwrapped("", "encrypted", problems=(locked_problem(area.name, name, secrets, more),))
+    return Unwrapped(name.partition(",")[0], "encrypted", problems=(locked_problem(area.name, name, secrets, more),))
 
 
 def _unlocked(area: Area, name: str, how: str, child: Child, header: int = 0) -> Unwrapped:

@@ -221,7 +221,7 @@ def _placed_by_group(area: Area) -> Callable[[int], int | None]:
 
 def _not_read(area: Area, name: str, reason: str, problems: Sequence[Problem] = ()) -> Unwrapped:
     detail = (
-        f"the file system of this volume is {name} and could not be read: {reason}. None of its files were examined"
+        f"the file system of this volume is {name} and could not be read: {reason}. No file of it was seen by its name"
     )
     problem = Problem("open", "file-system-not-understood", detail, volume=area.name)
-    return Unwrapped("", "not-understood", problems=(*problems, problem))
+    return Unwrapped(name, "not-understood", problems=(*problems, problem))

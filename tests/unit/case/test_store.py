@@ -156,6 +156,16 @@ def test_the_same_source_again_is_recognised_and_another_one_refused(writer: Cas
     assert writer.add_source(samples.source(exhibit="ABC/2"), {"size": 10_001}) != add(writer)
 
 
+def test_a_source_of_which_other_volumes_are_unlocked_is_refused_and_the_secrets_are_named_as_the_reason(
+    writer: CaseWriter,
+) -> None:
+    writer.add_source(samples.source(), {"size": 10})
+    with pytest.raises(CaseError, match=r"then: none; now: p2, p3.*same --password-file as before, or .* a new case"):
+        writer.add_source(samples.source(), {"size": 10, "unlocked": ["p2", "p3"]})
+    with pytest.raises(CaseError, match="another source named"):
+        writer.add_source(samples.source(), {"size": 11, "unlocked": ["p2", "p3"]})
+
+
 def test_done_tells_what_may_be_skipped_in_little_memory(writer: CaseWriter) -> None:
     source_id = add(writer)
     other = writer.add_source(samples.source(exhibit="ABC/2"), {})

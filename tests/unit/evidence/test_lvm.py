@@ -52,7 +52,7 @@ def test_a_logical_volume_in_two_parts_is_read_and_its_bytes_are_where_we_say(
     assert [(v.name, v.parent, v.file_system, v.status) for v in source.volumes()] == [
         ("p0", "", "LVM2 physical volume", "unwrapped"),
         ("p0/root", "p0", "ext2", "examined"),
-        ("p0/swap_1", "p0", "", "not-understood"),
+        ("p0/swap_1", "p0", "Linux swap", "no-files"),
     ]
     assert [(p.code, p.severity, p.volume) for p in source.problems()] == [
         ("no-file-system", Severity.NOTE, "p0/swap_1")

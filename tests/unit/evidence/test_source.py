@@ -160,6 +160,7 @@ def test_a_volume_that_cannot_be_walked_is_named_in_a_problem(
     source = opened(data)
     (only,) = source.volumes()
     assert (only.name, only.status, only.length) == ("p0", status, len(data))
+    assert name in only.file_system
     (problem,) = source.problems()
     assert problem.severity is Severity.PROBLEM
     assert problem.code == ("volume-encrypted" if status == "encrypted" else "file-system-not-understood")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 from unit.case import samples
 from unit.report import exhibits
 
+from caid_triage.case.rows import ProblemRow, VolumeRow
 from caid_triage.case.view import open_case
 from caid_triage.model import DecodeState, Kind, MatchKind, Severity, VideoAgreement
-from caid_triage.report.page import Page, page
+from caid_triage.report.page import Page, not_examined, page
 
 
 def page_of(tmp_path: Path, items: list[exhibits.Item], **choices: Any) -> Page:
@@ -87,10 +89,33 @@ def test_the_count_tables_add_up_and_never_mix_leads_in(tmp_path: Path) -> None:
 def test_what_was_not_examined_names_each_gap_once(tmp_path: Path) -> None:
     gaps = page_of(tmp_path, exhibits.busy_items()).not_examined
     assert [headline for headline, _ in gaps] == [
-        "ABC/1 disk.E01 p2: file system not understood, no file of it was seen",
+        "ABC/1 disk.E01 p2: file system not understood, no file of it was seen by its name",
         "1 file: picture cannot be decoded",
         "The content could not be read to its end",
     ]
+
+
+def test_a_volume_that_was_not_seen_is_named_with_its_reason_and_hides_no_other_problem(tmp_path: Path) -> None:
+    figures = page_of(tmp_path, []).figures
+    volume = VolumeRow("E", "disk.dd", "p0", 0, 512, "Linux (GPT)", "LUKS1", "encrypted")
+    locked = [replace(volume, name=f"p{number}") for number in range(20)]
+    quiet = replace(volume, name="p99", status="no-files", file_system="Linux swap")
+    wide = [
+        ProblemRow("E", "disk.dd", one.name, "", "open", "volume-encrypted", f"{one.name} has no key") for one in locked
+    ]
+    wide += [ProblemRow("E", "disk.dd", f"q{number}", "", "open", "image-truncated", "cut") for number in range(14)]
+    gaps = list(not_examined(figures, [*locked, quiet], wide, [], {}))
+    assert gaps[19] == ("E disk.dd p19: encrypted, no file of it was seen", "512 bytes, Linux (GPT): p19 has no key")
+    assert [headline.partition(":")[0] for headline, _ in gaps[20:32]] == [f"E disk.dd q{n}" for n in range(12)]
+    assert gaps[32:] == [("2 more of the whole source or a volume", "problems.csv lists all")]
+
+
+def test_free_space_that_was_not_searched_is_a_gap_and_searched_space_is_none(tmp_path: Path) -> None:
+    figures = page_of(tmp_path, []).figures
+    ((headline, explanation),) = not_examined(figures, [], [], [], {}, 5_000_000)
+    assert headline == "Free space of file systems was not searched for deleted files"
+    assert explanation.startswith("5 MB: the profiles standard and full")
+    assert list(not_examined(figures, [], [], [], {})) == []
 
 
 def test_a_scan_that_is_not_complete_says_so_first(tmp_path: Path) -> None:
