@@ -96,9 +96,10 @@ for name in {libraries!r}:
 sys.modules["pyvshadow"].volume = sys.modules["pybde"].volume = sys.modules["pyfvde"].volume = object
 sys.modules["pyluksde"].volume = sys.modules["pyfsapfs"].container = sys.modules["pyfsxfs"].volume = object
 sys.modules["cryptography"] = None
+from dataclasses import replace
 from caid_triage.evidence.file_system import open_volume
 from caid_triage.evidence.layers.chain import VolumeOpener
-VolumeOpener.open_chain = lambda self, *volume, **more: [open_volume(*volume[:4])]
+VolumeOpener.open_chain = lambda self, *volume, **more: [replace(open_volume(*volume[:4]), image=volume[0])]
 """
 WITHOUT_DEFLATE = "import sys; sys.modules['deflate'] = None\n"
 RUN = "from caid_triage.cli.main import main; main()"

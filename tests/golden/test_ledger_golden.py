@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from golden.images_table import OTHERS
 from golden.make_expected import CASES
 from support.file_runs import runs_of_living
 from support.ledgers import check_ledger
@@ -16,17 +17,6 @@ from caid_triage.evidence.ranges import clipped, merged, total, without
 from caid_triage.evidence.source import open_source
 from caid_triage.model import FileEntry, State
 
-OTHERS = (
-    "Base-Linear-ReadError.aff4",
-    "Base-Linear.aff4",
-    "dfvfs-apfs.raw",
-    "dfvfs-ext2.qcow2",
-    "dfvfs-ext2.vhd",
-    "dfvfs-ext2.vmdk",
-    "dfvfs-hfsplus_zlib.dmg",
-    "dfvfs-windows_volume.qcow2",
-    "plaso-vsstest.qcow2",
-)
 # In use by the map of the file system although no living file's run says so: blocks of extended attributes (ext2), and
 # on exfat-orphan the clusters of a file that no folder names any more
 NO_FILE_S = {
