@@ -13,7 +13,7 @@ from caid_triage.errors import EvidenceError
 from caid_triage.evidence.carve.search import Area, Search
 from caid_triage.evidence.carve.space import Space
 from caid_triage.evidence.source import open_source
-from caid_triage.model import FileEntry, Problem, State
+from caid_triage.model import FileEntry, Problem, Severity, State
 from caid_triage.synth.ext import build_ext2
 from caid_triage.synth.mbr import Partition, build_mbr
 from caid_triage.synth.ntfs import build_ntfs
@@ -139,6 +139,20 @@ def test_gaps_between_partitions_are_searched_and_told_apart(tmp_path) -> None:
     assert coverage["unpartitioned_searched"] >= 1 << 20
     assert coverage["unpartitioned"] == 0
     assert sum(coverage.values()) == len(disk)
+    source.close()
+
+
+@pytest.mark.parametrize("carving", ["none", "fast", "thorough"])
+def test_swap_keeps_no_files_and_is_searched_like_free_space(tmp_path, carving) -> None:
+    swap = bytearray(1 << 20)
+    swap[4086:4096] = b"SWAPSPACE2"
+    swap[65536 : 65536 + len(picture("coast.jpg"))] = picture("coast.jpg")
+    source = opened(tmp_path, build_mbr([Partition(0x82, bytes(swap))]), carving)
+    assert [(one.file_system, one.status) for one in source.volumes()] == [("Linux swap", "no-files")]
+    assert [(one.code, one.severity) for one in source.problems()] == [("no-file-system", Severity.NOTE)]
+    assert [entry.volume for entry in carved(source).values()] == ([] if carving == "none" else ["p1"])
+    kind = "not_understood" if carving == "none" else "not_understood_searched"
+    assert source.coverage()[kind] == 1 << 20
     source.close()
 
 
