@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,7 +12,6 @@ from caid_triage.case.rows import (
     ContradictionRow,
     MatchRow,
     ProblemCount,
-    ProblemRow,
     SourceRow,
     TallyRow,
     VolumeRow,
@@ -22,17 +20,17 @@ from caid_triage.case.rows import (
 from caid_triage.case.view import CaseView
 from caid_triage.model import DecodeState, Kind, MatchKind, Tier
 from caid_triage.report.films import FILMS_SHOWN, FilmFacts, film_facts
+from caid_triage.report.gaps import not_examined
 from caid_triage.report.ledger import LedgerFacts, ledger_facts
 from caid_triage.report.locations import LocationCount, location_rules, matched_places
-from caid_triage.report.meanings import COVERAGE_WORDS, DECODE_WORDS, STATUS_WORDS, meaning
+from caid_triage.report.meanings import COVERAGE_WORDS, DECODE_WORDS, meaning
 from caid_triage.report.near import Chance, NearFacts, is_lead, leads_not_searched, likeliest, shown_chance
 from caid_triage.report.origin import OriginFacts, origin_facts
-from caid_triage.report.text import number, size
+from caid_triage.report.text import files_of, number
 
 MATCHES_SHOWN = 2000
 LEADS_SHOWN = 500
 CONTRADICTIONS_SHOWN = 200
-GAPS_SHOWN = 12
 PLACES = ("live", "inside", "deleted", "other")
 KIND_WORDS = {Kind.IMAGE: "still", Kind.VIDEO: "moving", Kind.OTHER: "other file"}
 
@@ -122,21 +120,21 @@ def verdict(
     lead, ignorable = leads.total.cells["all"], exact.ignorable
     found = exact.total.cells["all"].files - ignorable.files
     lead_words = (
-        f"{_files(lead.files)} ({_contents(lead.unique)}) only {_looks(lead.files)} like a listed item: "
+        f"{files_of(lead.files)} ({_contents(lead.unique)}) only {_looks(lead.files)} like a listed item: "
         "a lead to check by eye, in no count."
     )
     if far:
         lead_words += f" {number(far)} of them {_is(far)} only beyond the strong distance."
     ignorable_words = (
-        f"{_files(ignorable.files)} {_is(ignorable.files)} identical to an item in a category that its scheme ranks as "
-        "not pertinent."
+        f"{files_of(ignorable.files)} {_is(ignorable.files)} identical to an item in a category that its scheme ranks "
+        "as not pertinent."
     )
-    contradicted_words = f"{_files(contradicted)} with contradicting digests: see Contradictions."
+    contradicted_words = f"{files_of(contradicted)} with contradicting digests: see Contradictions."
     more = [ignorable_words] * bool(ignorable.files) + [f"A further {lead_words}"] * bool(lead.files)
     more += [contradicted_words] * bool(contradicted)
     if found:
         unique = exact.total.cells["all"].unique - ignorable.unique
-        sentence = f"{_files(found)} ({_contents(unique)}) {_is(found)} identical to a listed item."
+        sentence = f"{files_of(found)} ({_contents(unique)}) {_is(found)} identical to a listed item."
         return Verdict("found", "Known material found: YES", " ".join([sentence, *more]))
     if not any_set:
         return Verdict("none", "No hash set was given", "The files were listed and hashed; nothing was compared.")
@@ -148,14 +146,12 @@ def verdict(
     if lead.files:
         return Verdict("leads", "No identical file found; leads to check", " ".join(more).removeprefix("A further "))
     if not figures.complete:
-        so_far = f"{_files(figures.stored)} examined so far; the scan must be run to its end before this is an answer."
+        so_far = (
+            f"{files_of(figures.stored)} examined so far; the scan must be run to its end before this is an answer."
+        )
         return Verdict("leads", "Nothing found so far: the scan is not complete", " ".join([*more, so_far]))
-    nothing = f"{_files(figures.stored)} examined: none is listed{' in any other category' if more else ''}."
+    nothing = f"{files_of(figures.stored)} examined: none is listed{' in any other category' if more else ''}."
     return Verdict("none", "Known material found: NO", " ".join([*more, nothing]))
-
-
-def _files(count: int) -> str:
-    return f"{number(count)} file{'' if count == 1 else 's'}"
 
 
 def _contents(count: int) -> str:
@@ -168,63 +164,6 @@ def _is(count: int) -> str:
 
 def _looks(count: int) -> str:
     return "looks" if count == 1 else "look"
-
-
-def not_examined(
-    figures: Conservation,
-    volumes: Sequence[VolumeRow],
-    wide: Sequence[ProblemRow],
-    problems: Sequence[ProblemCount],
-    decode_states: Mapping[str, int],
-    unsearched: int = 0,
-) -> Iterator[tuple[str, str]]:
-    """What the answer does not cover, widest first: (headline, explanation). Each gap is named once.
-
-    ``unsearched`` are the bytes of free space that were not searched: all of them in the profile quick.
-    """
-    if not figures.complete:
-        explanation = f"{_files(figures.stored)} stored so far. Run the same scan again: it goes on where it stopped."
-        yield "The scan is not complete", explanation
-    told = Counter((problem.step, problem.code) for problem in wide)
-    by_place: dict[tuple[str, str, str], list[ProblemRow]] = {}
-    for problem in wide:
-        by_place.setdefault((problem.exhibit, problem.source, problem.volume), []).append(problem)
-    for volume in volumes:
-        if volume.status in STATUS_WORDS:
-            place = volume.exhibit, volume.source, volume.name
-            why = "; ".join(problem.detail for problem in by_place.pop(place, ()))
-            what = f"{size(volume.length)}, {volume.description}"
-            yield f"{_joined(place)}: {STATUS_WORDS[volume.status]}", f"{what}: {why}" if why else what
-    others = [(place, problem) for place, found in by_place.items() for problem in found]
-    for place, problem in others[:GAPS_SHOWN]:
-        yield f"{_joined(place) or 'The case'}: {_told(problem.code)[0]}", problem.detail
-    if len(others) > GAPS_SHOWN:
-        yield f"{number(len(others) - GAPS_SHOWN)} more of the whole source or a volume", "problems.csv lists all"
-    if unsearched:
-        explanation = (
-            f"{size(unsearched)}: the profiles standard and full search it, and what stands behind ends of files."
-        )
-        yield "Free space of file systems was not searched for deleted files", explanation
-    for state in (DecodeState.UNDECODABLE, DecodeState.REFUSED, DecodeState.PARTIAL, DecodeState.NOT_ATTEMPTED):
-        if count := decode_states.get(state.value, 0):
-            yield f"{_files(count)}: {DECODE_WORDS[state][0]}", DECODE_WORDS[state][1]
-    for row in problems:
-        # What failed to decode has just been told, by what became of it.
-        count = row.count - told[row.step, row.code]
-        if row.severity == "problem" and row.step != "decode" and count:
-            headline, rest = _told(row.code)
-            times = "" if count == 1 else f" ({number(count)} times)"
-            yield f"{headline}{times}", rest or row.example
-
-
-def _told(code: str) -> tuple[str, str]:
-    """What a problem code means, its first clause as a headline and the rest; the code itself where nobody has said."""
-    first, _, rest = meaning(code).partition(": ")
-    return first.rstrip(".") or code, rest[:1].upper() + rest[1:]
-
-
-def _joined(words: Iterable[str]) -> str:
-    return " ".join(filter(None, words))
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,3 +72,8 @@ def size(value: int | None) -> str:
         if amount < 999.5 or unit == "TB":
             break
     return f"{amount:.3g} {unit}" if amount < 1000 else f"{amount:,.0f} {unit}"
+
+
+def files_of(count: int) -> str:
+    """So many files, in words."""
+    return f"{number(count)} file{'' if count == 1 else 's'}"

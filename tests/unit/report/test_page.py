@@ -13,7 +13,8 @@ from unit.report import exhibits
 from caid_triage.case.rows import ProblemRow, VolumeRow
 from caid_triage.case.view import open_case
 from caid_triage.model import DecodeState, Kind, MatchKind, Severity, VideoAgreement
-from caid_triage.report.page import Page, not_examined, page
+from caid_triage.report.gaps import not_examined
+from caid_triage.report.page import Page, page
 
 
 def page_of(tmp_path: Path, items: list[exhibits.Item], **choices: Any) -> Page:
