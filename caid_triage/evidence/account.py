@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from caid_triage.evidence.ledger import SEARCHED, Coat, Ledger, Ranges, painted
 from caid_triage.model import Volume
@@ -59,8 +60,8 @@ class DiskAccount:
                 yield Coat(_range(volume.offset, volume.length), {"": "unpartitioned"}, volume.name)
         claims = [*self.claims, *((start, length, "partition_table", "") for start, length in self.tables)]
         claims.sort(key=lambda claim: _ORDER.index(claim[2]))
-        for start, length, kind, name in reversed(claims):
-            yield Coat(_range(start, length), {"": kind}, name)
+        for (kind, name), same in groupby(reversed(claims), key=lambda claim: claim[2:]):  # a thin volume has millions
+            yield Coat([(start, start + length) for start, length, *_ in same], {"": kind}, name)
         for inside in self.insides:
             yield from _inside_coats(inside)
         for ranges in self.searched:

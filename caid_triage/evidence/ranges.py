@@ -52,6 +52,13 @@ def without(ranges: list[Range], taken: list[Range]) -> list[Range]:
     return result
 
 
+def common(ranges: list[Range], others: list[Range]) -> list[Range]:
+    """What lies in ``ranges`` and in ``others`` too; both sorted and disjoint."""
+    if not ranges:
+        return []
+    return without(ranges, without([(ranges[0][0], ranges[-1][1])], others))
+
+
 def total(ranges: Iterable[Range]) -> int:
     """How many bytes the ranges hold."""
     return sum(end - start for start, end in ranges)

@@ -14,7 +14,7 @@ from caid_triage.evidence.coverage import KIND_OF_STATUS, LEDGER_KINDS
 from caid_triage.evidence.fold import MIXED, fold
 from caid_triage.evidence.layers.view import Run, ranges_on_source, view_of_runs
 from caid_triage.evidence.ledger import Coat, painted
-from caid_triage.evidence.ranges import merged, total, unreadable_in
+from caid_triage.evidence.ranges import common, merged, total, unreadable_in
 from caid_triage.model import LedgerRange, Volume
 from caid_triage.report.ledger import WIDTH, share_words, widths_of
 
@@ -196,3 +196,11 @@ def test_a_share_is_never_rounded_to_nothing_or_to_all(a: int, b: int) -> None:
     words = share_words(min(a, b), max(a, b))
     assert words != "0.0%"
     assert (words in ("100%", "100.0%")) == (a == b)
+
+
+@given(ranges(6), ranges(6))
+def test_what_two_lists_of_ranges_have_in_common(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> None:
+    both = {byte for a, b in one for byte in range(a, b)} & {byte for a, b in other for byte in range(a, b)}
+    found = common(merged(one), merged(other))
+    assert [byte for start, end in found for byte in range(start, end)] == sorted(both)
+    assert all(start < end for start, end in found)

@@ -37,12 +37,16 @@ class SearchBeside:
         """``read``, in turn with the others that read the source; SearchStopped once :meth:`close` was called."""
 
         def in_turn(offset: int, length: int) -> bytes:
-            if self._stopping.is_set():
-                raise SearchStopped
+            self.check()
             with self.turn:
                 return read(offset, length)
 
         return in_turn
+
+    def check(self) -> None:
+        """Raises SearchStopped once :meth:`close` was called: for work that reads nothing new for long."""
+        if self._stopping.is_set():
+            raise SearchStopped
 
     @property
     def finished(self) -> bool:

@@ -19,7 +19,7 @@ from caid_triage.evidence.carve.beside import SearchBeside
 from caid_triage.evidence.carve.ext_blocks import ExtBlocks
 from caid_triage.evidence.carve.free_space import FreeSpace, free_space, free_space_of_apfs
 from caid_triage.evidence.carve.search import MOST_FILES, Area, Carved, Search
-from caid_triage.evidence.carve.site import Site
+from caid_triage.evidence.carve.site import Remainder, Site
 from caid_triage.evidence.carve.slack import NO_SLACK, Slack, SlackRoll, header_places
 from caid_triage.evidence.carve.space import Space, cut_extents
 from caid_triage.evidence.faults import check_range, evidence_faults
@@ -42,6 +42,10 @@ _REMARKS = {
     "joined": ("carved-joined", "put together of {count} pieces that lie apart, whose structure fits"),
     "doubtful": ("carved-doubtful", "its data stops making sense at byte {fault}: the rest may be another file's"),
 }
+
+
+Met = set[tuple[str, tuple[Range, ...]]]
+"""What was carved by its ending and its place on the source (:meth:`Site.place_of`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Carving:
     exhibit: str
     source: str
     _free: list[tuple[int, Volume, FreeSpace]] | None = None
+    _left: list[Range] | None = None
     _found: list[Carved] | None = None
     _slack: dict[int, Slack] = field(default_factory=dict)
     _owners: dict[int, tuple[str, bytes]] = field(default_factory=dict)
@@ -95,13 +100,23 @@ class Carving:
         return self._free
 
     def _left_out(self) -> list[Range]:
-        """What of the site is not searched because the site around it has the same there."""
-        only = self.site.only
-        return [] if only is None else without([(0, self.site.size)], only)
+        """What of the site is not searched: it lies on another disk, was never written, or the site around has it."""
+        if self._left is None:
+            only = self.site.only
+            self._left = [] if only is None else without([(0, self.site.size)], only)
+        return self._left
+
+    def _remainders(self) -> dict[str, Remainder]:
+        """What there is to search beside free space by the name of a volume ("" for none), each byte once."""
+        left_out = self._left_out()
+        return {
+            name: Remainder(without(one.unpartitioned, left_out), without(one.not_understood, left_out))
+            for name, one in self.site.remainders().items()
+        }
 
     def space(self) -> SearchedSpace:
         """What there is to search beside slack."""
-        rest = self.site.remainders().values()
+        rest = self._remainders().values()
         return SearchedSpace(
             merged(one for _, _, free in self._free_spaces() for one in free.ranges),
             merged(part for one in rest for part in one.unpartitioned),
@@ -110,19 +125,20 @@ class Carving:
 
     def _areas(self, space: Space, search: Search, rolls: Mapping[int, SlackRoll]) -> Iterator[Area]:
         """The areas in the order of the volumes, each one's slack behind its free space; last what lies in none."""
-        rest = self.site.remainders()
+        rest = self._remainders()
         free = {place: one for place, _, one in self._free_spaces()}
+        cuts = frozenset(start for start, _ in self._left_out())
         for place, one in self.site.opened:
             volume, found = one.volume, free.get(place)
             if found is not None:
-                yield Area(volume.name, tuple(found.ranges), found.block, _maps(one.system, space))
+                yield Area(volume.name, tuple(found.ranges), found.block, _maps(one.system, space), cuts=cuts)
                 if isinstance(one.system, OpenFileSystem) and place in rolls:
                     yield from self._slack_area(place, one.system, rolls[place], space, search)
             elif volume.name in rest:
                 ranges = merged([*rest[volume.name].unpartitioned, *rest[volume.name].not_understood])
-                yield Area(volume.name, tuple(ranges), (512, volume.offset))
+                yield Area(volume.name, tuple(ranges), (512, volume.offset), cuts=cuts)
         name = self.site.opened[0][1].volume.name if self.site.number else ""
-        yield Area(name, tuple(rest[""].unpartitioned))
+        yield Area(name, tuple(rest[""].unpartitioned), cuts=cuts)
 
     def _slack_area(
         self, place: int, system: OpenFileSystem, roll: SlackRoll, space: Space, search: Search
@@ -169,7 +185,10 @@ class Carving:
             return self._found
         with nullcontext() if beside is None else beside.turn:  # the maps of free space are read here
             self._to_search = sum(total(ranges) for ranges in self.space().all())
-        space = Space(self.read if beside is None else beside.reading(self.read), self.site.size)
+        if beside is None:
+            space = Space(self.read, self.site.size)
+        else:
+            space = Space(beside.reading(self.read), self.site.size, beside.check)
         self._running = search = Search(space, thorough=self.mode == "thorough")
         found = search.run(self._areas(space, search, rolls))
         for one in found:
@@ -180,7 +199,7 @@ class Carving:
                     if (piece := slack.piece_at(one.start)) is not None
                 )
                 self._owners[one.start] = rolls[place].owner(owner)
-        self._unreadable = space.unreadable
+        self._unreadable = without(space.unreadable, self._left_out())  # it reads in blocks, over the edge of a hole
         self._problems = list(self._faults(search))
         self._found = found
         return found
@@ -188,7 +207,8 @@ class Carving:
     def _faults(self, search: Search) -> Iterator[Problem]:
         for _, volume, free in self._free_spaces():
             if free.fault:
-                detail = f"{free.fault}; the free space of this volume was not searched"
+                what = "free space told of there alone" if free.ranges else "the free space of this volume"
+                detail = f"{free.fault}; {what} was not searched"
                 yield self._problem("free-space-unknown", detail, Severity.NOTE, volume.name)
         if self._unreadable:
             detail = f"{total(self._unreadable)} bytes of the space searched for deleted files could not be read"
@@ -204,25 +224,37 @@ class Carving:
     def _problem(self, code: str, detail: str, severity: Severity, volume: str = "", path: str = "") -> Problem:
         return Problem("walk", code, detail, severity, self.exhibit, self.source, volume, path)
 
-    def listed(self, known: Mapping[int, int], rolls: Mapping[int, SlackRoll]) -> Iterator[Carved]:
-        """What was carved but for the deleted files met by name (:meth:`entries`)."""
+    def listed(
+        self, known: Mapping[int, int], rolls: Mapping[int, SlackRoll], met: Met | None = None
+    ) -> Iterator[Carved]:
+        """What was carved but for the deleted files met by name and those ``met`` on sites before (:meth:`entries`)."""
         for one in self.search(rolls):
+            place = None if met is None else self.site.place_of(one.extents)
+            if met is not None and place is not None:
+                if (one.suffix, place) in met:
+                    continue
+                met.add((one.suffix, place))
             size = known.get(one.start)
             if size is None or (size != one.size and one.remark != "partial"):
                 yield one
 
     def entries(
-        self, known: Mapping[int, int], number: int, rolls: Mapping[int, SlackRoll] | None = None
+        self,
+        known: Mapping[int, int],
+        number: int,
+        rolls: Mapping[int, SlackRoll] | None = None,
+        met: Met | None = None,
     ) -> Iterator[FileEntry | Problem]:
         """What was carved as entries numbered from ``number``.
 
         ``known`` are the deleted files met by name, first byte on the site to size: what begins at such a place and is
         the same, or only a part, is that file and not listed again. ``rolls`` are the slack that the walk noted, by the
-        place of its volume.
+        place of its volume. ``met`` is where that lies which was carved on the sites before: of the same bytes of the
+        source (snapshots in a thin pool) it is listed once, on the first of them; what this site has is added.
         """
         if self.mode == "none":
             return
-        for one in self.listed(known, rolls or {}):
+        for one in self.listed(known, rolls or {}, met):
             name, state = f"{one.start:014d}.{one.suffix}", State.CARVED
             path = f"/$Carved/{one.volume or 'unpartitioned'}/{name}"
             raw = path.encode()

@@ -111,6 +111,7 @@ def _follow_all(file: Stretch, size: int, effort: Effort, coming: int = 0) -> _S
     positions = [position]
     why = STOPPED
     while why == STOPPED:
+        file.check()
         why, position = follower.follow(data, position, position.place + _SNAPSHOT)
         if why == STOPPED:
             positions.append(position)

@@ -58,7 +58,7 @@ def free_space(system: OpenFileSystem | LibraryFileSystem, read: ReadAt) -> Free
                 block = (system.fat.cluster_size, volume.offset + system.fat.layout.heap)
                 found += [(volume.offset + a, volume.offset + b) for a, b in _fat(system, read)]
             elif system.kind in EXT_KINDS:
-                found += [(volume.offset + a, volume.offset + b) for a, b in _ext(read, volume.offset)]
+                found += ((volume.offset + a, volume.offset + b) for a, b in _ext(read, volume.offset))
             else:
                 fault = f"the map of free space of {system.kind} is not read"
     except (EvidenceError, struct.error) as error:
@@ -145,10 +145,12 @@ def _fat(system: OpenFileSystem, read: ReadAt) -> Iterator[Range]:
 
 
 def _ext(read: ReadAt, base: int) -> Iterator[Range]:
-    """Free blocks of ext by the bitmap of each group, in bytes of the volume."""
+    """Free blocks of ext by the bitmap of each group, in bytes of the volume. Errors: EvidenceError, behind all others,
+    where some bitmap cannot be read."""
     layout = read_ext_layout(read, base)
     size = layout.block
     owned = layout.tables()
+    unread = 0
     for group in range(layout.groups):
         begin, count = layout.blocks_of(group)
         if layout.map_unused(group):
@@ -161,7 +163,11 @@ def _ext(read: ReadAt, base: int) -> Iterator[Range]:
             try:
                 data = read(base + layout.block_map(group) * size, size)
             except LIBRARY_ERRORS:
+                unread += 1
                 continue
             bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8), bitorder="little")[:count]
         for start, end in _zero_bits(bits, begin):
             yield start * size, end * size
+    if unread:
+        detail = f"the maps of free space of {unread} of {layout.groups} block groups could not be read"
+        raise EvidenceError("walk", "free-space-unknown", detail)

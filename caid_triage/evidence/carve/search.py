@@ -41,6 +41,7 @@ class Area:
 
     ``block`` is the size and a start of the units files are kept in; ``indirect`` follows an ext2 volume's block maps.
     Where ``places`` are given (headers in slack), only what begins there is carved, and the ranges say how far it goes.
+    A range that ends at one of ``cuts`` ends where the rest of the volume is not looked at, not where a file lies.
     """
 
     volume: str
@@ -48,6 +49,16 @@ class Area:
     block: tuple[int, int] = (SECTOR, 0)
     indirect: ExtBlocks | None = None
     places: tuple[int, ...] | None = None
+    cuts: frozenset[int] = frozenset()
+
+    def ranges_behind(self, number: int, most: int) -> list[Range]:
+        """Up to ``most`` ranges behind one of them, as far as between them nothing but files can lie."""
+        found: list[Range] = []
+        for place in range(number, min(number + most, len(self.ranges) - 1)):
+            if self.ranges[place][1] in self.cuts:
+                break
+            found.append(self.ranges[place + 1])
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +248,7 @@ class Search:
             return None
         if area.places is not None:  # where a file in slack went on, another file's beginning lies now
             return None
-        rest = [(start, end - start) for start, end in area.ranges[number + 1 : number + 1 + _MOST_RANGES_ON]]
+        rest = [(start, end - start) for start, end in area.ranges_behind(number, _MOST_RANGES_ON)]
         if not rest:
             return None
         longer = Stretch(self.space, (*file.extents, *rest), max(_LEAST_WORK, file.left))

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from caid_triage.evidence.carve.beside import SearchBeside
-from caid_triage.evidence.carve.carving import Carving
+from caid_triage.evidence.carve.carving import Carving, Met
 from caid_triage.evidence.carve.slack import SlackRoll
 from caid_triage.model import FileEntry, Problem, Searching
 
@@ -68,9 +68,9 @@ class Searches:
     def progress(self) -> Searching:
         """How far the search is."""
         told = [carving.progress() for carving in self.carvings]
-        seconds = self._seconds
-        if self._beside is not None and not seconds:
-            seconds = time.monotonic() - self._beside.began
+        beside, seconds = self._beside, self._seconds  # of one moment: another thread may be at the end of the walk
+        if beside is not None and not seconds:
+            seconds = time.monotonic() - beside.began
         return Searching(sum(done for done, _ in told), sum(total for _, total in told), seconds)
 
     def waited(self, known: Known) -> Iterator[Searching]:
@@ -81,14 +81,22 @@ class Searches:
             yield self.progress()
         told = self.progress()
         self._beside = None
+        met = self._met()
         sizes = [
-            one.size for carving in self.carvings for one in carving.listed(known[carving.site.number], self._rolls)
+            one.size
+            for carving in self.carvings
+            for one in carving.listed(known[carving.site.number], self._rolls, met)
         ]
         yield Searching(told.total, told.total, told.seconds, len(sizes), sum(sizes))
 
+    def _met(self) -> Met | None:
+        """To tell what several sites have in common; None, and nothing is looked up, where there is no such thing."""
+        return set() if any(carving.site.shares for carving in self.carvings) else None
+
     def entries(self, known: Known, number: int) -> Iterator[FileEntry | Problem]:
         """What was carved as entries numbered from ``number``, site by site."""
+        met = self._met()
         for carving in self.carvings:
-            for item in carving.entries(known[carving.site.number], number, self._rolls):
+            for item in carving.entries(known[carving.site.number], number, self._rolls, met):
                 number += isinstance(item, FileEntry)
                 yield item

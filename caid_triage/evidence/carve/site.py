@@ -17,7 +17,7 @@ from caid_triage.evidence.file_system import OpenedVolume, OpenFileSystem
 from caid_triage.evidence.layers.layer import UNLOCKED, UNWRAPPED
 from caid_triage.evidence.layers.library_fs import LibraryFileSystem
 from caid_triage.evidence.layers.view import View, on_source, ranges_on_source, spans_on_source
-from caid_triage.evidence.ranges import Range, clipped, merged, without
+from caid_triage.evidence.ranges import Range, clipped, common, merged, total, without
 
 # Volumes whose bytes are their own: their free space, if any, is told by their file systems or by what lies in them.
 _TAKEN = frozenset(("examined", "encrypted", "possibly-encrypted", UNWRAPPED, UNLOCKED, "empty"))
@@ -40,6 +40,7 @@ class Site:
     ``opened`` are the volumes that lie on it, each with its place among all volumes of the source. ``tables`` is what
     is neither theirs nor to be searched, ``inner`` what holds the sites inside its volumes. ``shared`` are the names of
     the containers with an open volume whose bytes only a library knows (APFS): their free space is the container's.
+    ``shares`` says that sites before it hold some of its bytes of the source too, as snapshots in a thin pool do.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Site:
     tables: tuple[Range, ...] = ()
     inner: tuple[Range, ...] = ()
     shared: frozenset[str] = frozenset()
+    shares: bool = False
 
     @property
     def systems(self) -> list[tuple[int, OpenFileSystem]]:
@@ -70,6 +72,19 @@ class Site:
     def ranges_on_source(self, ranges: list[Range]) -> list[Range]:
         """The bytes of the source that hold these; none where that cannot be said (a shadow copy, Core Storage)."""
         return ranges_on_source(self.image, ranges)
+
+    def place_of(self, extents: Iterable[tuple[int, int]]) -> tuple[Range, ...] | None:
+        """Where on the source a file of these (offset, length) lies, extent by extent; None where some of it does not.
+
+        Before the ranges of each extent stands its first byte alone: the ranges are in the order of the source.
+        """
+        found: list[Range] = []
+        for offset, length in extents:
+            first, ranges = self.on_source(offset), self.ranges_on_source([(offset, offset + length)])
+            if first is None or total(ranges) != length:
+                return None
+            found += [(first, first), *ranges]
+        return tuple(found)
 
     def _extents(self, statuses: Iterable[str]) -> list[Range]:
         return merged(
@@ -109,7 +124,7 @@ class Site:
         closed = merged((at, at + length) for at, length, kind, _ in one.claims if kind == "not_understood")
         taken = merged([*known, *others, *self.inner, *self.tables])
         free = [part for span in mine for part in without([span], taken)]
-        return Remainder(without(free, closed), [part for span in free for part in clipped(closed, *span)])
+        return Remainder(without(free, closed), common(free, closed))
 
 
 def sites_of(
@@ -121,6 +136,7 @@ def sites_of(
     it have is left out: it would be searched twice.
     """
     images: list[pytsk3.Img_Info] = [image]
+    sharing: list[pytsk3.Img_Info] = []
     covered: list[Range] = []
     for one in opened:
         if one.image is None or any(one.image is known for known in images):
@@ -131,8 +147,11 @@ def sites_of(
         held = [] if spans is None else merged((start, end) for start, end in spans.tolist())
         inside_another = any(isinstance(known, View) and one.image.outer is known for known in images)
         if held and not inside_another:
-            if not without(held, covered):
+            alone = without(held, covered)
+            if not alone:
                 continue
+            if alone != held:
+                sharing.append(one.image)
             covered = merged([*covered, *held])
         images.append(one.image)
     shared = frozenset(
@@ -153,6 +172,7 @@ def sites_of(
                 tuple((start, start + length) for start, length in tables) if not number else (),
                 tuple(inner),
                 shared,
+                any(each is one for one in sharing),
             )
         )  # fmt: skip
     return sites

@@ -23,6 +23,7 @@ from caid_triage.evidence.ranges import Range, without
 
 _NAMES_A_BLOCK = 1024
 _BATCHES = 4096
+_LARGEST = (1 << 63) - 1
 _READ_OVER = 16 << 10
 """So many bytes between two pieces are read with them: that is cheaper than another call."""
 
@@ -43,7 +44,8 @@ class SlackRoll:
         """The slack of a file (or stream) with these paths."""
         owner = len(self._blocks) * _NAMES_A_BLOCK + len(self._open)
         for start, end in pieces:
-            self._rows.extend((start, end, owner))
+            if end <= _LARGEST:  # a damaged table can name places that no disk has
+                self._rows.extend((start, end, owner))
         self._open.append((path, raw_path))
         if len(self._open) == _NAMES_A_BLOCK:
             self._blocks.append(zlib.compress(_packed(self._open), 1))

@@ -6,7 +6,7 @@ What cannot be read is taken for zeros and remembered (:attr:`Space.unreadable`)
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from caid_triage.evidence.faults import LIBRARY_ERRORS
 from caid_triage.evidence.partitions import ReadAt
@@ -20,10 +20,14 @@ _MOST_RANGES = 65536  # of bad places, before the nearest are taken together
 
 
 class Space:
-    """A source of ``size`` bytes read through ``read(offset, length)``."""
+    """A source of ``size`` bytes read through ``read(offset, length)``.
 
-    def __init__(self, read: ReadAt, size: int) -> None:
+    ``check`` is called whenever bytes are asked for, also such as are kept: what it raises ends the work on them.
+    """
+
+    def __init__(self, read: ReadAt, size: int, check: Callable[[], None] = lambda: None) -> None:
         self.size = size
+        self.check = check
         self._read = read
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._bad: list[Range] = []
@@ -35,6 +39,7 @@ class Space:
 
     def read(self, offset: int, length: int) -> bytes:
         """``length`` bytes from ``offset``, fewer only at the end of the source."""
+        self.check()
         number, inside = divmod(offset, BLOCK)
         if inside + length <= BLOCK:
             return self._block(number)[inside : inside + length]
@@ -109,6 +114,10 @@ class Stretch:
         for _, length in extents:
             self._starts.append(at)
             at += length
+
+    def check(self) -> None:
+        """End the work on it where the search is being stopped: :class:`Space`."""
+        self._space.check()
 
     @property
     def left(self) -> int:

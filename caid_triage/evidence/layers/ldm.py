@@ -12,6 +12,7 @@ import struct
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from caid_triage.evidence.faults import LIBRARY_ERRORS
 from caid_triage.evidence.layers.layer import UNWRAPPED, Area, Child, Unwrapped
@@ -304,6 +305,8 @@ def _runs(header: _Header, database: _Database, component: _Component) -> tuple[
             return None
     elif component.kind not in (_STRIPES, _ONE_AFTER_ANOTHER):
         return None
+    if not piece and any(one.offset + one.size > other.offset for one, other in pairwise(parts)):
+        return None  # two parts for the same bytes: which of them holds is not told
     runs, missing = [], []
     for place, part in enumerate(parts):
         start = place * piece if piece else part.offset * _SECTOR

@@ -15,7 +15,7 @@ import numpy as np
 from caid_triage.evidence.account import NamedClaim
 from caid_triage.evidence.layers.view import ReadAt, View, joined
 from caid_triage.evidence.proxied import read_range
-from caid_triage.evidence.ranges import Range, merged
+from caid_triage.evidence.ranges import Range, clipped
 
 _SECTOR = 512
 _BLOCK = 4096
@@ -73,31 +73,39 @@ class MappedView(View):
 
     def spans_outside(self, spans: np.ndarray) -> np.ndarray | None:
         """Spans of the inside as those of the disk that hold them; what was never written, or is behind's, not."""
-        found = [np.zeros((0, 2), np.int64)]
-        for start, end in spans.tolist():
-            low, high = np.searchsorted(self._numbers, (start // self._chunk, -(-end // self._chunk)))
-            first = self._numbers[low:high] * self._chunk
-            part = np.stack([np.maximum(first, start), np.minimum(first + self._chunk, end)], axis=1)
-            found.append(part + ((self._places - self._numbers)[low:high] * self._chunk)[:, None])
-        return self._store.spans_outside(joined(np.concatenate(found)))
+        return self._store.spans_outside(self._in_store(spans))
+
+    def _in_store(self, spans: np.ndarray) -> np.ndarray:
+        """Spans of the inside (int64[n, 2], sorted, apart) as those of the store that hold them, sorted and joined."""
+        starts, ends = spans.T
+        low = np.searchsorted(self._numbers, starts // self._chunk)
+        count = np.searchsorted(self._numbers, -(-ends // self._chunk)) - low
+        span = np.repeat(np.arange(len(spans)), count)  # of each chunk that a span touches
+        chunk = np.arange(len(span)) + (low - (np.cumsum(count) - count))[span]
+        first = self._numbers[chunk] * self._chunk
+        part = np.stack([np.maximum(first, starts[span]), np.minimum(first + self._chunk, ends[span])], axis=1)
+        part += ((self._places - self._numbers)[chunk] * self._chunk)[:, None]
+        return joined(part)
 
     def own_ranges(self) -> list[Range]:
-        """The chunks of its own: the others hold nothing, or what the volume behind it holds."""
-        return merged((number * self._chunk, (number + 1) * self._chunk) for number in self._numbers.tolist())
+        """The chunks of its own that are on this disk: the others hold nothing, or what the volume behind it holds."""
+        numbers, store = self._numbers, self._store.own_ranges()
+        if store is not None:
+            spans, places = np.array(store, dtype=np.int64).reshape(-1, 2), self._places
+            at = np.searchsorted(spans[:, 1], places * self._chunk, "right")
+            here = np.append(spans[:, 0], np.iinfo(np.int64).max)[at] < (places + 1) * self._chunk
+            numbers = numbers[here]
+        first = np.flatnonzero(np.diff(numbers, prepend=-2) != 1)  # of each row of chunks, which may be millions
+        last = np.append(first[1:], len(numbers))[: len(first)] - 1
+        rows = np.stack([numbers[first], numbers[last] + 1], axis=1) * self._chunk
+        return clipped(((start, end) for start, end in rows.tolist()), 0, self._size)
 
     def claims_outside(self, claims: Iterable[NamedClaim]) -> list[NamedClaim]:
-        """Claims on chunks of its own, joined where they lie next to each other in the store."""
+        """Claims on bytes of chunks of its own, joined where they lie next to each other in the store."""
         found: list[NamedClaim] = []
         for start, length, kind, name in claims:
-            low, high = np.searchsorted(self._numbers, (start // self._chunk, -(-(start + length) // self._chunk)))
-            places = np.unique(self._places[low:high])
-            cuts = np.flatnonzero(np.diff(places) != 1) + 1
-            pieces = [
-                (int(part[0]) * self._chunk, len(part) * self._chunk, kind, name)
-                for part in np.split(places, cuts)
-                if len(part)
-            ]
-            found += self._store.claims_outside(pieces)
+            spans = self._in_store(np.array([[start, start + length]], dtype=np.int64))
+            found += self._store.claims_outside((at, end - at, kind, name) for at, end in spans.tolist())
         return found
 
 

@@ -13,7 +13,7 @@ import pytsk3
 
 from caid_triage.evidence.account import NamedClaim
 from caid_triage.evidence.proxied import ProxiedImage, read_range
-from caid_triage.evidence.ranges import Range, merged
+from caid_triage.evidence.ranges import Range, clipped, merged
 
 ReadAt = Callable[[int, int], bytes]
 Claim = tuple[int, int, str]
@@ -155,8 +155,14 @@ class View(ProxiedImage):
         return joined(np.concatenate(moved))
 
     def own_ranges(self) -> list[Range] | None:
-        """What of the inside can hold anything that is not seen elsewhere as well; None for all of it."""
-        return None
+        """What of the inside can hold anything that is not seen elsewhere as well; None for all of it.
+
+        Not what lies on another disk. Where every other stripe does, all from the first one that is here to the last.
+        """
+        if not self.verbatim:
+            return None
+        held = clipped(merged((run.start, run.end) for run in self.runs), 0, self._size)
+        return None if held == [(0, self._size)] else held
 
     def close(self) -> None:
         """The disk is its opener's to close."""

@@ -181,3 +181,14 @@ def test_no_database_makes_it_crash(opened: Callable[..., Any]) -> None:
         assert sum(source.coverage().values()) == len(disk)
         for entry in source.walk():
             assert entry.volume.startswith("p1")
+
+
+def test_parts_that_lie_over_each_other_are_not_put_together(opened: Callable[..., Any]) -> None:
+    """What is read there and where it is said to lie would be two different places."""
+    overlapping = DynamicVolume("Volume2", SIZE, [[Part(0, 2048, SIZE), Part(0, 5000, 700, 900)]])
+    source = opened(build_dynamic([SIMPLE, overlapping], [A, B]))
+    assert [(v.name, v.status) for v in source.volumes()][1:] == [
+        ("p1/Volume1", "examined"),
+        ("p1/Volume2", "not-understood"),
+    ]
+    assert [(p.code, p.volume) for p in source.problems()] == [("volume-incomplete", "p1/Volume2")]

@@ -8,6 +8,7 @@ import time
 import pytest
 from support.carvables import carvables, noise
 
+from caid_triage.evidence.carve.huffman import STOPPED, Follower
 from caid_triage.evidence.carve.search import Search
 from caid_triage.evidence.source import open_source
 from caid_triage.model import FileEntry, Problem, Searching, State
@@ -33,13 +34,13 @@ def disk(tmp_path):
     return path
 
 
-def opened(path):
-    return open_source(path, "E", "s", carving="fast")
+def opened(path, carving="fast"):
+    return open_source(path, "E", "s", carving=carving)
 
 
-def counted(path):
+def counted(path, carving="fast"):
     """The source after the pass that counts named files: from then on it is known where slack is."""
-    source = opened(path)
+    source = opened(path, carving)
     for _ in source.walk(named_only=True):
         pass
     return source
@@ -123,3 +124,28 @@ def test_before_any_walk_nothing_is_searched_beside(disk) -> None:
     source = opened(disk)
     assert source.search_beside(threading.Lock()) is None
     assert sum(isinstance(item, FileEntry) and item.state is State.CARVED for item in source.walk()) == len(HIDDEN)
+
+
+def test_a_search_that_reads_nothing_new_is_stopped_as_well(disk, monkeypatch) -> None:
+    """What it needs is in memory, and a picture's codes can be followed for minutes without a read."""
+    run, follow = Search.run, Follower.follow
+
+    def endless(search, areas):
+        run(search, areas)
+        while True:
+            search.space.read(0, 16)
+
+    def runs_on(follower, data, position, stop, trace=None):
+        follow(follower, data, position, stop, trace)
+        return STOPPED, position
+
+    for name, put in ((Search, ("run", endless)), (Follower, ("follow", runs_on))):
+        with monkeypatch.context() as patched:
+            patched.setattr(name, *put)
+            locked = LockedSource(counted(disk, "thorough"))
+            threads = threading.active_count()
+            with locked.searching():
+                time.sleep(0.5)
+                began = time.monotonic()
+            assert threading.active_count() == threads
+            assert time.monotonic() - began < 10

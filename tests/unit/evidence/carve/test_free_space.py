@@ -10,10 +10,10 @@ import pytest
 from support.carvables import noise
 
 from caid_triage.evidence.carve.free_space import free_space
-from caid_triage.evidence.ext_layout import keeps_copy
+from caid_triage.evidence.ext_layout import keeps_copy, read_ext_layout
 from caid_triage.evidence.ranges import clipped, merged, total, without
 from caid_triage.evidence.source import open_source
-from caid_triage.model import FileEntry, State
+from caid_triage.model import FileEntry, Problem, State
 from caid_triage.synth.exfat import build_exfat
 from caid_triage.synth.ext import build_ext2
 from caid_triage.synth.fat import build_fat
@@ -134,3 +134,36 @@ def test_ext_has_as_many_free_blocks_as_its_own_tools_say(tmp_path, options) -> 
     system = source._systems[0]
     assert total(free_space(system, source._image.read).ranges) == blocks * system.block_size
     source.close()
+
+
+def test_a_group_whose_map_cannot_be_read_is_named_and_the_others_count(tmp_path) -> None:
+    """It was passed over in silence: its free space was not searched, and nothing said so."""
+    if shutil.which("mkfs.ext4") is None:
+        pytest.skip("e2fsprogs, which makes a volume of several groups, is not installed")
+    path = tmp_path / "ext.dd"
+    with path.open("wb") as file:
+        file.truncate(24 << 20)
+    options = ("-t", "ext2", "-b", "1024", "-O", "^flex_bg,^resize_inode")
+    subprocess.run(["mkfs.ext4", "-q", "-F", *options, path], check=True, capture_output=True)
+    source = open_source(path, "E", "s")
+    system, read = source._systems[0], source._image.read
+    whole = free_space(system, read)
+    layout = read_ext_layout(read, 0)
+    assert layout.groups == 3
+    bad = layout.block_map(1) * layout.block
+
+    def failing(offset: int, length: int) -> bytes:
+        if offset < bad + layout.block and offset + length > bad:
+            raise OSError("Input/output error")
+        data: bytes = read(offset, length)
+        return data
+
+    free = free_space(system, failing)
+    begin, count = (number * layout.block for number in layout.blocks_of(1))
+    assert free.ranges == without(whole.ranges, [(begin, begin + count)])
+    assert free.fault == "the maps of free space of 1 of 3 block groups could not be read"
+    (carving,) = source._carvings
+    carving.read, carving.mode = failing, "fast"
+    told = [item for item in carving.entries({}, 0) if isinstance(item, Problem)]
+    (problem,) = [item for item in told if item.code == "free-space-unknown"]
+    assert problem.detail == f"{free.fault}; free space told of there alone was not searched"

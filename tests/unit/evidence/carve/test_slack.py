@@ -453,3 +453,10 @@ def test_valid_lengths_are_those_of_a_plain_look_at_each_record(tmp_path) -> Non
             broken[choose.randrange(len(broken))] = choose.randrange(256)
         assert all(value >= 0 for value in valid_lengths_in(bytes(broken), 1024, 0).values())
     source.close()
+
+
+def test_a_place_that_no_disk_has_is_no_slack() -> None:
+    """A damaged record names clusters behind the 63 bits that places are counted in."""
+    roll = SlackRoll()
+    roll.add("/a", b"/a", [(1 << 63, (1 << 63) + 512), (512, 1024), ((1 << 63) - 512, 1 << 63)])
+    assert roll.slack(0, 4096, []).spans.tolist() == [[512, 1024]]
