@@ -18,7 +18,7 @@ def neighbour(entry: FileEntry, name: str, read_at: ReadAt, beside: Beside | Non
     """Size and bytes of the file of an allowed name beside an entry. Errors: EvidenceError where there is none."""
     found = beside(entry, name) if beside is not None and name in protocol.BESIDE else None
     if found is None or not found.readable or found.size is None:
-        raise EvidenceError("read", "no-file-beside", "there is no file of that name beside this one")
+        raise EvidenceError("read", "not-readable", "there is no file of that name beside this one")
     return found.size, partial(read_at, found)
 
 

@@ -1,7 +1,8 @@
 """The worker process: reads frames of file content, examines them, answers.
 
 Run as ``python -m caid_triage.scan.worker BYTES`` with its cap on memory. It is given bytes, never a path of evidence,
-a hash set or the case; of a large video it asks for the bytes that it needs, by their place in the file. It may be
+a hash set or the case; of a large video it asks for the bytes that it needs, by their place in the file (and of one
+file beside an index of thumbnails, by a fixed name: scan/protocol.py). It may be
 killed at any moment: the coordinator then marks one file (scan/pool.py).
 """
 

@@ -144,8 +144,8 @@ def layout_of(row: Row, size: int) -> Layout | str | None:
     width = min(stated, stride // 4) if isinstance(stated, int) and stated > 0 else stride // 4
     if min(width, height) < LEAST_SIDE:
         return None
-    if width * height > MOST_PIXELS:
-        return f"the picture claims {width} x {height} pixels, more than is allowed"
+    if stride // 4 * height > MOST_PIXELS:  # what its rows hold, not what of them is shown
+        return f"the picture claims {stride // 4} x {height} pixels, more than is allowed"
     layout = Layout(offset, width, height, stride, channels, info & _ALPHA)
     if layout.length > length or offset + layout.length > size:
         return f"the picture of {width} x {height} pixels does not lie in {SAMPLES} as the index says"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -131,7 +130,7 @@ def test_a_link_or_a_folder_of_that_name_is_not_opened(
     for place in ("link", "folder", "gone"):
         (tmp_path / "in" / place).mkdir(parents=True)
         (tmp_path / "in" / place / "index.sqlite").write_bytes(b"index")
-    os.symlink(tmp_path / "secret", tmp_path / "in" / "link" / NAME)
+    (tmp_path / "in" / "link" / NAME).symlink_to(tmp_path / "secret")
     (tmp_path / "in" / "folder" / NAME).mkdir()
     source = opened(tmp_path / "in")
     entries = walked(source)[0]

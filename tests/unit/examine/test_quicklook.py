@@ -37,7 +37,7 @@ def looked_into(index: bytes, samples: bytes | None, stated: int | None = None) 
     def beside(name: str) -> tuple[int, Any]:
         asked.append(name)
         if samples is None:
-            raise EvidenceError("read", "no-file-beside", "there is none")
+            raise EvidenceError("read", "not-readable", "there is none")
         return len(samples) if stated is None else stated, read_at
 
     run = Examiner().begin("", len(index), beside=beside)
@@ -205,6 +205,20 @@ def test_a_row_that_lies_is_a_row_that_cannot_be_read_and_costs_no_other(cells: 
     assert codes(whole) == []
 
 
+@pytest.mark.parametrize(
+    "cells", [{"bytesperrow": 1 << 22}, {"height": 1 << 20}, {"bytesperrow": 1 << 31, "height": 33}]
+)
+def test_a_picture_is_refused_by_the_bytes_of_its_rows_however_large_the_other_file_is(
+    cells: dict[str, object],
+) -> None:
+    cache = Cache()
+    cache.add(COAST, **({"width": 40, "bitmapdata_length": 1 << 50} | cells))
+    row = quicklook.Row(1, tuple(cache.rows[0][name] for name in quicklook.COLUMNS))
+    said = quicklook.layout_of(row, 1 << 60)
+    assert isinstance(said, str)
+    assert "more than is allowed" in said
+
+
 def test_samples_that_end_before_the_file_system_says_are_named() -> None:
     cache = cache_of([(PATH, COAST), ("/b.jpg", TOWN)])
     cut = bytes(cache.samples[: -len(cache.samples) // 3])
@@ -237,7 +251,9 @@ def test_another_table_of_that_name_is_none_of_quicklook() -> None:
 
 
 def test_damage_gives_the_same_answer_twice_and_never_more_pictures() -> None:
-    cache = cache_of([(PATH, COAST), ("/b.jpg", TOWN)])
+    cache = Cache()
+    for content in (COAST, TOWN):
+        cache.add(Image.open(io.BytesIO(content)).resize((48, 40)), PATH)
     whole = cache.index()
     dice = random.Random(7)
     for _ in range(60):

@@ -75,7 +75,7 @@ def test_a_file_that_is_not_there_is_a_fault_of_the_evidence_and_looked_for_once
     answers = rereads(looked, other)
     for _ in range(3):
         kind, payload = answers.answer({"beside": NAME})
-        assert (kind, protocol.from_json(payload)["code"]) == (protocol.ABORT, "no-file-beside")
+        assert (kind, protocol.from_json(payload)["code"]) == (protocol.ABORT, "not-readable")
     assert looked == [NAME]
     answers = Rereads(OWN, 100, lambda *_: b"", None)
     assert answers.answer({"beside": NAME, "offset": 0, "length": 1})[0] == protocol.ABORT
