@@ -2,8 +2,8 @@
 
 Run as ``python -m caid_triage.scan.worker BYTES`` with its cap on memory. It is given bytes, never a path of evidence,
 a hash set or the case; of a large video it asks for the bytes that it needs, by their place in the file (and of one
-file beside an index of thumbnails, by a fixed name: scan/protocol.py). It may be
-killed at any moment: the coordinator then marks one file (scan/pool.py).
+file beside an index of thumbnails, by a fixed name: scan/protocol.py). It may be killed at any moment: the coordinator
+then marks one file (scan/pool.py).
 """
 
 from __future__ import annotations

@@ -221,7 +221,7 @@ def test_evidence_that_cannot_be_read_again_in_the_middle_of_a_container_is_a_pr
 
 @pytest.mark.usefixtures("_hostile_worker")
 def test_a_worker_names_no_path_and_gets_nothing_of_a_file_that_is_not_there() -> None:
-    """A name that is not allowed ends it; one that is, beside a file without such a neighbour, is answered with none."""
+    """A name that is not allowed ends it; one that is, beside a file without such a neighbour, is answered so."""
     looked: list[str] = []
 
     def beside(_entry: FileEntry, name: str) -> None:

@@ -244,6 +244,44 @@ def test_names_are_printed_and_never_followed() -> None:
     assert codes(found[1])[-1:] + codes(found[1])[:-1] == ["inside-name-cut", "inside-rebuilt"]
 
 
+FORGED = {
+    # What the names come from is a view, has no such columns, or has its own idea of a row's number.
+    "view": ("CREATE VIEW files AS SELECT 'x' AS folder, zeroblob(9) AS file_name", [b"thumbnails/1.png"]),
+    "other columns": ("CREATE TABLE files (folder TEXT, name TEXT)", [b"thumbnails/1.png"]),
+    "computed": (
+        "CREATE TABLE files (folder TEXT, file_name TEXT AS (folder || folder)); INSERT INTO files VALUES ('/x')",
+        [b"thumbnails/1.png"],
+    ),
+    "rowid": (
+        "CREATE TABLE files (rowid TEXT, folder TEXT, file_name TEXT); INSERT INTO files VALUES ('1', '/x', 'y')",
+        [b"thumbnails/1/x/y"],
+    ),
+    "blobs": (
+        "CREATE TABLE files (folder BLOB, file_name BLOB); INSERT INTO files VALUES (x'2FFF00', 5)",
+        [b"thumbnails/1/\xff\0"],
+    ),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_a_forged_table_of_files_takes_no_picture_away(forged: str) -> None:
+    schema, names = FORGED[forged]
+    cache = cache_of([(PATH, COAST)])
+    thumbnails = LATER.split(";")[1]
+    found, _ = looked_into(cache.index(schema=f"{thumbnails}; {schema}"), bytes(cache.samples))
+    assert [one.names[0] for one in found] == names
+    assert [one.examination.hashes for one in found] == [by_look(COAST)]
+
+
+def test_an_index_without_numbers_of_its_rows_is_said_to_be_damaged() -> None:
+    cache = cache_of([(PATH, COAST)])
+    schema = LATER.replace("file_id INTEGER", "file_id INTEGER PRIMARY KEY").replace(
+        "last_hit_date REAL)", "h) WITHOUT ROWID"
+    )
+    found, whole = looked_into(cache.index(schema=schema), bytes(cache.samples))
+    assert (found, codes(whole)) == ([], ["inside-damaged"])
+
+
 def test_another_table_of_that_name_is_none_of_quicklook() -> None:
     cache = cache_of([(PATH, COAST)])
     found, whole = of_the_cache(cache, without=("bitmapdata_location",))
