@@ -164,6 +164,16 @@ class DirectorySource:
         finally:
             os.close(handle)
 
+    def beside(self, entry: FileEntry, name: str) -> FileEntry | None:
+        """The regular file of that name in the folder of an entry, None where there is none; a link is none."""
+        below = entry.raw_path.rpartition(b"/")[0] + b"/" + os.fsencode(name)
+        try:
+            facts = os.stat(self._absolute(below), follow_symlinks=False)  # noqa: PTH116 - the path may not be text
+        except (OSError, ValueError):
+            return None
+        made = self._entry(below, entry.number) if stat.S_ISREG(facts.st_mode) else None
+        return made if made is not None and made.readable else None
+
     def disagreements(self, _entry: FileEntry, _digests: Digests) -> tuple[Problem, ...]:
         """None: no hash is kept of single files."""
         return ()

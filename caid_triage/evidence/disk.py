@@ -29,7 +29,7 @@ from caid_triage.evidence.proxied import read_range
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.evidence.streams import COMPRESSED_KIND, DEFAULT_ID, first_byte
 from caid_triage.evidence.walk import VolumeWalk
-from caid_triage.model import Digests, FileEntry, Problem, Searching, Severity, SourceInfo, Volume
+from caid_triage.model import Digests, FileEntry, Problem, Searching, Severity, SourceInfo, State, Volume
 
 PIECE = 1 << 20
 _SMALL_PIECE = 4096
@@ -219,6 +219,20 @@ class DiskSource:
             pieces.append(piece)
             offset += len(piece)
         return b"".join(pieces)
+
+    def beside(self, entry: FileEntry, name: str) -> FileEntry | None:
+        """The living file of that name in the folder of a living file with a name, None where there is none."""
+        if is_carved(entry) or entry.state is not State.ALLOCATED or entry.stream or len(entry.locator) != 4:
+            return None
+        index = entry.locator[0]
+        system = self._systems[index] if 0 <= index < len(self._systems) else None
+        if system is None:
+            return None
+        # Nothing is compared with a volume's other state here: what its snapshots have in common is no matter.
+        exhibit, source = self.info.exhibit, self.info.source
+        if isinstance(system, LibraryFileSystem):
+            return LibraryWalk(replace(system, shared=None), index, exhibit, source, entry.number).beside(entry, name)
+        return VolumeWalk(replace(system, shared=None), index, exhibit, source, entry.number).beside(entry, name)
 
     def _read_of(self, entry: FileEntry) -> ReadAt:
         """How the site is read on which a carved entry lies."""

@@ -65,6 +65,13 @@ class EvidenceSource(Protocol):
         """
         ...
 
+    def beside(self, entry: FileEntry, name: str) -> FileEntry | None:
+        """The living file of that name (one part, no path) in the folder of a living entry; None where there is none.
+
+        It has the entry's number and is for :meth:`read_at` alone. A logical image gives None.
+        """
+        ...
+
     def disagreements(self, entry: FileEntry, digests: Digests) -> tuple[Problem, ...]:
         """A Problem for each hash that the source itself keeps of a file and that is not one of ``digests``."""
         ...

@@ -119,6 +119,26 @@ class VolumeWalk:
                 pending, self._orphans = self._orphans, []
         yield from self._summary()
 
+    def beside(self, entry: FileEntry, name: str) -> FileEntry | None:
+        """The living file of that name in the folder of a living one, None where there is none or it is damaged."""
+        raw, own = entry.raw_path.rpartition(b"/")[::2]
+        folder = _Folder(0, raw, entry.parent_path.rstrip("/"), State.ALLOCATED, 0)
+        met: dict[bytes, pytsk3.File] = {}
+        try:
+            for file in self._system.fs.open_dir(path=raw.decode() or "/"):
+                label = file.info.name
+                if label.name in (own, name.encode()) and not int(label.flags) & _UNALLOCATED:
+                    met[bytes(label.name)] = file
+            # It is the entry's own folder that was opened, not an earlier one of the same path.
+            if own not in met or int(met[own].info.name.meta_addr) != entry.inode or name.encode() not in met:
+                return None
+            found = self._name(met[name.encode()], folder)
+        except (*LIBRARY_ERRORS, UnicodeDecodeError):
+            return None
+        inner: list[_Folder] = []
+        streams = self._entries(found, folder, inner) if found is not None and not found.is_folder else ()
+        return next((one for one in streams if isinstance(one, FileEntry) and one.readable and not one.stream), None)
+
     def _streams_of_root(self, root: int) -> Iterator[FileEntry | Problem]:
         """The named streams of the root folder itself ("/:name"): no name in any folder leads to them."""
         try:

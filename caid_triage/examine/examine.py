@@ -39,7 +39,7 @@ from caid_triage.examine.opencv import opencv
 from caid_triage.examine.phash import phash_of_tiny, tiny
 from caid_triage.examine.thumbnail import thumbnails
 from caid_triage.examine.video import Film, examine_video
-from caid_triage.examine.video_bytes import ReadAt, VideoBytes, in_memory
+from caid_triage.examine.video_bytes import Beside, ReadAt, VideoBytes, in_memory
 from caid_triage.model import (
     DecodeState,
     Digests,
@@ -113,22 +113,37 @@ class Examiner:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
 
-    def begin(self, name_hint: str = "", size: int | None = None, read_at: ReadAt | None = None) -> Run:
+    def begin(
+        self,
+        name_hint: str = "",
+        size: int | None = None,
+        read_at: ReadAt | None = None,
+        beside: Beside | None = None,
+    ) -> Run:
         """Return the run of one content.
 
         ``name_hint`` is accepted for plug-ins and decides nothing here: types are told by content.
         ``size`` is the length that the file system states, in bytes, None where it has none. ``read_at`` gives bytes
         of the content again when :meth:`Run.finish` needs them of a long video; without it that is not decoded.
+        ``beside`` opens a file in the same folder, which a container may need to be understood.
         """
-        return Run(self.limits, name_hint, size, read_at)
+        return Run(self.limits, name_hint, size, read_at, beside)
 
 
 class Run:
     """The examination of one content, fed piece by piece."""
 
-    def __init__(self, limits: Limits, name_hint: str, size: int | None, read_at: ReadAt | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        name_hint: str,
+        size: int | None,
+        read_at: ReadAt | None = None,
+        beside: Beside | None = None,
+    ) -> None:
         self.name_hint = name_hint
         self._read_at = read_at
+        self._beside = beside
         self._limits = limits
         self._size = size
         self._digesting = Digesting()
@@ -235,12 +250,18 @@ class Run:
         if lister is None:
             return None
         if not self._too_large:
-            return lister, in_memory(self._content())
+            return lister, self._with_neighbours(in_memory(self._content()))
         if self._read_at is None or what.kind is Kind.IMAGE:
             text = f"what lies inside was not looked at: the file is larger than {self._limits.max_content_bytes} bytes"
             return inside_problem("inside-too-large", text)
         most = max(self._limits.max_reread_bytes, REREAD * self._read)
-        return lister, VideoBytes(self._read, self._read_at, most)
+        return lister, self._with_neighbours(VideoBytes(self._read, self._read_at, most))
+
+    def _with_neighbours(self, file: VideoBytes) -> VideoBytes:
+        """The bytes of a container, which then can ask for a file beside it where this content has such."""
+        if self._beside is not None:
+            file.beside = partial(_neighbour, self._beside, self._limits.max_reread_bytes)
+        return file
 
     def _examination(self) -> Examination:
         """What the content is and looks like, without what lies inside it."""
@@ -306,6 +327,12 @@ class Run:
                 DecodeState.REFUSED, "content-too-large", text, size=stored_size(self._head, what.media_type)
             )
         return _seen_at_the_boundary(content, what.media_type, self._limits)
+
+
+def _neighbour(beside: Beside, most: int, name: str) -> VideoBytes:
+    """The bytes of a file beside the content. Errors: EvidenceError."""
+    size, read_at = beside(name)
+    return VideoBytes(size, read_at, max(most, REREAD * size))
 
 
 def _said_at_the_boundary(content: bytes, what: Identified) -> Said:

@@ -13,6 +13,8 @@ from caid_triage.errors import EvidenceError
 
 # (offset, length) -> exactly those bytes; EvidenceError otherwise.
 ReadAt = Callable[[int, int], bytes]
+# The name of a file in the same folder -> its size and bytes; EvidenceError where there is none that can be read.
+Beside = Callable[[str], tuple[int, ReadAt]]
 
 BLOCK = 128 * 1024
 BLOCKS_KEPT = 128
@@ -29,6 +31,7 @@ class VideoBytes:
         self.size = size
         self.fault: EvidenceError | None = None
         self.spent = False
+        self.beside: Callable[[str], VideoBytes] | None = None  # raises what a Beside does
         self._read_at = read_at
         self._left = most
         self._held_back = 0

@@ -147,12 +147,16 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         ),
         "inside-name-cut": "The name of a file inside another is very long: its first 4,096 bytes are shown.",
         "inside-no-reader": "A library that opens this kind of container is not installed: nothing inside it was seen.",
+        "inside-no-samples": (
+            "The file beside a thumbnail cache, which holds its pictures, is missing or cannot be read: none of them "
+            "was seen."
+        ),
         "inside-not-finished": "A container could not be read to its end: files inside it may not have been seen.",
         "inside-other-size": (
             "The container states another size for a file than it has; the whole content was examined."
         ),
         "inside-rebuilt": (
-            "A picture lies in a document as samples; it was put together to be compared by look alone."
+            "A picture lies in a document or cache as samples; it was put together to be compared by look alone."
         ),
         "inside-too-deep": (
             "Containers inside each other beyond the limit were not opened: files in them were not seen."

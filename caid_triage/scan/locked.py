@@ -52,6 +52,11 @@ class LockedSource:
         with self._lock:
             return self._source.read_at(entry, offset, length)
 
+    def beside(self, entry: FileEntry, name: str) -> FileEntry | None:
+        """The living file of that name in the folder of an entry, under the lock."""
+        with self._lock:
+            return self._source.beside(entry, name)
+
     def _steps(self, steps: Iterator[Item]) -> Iterator[Item]:
         while True:
             with self._lock:

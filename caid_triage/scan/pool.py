@@ -30,7 +30,7 @@ from contextlib import ExitStack
 
 from caid_triage.config import ScanOptions
 from caid_triage.model import FileEntry
-from caid_triage.scan.results import Read, ReadAt, Result, Walked
+from caid_triage.scan.results import Beside, Read, ReadAt, Result, Walked
 from caid_triage.scan.slot import ScanStopped, Slot
 from caid_triage.scan.workforce import Workforce
 
@@ -44,28 +44,35 @@ def examine_in_pool(
     options: ScanOptions,
     read_at: ReadAt | None = None,
     workforce: Workforce | None = None,
+    beside: Beside | None = None,
 ) -> Generator[Result, None, None]:
     """Examine entries with ``options.workers`` processes; yields each record as it is done, problems of the walk too.
 
     The processes come from ``workforce`` and go back to it; without one they are started here and ended at the end.
 
-    ``walked``, ``read`` and ``read_at`` are called from several threads, one at a time for ``walked``; the others must
-    be safe by themselves. Without ``read_at`` the frames of large videos are not hashed. Nothing is held but one file a
-    worker and a short queue of results: memory does not grow with the walk.
+    ``walked``, ``read``, ``read_at`` and ``beside`` are called from several threads, one at a time for ``walked``; the
+    others must be safe by themselves. Without ``read_at`` the frames of large videos are not hashed, without ``beside``
+    caches of two files have no pictures. Nothing is held but one file a worker and a short queue of results: memory
+    does not grow with the walk.
     """
     with ExitStack() as ours:
         yield from _examine_with(
-            workforce or ours.enter_context(Workforce(options.limits)), walked, read, options, read_at
+            workforce or ours.enter_context(Workforce(options.limits)), walked, read, options, read_at, beside
         )
 
 
 def _examine_with(
-    workforce: Workforce, walked: Iterator[Walked], read: Read, options: ScanOptions, read_at: ReadAt | None
+    workforce: Workforce,
+    walked: Iterator[Walked],
+    read: Read,
+    options: ScanOptions,
+    read_at: ReadAt | None,
+    beside: Beside | None,
 ) -> Generator[Result, None, None]:
     walk_lock = threading.Lock()
     results: queue.Queue[Result | Future[None]] = queue.Queue(maxsize=4 * options.batch_files)
     stopping = threading.Event()
-    slots = [Slot(read, options.limits, stopping, workforce, read_at) for _ in range(options.workers)]
+    slots = [Slot(read, options.limits, stopping, workforce, read_at, beside) for _ in range(options.workers)]
 
     def deliver(result: Result | Future[None]) -> None:
         while not stopping.is_set():

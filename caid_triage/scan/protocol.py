@@ -16,6 +16,12 @@ bytes of the file of its task again, where "random" says so; it names a place in
 
     worker -> coordinator   NEED {"offset","length"}
     coordinator -> worker   CHUNK bytes (exactly those)   | ABORT {"code","detail"} (the source failed there)
+
+A cache of two files is understood by both: of a file with one of the names in ``BESIDE``, in the folder of the task's
+file, it may ask for the size and for bytes in the same way (scan/rereads.py). No other name is answered to.
+
+    worker -> coordinator   NEED {"beside"}  |  NEED {"beside","offset","length"}
+    coordinator -> worker   CHUNK the size, 8 bytes little-endian  |  CHUNK bytes   | ABORT {"code","detail"}
 """
 
 from __future__ import annotations
@@ -39,6 +45,9 @@ MAX_NEED = 1 << 20
 MOST_NEEDS = 16_384
 MOST_NEEDED = 1 << 30
 USUAL_NEED = 1 << 16
+# What else a worker may ask for by its name: the samples of macOS's QuickLook cache.
+BESIDE = frozenset(("thumbnails.data",))
+SIZE = struct.Struct("<Q")
 
 # How many things a worker may load late: the optional libraries and Pillow's formats (examine/libraries.py).
 MOST_LOADS = 32

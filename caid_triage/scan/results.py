@@ -34,6 +34,8 @@ class Skipped:
 Read = Callable[[FileEntry], Iterator[bytes]]
 # (entry, offset, length) -> exactly those bytes, EvidenceError otherwise: what an EvidenceSource's read_at does.
 ReadAt = Callable[[FileEntry, int, int], bytes]
+# (entry, name) -> the living file of that name in the entry's folder, None without: an EvidenceSource's beside.
+Beside = Callable[[FileEntry, str], FileEntry | None]
 Walked = FileEntry | Problem | Skipped | Searching
 Result = ScanRecord | Problem | Skipped | Searching
 

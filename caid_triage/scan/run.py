@@ -156,8 +156,8 @@ class Scan:
         if self._options.executor == "serial":
             from caid_triage.scan.serial import examine_serially  # noqa: PLC0415 - loads the decoders
 
-            return examine_serially(items, source.read, source.read_at)
-        return examine_in_pool(items, source.read, self._options, source.read_at, self._workforce)
+            return examine_serially(items, source.read, source.read_at, source.beside)
+        return examine_in_pool(items, source.read, self._options, source.read_at, self._workforce, source.beside)
 
     def _verify(self, source: EvidenceSource) -> None:
         """Compare the source with the hashes stored in it; what came of it becomes a fact or Problems of the source."""

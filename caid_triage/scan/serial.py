@@ -9,30 +9,43 @@ from caid_triage.errors import EvidenceError
 from caid_triage.examine.embedded.walk import Found
 from caid_triage.examine.examine import Examiner, prepare_decoders
 from caid_triage.examine.limits import Limits
+from caid_triage.examine.video_bytes import ReadAt as BytesAt
 from caid_triage.model import FileEntry, ScanRecord
 from caid_triage.scan.inside import record_inside
-from caid_triage.scan.results import Read, ReadAt, Result, Walked, examined, not_examined, unreadable
+from caid_triage.scan.rereads import neighbour
+from caid_triage.scan.results import Beside, Read, ReadAt, Result, Walked, examined, not_examined, unreadable
 
 
 def examine_serially(
-    walked: Iterator[Walked], read: Read, read_at: ReadAt | None = None
+    walked: Iterator[Walked], read: Read, read_at: ReadAt | None = None, beside: Beside | None = None
 ) -> Generator[Result, None, None]:
     """Examine one entry after the other; nothing protects this process from a decoder that hangs or dies."""
     examiner = Examiner(Limits())
     prepare_decoders()
     for item in walked:
         if isinstance(item, FileEntry):
-            yield from _examine(examiner, item, read, read_at)
+            yield from _examine(examiner, item, read, read_at, beside)
         else:
             yield item
 
 
-def _examine(examiner: Examiner, entry: FileEntry, read: Read, read_at: ReadAt | None) -> Iterator[ScanRecord]:
+def _examine(
+    examiner: Examiner, entry: FileEntry, read: Read, read_at: ReadAt | None, beside: Beside | None
+) -> Iterator[ScanRecord]:
     """The records of what lies inside an entry, then its own."""
     if not entry.readable:
         yield not_examined(entry)
         return
-    run = examiner.begin(size=entry.size, read_at=None if read_at is None else partial(read_at, entry))
+
+    def opened_beside(name: str) -> tuple[int, BytesAt]:
+        assert read_at is not None
+        return neighbour(entry, name, read_at, beside)
+
+    run = (
+        examiner.begin(size=entry.size)
+        if read_at is None
+        else examiner.begin(size=entry.size, read_at=partial(read_at, entry), beside=opened_beside)
+    )
     try:
         for chunk in read(entry):
             run.update(chunk)

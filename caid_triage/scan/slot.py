@@ -17,7 +17,9 @@ from caid_triage.errors import CaidTriageError, EvidenceError
 from caid_triage.model import Examination, FileEntry, ScanRecord
 from caid_triage.scan import protocol
 from caid_triage.scan.inside import SoFar, found_from_plain, record_inside
+from caid_triage.scan.rereads import Rereads
 from caid_triage.scan.results import (
+    Beside,
     Early,
     Read,
     ReadAt,
@@ -63,10 +65,12 @@ class Slot:
         stopping: threading.Event,
         workforce: Workforce,
         read_at: ReadAt | None = None,
+        beside: Beside | None = None,
     ) -> None:
         """A slot takes its worker from the ``workforce`` at the first task."""
         self._read = read
         self._read_at = read_at
+        self._beside = beside
         self._limits = limits
         self._stopping = stopping
         self._workforce = workforce
@@ -280,8 +284,8 @@ class Slot:
 
         What it finds inside is given on as it comes.
         """
-        asked = needed = 0
         sent = early.bytes_read
+        rereads = None if self._read_at is None else Rereads(entry, sent, self._read_at, self._beside)
         while True:
             kind, payload = self._answer(worker)
             value = protocol.from_json(payload)
@@ -301,17 +305,10 @@ class Slot:
                 give(record_inside(entry, inner))
                 self._arm(left)
                 continue
-            if kind != protocol.NEED or self._read_at is None:
+            if kind != protocol.NEED or rereads is None:
                 raise protocol.ProtocolError("an unexpected answer")
-            offset, length = protocol.need_from_plain(value, sent)
-            asked, needed = asked + 1, needed + length
-            if protocol.needs_too_much(asked, needed, sent):
-                raise protocol.ProtocolError("the worker asks for more of the file than any decoder needs")
             left = self._pause()
-            try:
-                kind, payload = protocol.CHUNK, self._read_at(entry, offset, length)
-            except EvidenceError as error:
-                kind, payload = protocol.ABORT, protocol.to_json(protocol.fault_to_plain(error))
+            kind, payload = rereads.answer(value)
             self._arm(left)
             protocol.write_frame(worker.sink, kind, payload)
             worker.sink.flush()

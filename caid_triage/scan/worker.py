@@ -1,8 +1,9 @@
 """The worker process: reads frames of file content, examines them, answers.
 
 Run as ``python -m caid_triage.scan.worker BYTES`` with its cap on memory. It is given bytes, never a path of evidence,
-a hash set or the case; of a large video it asks for the bytes that it needs, by their place in the file. It may be
-killed at any moment: the coordinator then marks one file (scan/pool.py).
+a hash set or the case; of a large video it asks for the bytes that it needs, by their place in the file (and of one
+file beside an index of thumbnails, by a fixed name: scan/protocol.py). It may be killed at any moment: the coordinator
+then marks one file (scan/pool.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from caid_triage.examine.embedded.walk import Again, Step
 from caid_triage.examine.examine import Examiner, Run, prepare_pictures
 from caid_triage.examine.libraries import told_of_loading
 from caid_triage.examine.limits import Limits
+from caid_triage.examine.video_bytes import ReadAt
 from caid_triage.model import Digests
 from caid_triage.scan import protocol
 from caid_triage.scan.confine import die_with_parent, limit_memory
@@ -39,8 +41,15 @@ def answer_task(examiner: Examiner, header: dict[str, object], source: BinaryIO,
     def read_at(offset: int, length: int) -> bytes:
         return ask(offset, length, source, sink)
 
+    def beside(name: str) -> tuple[int, ReadAt]:
+        (stated,) = protocol.SIZE.unpack(_asked({"beside": name}, protocol.SIZE.size, source, sink))
+        return stated, lambda offset, length: ask(offset, length, source, sink, name)
+
+    random = header.get("random") is True
     run = examiner.begin(
-        size=size if isinstance(size, int) else None, read_at=read_at if header.get("random") is True else None
+        size=size if isinstance(size, int) else None,
+        read_at=read_at if random else None,
+        beside=beside if random else None,
     )
     while True:
         kind, payload = protocol.read_frame(source, protocol.MAX_CHUNK)
@@ -83,9 +92,18 @@ def look_inside(run: Run, again: Again, sink: BinaryIO) -> None:
         sink.flush()
 
 
-def ask(offset: int, length: int, source: BinaryIO, sink: BinaryIO) -> bytes:
-    """The bytes of this task's file at a place, which the coordinator reads again; EvidenceError if it cannot."""
-    protocol.write_frame(sink, protocol.NEED, protocol.to_json({"offset": offset, "length": length}))
+def ask(offset: int, length: int, source: BinaryIO, sink: BinaryIO, beside: str = "") -> bytes:
+    """The bytes at a place of this task's file, or of the one ``beside`` it of that name, which the coordinator reads.
+
+    EvidenceError if it cannot.
+    """
+    wanted: dict[str, object] = {"offset": offset, "length": length}
+    return _asked(wanted | {"beside": beside} if beside else wanted, length, source, sink)
+
+
+def _asked(wanted: dict[str, object], length: int, source: BinaryIO, sink: BinaryIO) -> bytes:
+    """The coordinator's answer of ``length`` bytes to a NEED. Errors: EvidenceError."""
+    protocol.write_frame(sink, protocol.NEED, protocol.to_json(wanted))
     sink.flush()
     kind, payload = protocol.read_frame(source, protocol.MAX_CHUNK)
     if kind == protocol.ABORT:

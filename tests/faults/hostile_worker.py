@@ -138,8 +138,8 @@ def ask(what: str) -> None:
     """Ask for bytes of the file in a way that no good worker does."""
     source, sink = worker.PRIVATE  # type: ignore[attr-defined]
 
-    def need(offset: object, length: object) -> bytes:
-        protocol.write_frame(sink, protocol.NEED, protocol.to_json({"offset": offset, "length": length}))
+    def need(offset: object, length: object, **more: object) -> bytes:
+        protocol.write_frame(sink, protocol.NEED, protocol.to_json({"offset": offset, "length": length, **more}))
         sink.flush()
         return protocol.read_frame(source, protocol.MAX_CHUNK)[1]
 
@@ -149,6 +149,8 @@ def ask(what: str) -> None:
         "long": lambda: need(0, 8 << 20),
         "nothing": lambda: need(0, 0),
         "text": lambda: need("0", 5),
+        "path": lambda: need(0, 5, beside="../../etc/passwd"),
+        "beside": lambda: (need(0, 5, beside="thumbnails.data"), os._exit(9)),
         "half": lambda: (need(0, 5), os._exit(9)),
         "slowly": lambda: [(need(0, 5), time.sleep(0.05)) for _ in range(100_000)],
         "much": lambda: [need(0, 5) for _ in range(100_000)],

@@ -217,3 +217,23 @@ def test_evidence_that_cannot_be_read_again_in_the_middle_of_a_container_is_a_pr
     assert codes(after) == []
     assert archive.examination.digests is not None
     assert any(codes(record) for record in rest), "the file whose bytes are missing says nothing"
+
+
+@pytest.mark.usefixtures("_hostile_worker")
+def test_a_worker_names_no_path_and_gets_nothing_of_a_file_that_is_not_there() -> None:
+    """A name that is not allowed ends it; one that is, beside a file without such a neighbour, is answered so."""
+    looked: list[str] = []
+
+    def beside(_entry: FileEntry, name: str) -> None:
+        looked.append(name)
+
+    contents = [b"ask-path and the rest", b"ask-beside and the rest", b"asks for nothing"]
+    read, read_at = readers(contents)
+    results = examine_in_pool(iter(entries(contents)), read, QUICK, read_at, beside=beside)
+    records = {result.entry.number: result for result in results if isinstance(result, ScanRecord)}
+    assert [codes(records[number]) for number in range(3)] == [["decoder-died"], ["decoder-died"], []]
+    assert looked == ["thumbnails.data"] * 3  # once in each try
+    for number, content in enumerate(contents):
+        digests = records[number].examination.digests
+        assert digests is not None
+        assert digests.sha256 == hashlib.sha256(content).digest()

@@ -84,6 +84,15 @@ class LibraryFileSystem:
             return file if what == MAIN else there(file.get_extended_attribute(place))
 
 
+def _child(record: Any, name: bytes) -> Any:
+    """The file of a name in a folder, None where there is none."""
+    for place in range(int(record.number_of_sub_file_entries)):
+        file = there(record.get_sub_file_entry(place))
+        if str(file.name).encode("utf-8", "surrogatepass") == name:
+            return file
+    return None
+
+
 def there(file: Any) -> Any:
     """A file of the library's; OSError where it gave none, as it does for a number that its tables lack."""
     if file is None:
@@ -145,6 +154,23 @@ class LibraryWalk:
             yield self._problem("unchanged-since-snapshot", detail, Severity.NOTE, "")
         for what, count in sorted(self._skipped.items()):
             yield self._problem("special-files", f"{what}: {count}", Severity.NOTE, "")
+
+    def beside(self, entry: FileEntry, name: str) -> FileEntry | None:
+        """The living file of that name in the folder of a living one, None where there is none or it is damaged."""
+        *parents, own = entry.raw_path.split(b"/")[1:]
+        try:
+            record = there(self._system.root())
+            for part in parents:
+                record = there(_child(record, part))
+            itself, file = there(_child(record, own)), there(_child(record, name.encode()))
+            if self._system.number_of(itself) != entry.inode or not stat.S_ISREG(int(file.file_mode)):
+                return None
+            number = self._system.number_of(file)
+        except _FAULTS:
+            return None
+        raw, path = b"/".join((b"", *parents, name.encode())), f"{entry.parent_path.rstrip('/')}/{name}"
+        found = self._main(file, number, raw, path, FileTimes())
+        return found if found.readable else None
 
     def _is_unchanged(self, entry: FileEntry, file: Any, stream: Any) -> bool:
         """Whether a stream of a snapshot stands in the volume already: it is counted and gets no number.

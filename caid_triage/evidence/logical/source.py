@@ -85,6 +85,9 @@ class LogicalSource:
         check_range(offset, length, _size_of(entry))
         return self._read(entry, offset, length)
 
+    def beside(self, _entry: FileEntry, _name: str) -> None:
+        """None: the files of an image that somebody chose are looked at one by one."""
+
     def _read(self, entry: FileEntry, offset: int, length: int) -> bytes:
         assert entry.size is not None
         if not length:

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterator
 
+from caid_triage.errors import EvidenceError
 from caid_triage.examine.video_bytes import VideoBytes
 
 
@@ -28,6 +29,18 @@ class Content(io.RawIOBase):
         if self._file.fault is not None:
             return self._file.fault.detail
         return "more of it would have to be read again than is allowed" if self._file.spent else ""
+
+    def beside(self, name: str) -> Content | None:
+        """The content of a file in the same folder, by one of the names that the coordinator answers to; None without.
+
+        What lies inside another file has nothing beside it.
+        """
+        if self._file.beside is None:
+            return None
+        try:
+            return Content(self._file.beside(name))
+        except EvidenceError:
+            return None
 
     def readable(self) -> bool:
         """Always."""

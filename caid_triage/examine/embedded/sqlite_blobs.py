@@ -2,7 +2,7 @@
 
 The database is read from memory as it lies on the disk: no file is made, nothing is written, its own triggers and views
 are not run. What stands in a write-ahead log is found there (sqlite_wal.py), what is left of deleted rows
-by sqlite_freed.py.
+by sqlite_freed.py. The index of macOS's QuickLook cache leads to pictures in the file beside it (quicklook.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,16 @@ from dataclasses import dataclass
 from caid_triage.examine.boundary import plain
 from caid_triage.examine.embedded.content import Content
 from caid_triage.examine.embedded.inner import GOES_ON, Inner, Listed, problem, whole
+from caid_triage.examine.embedded.quicklook import (
+    COLUMNS,
+    FILES,
+    NAME_COLUMNS,
+    TABLE,
+    Row,
+    is_index,
+    is_known,
+    quicklook_pictures,
+)
 from caid_triage.examine.embedded.sqlite_freed import freed_files
 from caid_triage.examine.embedded.sqlite_pages import worth_a_look
 
@@ -53,8 +63,11 @@ def _listed_cells(content: Content) -> Iterator[Listed]:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_CELL)
         connection.text_factory = bytes
         connection.set_progress_handler(budget.takes_steps, STEPS_A_CALL)
-        for table in _tables(connection):
+        tables = _tables(connection)
+        for table in tables:
             yield from _table(connection, table, budget)
+            if table == TABLE and not budget.spent:
+                yield from _thumbnails(connection, FILES in tables, content, budget)
             if budget.spent:
                 text = "its tables lead to more rows or bytes than a database of its size can hold; the rest was left"
                 yield problem("inside-budget", text)
@@ -101,11 +114,16 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    """The columns of a table that are stored as they are. Errors: sqlite3.Error."""
+    columns = connection.execute(f"PRAGMA table_xinfo({_quoted(table)})").fetchall()
+    return [bytes(row[1]).decode("utf-8", "surrogateescape") for row in columns if row[6] == 0]
+
+
 def _table(connection: sqlite3.Connection, table: str, budget: _Budget) -> Iterator[Listed]:
     """The cells of one table. Columns that the file has computed when they are read (generated ones) are not read."""
     try:
-        columns = connection.execute(f"PRAGMA table_xinfo({_quoted(table)})").fetchall()
-        names = [bytes(row[1]).decode("utf-8", "surrogateescape") for row in columns if row[6] == 0]
+        names = _columns(connection, table)
         if not names:
             return
         # Not by an index: a damaged one, or one made for it, holds less than the table.
@@ -127,3 +145,36 @@ def _table(connection: sqlite3.Connection, table: str, budget: _Budget) -> Itera
     except (sqlite3.Error, UnicodeEncodeError) as error:
         if not budget.spent:
             yield problem("inside-damaged", f"a table could not be read to its end: {plain(error)}")
+
+
+def _thumbnails(connection: sqlite3.Connection, named: bool, content: Content, budget: _Budget) -> Iterator[Listed]:
+    """The pictures of the index of a QuickLook cache, none for another table so called; ``named``: it has "files"."""
+    try:
+        columns = _columns(connection, TABLE)
+        if not is_index(columns):
+            return
+        if not is_known(columns):
+            text = "this QuickLook cache states the sides of its pictures in a way that is not known here"
+            yield problem("inside-unknown-version", text)
+            return
+        named = named and set(NAME_COLUMNS) <= set(_columns(connection, FILES))
+        yield from quicklook_pictures(_rows(connection, columns, named, budget), content)
+    except (sqlite3.Error, UnicodeEncodeError) as error:
+        if not budget.spent:
+            yield problem("inside-damaged", f"the index of QuickLook could not be read to its end: {plain(error)}")
+
+
+def _rows(connection: sqlite3.Connection, columns: list[str], named: bool, budget: _Budget) -> Iterator[Row]:
+    """The rows of the index of a QuickLook cache, with the path of the file where the index keeps it."""
+    cells = ", ".join(name if name in columns else "NULL" for name in COLUMNS)
+    for number, *values in connection.execute(f"SELECT rowid, {cells} FROM {TABLE} NOT INDEXED"):  # noqa: S608 - ours
+        budget.cells -= sum(len(cell) for cell in values if isinstance(cell, bytes))
+        path: tuple[object, ...] | None = None
+        if named and isinstance(values[0], int):
+            wanted = f"SELECT {', '.join(NAME_COLUMNS)} FROM {FILES} WHERE rowid = ?"  # noqa: S608 - ours
+            path = connection.execute(wanted, (values[0],)).fetchone()
+        texts = [part for part in path or () if isinstance(part, bytes)]
+        budget.cells -= sum(map(len, texts))
+        if budget.spent:
+            return
+        yield Row(number, tuple(values), b"/".join(part.strip(b"/") for part in texts if part.strip(b"/")))

@@ -34,6 +34,7 @@ from support.embedded import (
     zipped,
 )
 from support.inside_seeds import SEEDS
+from support.quicklook import cache_of
 
 from caid_triage.examine.embedded.content import Content
 from caid_triage.examine.embedded.inner import Inner
@@ -361,6 +362,12 @@ def test_a_log_has_a_test_module_of_its_own() -> None:
     assert [one.names for one in found] == [(b"page-2/row-1/column-2",), (b"page-2/row-2/column-2",)]
 
 
+def test_a_cache_of_quicklook_has_a_test_module_of_its_own() -> None:
+    """More of them: test_quicklook.py."""
+    found, whole = inside(cache_of([("/a.jpg", PICTURE)]).index())
+    assert (found, codes(whole)) == ([], ["inside-no-samples"])
+
+
 def test_the_second_picture_of_a_multi_picture_file_is_found() -> None:
     second = sample("town.jpg")
     marker = b"\xff\xe2" + struct.pack(">H", 18) + b"MPF\0" + bytes(12)
@@ -438,6 +445,7 @@ TRIED = {
     "Thumbs.db": ["Thumbs.db", "Thumbs.db with sides"],
     "thumbcache": ["thumbcache of Vista", "thumbcache of Windows 7", "thumbcache of Windows 10"],
     "SQLite": ["sqlite"],
+    "macOS QuickLook": "test_a_cache_of_quicklook_has_a_test_module_of_its_own",
     "write-ahead logs": "test_a_log_has_a_test_module_of_its_own",
     "Chromium's simple": ["Chromium's cache"],
     "Firefox": ["Firefox's cache"],
