@@ -165,9 +165,12 @@ class VolumeWalk:
                 detail = "the list of names in this deleted folder is gone"
                 yield self._problem("folder-not-recoverable", detail, Severity.NOTE, folder.path)
             return
-        if self._system.guard is not None and folder.inode in self._system.guard.emptied:
+        emptied = self._system.guard is not None and folder.inode in self._system.guard.emptied
+        if emptied:
             detail = "this folder claims a size that no folder has; it was not listed"
             yield self._problem("folder-unreadable", detail, Severity.PROBLEM, folder.path or "/")
+        # every list of names of ext names its folder, but for a short one that lies in the record: else it was wiped
+        named_itself = emptied or not self._is_ext or self._is_in_record(directory)
         while True:
             try:
                 file = next(directory)
@@ -177,9 +180,15 @@ class VolumeWalk:
                 detail = f"a name in this folder could not be read: {plain_reason(error)}"
                 yield self._problem("folder-unreadable", detail, Severity.PROBLEM, folder.path or "/")
                 continue
+            named_itself = named_itself or file.info.name.name == b"."
             name = self._name(file, folder)
             if name is not None:
                 yield from self._entries(name, folder, inside)
+        if folder.state is State.ALLOCATED and not named_itself:
+            detail = (
+                "the list of names in this folder is damaged: it does not name the folder itself; names are missing"
+            )
+            yield self._problem("folder-unreadable", detail, Severity.PROBLEM, folder.path or "/")
         if folder.state is not State.ALLOCATED and self._system.fat is not None and folder.inode not in self._roots():
             yield from self._behind_first_cluster(folder, inside)
 
@@ -190,6 +199,11 @@ class VolumeWalk:
         except LIBRARY_ERRORS:
             with evidence_faults("walk", "folder-unreadable", "this folder could not be listed"):
                 return self._system.fs.open_dir(inode=folder.inode)
+
+    def _is_in_record(self, directory: pytsk3.Directory) -> bool:
+        """Whether the names of a folder of ext lie in its own record."""
+        meta = directory.info.fs_file.meta
+        return meta is not None and int(meta.type) == _TYPE_DIR and int(meta.size) < self._system.block_size
 
     def _roots(self) -> tuple[int, int]:
         info = self._system.fs.info

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import random
+import shutil
 import struct
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from support.volumes import EXTENT, VolumeGroup, build_lvm, build_raid, linear
 from caid_triage.errors import EvidenceError, SourceError
 from caid_triage.evidence.source import EvidenceSource, open_source
 from caid_triage.model import FileEntry, Problem, Severity
+from caid_triage.synth.ext import build_ext2
 from caid_triage.synth.iso9660 import build_iso
 from caid_triage.synth.lessons import build_lesson
 from caid_triage.synth.plan import PlannedFile
@@ -215,3 +218,35 @@ def test_a_size_that_no_file_can_have_is_a_problem_and_is_not_read(
     (entry,) = [e for e in walked(source)[0] if e.path == known.path]
     assert (entry.size, entry.readable) == (None, False)
     assert [(p.code, p.severity) for p in entry.problems] == [("metadata-unreadable", Severity.PROBLEM)]
+
+
+@pytest.mark.parametrize(("inode", "path"), [(2, "/"), (12, "/sub")])
+def test_a_folder_of_ext_whose_names_were_wiped_is_not_taken_for_an_empty_one(
+    inode: int, path: str, opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    """A zeroed block lost every file of the volume, and nothing was said of it."""
+    plan = [PlannedFile("/sub/a.bin", b"a" * 5000), PlannedFile("/b.bin", b"b" * 900)]
+    image = build_ext2(plan, size=1 << 20)
+    assert not walked(opened(image))[1]
+    at = image.index(struct.pack("<IHBB", inode, 12, 1, 2) + b".\0\0\0" + struct.pack("<IHBB", 2, 12, 2, 2))
+    image[at : at + 4096] = bytes(4096)
+    problems = [problem for problem in walked(opened(image))[1] if problem.severity is Severity.PROBLEM]
+    assert [(problem.code, problem.path) for problem in problems] == [("folder-unreadable", path)]
+
+
+def test_names_that_lie_in_the_record_of_their_folder_are_no_damage(
+    tmp_path: Path, opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    if shutil.which("mke2fs") is None:
+        pytest.skip("e2fsprogs, which makes ext4 with inline data, is not installed")
+    folder, path = tmp_path / "folder", tmp_path / "ext.dd"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "empty").mkdir()
+    (folder / "sub" / "a.txt").write_text("a")
+    with path.open("wb") as file:
+        file.truncate(8 << 20)
+    options = ("-t", "ext4", "-O", "inline_data", "-I", "256", "-d", folder)
+    subprocess.run(["mke2fs", "-q", "-F", *options, path], check=True, capture_output=True)
+    entries, problems = walked(opened(path))
+    assert [entry.path for entry in entries if not entry.path.startswith("/lost")] == ["/sub/a.txt"]
+    assert not problems
