@@ -126,7 +126,8 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "folder-unreadable": "A folder could not be listed: files in it were not seen.",
         "former-name": "An earlier name of a file that still exists under another; the file is listed there.",
         "free-space-unknown": (
-            "It could not be told which space of the volume is free: it was not searched for deleted files."
+            "It could not be told which space of the volume, or of the parts that the detail names, is free: it was "
+            "not searched for deleted files."
         ),
         "frames-cut": "A long animation: frames were taken from its first part only, and compared by look.",
         "image-damaged": "Parts of the image file are damaged: what they hold or describe could not be read.",
