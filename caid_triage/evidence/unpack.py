@@ -31,7 +31,11 @@ def inflated(data: bytes, limit: int) -> bytes:
 
 
 def inflated_by_libdeflate(data: bytes, limit: int) -> bytes:
-    """The same in half of the time; what libdeflate does not take, zlib decides about. Errors: as :func:`inflated`."""
+    """The same in half of the time; what libdeflate does not take, zlib decides about. Errors: as :func:`inflated`.
+
+    Of a stream whose checksum agrees although a code in its tables cannot be used (one changed bit that no content
+    needs) libdeflate gives the content, where zlib calls it damaged.
+    """
     try:
         return bytes(deflate.zlib_decompress(data, limit))
     except (deflate.DeflateError, ValueError):
