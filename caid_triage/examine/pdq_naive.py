@@ -21,7 +21,6 @@ Pixels = NDArray[np.uint8]
 
 SMALLEST_SIDE = 5
 GRID = 64
-PASSES = 2
 # As many pixels are worked on at a time: enough to be quick, small beside a 100-megapixel picture.
 BLOCK_PIXELS = 1 << 16
 TILE = 128

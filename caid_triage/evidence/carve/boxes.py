@@ -30,7 +30,6 @@ _INSIDE_META = frozenset(
 _HEIC = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2"))
 _MOST_BOXES = 1 << 16
 _MOST_TABLE = 1 << 26
-_MOST_DEEP = 8
 
 
 @dataclass(slots=True)

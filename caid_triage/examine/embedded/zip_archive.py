@@ -31,7 +31,6 @@ ENCRYPTED = 0x1
 DESCRIPTOR = 0x8
 NAMES_IN_UTF8 = 0x800
 ZIP64 = 0x0001
-LONGEST_DESCRIPTOR = 24
 SEARCHED = 1 << 20
 ZONE_NOTE = "local time, zone unknown"
 MASKED = 0x2000  # the central directory is encrypted: what local headers say is masked
