@@ -101,6 +101,13 @@ class AuditChain:
         return fields is not None and fields.get("previous") == noted.sha256
 
 
+def chain_head(folder: Path) -> AuditHead:
+    """The last whole line of the chain as it lies in the folder."""
+    with storage_faults(folder):
+        lines = (folder / AUDIT_FILE).read_bytes().split(b"\n")[:-1]
+    return AuditHead(len(lines), hashlib.sha256(lines[-1]).hexdigest()) if lines else AuditHead()
+
+
 def verify_audit(folder: Path) -> list[str]:
     """Every fault of the case's audit chain, each a sentence; an empty list means that the chain is whole."""
     with storage_faults(folder), closing(connect_for_reading(folder)) as connection:
@@ -112,14 +119,15 @@ def verify_audit(folder: Path) -> list[str]:
         content = path.read_bytes()
     lines = content.split(b"\n")
     torn = lines.pop()
-    faults = list(_chain_faults(lines))
+    faults = list(chain_faults(lines))
     if torn:
         faults.append("the last line is torn: the program was stopped while it wrote; the next run records that")
     faults.extend(_end_faults(lines, noted))
     return faults
 
 
-def _chain_faults(lines: list[bytes]) -> Iterator[str]:
+def chain_faults(lines: list[bytes]) -> Iterator[str]:
+    """Every line of a chain (without newlines) that is not what the lines around it say, each a sentence."""
     previous: str | None = None
     for place, line in enumerate(lines, start=1):
         fields = _parse(line)

@@ -35,7 +35,7 @@ def summary(view: CaseView) -> dict[str, Any]:
             "operation": header.operation,
             "examiner": header.examiner,
             "options": dict(header.options),
-            "sources": [_source(source) for source in view.sources()],
+            "sources": [source_facts(source) for source in view.sources()],
         },
         "hashsets": [hashset_facts(info) for info in view.hashsets()],
         "walked": figures.walked,
@@ -69,7 +69,8 @@ def summary(view: CaseView) -> dict[str, Any]:
     }
 
 
-def _source(source: SourceRow) -> dict[str, Any]:
+def source_facts(source: SourceRow) -> dict[str, Any]:
+    """A source as programs are told of it: what it is, not where it lay."""
     facts = asdict(source)
     del facts["id"]
     # Where the image lay is no fact about it, and would make the same scan elsewhere print another summary.
@@ -105,5 +106,6 @@ def hashset_facts(info: Mapping[str, Any]) -> dict[str, Any]:
         "scheme": info.get("scheme"),
     }
     # When a set was built is in the set itself; here it would tell two builds of the same files apart (generation does
-    # not), and the summary of the same material would differ.
-    return {**first, **{word: value for word, value in info.items() if word not in first and word != "built"}}
+    # not), and the summary of the same material would differ. Its whole scheme is for the sealed bundle.
+    left_out = {*first, "built", "scheme_file"}
+    return {**first, **{word: value for word, value in info.items() if word not in left_out}}

@@ -55,6 +55,7 @@ def hashset_facts(hashset: HashSet, options: MatchOptions | None = None) -> dict
         "scheme": hashset.scheme.name,
         "scheme_title": hashset.scheme.title,
         "scheme_confirmed_by": hashset.scheme.confirmed_by,
+        "scheme_file": hashset.scheme.as_dict(),
         "entries": hashset.counts["records"],
         "counts": dict(hashset.counts),
         "sources": hashset.manifest.get("sources", []),

@@ -1,0 +1,294 @@
+"""The sealed bundle: one archive from which somebody else can check a case and compare it with a scan of his own.
+
+``NAME.sealed.zip`` holds the reports with their manifest, the audit chain as it was when the case was sealed, the
+category schemes in force, and BUNDLE.json: versions, options, the identity of every source, the generation of every
+hash set and the head of the audit chain. MANIFEST.sha256 names the SHA-256 of every other member, in the form that
+``sha256sum -c`` reads, so that the bundle can be checked without this tool too. No picture and no hash list is in it.
+
+A bundle comes from somebody else: it is read as hostile input. No name in it becomes a path but those that are known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from caid_triage.case.audit import AUDIT_FILE, AuditHead, chain_faults
+from caid_triage.case.view import CaseView
+from caid_triage.errors import CaseError, VerificationError
+from caid_triage.report.manifest import LINE, MANIFEST, manifest_text
+from caid_triage.report.summary_json import hashset_facts, source_facts
+
+FACTS = "BUNDLE.json"
+FORMAT = "caid-triage sealed bundle"
+VERSION = 1
+ENDING = ".sealed.zip"
+REPORTS = "reports/"
+SCHEMES = "schemes/"
+# A member's name: a known file, or one plain name in a known folder. Nothing else is read or written.
+MEMBER = re.compile(
+    rf"{re.escape(FACTS)}|{re.escape(AUDIT_FILE)}|(?:{REPORTS}|{SCHEMES})[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}"
+)
+BUNDLE_LINE = re.compile(rf"([0-9a-f]{{64}})  ({MEMBER.pattern})")
+# What the small members may be: they are read whole.
+MOST_FACTS = 64 << 20
+MOST_MEMBERS = 1000
+CHUNK = 1 << 20
+# The earliest time that a ZIP can say: the bundle of the same reports is the same, whenever it is made.
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def bundle_path(reports: Path) -> Path:
+    """Where the bundle of a folder of reports lies: beside it, for everything in it is in the manifest."""
+    return reports.with_name(reports.name + ENDING)
+
+
+def seal(view: CaseView, reports: Path, out: Path, head: AuditHead) -> str:
+    """Write the bundle of a case and its reports to ``out``, whole or not at all; returns its SHA-256.
+
+    ``head`` is that of the audit chain in the case's folder. CaseError when it cannot be written.
+    """
+    part = out.with_name(out.name + ".part")
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+            digests = {FACTS: _put(archive, FACTS, _spelt(bundle_facts(view, head)))}
+            chain = (view.folder / AUDIT_FILE).read_bytes()
+            digests[AUDIT_FILE] = _put(archive, AUDIT_FILE, b"".join(chain.splitlines(keepends=True)[: head.sequence]))
+            for name, scheme in sorted(case_schemes(view).items()):
+                digests[SCHEMES + name] = _put(archive, SCHEMES + name, _spelt(scheme))
+            for name in _report_names(reports):
+                with (reports / name).open("rb") as file:
+                    digests[REPORTS + name] = _copy(archive, REPORTS + name, file)
+            _put(archive, MANIFEST, manifest_text(digests).encode())
+        with part.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        part.replace(out)
+    except OSError as fault:
+        message = f"the bundle could not be written to {out}: {fault.strerror or fault}. Free some space and seal again"
+        raise CaseError(message) from fault
+    finally:
+        with suppress(OSError):
+            part.unlink()
+    return sha256
+
+
+def bundle_facts(view: CaseView, head: AuditHead) -> dict[str, Any]:
+    """What BUNDLE.json says: enough to know what was done, with what and to what, and to do it again."""
+    header, figures = view.header, view.conservation()
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "tool": dict(header.tool),
+        "case": {"reference": header.reference, "operation": header.operation, "examiner": header.examiner},
+        "options": dict(header.options),
+        "sources": [source_facts(source) for source in view.sources()],
+        "hashsets": [hashset_facts(info) for info in view.hashsets()],
+        "schemes": sorted(case_schemes(view)),
+        "figures": asdict(figures),
+        "audit": {"sequence": head.sequence, "sha256": head.sha256},
+    }
+
+
+def case_schemes(view: CaseView) -> dict[str, Any]:
+    """The schemes of the case's hash sets as they were when these were matched, by file name."""
+    found: dict[str, Any] = {}
+    for info in view.hashsets():
+        scheme = info.get("scheme_file")
+        if isinstance(scheme, Mapping):
+            stem = re.sub(r"[^A-Za-z0-9._-]+", "-", str(info["name"])).strip(".-")[:60] or "set"
+            name = f"{stem}.json"
+            while name in found and found[name] != scheme:
+                stem += "-2"
+                name = f"{stem}.json"
+            found[name] = scheme
+    return found
+
+
+def _report_names(reports: Path) -> list[str]:
+    """The reports that the manifest lists, the manifest and what belongs to it; not what else lies in the folder."""
+    listed = (reports / MANIFEST).read_text(encoding="utf-8").splitlines()
+    names = {parts[2] for parts in map(LINE.fullmatch, listed) if parts is not None}
+    return sorted({*names, *(path.name for path in reports.glob(f"{MANIFEST}*"))})
+
+
+def _spelt(value: object) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=True, sort_keys=True) + "\n").encode()
+
+
+def _put(archive: zipfile.ZipFile, name: str, content: bytes) -> str:
+    archive.writestr(_member(name), content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _copy(archive: zipfile.ZipFile, name: str, file: IO[bytes]) -> str:
+    """One member from a file, in pieces; its SHA-256."""
+    digest = hashlib.sha256()
+    with archive.open(_member(name), "w", force_zip64=True) as out:
+        while piece := file.read(CHUNK):
+            digest.update(piece)
+            out.write(piece)
+    return digest.hexdigest()
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, ZIP_EPOCH)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.create_system = 3
+    info.external_attr = 0o644 << 16
+    return info
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a file is a bundle, by its content."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return FACTS in archive.namelist() and MANIFEST in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
+
+
+class Bundle:
+    """A bundle opened for reading. Use it as a context manager. VerificationError when it is none, or none of ours."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it and read the small members; nothing is unpacked yet."""
+        self.path = path
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as fault:
+            raise VerificationError(f"{path} cannot be read as a sealed bundle: {fault}") from fault
+        try:
+            self._members = self._named()
+            facts = json.loads(self._read(FACTS))
+        except ValueError as fault:
+            self.close()
+            raise VerificationError(f"{path} is damaged: its {FACTS} is no JSON") from fault
+        except VerificationError:
+            self.close()
+            raise
+        if not isinstance(facts, dict) or facts.get("format") != FORMAT or facts.get("version") != VERSION:
+            self.close()
+            raise VerificationError(f"{path} is no sealed bundle that this version knows (format {VERSION})")
+        self.facts: dict[str, Any] = facts
+
+    def __enter__(self) -> Bundle:
+        """The bundle itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._archive.close()
+
+    def faults(self) -> list[str]:
+        """Everything that is not as it was sealed, each a sentence: members against the manifest, and the chain."""
+        listed: dict[str, str] = {}
+        faults = []
+        for place, line in enumerate(self._read(MANIFEST).decode("utf-8", "replace").splitlines(), start=1):
+            parts = BUNDLE_LINE.fullmatch(line)
+            if parts is None or parts[2] in listed:
+                faults.append(f"line {place} of {MANIFEST} is not a digest and the name of a member")
+            else:
+                listed[parts[2]] = parts[1]
+        faults += [f"{name} is not in {MANIFEST}" for name in sorted(set(self._members) - set(listed) - {MANIFEST})]
+        for name, digest in sorted(listed.items()):
+            if name not in self._members:
+                faults.append(f"{name} is missing")
+            elif self._digest(name) != digest:
+                faults.append(f"{name} is not as it was sealed")
+        return faults + self._chain_faults() + self._report_faults()
+
+    def _chain_faults(self) -> list[str]:
+        lines = self._read(AUDIT_FILE).split(b"\n")
+        torn = lines.pop()
+        head = self.facts.get("audit")
+        faults = list(chain_faults(lines))
+        last = AuditHead(len(lines), hashlib.sha256(lines[-1]).hexdigest()) if lines else AuditHead()
+        if torn or head != {"sequence": last.sequence, "sha256": last.sha256}:
+            faults.append(f"its end is not the head that {FACTS} names")
+        return [f"{AUDIT_FILE}: {fault}" for fault in faults]
+
+    def _report_faults(self) -> list[str]:
+        """The reports against the manifest that was written with them."""
+        inner = REPORTS + MANIFEST
+        if inner not in self._members:
+            return [f"{inner} is missing"]
+        faults = []
+        listed = set()
+        for line in self._read(inner).decode("utf-8", "replace").splitlines():
+            parts = LINE.fullmatch(line)
+            if parts is None:
+                faults.append(f"a line of {inner} is not a digest and a name")
+                continue
+            listed.add(REPORTS + parts[2])
+            if REPORTS + parts[2] not in self._members:
+                faults.append(f"{REPORTS}{parts[2]} is missing")
+            elif self._digest(REPORTS + parts[2]) != parts[1]:
+                faults.append(f"{REPORTS}{parts[2]} is not as it was written")
+        return faults
+
+    def schemes(self) -> dict[str, Any]:
+        """The category schemes of the bundle, by file name."""
+        return {
+            name.removeprefix(SCHEMES): json.loads(self._read(name))
+            for name in sorted(self._members)
+            if name.startswith(SCHEMES)
+        }
+
+    def unpack_reports(self, folder: Path) -> None:
+        """Copy the reports into a folder."""
+        for name in sorted(self._members):
+            if name.startswith(REPORTS):
+                with (folder / name.removeprefix(REPORTS)).open("wb") as out:
+                    for piece in self._pieces(name):
+                        out.write(piece)
+
+    def _named(self) -> dict[str, zipfile.ZipInfo]:
+        members = self._archive.infolist()
+        if len(members) > MOST_MEMBERS:
+            raise VerificationError(f"{self.path} is damaged: {len(members)} members are more than a bundle has")
+        named: dict[str, zipfile.ZipInfo] = {}
+        for member in members:
+            # orig_filename: what stands in the file, before a NUL or a backslash is changed.
+            if member.orig_filename in named or not (
+                member.orig_filename == MANIFEST or MEMBER.fullmatch(member.orig_filename)
+            ):
+                raise VerificationError(f"{self.path} is damaged: a member has a name that a bundle does not have")
+            named[member.orig_filename] = member
+        for name in (FACTS, MANIFEST, AUDIT_FILE):
+            if name not in named:
+                raise VerificationError(f"{self.path} is damaged: {name} is missing")
+        return named
+
+    def _read(self, name: str) -> bytes:
+        content = bytearray()
+        for piece in self._pieces(name):
+            content += piece
+            if name != AUDIT_FILE and len(content) > MOST_FACTS:
+                raise VerificationError(f"{self.path} is damaged: its {name} is larger than any")
+        return bytes(content)
+
+    def _digest(self, name: str) -> str:
+        digest = hashlib.sha256()
+        for piece in self._pieces(name):
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def _pieces(self, name: str) -> Iterator[bytes]:
+        """A member's bytes; no more than it states, whatever its stream gives (zipfile holds it to that)."""
+        try:
+            with self._archive.open(self._members[name]) as file:
+                while piece := file.read(CHUNK):
+                    yield piece
+        except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as fault:
+            raise VerificationError(f"{self.path} is damaged: {name} cannot be read ({fault})") from fault

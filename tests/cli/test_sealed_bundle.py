@@ -1,0 +1,197 @@
+"""A sealed bundle: it can be checked by somebody else, and compared with a scan of his own."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sqlite3
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.cli import Run, Small
+
+from caid_triage.errors import VerificationError
+from caid_triage.report.bundle import Bundle, is_bundle
+
+
+@pytest.fixture(scope="module")
+def sealed(run: Run, small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    case = tmp_path_factory.mktemp("sealed") / "case"
+    assert run("scan", small.image, "--case", case, "--hashset", small.hashset, "--quiet").returncode == 0
+    done = run("report", "--case", case, "--seal")
+    assert done.returncode == 0, done.stderr
+    assert "sha256 " in done.stdout
+    return case
+
+
+def bundle_of(case: Path) -> Path:
+    return case / "reports.sealed.zip"
+
+
+def test_it_verifies_by_this_tool_and_by_any_other(run: Run, sealed: Path, tmp_path: Path) -> None:
+    bundle = bundle_of(sealed)
+    done = run("verify", bundle)
+    assert done.returncode == 0, done.stderr
+    assert run("verify", sealed).returncode == 0
+    with zipfile.ZipFile(bundle) as archive:
+        names = set(archive.namelist())
+        facts = json.loads(archive.read("BUNDLE.json"))
+        manifest = archive.read("MANIFEST.sha256").decode().splitlines()
+        schemes = [json.loads(archive.read(name)) for name in names if name.startswith("schemes/")]
+    assert {name.split("  ")[1] for name in manifest} == names - {"MANIFEST.sha256"}
+    assert {"audit.jsonl", "reports/report.html", "reports/matches.csv", "reports/MANIFEST.sha256"} <= names
+    assert facts["tool"]["version"]
+    assert facts["options"]
+    assert facts["audit"]["sha256"]
+    assert facts["sources"][0]["size"] > 0
+    assert facts["hashsets"][0]["generation"]
+    assert {category["code"] for category in schemes[0]["categories"]} >= {"1", "2", "3"}
+    assert str(sealed.parent) not in json.dumps(facts)
+    assert json.loads((sealed / "audit.jsonl").read_text().splitlines()[-1])["action"]
+
+
+def test_a_scan_of_the_same_agrees_and_of_another_set_does_not(
+    run: Run, small: Small, sealed: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "again"
+    assert (
+        run("scan", small.image, "--case", again, "--hashset", small.hashset, "--quiet", "--workers", 1).returncode == 0
+    )
+    done = run("verify", again, "--against", bundle_of(sealed))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert run("report", "--case", again, "--seal").returncode == 0
+    assert run("verify", bundle_of(again), "--against", bundle_of(sealed)).returncode == 0
+
+    other = tmp_path / "other"
+    assert run("scan", small.image, "--case", other, "--quiet").returncode == 0
+    done = run("verify", other, "--against", bundle_of(sealed))
+    assert done.returncode == 7
+    assert "hashsets" in done.stdout
+    assert "matches.csv" in done.stdout
+    assert "only in the bundle" in done.stdout
+
+
+def test_every_changed_row_is_listed(run: Run, sealed: Path, tmp_path: Path) -> None:
+    case = tmp_path / "case"
+    shutil.copytree(sealed, case)
+    with sqlite3.connect(case / "case.db") as database:
+        ids = [row[0] for row in database.execute("SELECT id FROM entry WHERE md5 IS NOT NULL ORDER BY id LIMIT 3")]
+        database.executemany("UPDATE entry SET width = 77 + id % 9, height = 1 WHERE id = ?", [(i,) for i in ids])
+        names = [database.execute("SELECT path FROM entry WHERE id = ?", (i,)).fetchone()[0] for i in ids]
+    done = run("verify", case, "--against", bundle_of(sealed))
+    assert done.returncode == 7
+    for name in names:
+        assert f"{name}, height" in done.stdout
+
+
+def repacked(bundle: Path, out: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
+    with zipfile.ZipFile(bundle) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return out
+
+
+def dropped(name: str) -> Callable[[dict[str, bytes]], None]:
+    return lambda members: members.pop(name) and None
+
+
+def altered(name: str) -> Callable[[dict[str, bytes]], None]:
+    return lambda members: members.update({name: members[name].replace(b"1", b"2", 1)})
+
+
+def added(name: str) -> Callable[[dict[str, bytes]], None]:
+    return lambda members: members.update({name: b"x"})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (altered("reports/matches.csv"), "reports/matches.csv is not as it was sealed"),
+        (altered("audit.jsonl"), "audit.jsonl is not as it was sealed"),
+        (altered("BUNDLE.json"), "BUNDLE.json is not as it was sealed"),
+        (altered("reports/MANIFEST.sha256"), "reports/MANIFEST.sha256 is not as it was sealed"),
+        (altered("MANIFEST.sha256"), "is not as it was sealed"),
+        (dropped("reports/files.csv"), "reports/files.csv is missing"),
+        (dropped("audit.jsonl"), "audit.jsonl is missing"),
+        (added("reports/more.csv"), "reports/more.csv is not in MANIFEST.sha256"),
+        (added("../../evil.txt"), "a name that a bundle does not have"),
+        (added("/etc/evil"), "a name that a bundle does not have"),
+        (added("reports/../x"), "a name that a bundle does not have"),
+    ],
+)
+def test_what_was_changed_is_named(
+    run: Run, sealed: Path, tmp_path: Path, change: Callable[[dict[str, bytes]], None], said: str
+) -> None:
+    forged = repacked(bundle_of(sealed), tmp_path / "forged.zip", change)
+    done = run("verify", forged)
+    assert done.returncode == 7
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert run("verify", sealed, "--against", forged).returncode == 7
+    assert not list(tmp_path.parent.rglob("evil*"))
+
+
+def test_random_damage_is_an_error_in_words_or_changes_nothing_that_is_read(sealed: Path, tmp_path: Path) -> None:
+    whole = bundle_of(sealed).read_bytes()
+    seed = 20261129
+    dice = random.Random(seed)
+    path = tmp_path / "damaged.sealed.zip"
+    noticed = 0
+    for _ in range(200):
+        damaged = bytearray(whole)
+        place = dice.randrange(len(whole))
+        damaged[place] ^= 1 << dice.randrange(8)
+        path.write_bytes(damaged)
+        if not is_bundle(path):
+            noticed += 1
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with Bundle(path) as bundle, Bundle(bundle_of(sealed)) as before:
+                    if bundle.faults():
+                        noticed += 1
+                    else:  # a date or another field of the archive that nobody reads
+                        assert bundle.facts == before.facts
+                        assert bundle.schemes() == before.schemes()
+        except VerificationError:
+            noticed += 1
+    assert noticed > 150, f"seed {seed}"
+
+
+def test_seal_goes_with_all_reports_only(run: Run, sealed: Path) -> None:
+    done = run("report", "--case", sealed, "--seal", "--format", "html")
+    assert done.returncode == 2
+    assert "--format" in done.stderr
+
+
+def test_what_is_no_bundle_is_said(run: Run, sealed: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain.zip"
+    with zipfile.ZipFile(plain, "w") as archive:
+        archive.writestr("a", "b")
+    for path in (plain, tmp_path / "none.zip", sealed / "audit.jsonl"):
+        done = run("verify", sealed, "--against", path)
+        assert done.returncode == 7
+        assert "bundle" in done.stderr
+
+
+def test_the_same_case_gives_the_same_bundle(run: Run, sealed: Path, tmp_path: Path) -> None:
+    first = bundle_of(sealed).read_bytes()
+    case = tmp_path / "case"
+    shutil.copytree(sealed, case)
+    with zipfile.ZipFile(bundle_of(sealed)) as archive:
+        lines = len(archive.read("audit.jsonl").splitlines())
+    assert run("report", "--case", case, "--seal").returncode == 0
+    with zipfile.ZipFile(bundle_of(case)) as archive, zipfile.ZipFile(bundle_of(sealed)) as before:
+        assert len(archive.read("audit.jsonl").splitlines()) > lines  # the first sealing is in the chain now
+        for name in before.namelist():
+            if name.startswith("schemes/"):
+                assert archive.read(name) == before.read(name)
+    assert first
