@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
-from caid_triage.case.audit import verify_audit
 from caid_triage.cli.exit_codes import CommandWithExitCodes
+from caid_triage.cli.on_record import say_head
 from caid_triage.errors import UsageError, VerificationError
 from caid_triage.evidence.image_file import is_device
 from caid_triage.evidence.recognise import is_sparse_bundle
 from caid_triage.evidence.source import open_source
 from caid_triage.evidence.verify import verify_acquisition
 from caid_triage.hashset.write import is_hashset
-from caid_triage.report.manifest import verify_manifest
+from caid_triage.report.verify import check_whole_case
 
 
 @click.command(cls=CommandWithExitCodes, short_help="Check a case, or an image against its acquisition hash.")
@@ -23,22 +23,31 @@ from caid_triage.report.manifest import verify_manifest
 def verify(target: Path) -> None:
     """Check that TARGET is as it was written.
 
-    TARGET is the folder of a case: nothing of its audit trail and reports may have been changed. Or an image (its
-    first segment): all of it is read once and compared with the hashes that were stored in it when it was acquired,
-    those of the disk or those of each file (L01, Lx01, AD1).
+    TARGET is the folder of a case: nothing of its audit trail, its database and its reports may have been changed, and
+    every line, row and report that was is named. Or an image (its first segment): all of it is read once and compared
+    with the hashes that were stored in it when it was acquired, those of the disk or those of each file (L01, Lx01,
+    AD1).
     """
     if is_hashset(target):
         raise UsageError(f"{target} is a hash set; check it with: caid-triage hashset verify {target}")
     if target.exists() and (target.is_file() or is_device(target) or is_sparse_bundle(target)):
         _verify_image(target)
         return
-    faults = [f"audit.jsonl: {fault}" for fault in verify_audit(target)]
-    reports = target / "reports"
-    if reports.is_dir():
-        faults += verify_manifest(reports)
-    if faults:
-        raise VerificationError("\n".join([f"{target} does not verify:", *(f"  {fault}" for fault in faults)]))
-    click.echo(f"{target}: the audit chain is whole and every report is as it was written")
+    _verify_case(target)
+
+
+def _verify_case(folder: Path) -> None:
+    """Errors: VerificationError with every fault, CaseError where there is no case to be verified."""
+    check = check_whole_case(folder)
+    for note in check.notes:
+        click.echo(f"note: {note}")
+    if check.faults:
+        raise VerificationError("\n".join([f"{folder} does not verify:", *(f"  {fault}" for fault in check.faults)]))
+    click.echo(
+        f"{folder}: the audit chain is whole, case.db and its {check.rows:,} rows are as they were stored, and every "
+        "report is as it was written"
+    )
+    say_head(check.head)
 
 
 def _verify_image(path: Path) -> None:
