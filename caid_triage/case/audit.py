@@ -184,6 +184,8 @@ def chain_faults(lines: Sequence[bytes], torn: bytes = b"") -> Iterator[Fault]:
     parsed = [parse(line) for line in lines]
     # Lines of a case that an earlier version began have no digest of their own; the first line of this one says so.
     bare = next((n for n, fields in enumerate(parsed) if fields and fields.get("action") == MIGRATED), 0)
+    if not any("digest" in fields for fields in parsed if fields):
+        bare = len(lines)
     before, number, whole = None, 0, True  # of the line before: its SHA-256, the number it carries, if it is as written
     for place, (line, fields) in enumerate(zip(lines, parsed, strict=True), start=1):
         where = f"{AUDIT_FILE} line {place}"
@@ -244,7 +246,7 @@ def end_faults(lines: Sequence[bytes], connection: sqlite3.Connection, schema: i
 
 def _is_closed(lines: Sequence[bytes]) -> bool:
     last = parse(lines[-1]) if lines else None
-    return last is not None and last.get("action") == CLOSED
+    return last is not None and last.get("action") == CLOSED and "digest" in last
 
 
 def _not_closed(*, was_closing: bool) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from caid_triage.case.schema import DATABASE
@@ -26,16 +26,17 @@ def logs_beside(folder: Path) -> list[str]:
     return [name for name in LOGS if (folder / name).exists() and (folder / name).stat().st_size]
 
 
-def changed_since(folder: Path, noted: Mapping[str, object]) -> dict[str, object] | None:
+def changed_since(folder: Path, noted: Mapping[str, object], logs: Sequence[str]) -> dict[str, object] | None:
     """What an audit line records of a database that is not as it was closed; None where it is.
 
-    ``noted`` is what the line ``closed`` says of the database. Must not be called while this process has the database
-    open in WAL mode: closing a file gives up all of a process's locks on it.
+    ``noted`` is what the line ``closed`` says of the database, ``logs`` which stood beside it before it was opened.
+    Must not be called while this process has the database open in WAL mode: closing a file gives up all of a process's
+    locks on it.
     """
-    found, logs = file_facts(folder / DATABASE), logs_beside(folder)
+    found = file_facts(folder / DATABASE)
     if found == noted and not logs:
         return None
-    return {"what": "database", "noted": dict(noted), "found": found, "logs": logs}
+    return {"what": "database", "noted": dict(noted), "found": found, "logs": list(logs)}
 
 
 def put_to_rest(connection: sqlite3.Connection) -> bool:

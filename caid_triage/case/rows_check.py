@@ -136,8 +136,8 @@ def _unit_name(connection: sqlite3.Connection, table: str, unit: int) -> str:
     if table in OF_FILES:
         return f", batch {unit}"
     column, _ = OF_UNITS[table]
-    if column == "regrade_id":
-        return f", re-grading {unit}"
+    if table in {"decision", "regrade_row"}:
+        return f", {'decision' if table == 'decision' else 're-grading'} {unit}"
     if table == "source" or column == "source_id":
         row = connection.execute("SELECT exhibit FROM source WHERE id = ?", (unit,)).fetchone()
         return f", source {unit}" + (f" (exhibit {row[0]})" if row else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -25,8 +25,10 @@ class CaseSession:
     ``closed``.
     """
 
-    def __init__(self, folder: Path, lock: CaseLock, connection: sqlite3.Connection) -> None:
+    def __init__(self, folder: Path, lock: CaseLock, connection: sqlite3.Connection, logs: Sequence[str] = ()) -> None:
+        """``logs`` stood beside the database before ``connection`` opened it, and may be gone by now."""
         self.folder = folder
+        self._logs = logs
         self._lock = lock
         self._connection = connection
         self._digests = DigestTable(connection)
@@ -53,7 +55,7 @@ class CaseSession:
             return
         with storage_faults(self.folder):
             closed = self._audit.last_closed()
-            changed = None if closed is None else changed_since(self.folder, closed.get("database") or {})
+            changed = None if closed is None else changed_since(self.folder, closed.get("database") or {}, self._logs)
             make_durable(self._connection)
             before = bring_up_to_date(self._connection)
             self._audit.begin(changed, before)
@@ -85,6 +87,8 @@ class CaseSession:
                 connection.execute("UPDATE audit_head SET closing = 1")
             content = content_digest(self._connection)
             at_rest = put_to_rest(self._connection)
+            if not at_rest:
+                self._connection.execute("UPDATE audit_head SET closing = 0")
             # The file is read by this process itself: only once the database is no longer open in it.
             self._connection.close()
             if not at_rest:

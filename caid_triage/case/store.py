@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from caid_triage.case.audit import AUDIT_FILE, canonical_json
+from caid_triage.case.closing import logs_beside
 from caid_triage.case.command import tool_versions
 from caid_triage.case.digests import OF_MATCHES
 from caid_triage.case.encode import (
@@ -90,10 +91,11 @@ def open_case_for_writing(folder: Path) -> CaseWriter:
     with ExitStack() as undo:
         undo.callback(lock.release)
         with storage_faults(folder):
+            logs = logs_beside(folder)
             connection = connect_for_writing(folder / DATABASE)
             undo.callback(connection.close)
             check_schema(connection, folder)
-        writer = CaseWriter(folder, lock, connection)
+        writer = CaseWriter(folder, lock, connection, logs)
         undo.pop_all()
     return writer
 
@@ -101,8 +103,8 @@ def open_case_for_writing(folder: Path) -> CaseWriter:
 class CaseWriter(CaseSession):
     """The one process that may change a case. Use it as a context manager, or call :meth:`close`."""
 
-    def __init__(self, folder: Path, lock: CaseLock, connection: sqlite3.Connection) -> None:
-        super().__init__(folder, lock, connection)
+    def __init__(self, folder: Path, lock: CaseLock, connection: sqlite3.Connection, logs: Sequence[str] = ()) -> None:
+        super().__init__(folder, lock, connection, logs)
         self._matches = MatchTable(connection)
         with storage_faults(folder):
             self.header: CaseHeader = read_header(connection)
