@@ -6,9 +6,7 @@ name and the computer's name; one that is set to nothing is not recorded. Neithe
 
 from __future__ import annotations
 
-import getpass
 import os
-import platform
 
 EXAMINER, HOST = "CAID_TRIAGE_EXAMINER", "CAID_TRIAGE_HOST"
 MOST_LETTERS = 200
@@ -16,6 +14,8 @@ MOST_LETTERS = 200
 
 def actor(examiner: str | None = None) -> dict[str, str]:
     """``user`` and ``host`` for an audit line, each only where it is known and wanted. ``examiner``: as given."""
+    import platform  # noqa: PLC0415 - scripts that only ask for names need neither
+
     given = os.environ.get(EXAMINER) if examiner is None else examiner
     host = os.environ.get(HOST)
     said = {"user": _login() if given is None else given, "host": platform.node() if host is None else host}
@@ -23,6 +23,8 @@ def actor(examiner: str | None = None) -> dict[str, str]:
 
 
 def _login() -> str:
+    import getpass  # noqa: PLC0415
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user that has no entry in the system's list, as in some containers

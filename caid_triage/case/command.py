@@ -39,7 +39,8 @@ class Command:
             "options": dict(self.options),
             "version": tool["version"],
             "python": tool["python"],
-            "platform": platform.platform(),
+            # Not platform.platform(), which starts a process to ask for the name of the processor.
+            "platform": " ".join((platform.system(), platform.release(), platform.machine())),
             "libraries": tool["dependencies"],
         }
 

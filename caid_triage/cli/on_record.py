@@ -47,6 +47,10 @@ def _shown(parameter: click.Parameter, value: object) -> object:
 
 
 def say_head(head: AuditHead | None) -> None:
-    """Print the end of the audit chain, to be kept in the notes of the case: it covers everything before it."""
-    if head is not None:
-        click.echo(f"audit trail: {head.sequence} lines, SHA-256 of the last {head.sha256}")
+    """Print the end of the audit chain, to be kept in the notes of the case: it covers everything before it.
+
+    In groups, for a person who writes it down, and so that no line of a terminal looks like a hash of a list.
+    """
+    if head is not None and head.sha256 is not None:
+        groups = " ".join(head.sha256[place : place + 16] for place in range(0, 64, 16))
+        click.echo(f"audit trail: {head.sequence} lines, SHA-256 of the last {groups}")

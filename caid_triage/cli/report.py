@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,9 +12,12 @@ from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.on_record import examiner_option, given_command, say_head
-from caid_triage.errors import CaseError
-from caid_triage.report.on_record import REPORTS, write_reports_on_record
+from caid_triage.errors import CaseError, UsageError
+from caid_triage.report.on_record import REPORTS, Sealing, write_reports_on_record
 from caid_triage.report.write import FORMATS, write_reports
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
 @click.command(cls=CommandWithExitCodes, short_help="Write a case's reports again.")
@@ -27,10 +32,32 @@ from caid_triage.report.write import FORMATS, write_reports
 @click.option(
     "--out", type=click.Path(path_type=Path), default=None, help="Folder to write to.  [default: CASE/reports]"
 )
+@click.option(
+    "--sign-key",
+    type=click.Path(path_type=Path),
+    help="Sign the manifest with this Ed25519 private key (PEM): MANIFEST.sha256.sig.",
+)
+@click.option(
+    "--sign-password-file",
+    type=click.Path(path_type=Path),
+    help="The key's password is the first line of this file  [default: asked for]",
+)
+@click.option(
+    "--timestamp-request",
+    is_flag=True,
+    help="Write a request for a time stamp of the manifest (RFC 3161), to be sent by hand: MANIFEST.sha256.tsq.",
+)
 @examiner_option
 @click.pass_context
 def report(
-    ctx: click.Context, case_folder: Path, formats: tuple[str, ...], out: Path | None, examiner: str | None
+    ctx: click.Context,
+    case_folder: Path,
+    formats: tuple[str, ...],
+    out: Path | None,
+    sign_key: Path | None,
+    sign_password_file: Path | None,
+    timestamp_request: bool,
+    examiner: str | None,
 ) -> None:
     """Write the reports of a case again, from what is stored; the exhibit is not needed.
 
@@ -38,9 +65,12 @@ def report(
     that goes on) they are written all the same, without that line.
     """
     target = out or case_folder / REPORTS
+    sealing = Sealing(_private_key(sign_key, sign_password_file), timestamp_request)
     try:
         case = open_case_for_writing(case_folder)
     except CaseError as refused:
+        if sealing:
+            raise
         with open_case(case_folder) as view:
             paths = write_reports(view, target, formats or None)
         _say(paths)
@@ -48,9 +78,28 @@ def report(
         return
     with case:
         case.audit_command(given_command(ctx))
-        paths = write_reports_on_record(case, target, formats or None)
+        paths = write_reports_on_record(case, target, formats or None, sealing)
     _say(paths)
     say_head(case.last_line)
+
+
+def _private_key(path: Path | None, password_file: Path | None) -> Ed25519PrivateKey | None:
+    if path is None:
+        if password_file is not None:
+            raise UsageError("--sign-password-file is for a key: give --sign-key too")
+        return None
+    from caid_triage.report.signing import PasswordNeededError, read_private_key
+
+    try:
+        if password_file is None:
+            return read_private_key(path)
+        return read_private_key(path, password_file.read_bytes().splitlines()[0])
+    except (OSError, IndexError) as fault:
+        raise UsageError(f"the password file {password_file} cannot be read or is empty") from fault
+    except PasswordNeededError:
+        if password_file is not None or not sys.stdin.isatty():
+            raise
+        return read_private_key(path, click.prompt("password of the key", hide_input=True, err=True).encode())
 
 
 def _say(paths: list[Path]) -> None:

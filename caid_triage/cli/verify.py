@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,12 +16,22 @@ from caid_triage.evidence.recognise import is_sparse_bundle
 from caid_triage.evidence.source import open_source
 from caid_triage.evidence.verify import verify_acquisition
 from caid_triage.hashset.write import is_hashset
-from caid_triage.report.verify import check_whole_case
+from caid_triage.report.verify import Trust, check_whole_case
 
 
 @click.command(cls=CommandWithExitCodes, short_help="Check a case, or an image against its acquisition hash.")
 @click.argument("target", type=click.Path(path_type=Path), metavar="TARGET")
-def verify(target: Path) -> None:
+@click.option(
+    "--public-key",
+    type=click.Path(path_type=Path),
+    help="The case's reports must be signed with the key that this one (PEM) belongs to.",
+)
+@click.option(
+    "--tsa-certificates",
+    type=click.Path(path_type=Path),
+    help="The case's reports must have a time stamp by the authority with these certificates (PEM).",
+)
+def verify(target: Path, public_key: Path | None, tsa_certificates: Path | None) -> None:
     """Check that TARGET is as it was written.
 
     TARGET is the folder of a case: nothing of its audit trail, its database and its reports may have been changed, and
@@ -31,14 +42,25 @@ def verify(target: Path) -> None:
     if is_hashset(target):
         raise UsageError(f"{target} is a hash set; check it with: caid-triage hashset verify {target}")
     if target.exists() and (target.is_file() or is_device(target) or is_sparse_bundle(target)):
+        if public_key or tsa_certificates:
+            raise UsageError("--public-key and --tsa-certificates are for cases, not for images")
         _verify_image(target)
         return
-    _verify_case(target)
+    _verify_case(target, public_key, tsa_certificates)
 
 
-def _verify_case(folder: Path) -> None:
+def _verify_case(folder: Path, public_key: Path | None, tsa_certificates: Path | None) -> None:
     """Errors: VerificationError with every fault, CaseError where there is no case to be verified."""
-    check = check_whole_case(folder)
+    trust = Trust()
+    if public_key is not None:
+        from caid_triage.report.signing import read_public_key
+
+        trust = replace(trust, key=read_public_key(public_key))
+    if tsa_certificates is not None:
+        from caid_triage.report.stamping import read_authorities
+
+        trust = replace(trust, authorities=read_authorities(tsa_certificates))
+    check = check_whole_case(folder, trust)
     for note in check.notes:
         click.echo(f"note: {note}")
     if check.faults:
@@ -47,6 +69,8 @@ def _verify_case(folder: Path) -> None:
         f"{folder}: the audit chain is whole, case.db and its {check.rows:,} rows are as they were stored, and every "
         "report is as it was written"
     )
+    if trust.key is not None:
+        click.echo("the reports are signed with that key")
     say_head(check.head)
 
 

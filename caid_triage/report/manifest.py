@@ -12,6 +12,7 @@ from caid_triage.errors import VerificationError
 MANIFEST = "MANIFEST.sha256"
 SIGNATURE, STAMP_REQUEST, STAMP = (MANIFEST + ending for ending in (".sig", ".tsq", ".tsr"))
 SEALS = (SIGNATURE, STAMP_REQUEST, STAMP)  # what may stand beside it and is about it (report/signing.py, stamping.py)
+SEALED = "sealed-"  # and the first digits of its SHA-256: folders of earlier manifests that had any of these
 LINE = re.compile(r"([0-9a-f]{64})  ([^/\\]+)")
 
 
@@ -40,8 +41,10 @@ def differing_files(folder: Path, digests: Mapping[str, str]) -> Iterator[tuple[
             yield name, "is missing"
         elif file_sha256(path) != digest:
             yield name, "is not as it was written"
-    for name in sorted(path.name for path in folder.iterdir() if path.name not in {*digests, MANIFEST, *SEALS}):
-        yield name, f"is not in {MANIFEST}"
+    for path in sorted(folder.iterdir()):
+        expected = path.is_dir() if path.name.startswith(SEALED) else path.name in {*digests, MANIFEST, *SEALS}
+        if not expected:
+            yield path.name, f"is not in {MANIFEST}"
 
 
 def verify_manifest(folder: Path) -> list[str]:
