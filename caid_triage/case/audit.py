@@ -1,7 +1,9 @@
 """The audit chain: what was done to the case, one JSON object a line, each holding the SHA-256 of the line before.
 
-A changed, removed, moved or inserted line breaks the chain. The end of a chain cannot show that lines after it were cut
-off, so the database keeps the number and SHA-256 of the last line. (ACPO principle 3: a record of all processes.)
+A changed, removed, moved or inserted line breaks the chain, and each line holds a digest of itself, so that a changed
+one is told from one that is missing. The end of a chain cannot show that lines after it were cut off, so the database
+keeps the number and SHA-256 of the last line; only the line ``closed``, which holds the digest of the database, comes
+after that. (ACPO principle 3: a record of all processes.)
 """
 
 from __future__ import annotations
@@ -11,17 +13,31 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from caid_triage.case.schema import check_schema, connect_for_reading, storage_faults
+from caid_triage.case.fault import Fault
+from caid_triage.case.schema import (
+    DATABASE,
+    OLDEST_SCHEMA,
+    SCHEMA_VERSION,
+    WITH_DIGESTS,
+    check_schema,
+    connect_for_reading,
+    storage_faults,
+)
 from caid_triage.errors import CaseError
 
 AUDIT_FILE = "audit.jsonl"
-FIELDS = ("sequence", "time", "action", "previous")
+FIELDS = ("sequence", "time", "action", "previous", "digest")
+CLOSED = "closed"
+MIGRATED = "migrated"
+
+Line = Mapping[str, Any]
 
 
 def canonical_json(value: object) -> str:
@@ -38,124 +54,208 @@ class AuditHead:
 
 
 class AuditChain:
-    """Appends to a case's audit.jsonl. Opening it mends a line torn by a crash and says so in the chain."""
+    """Appends to a case's audit.jsonl, once :meth:`begin` has taken it up where it ends."""
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
         self._folder = folder
         self._path = folder / AUDIT_FILE
         self._connection = connection
-        sequence, sha256 = connection.execute("SELECT sequence, sha256 FROM audit_head").fetchone()
+        self._head = AuditHead()
+
+    @property
+    def head(self) -> AuditHead:
+        """The last line, once begun."""
+        return self._head
+
+    def last_closed(self) -> Line | None:
+        """The facts of the last line where that is the line ``closed``; None of a case that a command left open."""
+        with storage_faults(self._folder):
+            lines = read_lines(self._path)[0]
+        last = parse(lines[-1]) if lines else None
+        return last if last is not None and last.get("action") == CLOSED else None
+
+    def begin(self, changed: Mapping[str, object] | None = None, before: int | None = None) -> None:
+        """Take up the chain: mend a line torn by a crash, and put on record what is not as the last command left it.
+
+        ``changed`` are facts of a database that is not as the last line says. What is recorded here ``verify`` reports
+        from then on: going on with a case does not hide what was done to it. ``before`` is the earlier schema of a case
+        that has just been brought up to this one.
+        """
+        sequence, sha256, was_closing = self._connection.execute(
+            "SELECT sequence, sha256, closing FROM audit_head"
+        ).fetchone()
         noted = AuditHead(sequence, sha256)
-        torn, self._head = self._read_end()
+        torn, lines = self._cut_torn_end()
+        self._head = head_of(lines)
+        last = parse(lines[-1]) if lines else None
         # A crash may fall between the line and the note of it in the database: one line ahead is no fault.
-        if self._head != noted and not self._is_one_ahead(noted):
-            self.append("audit-fault", noted_sequence=noted.sequence, noted_sha256=noted.sha256)
+        one_ahead = self._head.sequence == noted.sequence + 1 and last is not None and last.get("previous") == sha256
+        self._connection.execute("UPDATE audit_head SET closing = 0")
+        if self._head != noted and not one_ahead:
+            self.append("audit-fault", what="chain", noted_sequence=noted.sequence, noted_sha256=noted.sha256)
         if torn:
             self.append("recovered", torn=torn.decode("utf-8", "backslashreplace"), torn_bytes=len(torn))
+        if changed is not None:
+            self.append("audit-fault", **changed)
+        if before is not None or (last is not None and "digest" not in last):  # an earlier version closed no case
+            self.append(MIGRATED, from_schema=before or OLDEST_SCHEMA, to_schema=SCHEMA_VERSION)
+        elif lines and (last or {}).get("action") != CLOSED:
+            self.append("not-closed", closing=bool(was_closing))
 
     def append(self, action: str, **facts: object) -> None:
         """Add one line and force it to disk; then note it in the database as the last."""
+        self._head = self._write(action, facts)
+        with storage_faults(self._folder):
+            self._connection.execute(
+                "UPDATE audit_head SET sequence = ?, sha256 = ?", (self._head.sequence, self._head.sha256)
+            )
+
+    def append_closed(self, **facts: object) -> AuditHead:
+        """Add the line ``closed``, which the database cannot know of: it holds the digest of the database at rest."""
+        self._head = self._write(CLOSED, facts)
+        return self._head
+
+    def _write(self, action: str, facts: Mapping[str, object]) -> AuditHead:
         reserved = set(FIELDS) & set(facts)
         if reserved:
             raise CaseError(f"an audit line cannot use the words {sorted(reserved)} for facts of its own")
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         sequence = self._head.sequence + 1
-        line = canonical_json(
-            {**facts, "sequence": sequence, "time": now, "action": action, "previous": self._head.sha256}
-        ).encode()
-        with storage_faults(self._folder):
-            with self._path.open("ab", buffering=0) as file:
-                whole = file.tell()
-                try:
-                    if file.write(line + b"\n") != len(line) + 1:
-                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                    os.fsync(file.fileno())
-                except OSError:
-                    file.truncate(whole)
-                    raise
-            self._head = AuditHead(sequence, hashlib.sha256(line).hexdigest())
-            self._connection.execute(
-                "UPDATE audit_head SET sequence = ?, sha256 = ?", (self._head.sequence, self._head.sha256)
-            )
+        fields = {**facts, "sequence": sequence, "time": now, "action": action, "previous": self._head.sha256}
+        line = canonical_json({**fields, "digest": own_digest(fields)}).encode()
+        with storage_faults(self._folder), self._path.open("ab", buffering=0) as file:
+            whole = file.tell()
+            try:
+                if file.write(line + b"\n") != len(line) + 1:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(whole)
+                raise
+        return AuditHead(sequence, hashlib.sha256(line).hexdigest())
 
-    def _read_end(self) -> tuple[bytes, AuditHead]:
-        """Cut off a torn last line and return its bytes with the head of what stays."""
-        if not self._path.exists():
-            return b"", AuditHead()
+    def _cut_torn_end(self) -> tuple[bytes, list[bytes]]:
+        """Cut off a torn last line and return its bytes with the lines that stay."""
         with storage_faults(self._folder):
-            content = self._path.read_bytes()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
+            lines, torn = read_lines(self._path)
+            if torn:
                 with self._path.open("r+b") as file:
-                    file.truncate(whole)
-        lines = content[:whole].split(b"\n")[:-1]
-        if not lines:
-            return content[whole:], AuditHead()
-        return content[whole:], AuditHead(len(lines), hashlib.sha256(lines[-1]).hexdigest())
-
-    def _is_one_ahead(self, noted: AuditHead) -> bool:
-        if self._head.sequence != noted.sequence + 1:
-            return False
-        last = self._path.read_bytes().split(b"\n")[-2]
-        fields = _parse(last)
-        return fields is not None and fields.get("previous") == noted.sha256
+                    file.truncate(sum(len(line) + 1 for line in lines))
+        return torn, lines
 
 
-def chain_head(folder: Path) -> AuditHead:
-    """The last whole line of the chain as it lies in the folder."""
-    with storage_faults(folder):
-        lines = (folder / AUDIT_FILE).read_bytes().split(b"\n")[:-1]
+def head_of(lines: Sequence[bytes]) -> AuditHead:
+    """The last of these lines."""
     return AuditHead(len(lines), hashlib.sha256(lines[-1]).hexdigest()) if lines else AuditHead()
 
 
-def verify_audit(folder: Path) -> list[str]:
-    """Every fault of the case's audit chain, each a sentence; an empty list means that the chain is whole."""
-    with storage_faults(folder), closing(connect_for_reading(folder)) as connection:
-        check_schema(connection, folder)
-        noted = AuditHead(*connection.execute("SELECT sequence, sha256 FROM audit_head").fetchone())
-        path = folder / AUDIT_FILE
-        if not path.exists():
-            return [] if noted.sequence == 0 else [f"{AUDIT_FILE} is missing; it had {noted.sequence} lines"]
-        content = path.read_bytes()
-    lines = content.split(b"\n")
-    torn = lines.pop()
-    faults = list(chain_faults(lines))
-    if torn:
-        faults.append("the last line is torn: the program was stopped while it wrote; the next run records that")
-    faults.extend(_end_faults(lines, noted))
-    return faults
+def own_digest(fields: Mapping[str, object]) -> str:
+    """The SHA-256 of a line without its field ``digest``, in the one spelling."""
+    return hashlib.sha256(canonical_json(fields).encode()).hexdigest()
 
 
-def chain_faults(lines: list[bytes]) -> Iterator[str]:
-    """Every line of a chain (without newlines) that is not what the lines around it say, each a sentence."""
-    previous: str | None = None
-    for place, line in enumerate(lines, start=1):
-        fields = _parse(line)
-        if fields is None:
-            yield f"line {place} is not a JSON object"
-        else:
-            if fields.get("sequence") != place:
-                yield f"line {place} carries the number {fields.get('sequence')}"
-            if fields.get("previous") != previous:
-                yield f"line {place} does not follow from the line before it: one of them was changed, moved or removed"
-            if fields.get("action") == "audit-fault":
-                yield f"line {place} records that the end of the chain was changed outside the program"
-        previous = hashlib.sha256(line).hexdigest()
+def read_lines(path: Path) -> tuple[list[bytes], bytes]:
+    """The whole lines of a chain without their newlines, and what follows the last of them (b"": nothing)."""
+    if not path.exists():
+        return [], b""
+    *lines, torn = path.read_bytes().split(b"\n")
+    return lines, torn
 
 
-def _end_faults(lines: list[bytes], noted: AuditHead) -> Iterator[str]:
-    if len(lines) < noted.sequence:
-        yield f"the chain ends at line {len(lines)}, the case knows of {noted.sequence}: lines were removed"
-        return
-    if noted.sequence and hashlib.sha256(lines[noted.sequence - 1]).hexdigest() != noted.sha256:
-        yield f"line {noted.sequence} is not the line that the case noted as its last: it was changed"
-    if len(lines) > noted.sequence + 1:
-        yield f"the chain has {len(lines)} lines, the case knows of {noted.sequence}: some were added outside"
-
-
-def _parse(line: bytes) -> dict[str, object] | None:
+def parse(line: bytes) -> Line | None:
+    """The fields of a line, None where it is not a JSON object."""
     try:
         fields = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return fields if isinstance(fields, dict) else None
+
+
+def verify_audit(folder: Path) -> list[Fault]:
+    """Every fault of the case's audit chain; an empty list means that it is whole and ends as a closed case does."""
+    with storage_faults(folder), closing(connect_for_reading(folder)) as connection:
+        version = check_schema(connection, folder)
+        lines, torn = read_lines(folder / AUDIT_FILE)
+        return [*chain_faults(lines, torn), *end_faults(lines, connection, version)]
+
+
+def chain_faults(lines: Sequence[bytes], torn: bytes = b"") -> Iterator[Fault]:
+    """What the lines themselves give away, without the database: one fault for each place where something was done."""
+    parsed = [parse(line) for line in lines]
+    # Lines of a case that an earlier version began have no digest of their own; the first line of this one says so.
+    bare = next((n for n, fields in enumerate(parsed) if fields and fields.get("action") == MIGRATED), 0)
+    if not any("digest" in fields for fields in parsed if fields):
+        bare = len(lines)
+    before, number, whole = None, 0, True  # of the line before: its SHA-256, the number it carries, if it is as written
+    for place, (line, fields) in enumerate(zip(lines, parsed, strict=True), start=1):
+        where = f"{AUDIT_FILE} line {place}"
+        was_whole, whole = whole, fields is not None and (place <= bare or _agrees_with_itself(line, fields))
+        if fields is None:
+            yield Fault(where, "is not a JSON object: it was changed")
+        elif not whole:
+            yield Fault(where, "was changed: it does not agree with the digest of itself")
+        elif fields.get("sequence") != number + 1 and (was_whole or fields.get("sequence") != place):
+            what = f"has the number {fields.get('sequence')} and follows one with {number}: lines were"
+            yield Fault(where, f"{what} removed, inserted or moved here")
+        elif was_whole and fields.get("previous") != before:
+            yield Fault(
+                where, "does not follow from the line before it: that one was changed, or another one stood there"
+            )
+        if fields is not None and fields.get("action") == "audit-fault":
+            subject = "case.db" if fields.get("what") == "database" else "the end of the chain"
+            yield Fault(where, f"records that {subject} was changed outside the program before this line")
+        before = hashlib.sha256(line).hexdigest()
+        carried = fields.get("sequence") if fields is not None else None
+        number = carried if whole and isinstance(carried, int) else number + 1
+    if torn:
+        what = "is torn: the program was stopped while it wrote; the next run records that"
+        yield Fault(f"{AUDIT_FILE} line {len(lines) + 1}", what)
+
+
+def _agrees_with_itself(line: bytes, fields: Line) -> bool:
+    rest = {name: value for name, value in fields.items() if name != "digest"}
+    return _respelt(fields) == line and own_digest(rest) == fields.get("digest")
+
+
+def _respelt(fields: Line) -> bytes | None:
+    try:
+        return canonical_json(fields).encode()
+    except (ValueError, RecursionError):  # NaN and its like are no JSON of ours
+        return None
+
+
+def end_faults(lines: Sequence[bytes], connection: sqlite3.Connection, schema: int) -> Iterator[Fault]:
+    """Where the chain does not end as the database says, or not with the line ``closed`` (from schema 6 on)."""
+    noted = AuditHead(*connection.execute("SELECT sequence, sha256 FROM audit_head").fetchone())
+    if not lines and noted.sequence:
+        yield Fault(AUDIT_FILE, f"is missing or empty; it had {noted.sequence} lines")
+        return
+    if len(lines) < noted.sequence:
+        yield Fault(AUDIT_FILE, f"ends at line {len(lines)}, the case knows of {noted.sequence}: lines were removed")
+        return
+    if noted.sequence and hashlib.sha256(lines[noted.sequence - 1]).hexdigest() != noted.sha256:
+        where = f"{AUDIT_FILE} line {noted.sequence}"
+        yield Fault(where, "is not the line that the case noted as its last: it was changed, moved or inserted")
+    if len(lines) > noted.sequence + 1:
+        what = f"has {len(lines)} lines, the case knows of {noted.sequence}: some were added outside"
+        yield Fault(AUDIT_FILE, what)
+    elif schema >= WITH_DIGESTS and not _is_closed(lines):
+        (was_closing,) = connection.execute("SELECT closing FROM audit_head").fetchone()
+        yield Fault(AUDIT_FILE, _not_closed(was_closing=bool(was_closing)))
+
+
+def _is_closed(lines: Sequence[bytes]) -> bool:
+    last = parse(lines[-1]) if lines else None
+    return last is not None and last.get("action") == CLOSED and "digest" in last
+
+
+def _not_closed(*, was_closing: bool) -> str:
+    why = (
+        f"the last line, {CLOSED}, is missing: it was removed, or the program was stopped just before it wrote that"
+        if was_closing
+        else "the case was not closed: the last command was killed, or another process kept reading the case"
+    )
+    return (
+        f"{why}. {DATABASE} as a file cannot be checked, only its rows. Run that command again, or write the reports "
+        "again (caid-triage report): that puts it on record"
+    )

@@ -108,8 +108,8 @@ class MatchTable:
             raise CaseError(f"hash set {met.hashset} ({met.generation}) is not the one the case was told of")
         return hashset_id
 
-    def decide(self, sha256: bytes, decision: Decision) -> None:
-        """Add an examiner's grade of a content."""
+    def decide(self, sha256: bytes, decision: Decision) -> int:
+        """Add an examiner's grade of a content; its row id."""
         columns = (
             sha256,
             text(decision.examiner),
@@ -117,9 +117,10 @@ class MatchTable:
             self._category_id(decision.category),
             text(decision.note),
         )
-        self._connection.execute(
-            "INSERT INTO decision (sha256, examiner, decided, category_id, note) VALUES (?, ?, ?, ?, ?)", columns
-        )
+        statement = """INSERT INTO decision (sha256, examiner, decided, category_id, note) VALUES (?, ?, ?, ?, ?)
+            RETURNING id"""
+        rows = self._connection.execute(statement, columns).fetchall()
+        return int(rows[0][0])
 
     def generations(self) -> dict[str, tuple[int, str]]:
         """Row id and generation of each hash set the case was told of, by name."""

@@ -112,8 +112,8 @@ class DoneEntries:
         return True
 
 
-def drop_unfinished(connection: sqlite3.Connection, source_id: int) -> int:
-    """Remove what was stored of the inside of files that were not stored themselves; how many entries that were.
+def drop_unfinished(connection: sqlite3.Connection, source_id: int) -> list[int]:
+    """Remove what was stored of the inside of files that were not stored themselves; the ids of those entries.
 
     A scan that is killed in the middle of a large archive leaves them; the archive is examined again from its start.
     """
@@ -126,7 +126,7 @@ def drop_unfinished(connection: sqlite3.Connection, source_id: int) -> int:
     ).fetchall()
     for table, column in OF_ENTRY:
         connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", found)  # noqa: S608 - constants only
-    return len(found)
+    return [identity for (identity,) in found]
 
 
 # Every table whose rows belong to an entry, the entry itself last.

@@ -19,7 +19,9 @@ from caid_triage.model import MOST_PARTS
 
 DATABASE = "case.db"
 APPLICATION_ID = 0x43414944  # "CAID"
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
+OLDEST_SCHEMA = 5  # read as it is; brought up to date by the first command that writes to it
+WITH_DIGESTS = 6  # the first schema whose rows are digested
 
 # An entry's id is its source's id, its walk number and its part in one integer: rows lie in report order on disk, what
 # lies inside a file right behind it. 2**28 files a source, 2**23 parts a file, 4,095 sources.
@@ -34,7 +36,8 @@ CREATE TABLE header (
     options TEXT NOT NULL, tool TEXT NOT NULL
 );
 CREATE TABLE audit_head (
-    only_one INTEGER PRIMARY KEY CHECK (only_one = 1), sequence INTEGER NOT NULL, sha256 TEXT
+    only_one INTEGER PRIMARY KEY CHECK (only_one = 1), sequence INTEGER NOT NULL, sha256 TEXT,
+    closing INTEGER NOT NULL
 );
 CREATE TABLE run (
     id INTEGER PRIMARY KEY, command TEXT NOT NULL, started INTEGER NOT NULL, finished INTEGER, outcome TEXT
@@ -138,6 +141,16 @@ CREATE TABLE video_match (
 ) WITHOUT ROWID;
 """
 
+# Which files a batch stored (their ids, eight bytes each), and a digest of the rows of each table by batch or by
+# another unit (case/digests.py). ``marks`` comes last: it may be long, and is read only where a digest does not agree.
+DIGEST_TABLES = """
+CREATE TABLE batch (id INTEGER PRIMARY KEY, source_id INTEGER NOT NULL, entries BLOB NOT NULL);
+CREATE TABLE digest (
+    name TEXT NOT NULL, unit INTEGER NOT NULL, rows INTEGER NOT NULL, sha256 BLOB NOT NULL, marks BLOB NOT NULL,
+    PRIMARY KEY (name, unit)
+) WITHOUT ROWID;
+"""
+
 
 @contextmanager
 def storage_faults(folder: Path) -> Iterator[None]:
@@ -181,18 +194,8 @@ def os_sentence(fault: OSError, folder: Path) -> str:
     return f"the case in {folder}: {fault.strerror or fault}"
 
 
-def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> None:
-    """Make the tables, store the header's columns and mark the file as ours, all or nothing."""
-    connection.executescript(f"BEGIN IMMEDIATE; {TABLES}")
-    connection.execute("INSERT INTO audit_head VALUES (1, 0, NULL)")
-    connection.execute("INSERT INTO header VALUES (1, ?, ?, ?, ?, ?)", header)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    connection.execute("COMMIT")
-
-
-def check_schema(connection: sqlite3.Connection, folder: Path) -> None:
-    """Refuse a database that is not ours, or that another version of this tool has written."""
+def check_schema(connection: sqlite3.Connection, folder: Path) -> int:
+    """The schema of a case; CaseError for a database that is not ours, or whose schema this version does not know."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
@@ -203,13 +206,14 @@ def check_schema(connection: sqlite3.Connection, folder: Path) -> None:
             "open it with the newer version"
         )
         raise CaseError(message)
-    if version < SCHEMA_VERSION:
+    if version < OLDEST_SCHEMA:
         # No version was released with an earlier one: there is nothing to bring over.
         message = (
-            f"the case in {folder} has schema {version} of an earlier development version, this one writes "
-            f"{SCHEMA_VERSION}; scan the exhibits into a new case"
+            f"the case in {folder} has schema {version} of an earlier development version, this one reads "
+            f"{OLDEST_SCHEMA} to {SCHEMA_VERSION}; scan the exhibits into a new case"
         )
         raise CaseError(message)
+    return int(version)
 
 
 def connect_for_writing(path: Path) -> sqlite3.Connection:
@@ -242,6 +246,16 @@ def connect_for_reading(folder: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
     # Sorting ten million digests may spill to the system's temporary folder (deleted at once) rather than fill memory.
     return connection
+
+
+def connect_at_rest(folder: Path) -> sqlite3.Connection:
+    """Open the database so that not even a shared-memory file is made beside it, unless it has a log to be read."""
+    path = folder / DATABASE
+    log = Path(f"{path}-wal")
+    if log.exists() and log.stat().st_size:
+        return connect_for_reading(folder)
+    address = "file:" + quote(os.fsencode(path.resolve()), safe="/:\\")
+    return sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True, isolation_level=None)
 
 
 def holds_case(folder: Path) -> bool:

@@ -6,16 +6,16 @@ moment leaves a case of whole batches; the next scan asks :meth:`CaseWriter.done
 
 from __future__ import annotations
 
-import platform
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
-from typing import Self
 
-from caid_triage.case.audit import AUDIT_FILE, AuditChain, canonical_json
+from caid_triage.case.audit import AUDIT_FILE, canonical_json
+from caid_triage.case.closing import logs_beside
+from caid_triage.case.command import tool_versions
+from caid_triage.case.digests import OF_MATCHES
 from caid_triage.case.encode import (
     INSERT_ENTRY,
     Row,
@@ -30,6 +30,7 @@ from caid_triage.case.encode import (
 )
 from caid_triage.case.fingerprint import differing
 from caid_triage.case.lock import LOCK_FILE, CaseLock
+from caid_triage.case.making import create_tables
 from caid_triage.case.matches import MatchTable, RecordedBatch
 from caid_triage.case.records import DoneEntries, drop_unfinished, stored_records
 from caid_triage.case.rows import CaseHeader, MatchChange
@@ -37,39 +38,16 @@ from caid_triage.case.schema import (
     DATABASE,
     check_schema,
     connect_for_writing,
-    create_tables,
     holds_case,
-    make_durable,
     storage_faults,
 )
+from caid_triage.case.session import CaseSession
 from caid_triage.case.view import read_header
 from caid_triage.errors import CaseError
 from caid_triage.model import Decision, LedgerRange, Match, Problem, ScanRecord, SourceInfo, Volume, Withheld
-from caid_triage.version import __version__
 
 # What a creation that died half way may leave behind, none of it a case.
 LEFTOVERS = frozenset({DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm", LOCK_FILE, AUDIT_FILE})
-DEPENDENCIES = (
-    "av", "click", "imagecodecs", "imagehash", "jinja2", "libewf-python", "numpy", "opencv-python-headless", "pillow",
-    "pillow-heif", "pytsk3", "rawpy", "rich",
-)  # fmt: skip
-
-
-def tool_versions() -> dict[str, object]:
-    """Name and version of this tool, of Python and of the libraries results depend on (None: not installed)."""
-    return {
-        "name": "caid-triage",
-        "version": __version__,
-        "python": platform.python_version(),
-        "dependencies": {name: _version(name) for name in DEPENDENCIES},
-    }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def create_case(folder: Path, header: CaseHeader) -> CaseWriter:
@@ -91,8 +69,10 @@ def create_case(folder: Path, header: CaseHeader) -> CaseWriter:
             (folder / name).unlink(missing_ok=True)
         with storage_faults(folder):
             connection = connect_for_writing(folder / DATABASE)
+            undo.callback(connection.close)
             create_tables(connection, _header_row(header))
         writer = CaseWriter(folder, lock, connection)
+        writer.begin()
         undo.pop_all()
     return writer
 
@@ -111,59 +91,27 @@ def open_case_for_writing(folder: Path) -> CaseWriter:
     with ExitStack() as undo:
         undo.callback(lock.release)
         with storage_faults(folder):
+            logs = logs_beside(folder)
             connection = connect_for_writing(folder / DATABASE)
+            undo.callback(connection.close)
             check_schema(connection, folder)
-        writer = CaseWriter(folder, lock, connection)
+        writer = CaseWriter(folder, lock, connection, logs)
         undo.pop_all()
     return writer
 
 
-class CaseWriter:
+class CaseWriter(CaseSession):
     """The one process that may change a case. Use it as a context manager, or call :meth:`close`."""
 
-    def __init__(self, folder: Path, lock: CaseLock, connection: sqlite3.Connection) -> None:
-        self.folder = folder
-        self._lock = lock
-        self._connection = connection
+    def __init__(self, folder: Path, lock: CaseLock, connection: sqlite3.Connection, logs: Sequence[str] = ()) -> None:
+        super().__init__(folder, lock, connection, logs)
         self._matches = MatchTable(connection)
         with storage_faults(folder):
-            make_durable(connection)
             self.header: CaseHeader = read_header(connection)
-            self._audit = AuditChain(folder, connection)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Leave the case as one file at rest and let others write. May be called twice."""
-        try:
-            # A case at rest is one file that opens from read-only media too. With a reader on it, it stays in WAL mode.
-            self._connection.execute("PRAGMA busy_timeout = 0")
-            self._connection.execute("PRAGMA journal_mode = DELETE")
-        except sqlite3.Error:
-            pass
-        finally:
-            self._connection.close()
-            self._lock.release()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with storage_faults(self.folder):
-            self._connection.execute("BEGIN IMMEDIATE")
-            with ExitStack() as undo:
-                undo.callback(self._roll_back)
-                yield self._connection
-                self._connection.execute("COMMIT")
-                undo.pop_all()
 
     def _roll_back(self) -> None:
         self._matches.forget_categories()
-        # SQLite has rolled back by itself after some faults (no space left): a second time would be an error.
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        super()._roll_back()
 
     # -- sources ------------------------------------------------------------------------------------------------------
 
@@ -183,13 +131,16 @@ class CaseWriter:
                     raise CaseError(f"the case in {self.folder} {differing(info, known[1], fingerprint)}")
                 dropped = drop_unfinished(connection, int(known[0]))
                 if dropped:
-                    counts = (dropped, dropped, int(known[0]))
+                    counts = (len(dropped), len(dropped), int(known[0]))
                     connection.execute(
                         "UPDATE source SET examined = examined - ?, stored = stored - ? WHERE id = ?", counts
                     )
+                    self._digests.files_dropped(dropped)
+                    self._digests.touch("source", int(known[0]))
                 return int(known[0])
             # An earlier run may have failed to open this source and said so; now it is open.
             connection.execute("DELETE FROM wide_problem WHERE source_id = 0 AND exhibit = ? AND source = ?", place)
+            self._digests.touch("wide_problem", 0)
             columns = (
                 *place,
                 info.kind,
@@ -203,6 +154,7 @@ class CaseWriter:
                 "examined, stored, finished) VALUES (?, ?, ?, ?, ?, ?, ?, '{}', 0, 0, 0, 0) RETURNING id",
                 columns,
             ).fetchall()
+            self._digests.touch("source", rows[0][0])
             return int(rows[0][0])
 
     def set_volumes(
@@ -241,6 +193,8 @@ class CaseWriter:
             connection.executemany("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?)", lines)
             mark = (canonical_json(dict(coverage)), source_id)
             connection.execute("UPDATE source SET coverage = ? WHERE id = ?", mark)
+            for table in ("volume", "ledger", "source"):
+                self._digests.touch(table, source_id)
 
     def finish_source(self, source_id: int, walked: int, examined: int) -> None:
         """State the scan's own count of the source: with the rows stored it makes the conservation line."""
@@ -248,6 +202,7 @@ class CaseWriter:
             connection.execute(
                 "UPDATE source SET walked = ?, examined = ?, finished = 1 WHERE id = ?", (walked, examined, source_id)
             )
+            self._digests.touch("source", source_id)
 
     def add_problems(self, problems: Sequence[Problem], source_id: int | None = None) -> None:
         """Store problems wider than a file: of a source, or (None) of the whole case."""
@@ -255,6 +210,8 @@ class CaseWriter:
             self._add_wide_problems(source_id or 0, "walk", problems)
 
     def _add_wide_problems(self, source_id: int, origin: str, problems: Sequence[Problem]) -> None:
+        if problems or origin == "source":  # those replace earlier ones
+            self._digests.touch("wide_problem", source_id)
         where = self._connection.execute("SELECT exhibit, name FROM source WHERE id = ?", (source_id,)).fetchone()
         rows = [
             (
@@ -314,6 +271,14 @@ class CaseWriter:
                 "UPDATE source SET walked = max(walked, ?), examined = examined + ?, stored = stored + ? WHERE id = ?",
                 (walked, len(records), len(records), source_id),
             )
+            self._digests.touch("source", source_id)
+            if entries:
+                filled = {"entry": entries, "perceptual_hash": hashes, "metadata": origins, "entry_problem": faults}
+                tables = [table for table, rows in filled.items() if rows]
+                if any(matches) or any(withheld):
+                    tables += OF_MATCHES
+                    self._digests.touch("category")
+                self._digests.add_batch(source_id, [row[0] for row in entries], tables)
 
     def done(self, source_id: int) -> DoneEntries:
         """Which entries of the source are stored: ``done.holds(entry)`` says whether the walk may skip it."""
@@ -349,6 +314,7 @@ class CaseWriter:
                     )
                     raise CaseError(message)
             self._matches.record(info)
+            self._digests.touch("hashset")
 
     def records(self, batch: int = 1000) -> Iterator[tuple[int, list[ScanRecord]]]:
         """Every stored record again, in report order, as (source id, at most ``batch`` records of it)."""
@@ -364,16 +330,27 @@ class CaseWriter:
         as it goes. Returns what changed, by file and hash set; the rows are kept for the delta report.
         """
         with self._transaction():
-            return self._matches.replace(hashsets, batches)
+            change = self._matches.replace(hashsets, batches)
+            self._digests.matches_replaced()
+            return change
 
     # -- grades of examiners -------------------------------------------------------------------------------------------
 
     def decide(self, sha256: bytes, decision: Decision) -> None:
-        """Keep an examiner's grade of a content, after any earlier one; CaseError if no stored file has it."""
+        """Keep an examiner's grade of a content, after any earlier one, and put it on record.
+
+        CaseError if no stored file has that content.
+        """
         with self._transaction() as connection:
             if not connection.execute("SELECT 1 FROM entry WHERE sha256 = ? LIMIT 1", (sha256,)).fetchone():
                 raise CaseError(f"no file of the case in {self.folder} has that content; nothing was graded")
-            self._matches.decide(sha256, decision)
+            number = self._matches.decide(sha256, decision)
+            self._digests.touch("decision", number)
+            self._digests.touch("category")
+        category = decision.category
+        self.audit(
+            "decided", decision=number, examiner=text(decision.examiner), code=category.code, scheme=category.scheme
+        )
 
     # -- the record of what was done ----------------------------------------------------------------------------------
 
@@ -383,6 +360,7 @@ class CaseWriter:
             rows = connection.execute(
                 "INSERT INTO run (command, started) VALUES (?, ?) RETURNING id", (text(command), microseconds(started))
             ).fetchall()
+            self._digests.touch("run")
             return int(rows[0][0])
 
     def end_run(self, run: int, finished: datetime, outcome: str) -> None:
@@ -390,7 +368,4 @@ class CaseWriter:
         with self._transaction() as connection:
             columns = (microseconds(finished), text(outcome), run)
             connection.execute("UPDATE run SET finished = ?, outcome = ? WHERE id = ?", columns)
-
-    def audit(self, action: str, **facts: object) -> None:
-        """Append one line to the audit chain, on disk before this returns."""
-        self._audit.append(action, **facts)
+            self._digests.touch("run")

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from caid_triage.case.audit import AuditHead
 from caid_triage.case.counts import GRAVEST_FIRST, STRONGEST_KIND_FIRST, TIER, count_rows, exhibit_rows, tally_rows
 from caid_triage.case.decode import reader
 from caid_triage.case.findings import contradiction_rows, media_rows
@@ -395,6 +396,10 @@ class CaseView:
             UNION ALL SELECT step, code, severity, detail FROM ({WITHHELD})
         ) GROUP BY step, code, severity ORDER BY severity DESC, n DESC, code, step"""  # noqa: S608
         return list(self._typed(ProblemCount, statement))
+
+    def audit_head(self) -> AuditHead:
+        """The last line of the audit chain that the case knows of: what a report prints of it."""
+        return next(self._typed(AuditHead, "SELECT sequence, sha256 FROM audit_head"))
 
     def run_times(self) -> RunTimes:
         """When the first run began and when the last one ended."""

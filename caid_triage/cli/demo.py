@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from caid_triage.cli.exit_codes import CommandWithExitCodes
+from caid_triage.cli.on_record import given_command
 from caid_triage.cli.scan import scan_and_report
 from caid_triage.config import ScanOptions
 from caid_triage.errors import UsageError
@@ -38,7 +39,8 @@ MADE = ("exhibit", "hashsets", "case")
     help="Folder to make; an earlier demo in it is replaced.",
 )
 @click.option("--workers", type=int, default=2, show_default=True, help="Worker processes.")
-def demo(out: Path, workers: int) -> None:
+@click.pass_context
+def demo(ctx: click.Context, out: Path, workers: int) -> None:
     """Build a small disk image and sample hash sets, scan one with the other, and print where the report is.
 
     Every picture in it is a drawing made for this purpose.
@@ -77,6 +79,7 @@ def demo(out: Path, workers: int) -> None:
         started_workers(options),
         quiet=False,
         as_json=False,
+        command=given_command(ctx),
     )
     click.echo(
         f"A scan of this exhibit ends with exit code {outcome.exit_code}: the exhibit holds a damaged picture, "

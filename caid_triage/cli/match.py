@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from caid_triage.cli.exit_codes import CommandWithExitCodes
+from caid_triage.cli.on_record import examiner_option, given_command, say_head
 from caid_triage.config import MOST_LEAD_BITS, checked_leads
 from caid_triage.model import STRONG_BITS
 
@@ -50,13 +51,17 @@ leads_option = click.option(
 @distance_option
 @leads_option
 @click.option("--json", "as_json", is_flag=True, help="What changed as one JSON object.")
+@examiner_option
+@click.pass_context
 def match(
+    ctx: click.Context,
     case_folder: Path,
     hashsets: tuple[Path, ...],
     more: tuple[Path, ...],
     distances: tuple[str, ...],
     leads: str | None,
     as_json: bool,
+    examiner: str | None,
 ) -> None:
     """Match a stored case against hash sets without scanning again, and say what is new, gone and changed.
 
@@ -67,7 +72,7 @@ def match(
     from caid_triage.case.store import open_case_for_writing
     from caid_triage.case.view import open_case
     from caid_triage.match.options import set_radius
-    from caid_triage.report.write import write_reports
+    from caid_triage.report.on_record import REPORTS, write_reports_on_record
     from caid_triage.scan.rematch import check_radii, hashset_facts, match_stored, stored_options
     from caid_triage.scan.run import open_hashsets
 
@@ -78,6 +83,7 @@ def match(
     with open_case_for_writing(case_folder) as case:
         kept = stored_options(case)
         options = replace(kept, set_radii=(*radii, *kept.set_radii), leads=chosen or kept.leads)
+        case.audit_command(given_command(ctx))
         run = case.begin_run("match", datetime.now(UTC))
         ending = "failed"
         try:
@@ -98,13 +104,14 @@ def match(
             raise
         finally:
             case.end_run(run, datetime.now(UTC), ending)
+        paths = write_reports_on_record(case, case_folder / REPORTS)
     with open_case(case_folder) as view:
-        paths = write_reports(view, case_folder / "reports", None)
         page = next(path for path in paths if path.name == "report.html")
         if as_json:
             click.echo(json.dumps({**asdict(change), "hashsets": _generations(view, change), "report": str(page)}))
         else:
             _say(view, change)
+            say_head(case.last_line)
             click.echo(f"report: {page}")
 
 

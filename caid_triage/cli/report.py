@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from caid_triage.case.audit import chain_head
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
 from caid_triage.cli.exit_codes import CommandWithExitCodes
-from caid_triage.errors import UsageError
-from caid_triage.report.bundle import bundle_path, seal
+from caid_triage.cli.on_record import examiner_option, given_command, say_head
+from caid_triage.errors import CaseError, UsageError
+from caid_triage.report.on_record import REPORTS, Sealing, seal_on_record, write_reports_on_record
 from caid_triage.report.write import FORMATS, write_reports
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
 @click.command(cls=CommandWithExitCodes, short_help="Write a case's reports again.")
@@ -35,22 +39,84 @@ from caid_triage.report.write import FORMATS, write_reports
     help="Write all reports and put them with the audit chain, options, versions and category schemes into one archive "
     "beside their folder, for somebody else to check: caid-triage verify BUNDLE.",
 )
-def report(case_folder: Path, formats: tuple[str, ...], out: Path | None, sealed: bool) -> None:
-    """Write the reports of a case again, from what is stored; the exhibit is not needed."""
+@click.option(
+    "--sign-key",
+    type=click.Path(path_type=Path),
+    help="Sign the manifest with this Ed25519 private key (PEM): MANIFEST.sha256.sig.",
+)
+@click.option(
+    "--sign-password-file",
+    type=click.Path(path_type=Path),
+    help="The key's password is the first line of this file  [default: asked for]",
+)
+@click.option(
+    "--timestamp-request",
+    is_flag=True,
+    help="Write a request for a time stamp of the manifest (RFC 3161), to be sent by hand: MANIFEST.sha256.tsq.",
+)
+@examiner_option
+@click.pass_context
+def report(
+    ctx: click.Context,
+    case_folder: Path,
+    formats: tuple[str, ...],
+    out: Path | None,
+    sealed: bool,
+    sign_key: Path | None,
+    sign_password_file: Path | None,
+    timestamp_request: bool,
+    examiner: str | None,
+) -> None:
+    """Write the reports of a case again, from what is stored; the exhibit is not needed.
+
+    The audit trail gets a line with the SHA-256 of each. Of a case that cannot be written to (read-only media, a scan
+    that goes on) they are written all the same, without that line.
+    """
     if sealed and formats:
         raise UsageError("--seal puts every report into the bundle; leave out --format")
-    folder = out or case_folder / "reports"
-    with open_case(case_folder) as view:
-        for path in write_reports(view, folder, formats or None):
-            click.echo(path)
-    if sealed:
-        _seal(case_folder, folder)
+    target = out or case_folder / REPORTS
+    sealing = Sealing(_private_key(sign_key, sign_password_file), timestamp_request)
+    try:
+        case = open_case_for_writing(case_folder)
+    except CaseError as refused:
+        if sealing or sealed:
+            raise
+        with open_case(case_folder) as view:
+            paths = write_reports(view, target, formats or None)
+        _say(paths)
+        click.echo(f"note: the audit trail has no line of this: {refused}", err=True)
+        return
+    with case:
+        case.audit_command(given_command(ctx))
+        paths = write_reports_on_record(case, target, formats or None, sealing)
+        bundle = seal_on_record(case, target) if sealed else None
+    _say(paths)
+    if bundle is not None:
+        click.echo(
+            f"{bundle[0]}\nits SHA-256 (write it down elsewhere: nobody can make another bundle with it): {bundle[1]}"
+        )
+    say_head(case.last_line)
 
 
-def _seal(case_folder: Path, folder: Path) -> None:
-    """Write the bundle of the reports in ``folder``, say so in the audit chain, and print what to keep of it."""
-    bundle = bundle_path(folder)
-    with closing(open_case_for_writing(case_folder)) as case, open_case(case_folder) as view:
-        sha256 = seal(view, folder, bundle, chain_head(case_folder))
-        case.audit("sealed", bundle=bundle.name, sha256=sha256)
-    click.echo(f"{bundle}\nsha256 {sha256} (write it down elsewhere: it shows that nobody made the bundle anew)")
+def _private_key(path: Path | None, password_file: Path | None) -> Ed25519PrivateKey | None:
+    if path is None:
+        if password_file is not None:
+            raise UsageError("--sign-password-file is for a key: give --sign-key too")
+        return None
+    from caid_triage.report.signing import PasswordNeededError, read_private_key
+
+    try:
+        if password_file is None:
+            return read_private_key(path)
+        return read_private_key(path, password_file.read_bytes().splitlines()[0])
+    except (OSError, IndexError) as fault:
+        raise UsageError(f"the password file {password_file} cannot be read or is empty") from fault
+    except PasswordNeededError:
+        if password_file is not None or not sys.stdin.isatty():
+            raise
+        return read_private_key(path, click.prompt("password of the key", hide_input=True, err=True).encode())
+
+
+def _say(paths: list[Path]) -> None:
+    for path in paths:
+        click.echo(path)

@@ -11,11 +11,13 @@ import click
 
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.match import distance_option, leads_option
+from caid_triage.cli.on_record import examiner_option, given_command, say_head
 from caid_triage.config import AUTO, EXECUTORS, PROFILES, ScanOptions, checked_leads, default_workers
 from caid_triage.errors import UsageError
 from caid_triage.scan.workforce import Workforce, started_workers
 
 if TYPE_CHECKING:
+    from caid_triage.case.command import Command
     from caid_triage.evidence.secrets import Secrets
     from caid_triage.scan.run import ScanOutcome, SourceRequest
 
@@ -60,22 +62,25 @@ def scan_and_report(
     quiet: bool,
     as_json: bool,
     secrets: Secrets | None = None,
+    command: Command | None = None,
 ) -> ScanOutcome:
     """Scan with workers that are getting ready, write the reports, say the verdict; shared with the demo."""
+    from caid_triage.case.store import open_case_for_writing
     from caid_triage.case.view import open_case
     from caid_triage.cli.display import shown_progress
     from caid_triage.cli.verdict import verdict_lines
     from caid_triage.model import Severity
     from caid_triage.report.html import prepared_page
-    from caid_triage.report.write import write_reports
+    from caid_triage.report.on_record import REPORTS, write_reports_on_record
     from caid_triage.scan.run import run_scan
 
     # The page's template is compiled while this process waits for disks and workers, not when all wait for the page.
     threading.Thread(target=prepared_page, name="page", daemon=True).start()
     with workforce, shown_progress(quiet=quiet, as_json=as_json) as show:
-        outcome = run_scan(requests, case_folder, list(hashsets), options, show, workforce, secrets)
+        outcome = run_scan(requests, case_folder, list(hashsets), options, show, workforce, secrets, command)
+    with open_case_for_writing(case_folder) as case:
+        reports = write_reports_on_record(case, case_folder / REPORTS)
     with open_case(case_folder) as view:
-        reports = write_reports(view, case_folder / "reports", None)
         outcome.problems = sum(row.count for row in view.problem_counts() if row.severity == Severity.PROBLEM)
         lines = verdict_lines(view, outcome)
     page = next(path for path in reports if path.name == "report.html")
@@ -93,6 +98,7 @@ def scan_and_report(
     else:
         for line in lines:
             click.echo(line)
+        say_head(case.last_line)
         click.echo(f"report: {page}")
     for sentence in outcome.not_opened:
         click.echo(f"caid-triage: {sentence}", err=True)
@@ -140,6 +146,7 @@ def scan_and_report(
     type=click.Path(path_type=Path),
     help="Secrets to try on every encrypted volume, one a line (docs/formats/evidence.md).",
 )
+@examiner_option
 @click.option("--quiet", is_flag=True, help="No progress, only the outcome.")
 @click.option("--json-progress", "as_json", is_flag=True, help="Progress and outcome as JSON lines on standard output.")
 @click.pass_context
@@ -156,6 +163,7 @@ def scan(
     profile: str,
     verify_source: bool,
     password_file: Path | None,
+    examiner: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -189,5 +197,6 @@ def scan(
             quiet=quiet,
             as_json=as_json,
             secrets=secrets,
+            command=given_command(ctx),
         )
     ctx.exit(outcome.exit_code)

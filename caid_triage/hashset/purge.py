@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from caid_triage.actor import actor
 from caid_triage.errors import HashSetError
 from caid_triage.hashset.rows import printable
 from caid_triage.hashset.write import DATA_PREFIX, MANIFEST, is_hashset, leftovers
@@ -19,9 +20,9 @@ def purge_hashset(path: str | Path) -> Path:
     """Delete a set and what killed builds of it left behind; return the audit file beside it.
 
     ``NAME.chs.purged.jsonl`` gets a line before the deletion begins and one when it is done, with the
-    set's name, generation and sources, never a hash of an entry. Where no set was ever finished, what killed
-    builds left goes. A folder that is not a set, or holds anything else as well, is refused. On flash storage
-    deleted bytes may survive: encrypt the disk.
+    set's name, generation and sources, who did it and where (caid_triage/actor.py), never a hash of an
+    entry. Where no set was ever finished, what killed builds left goes. A folder that is not a set, or
+    holds anything else as well, is refused. On flash storage deleted bytes may survive: encrypt the disk.
     """
     path = Path(path)
     where = printable(path.name)
@@ -75,7 +76,7 @@ def _facts(path: Path) -> dict[str, Any]:
 
 def _append(audit: Path, line: dict[str, Any]) -> None:
     """Append one JSON line, on disk before it returns."""
-    line = {"at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), **line}
+    line = {"at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), **actor(), **line}
     with open(audit, "a", encoding="ascii", newline="\n", opener=_private) as file:
         file.write(json.dumps(line, ensure_ascii=True) + "\n")
         file.flush()

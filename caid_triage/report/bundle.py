@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from caid_triage.case.audit import AUDIT_FILE, AuditHead, chain_faults
+from caid_triage.case.audit import AUDIT_FILE, AuditHead, chain_faults, head_of, read_lines
 from caid_triage.case.view import CaseView
 from caid_triage.errors import CaseError, VerificationError
 from caid_triage.report.manifest import LINE, MANIFEST, manifest_text
@@ -51,17 +51,19 @@ def bundle_path(reports: Path) -> Path:
     return reports.with_name(reports.name + ENDING)
 
 
-def seal(view: CaseView, reports: Path, out: Path, head: AuditHead) -> str:
+def seal(view: CaseView, reports: Path, out: Path) -> str:
     """Write the bundle of a case and its reports to ``out``, whole or not at all; returns its SHA-256.
 
-    ``head`` is that of the audit chain in the case's folder. CaseError when it cannot be written.
+    The audit chain is taken as it lies in the case's folder. CaseError when the bundle cannot be written.
     """
     part = out.with_name(out.name + ".part")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-            digests = {FACTS: _put(archive, FACTS, _spelt(bundle_facts(view, head)))}
-            chain = (view.folder / AUDIT_FILE).read_bytes()
-            digests[AUDIT_FILE] = _put(archive, AUDIT_FILE, b"".join(chain.splitlines(keepends=True)[: head.sequence]))
+            lines, _ = read_lines(view.folder / AUDIT_FILE)
+            digests = {
+                FACTS: _put(archive, FACTS, _spelt(bundle_facts(view, head_of(lines)))),
+                AUDIT_FILE: _put(archive, AUDIT_FILE, b"".join(line + b"\n" for line in lines)),
+            }
             for name, scheme in sorted(case_schemes(view).items()):
                 digests[SCHEMES + name] = _put(archive, SCHEMES + name, _spelt(scheme))
             for name in _report_names(reports):
@@ -209,14 +211,12 @@ class Bundle:
         return faults + self._chain_faults() + self._report_faults()
 
     def _chain_faults(self) -> list[str]:
-        lines = self._read(AUDIT_FILE).split(b"\n")
-        torn = lines.pop()
-        head = self.facts.get("audit")
-        faults = list(chain_faults(lines))
-        last = AuditHead(len(lines), hashlib.sha256(lines[-1]).hexdigest()) if lines else AuditHead()
-        if torn or head != {"sequence": last.sequence, "sha256": last.sha256}:
-            faults.append(f"its end is not the head that {FACTS} names")
-        return [f"{AUDIT_FILE}: {fault}" for fault in faults]
+        *lines, torn = self._read(AUDIT_FILE).split(b"\n")
+        head = head_of(lines)
+        faults = [str(fault) for fault in chain_faults(lines, torn)]
+        if self.facts.get("audit") != {"sequence": head.sequence, "sha256": head.sha256}:
+            faults.append(f"{AUDIT_FILE} does not end with the line that {FACTS} names")
+        return faults
 
     def _report_faults(self) -> list[str]:
         """The reports against the manifest that was written with them."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from caid_triage.case.audit import AuditHead
 from caid_triage.case.rows import (
     Conservation,
     ContradictionRow,
@@ -243,6 +244,7 @@ class Page:
     films: list[FilmFacts]
     films_total: int
     options: list[tuple[str, str]]
+    audit_head: AuditHead
     started: str
     finished: str
 
@@ -349,6 +351,7 @@ def page(view: CaseView) -> Page:
         films=films,
         films_total=films_total,
         options=[(str(name), str(value)) for name, value in sorted(header.options.items())],
+        audit_head=view.audit_head(),
         started=times.started.strftime("%Y-%m-%d %H:%M:%S UTC") if times.started else "not recorded",
         finished=times.finished.strftime("%Y-%m-%d %H:%M:%S UTC") if times.finished else "not finished",
     )

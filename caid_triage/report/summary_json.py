@@ -20,7 +20,7 @@ from caid_triage.report.text import iso
 
 
 def write_summary(view: CaseView, out: TextIO) -> None:
-    """Write the figures of the case; only "started" and "finished" differ between two runs on the same material."""
+    """Write the figures of the case; two runs on the same material differ in "started", "finished" and "audit"."""
     json.dump(summary(view), out, indent=2, ensure_ascii=False)
     out.write("\n")
 
@@ -66,6 +66,7 @@ def summary(view: CaseView) -> dict[str, Any]:
         "contradictions": [asdict(row) for row in view.contradictions()],
         "started": iso(times.started) or None,
         "finished": iso(times.finished) or None,
+        "audit": asdict(view.audit_head()),
     }
 
 

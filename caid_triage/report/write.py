@@ -93,5 +93,22 @@ def _write(path: Path, writer: Writer, view: CaseView) -> None:
         os.fsync(file.fileno())
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file beside the reports whole or not at all, as they are. CaseError: the folder is full or read-only."""
+    part = path.with_name(path.name + UNFINISHED)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as fault:
+        with suppress(OSError):
+            part.unlink()
+        raise CaseError(
+            f"{path} could not be written: {fault.strerror or fault}; free some space, then write it again"
+        ) from fault
+
+
 def _put(file: TextIO, content: str) -> None:
     file.write(content)

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caid_triage.case.command import Command
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.schema import holds_case
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
@@ -363,11 +364,13 @@ def run_scan(
     show: Show = lambda _progress: None,
     workforce: Workforce | None = None,
     secrets: Secrets | None = None,
+    command: Command | None = None,
 ) -> ScanOutcome:
     """Open everything, scan every source, leave a consistent case. Run again on the same case, it resumes.
 
     The workers get ready meanwhile. ``workforce`` is for callers that have started them before; it stays theirs.
     ``secrets`` are tried on every encrypted volume. The case keeps how many there were, and which volumes they opened.
+    ``command`` is what the audit chain says of the command, None for a call from Python.
     A source that cannot be opened does not stop the others: it is recorded, and the outcome's exit code is 4.
     Raises HashSetError before anything is made, SourceError when no source at all can be opened, CaseError.
     """
@@ -396,6 +399,7 @@ def run_scan(
         if not sources:
             raise SourceError("\n".join(outcome.not_opened))
         case = stack.enter_context(open_case_for_scan(case_folder, requests[0].exhibit, options))
+        case.audit_command(command or Command("run_scan"))
         run = case.begin_run("scan", datetime.now(UTC))
         ending = "failed"
         try:

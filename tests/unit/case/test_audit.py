@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from caid_triage.case.audit import canonical_json, verify_audit
+from caid_triage.case.audit import canonical_json, own_digest, verify_audit
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.store import create_case, open_case_for_writing
 from caid_triage.errors import CaseError
@@ -30,17 +33,19 @@ def lines_of(folder: Path) -> Lines:
     return (folder / "audit.jsonl").read_bytes().splitlines()
 
 
-def forged(line: bytes, previous: bytes) -> bytes:
-    """A line whose own fields fit where it stands: only the lines after it can give it away."""
-    fields = json.loads(line)
+def forged(line: bytes, previous: bytes, **changes: object) -> bytes:
+    """A line whose own fields and digest fit where it stands: only the lines after it can give it away."""
+    fields = json.loads(line) | changes
+    del fields["digest"]
     fields["previous"] = hashlib.sha256(previous).hexdigest()
     fields["sequence"] = json.loads(previous)["sequence"] + 1
-    return canonical_json(fields).encode()
+    return canonical_json({**fields, "digest": own_digest(fields)}).encode()
 
 
 def test_each_line_holds_the_digest_of_the_line_before_and_its_number(folder: Path) -> None:
     lines = lines_of(folder)
-    assert [json.loads(line)["sequence"] for line in lines] == [1, 2, 3, 4, 5]
+    assert [json.loads(line)["sequence"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert json.loads(lines[-1])["action"] == "closed"
     assert json.loads(lines[0])["previous"] is None
     for before, line in itertools.pairwise(lines):
         assert json.loads(line)["previous"] == hashlib.sha256(before).hexdigest()
@@ -51,49 +56,82 @@ def test_each_line_holds_the_digest_of_the_line_before_and_its_number(folder: Pa
 def test_the_chain_goes_on_in_the_next_run(folder: Path) -> None:
     with open_case_for_writing(folder) as case:
         case.audit("again")
-    assert len(lines_of(folder)) == 6
+    assert [json.loads(line)["action"] for line in lines_of(folder)][5:] == ["closed", "again", "closed"]
     assert verify_audit(folder) == []
 
 
-@pytest.mark.parametrize(
-    "tamper",
-    [
+TAMPERINGS: dict[str, tuple[Callable[[Lines], Lines], list[str]]] = {
+    "changed first": (
         lambda lines: [lines[0].replace(b'"number":0', b'"number":9'), *lines[1:]],
+        ["line 1: was changed"],
+    ),
+    "changed": (
         lambda lines: [*lines[:2], lines[2].replace(b"step", b"stop"), *lines[3:]],
-        lambda lines: [*lines[:-1], lines[-1].replace(b'"number":4', b'"number":5')],
+        ["line 3: was changed"],
+    ),
+    "changed with its digest": (
+        lambda lines: [*lines[:2], forged(lines[2], lines[1], number=9), *lines[3:]],
+        ["line 4: does not follow from the line before it: that one was changed"],
+    ),
+    "another spelling": (
+        lambda lines: [*lines[:2], lines[2].replace(b",", b", ", 1), *lines[3:]],
+        ["line 3: was changed"],
+    ),
+    "changed last": (
+        lambda lines: [*lines[:-1], lines[-1].replace(b'"size":', b'"size":1')],
+        ["line 6: was changed"],
+    ),
+    "removed": (
         lambda lines: [*lines[:2], *lines[3:]],
+        ["line 3: has the number 4 and follows one with 2: lines were removed", "line 5: is not the line"],
+    ),
+    "removed first": (
         lambda lines: lines[1:],
-        lambda lines: lines[:-1],
+        ["line 1: has the number 2 and follows one with 0: lines were removed", "line 5: is not the line"],
+    ),
+    "removed last": (lambda lines: lines[:-1], [": the last line, closed, is missing: it was removed"]),
+    "removed last two": (lambda lines: lines[:-2], [": ends at line 4, the case knows of 5: lines were removed"]),
+    "moved": (
         lambda lines: [lines[0], lines[2], lines[1], *lines[3:]],
-        lambda lines: [*lines[:2], forged(lines[2], lines[1]), *lines[2:]],
-        lambda lines: [*lines, (extra := forged(lines[-1], lines[-1])), forged(lines[-1], extra)],
-        lambda lines: [*lines[:2], b"not json", *lines[3:]],
-        lambda lines: [*lines[:2], b"[1]", *lines[3:]],
-        lambda lines: [],
-    ],
-    ids=[
-        "changed-first",
-        "changed",
-        "changed-last",
-        "removed",
-        "removed-first",
-        "removed-last",
-        "moved",
-        "inserted",
-        "added-two",
-        "no-json",
-        "list",
-        "emptied",
-    ],
-)
-def test_tampering_is_noticed(folder: Path, tamper: Callable[[Lines], Lines]) -> None:
+        ["line 2: has the number 3", "line 3: has the number 2", "line 4: has the number 4"],
+    ),
+    "inserted": (
+        lambda lines: [*lines[:2], forged(lines[2], lines[1], number=7), *lines[2:]],
+        ["line 4: has the number 3 and follows one with 3", "line 5: is not the line", ": has 7 lines"],
+    ),
+    "inserted as it was": (
+        lambda lines: [*lines[:2], lines[2], *lines[2:]],
+        ["line 4: has the number 3 and follows one with 3", "line 5: is not the line", ": has 7 lines"],
+    ),
+    "added": (lambda lines: [*lines, forged(lines[1], lines[-1])], [": has 7 lines, the case knows of 5"]),
+    "no JSON": (lambda lines: [*lines[:2], b"not json", *lines[3:]], ["line 3: is not a JSON object"]),
+    "nested": (lambda lines: [*lines[:2], b"[" * 10**5, *lines[3:]], ["line 3: is not a JSON object"]),
+    "a list": (lambda lines: [*lines[:2], b"[1]", *lines[3:]], ["line 3: is not a JSON object"]),
+    "no number": (
+        lambda lines: [*lines[:2], lines[2].replace(b'"number":2', b'"number":NaN'), *lines[3:]],
+        ["line 3: was changed"],
+    ),
+    "no digest": (
+        lambda lines: [*lines[:2], re.sub(rb'"digest":"\w+",', b"", lines[2]), *lines[3:]],
+        ["line 3: was changed"],
+    ),
+    "emptied": (lambda lines: [], [": is missing or empty; it had 5 lines"]),
+}
+
+
+@pytest.mark.parametrize("kind", TAMPERINGS)
+def test_tampering_is_noticed_and_the_line_is_named(folder: Path, kind: str) -> None:
+    tamper, said = TAMPERINGS[kind]
     (folder / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in tamper(lines_of(folder))))
-    assert verify_audit(folder) != []
+    found = [str(fault).removeprefix("audit.jsonl").strip() for fault in verify_audit(folder)]
+    assert len(found) == len(said), found
+    for sentence, begin in zip(found, said, strict=True):
+        assert sentence.startswith(begin)
 
 
 def test_a_missing_chain_is_noticed(folder: Path) -> None:
     (folder / "audit.jsonl").unlink()
-    assert verify_audit(folder) == ["audit.jsonl is missing; it had 5 lines"]
+    assert list(map(str, verify_audit(folder))) == ["audit.jsonl: is missing or empty; it had 5 lines"]
 
 
 def test_a_case_without_any_action_has_a_whole_chain(tmp_path: Path) -> None:
@@ -104,10 +142,10 @@ def test_a_case_without_any_action_has_a_whole_chain(tmp_path: Path) -> None:
 def test_a_torn_line_is_kept_in_a_recovered_line(folder: Path) -> None:
     with (folder / "audit.jsonl").open("ab") as file:
         file.write(b'{"action":"st\xff')
-    assert any("torn" in fault for fault in verify_audit(folder))
+    assert any("torn" in fault.what for fault in verify_audit(folder))
     with open_case_for_writing(folder) as case:
         case.audit("next")
-    *_, recovered, last = map(json.loads, lines_of(folder))
+    *_, recovered, last, _ = map(json.loads, lines_of(folder))
     assert (recovered["action"], recovered["torn"], recovered["torn_bytes"]) == ("recovered", '{"action":"st\\xff', 14)
     assert last["action"] == "next"
     assert verify_audit(folder) == []
@@ -115,12 +153,16 @@ def test_a_torn_line_is_kept_in_a_recovered_line(folder: Path) -> None:
 
 def test_a_line_that_the_crash_left_unnoted_is_no_fault(folder: Path) -> None:
     lines = lines_of(folder)
-    with (folder / "audit.jsonl").open("ab") as file:
-        file.write(forged(lines[-1], lines[-1]) + b"\n")
-    assert verify_audit(folder) == []
+    with closing(sqlite3.connect(folder / "case.db")) as database:  # as the database was before the fifth line
+        noted = hashlib.sha256(lines[3]).hexdigest()
+        database.execute("UPDATE audit_head SET sequence = 4, sha256 = ?, closing = 0", (noted,))
+        database.commit()
+    (folder / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in lines[:5]))
+    assert [fault.what.split(":")[0] for fault in verify_audit(folder)] == ["the case was not closed"]
     with open_case_for_writing(folder) as case:
         case.audit("next")
-    assert [json.loads(line)["action"] for line in lines_of(folder)] == ["step"] * 6 + ["next"]
+    actions = [json.loads(line)["action"] for line in lines_of(folder)]
+    assert actions == ["step"] * 5 + ["not-closed", "next", "closed"]
     assert verify_audit(folder) == []
 
 
@@ -130,8 +172,8 @@ def test_going_on_after_lines_were_cut_off_does_not_hide_it(folder: Path) -> Non
         case.audit("next")
         case.audit("next")
         case.audit("next")
-    assert json.loads(lines_of(folder)[3])["noted_sequence"] == 5
-    assert any("outside the program" in fault for fault in verify_audit(folder))
+    assert json.loads(lines_of(folder)[4])["noted_sequence"] == 5
+    assert any("outside the program" in fault.what for fault in verify_audit(folder))
 
 
 def test_facts_cannot_take_the_place_of_the_chain_s_own_fields(folder: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from unit.case import samples
 
 from caid_triage.case.rows import CaseHeader, MatchChange
-from caid_triage.case.schema import SCHEMA_VERSION
+from caid_triage.case.schema import OLDEST_SCHEMA
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
 from caid_triage.case.view import open_case
 from caid_triage.errors import CaseError
@@ -174,7 +174,7 @@ def test_a_case_of_an_earlier_development_version_is_refused_and_left_as_it_is(
     folder = tmp_path / "case"
     create_case(folder, CaseHeader("R")).close()
     with closing(sqlite3.connect(folder / "case.db")) as database:
-        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION - 1}")
+        database.execute(f"PRAGMA user_version = {OLDEST_SCHEMA - 1}")
         database.commit()
     before = (folder / "case.db").read_bytes()
     with pytest.raises(CaseError, match=r"earlier development version.*scan the exhibits into a new case"):

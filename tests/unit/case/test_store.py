@@ -286,7 +286,7 @@ def test_matching_again_that_fails_changes_nothing(writer: CaseWriter) -> None:
 def test_a_case_at_rest_is_one_database_file(writer: CaseWriter) -> None:
     writer.write_batch(add(writer), [samples.record(0)], [()], [], 1)
     writer.close()
-    assert {path.name for path in writer.folder.iterdir()} == {"case.db", "case.lock"}
+    assert {path.name for path in writer.folder.iterdir()} == {"audit.jsonl", "case.db", "case.lock"}
 
 
 def test_a_case_is_written_with_full_synchronisation(writer: CaseWriter) -> None:

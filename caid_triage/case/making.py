@@ -1,0 +1,48 @@
+"""Making the tables of a case, and bringing a case of an earlier schema up to this one."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from caid_triage.case.digests import DigestTable
+from caid_triage.case.schema import (
+    APPLICATION_ID,
+    DIGEST_TABLES,
+    OLDEST_SCHEMA,
+    SCHEMA_VERSION,
+    TABLES,
+    WITH_DIGESTS,
+)
+
+
+def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> None:
+    """Make the tables, store the header's columns and mark the file as ours, all or nothing."""
+    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {DIGEST_TABLES}")
+    connection.execute("INSERT INTO audit_head VALUES (1, 0, NULL, 0)")
+    connection.execute("INSERT INTO header VALUES (1, ?, ?, ?, ?, ?)", header)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    DigestTable(connection).digest_everything()
+    connection.execute("COMMIT")
+
+
+def bring_up_to_date(connection: sqlite3.Connection) -> int | None:
+    """Bring the tables to this schema, all or nothing; returns which it was before, None where that was this one.
+
+    What an earlier version stored is digested as it is found now: nothing shows what was done to it before.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version >= SCHEMA_VERSION:
+        return None
+    assert OLDEST_SCHEMA <= version < WITH_DIGESTS  # check_schema has refused others
+    connection.executescript(f"BEGIN IMMEDIATE; {DIGEST_TABLES}")
+    try:
+        connection.execute("ALTER TABLE audit_head ADD COLUMN closing INTEGER NOT NULL DEFAULT 0")
+        DigestTable(connection).digest_everything()
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return int(version)

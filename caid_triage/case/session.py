@@ -1,0 +1,136 @@
+"""A session of the one process that changes a case: taking it up as it was left, transactions, coming to rest."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+from caid_triage.case.audit import AuditChain, AuditHead
+from caid_triage.case.closing import changed_since, file_facts, put_to_rest
+from caid_triage.case.command import Command
+from caid_triage.case.digests import DigestTable, content_digest
+from caid_triage.case.lock import CaseLock
+from caid_triage.case.making import bring_up_to_date
+from caid_triage.case.schema import DATABASE, make_durable, storage_faults
+from caid_triage.errors import CaseError
+
+
+class CaseSession:
+    """The right to change a case, from its lock to the last line of its audit chain.
+
+    Nothing of the case is changed before the first call that changes it; then :meth:`close` ends with the line
+    ``closed``.
+    """
+
+    def __init__(self, folder: Path, lock: CaseLock, connection: sqlite3.Connection, logs: Sequence[str] = ()) -> None:
+        """``logs`` stood beside the database before ``connection`` opened it, and may be gone by now."""
+        self.folder = folder
+        self._logs = logs
+        self._lock = lock
+        self._connection = connection
+        self._digests = DigestTable(connection)
+        self._begun = self._closed = self._failed = False
+        self.last_line: AuditHead | None = None  # once closed: the line ``closed``, where there is one
+        self._audit = AuditChain(folder, connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            with suppress(CaseError):  # what is under way says more
+                self.close()
+
+    def begin(self) -> None:
+        """Make the case ready to be changed, and put on record what was done to it since it was closed.
+
+        Called by everything that changes it. A case of an earlier schema is brought up to this one.
+        """
+        if self._begun:
+            return
+        with storage_faults(self.folder):
+            closed = self._audit.last_closed()
+            changed = None if closed is None else changed_since(self.folder, closed.get("database") or {}, self._logs)
+            make_durable(self._connection)
+            before = bring_up_to_date(self._connection)
+            self._audit.begin(changed, before)
+        self._begun = True
+
+    def close(self) -> None:
+        """Leave the case as one file at rest, on record in the audit chain (``last_line``), and let others write.
+
+        Without a line where nothing was changed, and where another process reads the case and so keeps it from coming
+        to rest. CaseError if the disk is full or fails and nobody was told yet: the case is consistent, and the next
+        command puts on record that it was not closed. May be called twice.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._begun:
+                self.last_line = self._come_to_rest()
+        except CaseError:
+            if not self._failed:
+                raise
+        finally:
+            self._connection.close()
+            self._lock.release()
+
+    def _come_to_rest(self) -> AuditHead | None:
+        with storage_faults(self.folder):
+            with self._transaction() as connection:
+                connection.execute("UPDATE audit_head SET closing = 1")
+            content = content_digest(self._connection)
+            at_rest = put_to_rest(self._connection)
+            if not at_rest:
+                self._connection.execute("UPDATE audit_head SET closing = 0")
+            # The file is read by this process itself: only once the database is no longer open in it.
+            self._connection.close()
+            if not at_rest:
+                return None
+            return self._audit.append_closed(database=file_facts(self.folder / DATABASE), content=content)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self.begin()
+        with self._storage():
+            self._connection.execute("BEGIN IMMEDIATE")
+            with ExitStack() as undo:
+                undo.callback(self._roll_back)
+                yield self._connection
+                self._digests.settle()
+                self._connection.execute("COMMIT")
+                undo.pop_all()
+
+    @contextmanager
+    def _storage(self) -> Iterator[None]:
+        """What :func:`storage_faults` does, and remember that the caller was told of one."""
+        try:
+            with storage_faults(self.folder):
+                yield
+        except CaseError:
+            self._failed = True
+            raise
+
+    def _roll_back(self) -> None:
+        self._digests.forget()
+        # SQLite has rolled back by itself after some faults (no space left): a second time would be an error.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    # -- the record of what was done ----------------------------------------------------------------------------------
+
+    def audit(self, action: str, **facts: object) -> None:
+        """Append one line to the audit chain, on disk before this returns."""
+        self.begin()
+        with self._storage():
+            self._audit.append(action, **facts)
+
+    def audit_command(self, command: Command) -> None:
+        """Append the line ``command``: what was asked for, by whom and where, with which versions."""
+        self.audit("command", **command.facts())
