@@ -148,6 +148,6 @@ def _end_faults(lines: list[bytes], noted: AuditHead) -> Iterator[str]:
 def _parse(line: bytes) -> dict[str, object] | None:
     try:
         fields = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return fields if isinstance(fields, dict) else None
