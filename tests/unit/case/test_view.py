@@ -269,8 +269,7 @@ def test_rows_that_no_writer_of_ours_stores_are_damage_of_the_case(
         connection.execute(statement)
         connection.commit()
     with open_case(writer.folder) as view, pytest.raises(CaseError, match=r"case.*damaged, or another program changed"):
-        found = getattr(view, asked)()
-        list(found)
+        list(getattr(view, asked)())
 
 
 def test_a_header_that_is_no_json_is_damage_of_the_case(writer: CaseWriter) -> None:
