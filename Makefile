@@ -7,13 +7,14 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: ready demo test lint types layers check bench lock clean help
+.PHONY: ready demo test lint types layers check bench fuzz lock clean help
 
 help:
 	@echo "make demo    build a small exhibit, scan it, print the path of the report"
 	@echo "make test    the whole test suite"
 	@echo "make check   lint, types and layer rules"
 	@echo "make bench   the benchmarks beside their peers"
+	@echo "make fuzz    hostile bytes to every parser (FUZZ_SECONDS=600 each, FUZZ_TARGETS=all)"
 	@echo "make lock    resolve the dependencies again (only when you mean to)"
 
 # The venv is marked done only when everything is in it, so a broken set-up starts again.
@@ -49,6 +50,17 @@ check: lint types layers
 
 bench: $(VENV)/ready-to-test
 	$(BIN)/python benchmarks/run_all.py
+
+# Guided by coverage where there is a wheel of atheris; tests/fuzz/README.md. CAID_SHARED may name a folder with more seeds.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?=
+$(VENV)/ready-to-fuzz: $(VENV)/ready-to-test requirements-fuzz.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements-fuzz.lock \
+		|| echo "fuzz: there is no wheel of atheris for this Python and system: inputs are made by plain seeded damage"
+	@touch $@
+
+fuzz: $(VENV)/ready-to-fuzz
+	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) --work .fuzz $(FUZZ_TARGETS)
 
 lock: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lock

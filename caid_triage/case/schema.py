@@ -169,6 +169,21 @@ def storage_faults(folder: Path) -> Iterator[None]:
         raise CaseError(os_sentence(fault, folder)) from fault
 
 
+# What reading meets where a row holds what no writer of ours stores, or the schema names what is not there.
+_STORED_OTHERWISE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
+
+
+@contextmanager
+def reading_faults(folder: Path) -> Iterator[None]:
+    """As :func:`storage_faults`, for reading: rows that this program does not write are damage of the case."""
+    try:
+        with storage_faults(folder):
+            yield
+    except (*_STORED_OTHERWISE, sqlite3.OperationalError) as fault:
+        message = f"the case in {folder}: its database is damaged, or another program changed it"
+        raise CaseError(f"{message}; restore it from a copy, or scan into a new case folder") from fault
+
+
 def _sentence(fault: sqlite3.DatabaseError, folder: Path) -> str | None:
     # The low byte is the primary code, the rest of an extended code only refines it.
     code = getattr(fault, "sqlite_errorcode", 0) & 0xFF

@@ -52,7 +52,7 @@ from caid_triage.case.rows import (
     VolumeRow,
     WithheldRow,
 )
-from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, storage_faults
+from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, reading_faults
 from caid_triage.model import LedgerRange, ScanRecord
 from caid_triage.perceptual import ORIENTATIONS, hash_name
 
@@ -141,7 +141,7 @@ ORDER BY r.regrade_id, r.entry_id, r.hashset"""  # noqa: S608 - constants only
 def open_case(folder: Path | str) -> CaseView:
     """Open a stored case for reading; a scan may be writing to it meanwhile. CaseError when there is none."""
     folder = Path(folder)
-    with storage_faults(folder):
+    with reading_faults(folder):
         connection = connect_for_reading(folder)
         with ExitStack() as undo:
             undo.callback(connection.close)
@@ -178,11 +178,14 @@ class CaseView:
         self._connection.close()
 
     def _rows(self, statement: str, *values: object) -> Iterator[Any]:
-        with storage_faults(self.folder):
+        with reading_faults(self.folder):
             yield from self._connection.execute(statement, values)
 
     def _typed(self, row_type: type[T], statement: str, *values: object) -> Iterator[T]:
-        return map(reader(row_type), self._rows(statement, *values))
+        read = reader(row_type)
+        with reading_faults(self.folder):
+            for row in self._connection.execute(statement, values):
+                yield read(row)
 
     def files(self) -> Iterator[FileRow]:
         """Every FileEntry stored, with what examining it found."""
@@ -206,32 +209,32 @@ class CaseView:
 
     def records(self, batch: int = 1000) -> Iterator[tuple[int, list[ScanRecord]]]:
         """Every stored record again, in report order, as (source id, at most ``batch`` records of it)."""
-        with storage_faults(self.folder):
+        with reading_faults(self.folder):
             yield from stored_records(self._connection, batch)
 
     def metadata(self) -> Iterator[MetadataRow]:
         """Every file that says something of its own origin, and what."""
-        with storage_faults(self.folder):
+        with reading_faults(self.folder):
             yield from metadata_rows(self._connection)
 
     def places(self) -> Iterator[MetadataRow]:
         """Of those the files that name a place."""
-        with storage_faults(self.folder):
+        with reading_faults(self.folder):
             yield from placed_rows(self._connection)
 
     def camera_leads(self) -> Iterator[MetadataRow]:
         """Of those the files that are not listed and state the camera and serial number of a file that is."""
-        with storage_faults(self.folder):
+        with reading_faults(self.folder):
             yield from lead_rows(self._connection)
 
     def cameras(self) -> list[CameraRow]:
         """The cameras that files state, those of listed files first."""
-        with storage_faults(self.folder):
+        with reading_faults(self.folder):
             return list(camera_rows(self._connection))
 
     def metadata_figures(self) -> MetadataFigures:
         """How many files say something of their origin, and how many a place."""
-        with storage_faults(self.folder):
+        with reading_faults(self.folder):
             return figures(self._connection)
 
     def sources(self) -> list[SourceRow]:
@@ -249,9 +252,10 @@ class CaseView:
     def ledger(self, source_id: int) -> Iterator[LedgerRange]:
         """What became of every byte of a source, in order; nothing for a folder."""
         statement = "SELECT start, length, volume, kind, parts FROM ledger WHERE source_id = ? ORDER BY position"
-        for stored_start, stored_length, volume, kind, stored in self._rows(statement, source_id):
-            start, parts = int(stored_start), tuple((name, count) for name, count in json.loads(stored or "[]"))
-            yield LedgerRange(start, start + int(stored_length), volume, kind, parts)
+        with reading_faults(self.folder):
+            for stored_start, stored_length, volume, kind, stored in self._rows(statement, source_id):
+                start, parts = int(stored_start), tuple((name, count) for name, count in json.loads(stored or "[]"))
+                yield LedgerRange(start, start + int(stored_length), volume, kind, parts)
 
     def ledger_rows(self) -> Iterator[LedgerRow]:
         """The ledgers of all sources."""
@@ -263,49 +267,52 @@ class CaseView:
 
     def hashsets(self) -> list[dict[str, object]]:
         """What the case was told of each hash set, in the order they were given."""
-        return [json.loads(info) for (info,) in self._rows("SELECT info FROM hashset ORDER BY id")]
+        with reading_faults(self.folder):
+            return [json.loads(info) for (info,) in self._rows("SELECT info FROM hashset ORDER BY id")]
 
     def coverage(self) -> dict[str, int]:
         """Bytes by kind, summed over the sources: what was looked at and what could not be."""
         total: dict[str, int] = {}
-        for source in self.sources():
-            for kind, count in source.coverage.items():
-                total[kind] = total.get(kind, 0) + count
+        with reading_faults(self.folder):
+            for source in self.sources():
+                for kind, count in source.coverage.items():
+                    total[kind] = total.get(kind, 0) + count
         return total
 
     def counts(self) -> list[CountRow]:
         """Files and unique contents by category, kind, state and kind of match."""
-        with storage_faults(self.folder):
+        with reading_faults(self.folder):
             return list(count_rows(self._connection))
 
     def tallies(self) -> list[TallyRow]:
         """The counts gathered for a reader: by place (live, inside live files, deleted, other) and over all places."""
-        with storage_faults(self.folder):
+        with reading_faults(self.folder):
             return list(tally_rows(self._connection))
 
     def exhibits(self) -> list[ExhibitRow]:
         """The same counts by exhibit and kind of match."""
-        with storage_faults(self.folder):
+        with reading_faults(self.folder):
             return list(exhibit_rows(self._connection))
 
     def contradictions(self) -> Iterator[ContradictionRow]:
         """Every contradiction of the case: facts about one file that cannot both be plain truth."""
-        with storage_faults(self.folder):
+        with reading_faults(self.folder):
             yield from contradiction_rows(self._connection)
 
     def media_files(self) -> Iterator[MediaFileRow]:
         """Every occurrence of every matched content, contents of an exhibit in order of their first occurrence."""
-        with storage_faults(self.folder):
+        with reading_faults(self.folder):
             yield from media_rows(self._connection)
 
     def conservation(self) -> Conservation:
         """Walked, examined and stored over all sources; the rows are counted afresh, not remembered."""
         walked = examined = stored = 0
         finished = True
-        for row in self._rows("SELECT walked, examined, finished FROM source"):
-            walked, examined, finished = walked + row[0], examined + row[1], finished and bool(row[2])
-        for (count,) in self._rows("SELECT count(*) FROM entry"):
-            stored = count
+        with reading_faults(self.folder):
+            for row in self._rows("SELECT walked, examined, finished FROM source"):
+                walked, examined, finished = walked + row[0], examined + row[1], finished and bool(row[2])
+            for (count,) in self._rows("SELECT count(*) FROM entry"):
+                stored = count
         return Conservation(walked, examined, stored, finished)
 
     def known_good(self) -> int:
@@ -322,10 +329,11 @@ class CaseView:
         statement = """SELECT algorithm, frame_time IS NOT NULL, count(*) FROM perceptual_hash
             WHERE quality IS NULL OR quality >= ? GROUP BY 1, 2 ORDER BY 1, 2"""
         found: Counter[str] = Counter()
-        for stored, is_frame, values in self._rows(statement, least_pdq_quality):
-            name = hash_name(stored)
-            turned = is_frame and name.algorithm == "pdq" and not name.turned
-            found[name.algorithm] += values * (ORIENTATIONS if turned else name.hashes)
+        with reading_faults(self.folder):
+            for stored, is_frame, values in self._rows(statement, least_pdq_quality):
+                name = hash_name(stored)
+                turned = is_frame and name.algorithm == "pdq" and not name.turned
+                found[name.algorithm] += values * (ORIENTATIONS if turned else name.hashes)
         return dict(sorted(found.items()))
 
     def lead_hashes(self, least_pdq_quality: int) -> LeadHashes:
@@ -335,12 +343,13 @@ class CaseView:
             WHERE (h.quality IS NULL OR h.quality >= ?) AND NOT (h.frame_time IS NOT NULL AND e.kind = 'video')
             GROUP BY 1, 2 ORDER BY 1, 2"""
         stored = upright = every = 0
-        for text, is_frame, values in self._rows(statement, least_pdq_quality):
-            name = hash_name(text)
-            if name.algorithm == "pdq":
-                every += values * (ORIENTATIONS if is_frame and not name.turned else name.hashes)
-                upright += 0 if name.turned else values
-                stored += 0 if name.turned or name.look or is_frame else values
+        with reading_faults(self.folder):
+            for text, is_frame, values in self._rows(statement, least_pdq_quality):
+                name = hash_name(text)
+                if name.algorithm == "pdq":
+                    every += values * (ORIENTATIONS if is_frame and not name.turned else name.hashes)
+                    upright += 0 if name.turned else values
+                    stored += 0 if name.turned or name.look or is_frame else values
         return LeadHashes(stored, upright, every)
 
     def tiers(self) -> list[TierRow]:
@@ -362,7 +371,8 @@ class CaseView:
         """Each time the stored records were matched again, oldest first."""
         # Not by field names: "changed" is a time elsewhere.
         rows = self._rows("SELECT id, hashsets, * FROM regrade ORDER BY id")
-        return [RegradeRow(number, tuple(json.loads(hashsets)), *counts) for number, hashsets, _, _, *counts in rows]
+        with reading_faults(self.folder):
+            return [RegradeRow(number, tuple(json.loads(sets)), *counts) for number, sets, _, _, *counts in rows]
 
     def delta(self) -> Iterator[DeltaRow]:
         """What each re-grading changed, by file and hash set, in file order."""

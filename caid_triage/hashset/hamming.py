@@ -59,6 +59,9 @@ def near_hashes(words: WordColumns, index: MihIndex | None, queries: Words, radi
 _spent_ns = 0.0
 
 
+_INDEX_DAMAGED = "an index of the hash set is damaged. Run hashset verify; build the set again."
+
+
 def _kernels(work_ns: float) -> dict[int, Kernels] | None:
     """The compiled path, once this process has had as much work for it as loading it costs; None before, and without.
 
@@ -127,7 +130,7 @@ def _by_kernel(
             probes, masks, index.start, index.ids, hashes, queries, radius, most, begin, q, e, d, heavy
         )
         if after == DAMAGED:
-            raise HashSetError("an index of the hash set is damaged. Run hashset verify; build the set again.")
+            raise HashSetError(_INDEX_DAMAGED)
         if after == len(queries) and not parts:
             return q[:found], e[:found], d[:found]
         if after == begin or found > room // 2:
@@ -170,6 +173,8 @@ def _by_numpy(
         counts[many] = 0
         owners = np.repeat(np.arange(begin, begin + len(slots), dtype=np.int64), slots.shape[1])
         used = np.flatnonzero(counts > 0)
+        if used.size and int((low.ravel()[used] + counts.ravel()[used]).max()) > len(index.ids):
+            raise HashSetError(_INDEX_DAMAGED)
         yield from _behind(words, index, low.ravel()[used], counts.ravel()[used], owners[used], columns, radius)
 
 
@@ -200,6 +205,8 @@ def _compared(
         near = np.flatnonzero(bits <= radius)
         return query[near], ids.take(place[near]).astype(np.int64), bits[near].astype(np.uint16)
     entry = ids.take(place)
+    if entry.size and int(entry.max()) >= len(words[0]):
+        raise HashSetError(_INDEX_DAMAGED)
     head = np.bitwise_count(words[0].take(entry) ^ queries[0].take(query))
     head += np.bitwise_count(words[1].take(entry) ^ queries[1].take(query))  # at most 128: fits uint8
     near = np.flatnonzero(head <= min(radius, 255))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caid_triage.errors import HashSetError
 from caid_triage.hashset.algorithms import Rows
 from caid_triage.hashset.manifest import SIZE_UNKNOWN
 from caid_triage.hashset.rows import RecordFlag
@@ -23,8 +24,10 @@ class Records(Mapping[str, Column]):
     kept; to look at a few rows of a large set use ``media_ids``, ``codes_of`` and ``series_of``.
     """
 
-    def __init__(self, columns: Mapping[str, Column], codes: tuple[str, ...]) -> None:
+    def __init__(self, columns: Mapping[str, Column], codes: tuple[str, ...], where: str = "the hash set") -> None:
+        """``where`` names the set in a HashSetError: a column may hold what leads outside of the set or is no text."""
         self._columns = columns
+        self._where = where
         self._codes = np.array(codes or ("",), dtype=np.str_)
         self._made: dict[str, Column] = {}
 
@@ -43,7 +46,10 @@ class Records(Mapping[str, Column]):
 
     def codes_of(self, rows: Rows) -> NDArray[np.uint16]:
         """The number of the category code of each of these records, in the manifest's list."""
-        return np.asarray(self._columns["records/category.npy"])[rows]
+        codes: NDArray[np.uint16] = np.asarray(self._columns["records/category.npy"])[rows]
+        if codes.size and int(codes.max()) >= len(self._codes):
+            raise self._damaged("category")
+        return codes
 
     def media_ids(self, rows: Rows) -> list[str]:
         """The media id of each of these records, "" where there is none."""
@@ -64,7 +70,7 @@ class Records(Mapping[str, Column]):
 
     def _make(self, name: str) -> Column:
         if name == "category":
-            return np.take(self._codes, np.asarray(self._columns["records/category.npy"]))
+            return np.take(self._codes, self.codes_of(np.arange(len(self._columns["records/category.npy"]))))
         if name == "size":
             sizes = np.asarray(self._columns["records/size.npy"])
             return np.ma.MaskedArray(sizes, mask=sizes == SIZE_UNKNOWN)
@@ -78,6 +84,19 @@ class Records(Mapping[str, Column]):
     def _texts(self, name: str, rows: Rows) -> list[str]:
         text = np.asarray(self._columns[f"records/{name}.npy"])
         ends = np.asarray(self._columns[f"records/{name}_end.npy"])
+        if rows.size and int(rows.max()) >= len(ends):
+            raise self._damaged(name)
         after = ends[rows].tolist()
         before = np.where(rows > 0, ends[np.maximum(rows, 1) - 1], 0).tolist()
-        return [text[a:b].tobytes().decode("utf-8") for a, b in zip(before, after, strict=True)]
+        if any(not a <= b <= len(text) for a, b in zip(before, after, strict=True)):
+            raise self._damaged(name)
+        try:
+            return [text[a:b].tobytes().decode("utf-8") for a, b in zip(before, after, strict=True)]
+        except UnicodeDecodeError:
+            raise self._damaged(name) from None
+
+    def _damaged(self, name: str) -> HashSetError:
+        return HashSetError(
+            f"{self._where}: records/{name}.npy is damaged. Run hashset verify. "
+            "Build the set again from its source files."
+        )

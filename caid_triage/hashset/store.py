@@ -13,7 +13,8 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tokenize import TokenError
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from caid_triage.hashset.algorithms import (
     big_endian_words,
     checked_rows,
 )
+from caid_triage.hashset.column_kinds import check_columns
 from caid_triage.hashset.manifest import (
     DATA_PREFIX,
     FORMAT_VERSION,
@@ -90,7 +92,7 @@ class HashSet:
         self.generation: str = manifest["generation"]
         self.counts: dict[str, int] = dict(manifest["counts"])
         self.codes: tuple[str, ...] = tuple(manifest["codes"])
-        self.records = Records(columns, self.codes)
+        self.records = Records(columns, self.codes, printable(path.name))
         self._columns = columns
 
     @cached_property
@@ -176,7 +178,14 @@ class HashSet:
         if not 0 <= radius <= 8 * length:
             raise ValueError(f"radius must be 0 to {8 * length} bits for {algorithm}, not {radius}")
         queries = big_endian_words(checked_rows(hashes, length, algorithm))
-        return near_hashes(self.perceptual_words(algorithm), self.near_index(algorithm), queries, radius)
+        words = self.perceptual_words(algorithm)
+        try:
+            found = near_hashes(words, self.near_index(algorithm), queries, radius)
+        except HashSetError as error:
+            raise HashSetError(f"{printable(self.path.name)}: {error}") from error
+        if found[1].size and int(found[1].max()) >= len(words[0]):
+            raise HashSetError(f"{self._where(f'{algorithm}/mih_ids.npy')} is damaged. Run hashset verify. {_REBUILD}")
+        return found
 
     def unique_words(self, algorithm: str, unique: Rows) -> Words:
         """These different perceptual hashes of the set as uint64[words, n]: 4 words of PDQ, 1 of pHash."""
@@ -189,7 +198,7 @@ class HashSet:
         start = np.asarray(self._columns[f"{algorithm}/start.npy"])
         first = start[unique].astype(np.int64)
         counts = start[unique + 1].astype(np.int64) - first
-        if counts.size and int(counts.min()) < 1:
+        if counts.size and (int(counts.min()) < 1 or int((first + counts).max()) > self.counts[algorithm]):
             raise HashSetError(f"{self._where(f'{algorithm}/start.npy')} is damaged. Run hashset verify. {_REBUILD}")
         source = np.repeat(np.arange(len(unique), dtype=np.int64), counts)
         within = np.arange(len(source), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -316,6 +325,7 @@ def _opened(path: Path, manifest: dict[str, Any]) -> HashSet:
         for name, length in ((f"{kind}/table.npy", slots + 1), (f"{kind}/present.npy", slots)) if count else ():
             if len(columns[name]) != length:
                 raise HashSetError(f"{where}: {name} has {len(columns[name])} rows for {count} hashes. {_REBUILD}")
+    check_columns(columns, where)
     return HashSet(path, manifest, columns)
 
 
@@ -349,6 +359,19 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
+def _array_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and type that an array file states. Errors: ValueError for any other beginning.
+
+    Of nonsense NumPy lets out what Python's own parser says of it.
+    """
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("version")
+    try:
+        return np.lib.format.read_array_header_1_0(file)
+    except (TokenError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        raise ValueError("header") from error
+
+
 def _open_column(folder: Path, name: str, facts: Mapping[str, Any], path: Path) -> Column:
     """One column, memory-mapped, after its size and header were checked against the manifest.
 
@@ -360,9 +383,7 @@ def _open_column(folder: Path, name: str, facts: Mapping[str, Any], path: Path) 
             size = os.fstat(file.fileno()).st_size
             if size != facts["bytes"]:
                 raise HashSetError(f"{where} has {size} bytes, {facts['bytes']} were written. {_REBUILD}")
-            if np.lib.format.read_magic(file) != (1, 0):
-                raise ValueError("version")
-            shape, columnwise, dtype = np.lib.format.read_array_header_1_0(file)
+            shape, columnwise, dtype = _array_header(file)
             begin = file.tell()
             if dtype.str != facts["dtype"] or list(shape) != facts["shape"]:
                 raise HashSetError(f"{where} is {dtype.str}{list(shape)}, not what was built. {_REBUILD}")

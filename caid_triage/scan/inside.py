@@ -86,9 +86,16 @@ class SoFar:
 
 
 def again_from_plain(value: Any) -> Again:
-    """What :meth:`SoFar.again` said, on the worker's side."""
-    delivered, left_out = value if value is not None else (0, [])
-    return Again(int(delivered), {int(step): str(code) for step, code in left_out if code in WHY})
+    """What :meth:`SoFar.again` said, on the worker's side; ProtocolError for anything else."""
+    if value is None:
+        return Again()
+    try:
+        delivered, left_out = value
+        steps = {protocol.integer(step, 0, FAR): protocol.text(code, 80) for step, code in left_out}
+    except (TypeError, ValueError) as error:
+        raise protocol.ProtocolError("how to walk once more is said in another way") from error
+    known = {step: code for step, code in steps.items() if code in WHY}
+    return Again(protocol.integer(delivered, 0, MOST_PARTS), known)
 
 
 def found_to_plain(found: Found) -> dict[str, Any]:
@@ -120,7 +127,7 @@ def found_from_plain(value: dict[str, Any]) -> Found:
             part=protocol.integer(value["part"], 1, MOST_PARTS),
             names=tuple(bytes.fromhex(protocol.text(name, 2 * LONGEST_NAME)) for name in names),
             size=None if size is None else protocol.integer(size, 0, FAR),
-            times=_times([_moment(moment) for moment in times], protocol.text(value["zone_note"], 100)),
+            times=_times([_moment(moment) for moment in times], _note(value["zone_note"])),
             readable=value["readable"] is True,
             problems=tuple(protocol.problems_from_plain(value["problems"])),
             examination=protocol.examination_from_plain(
@@ -134,6 +141,14 @@ def found_from_plain(value: dict[str, Any]) -> Found:
 def _times(moments: list[datetime | None], zone_note: str) -> FileTimes:
     created, modified, accessed, changed = moments
     return FileTimes(created, modified, accessed, changed, zone_note)
+
+
+def _note(value: Any) -> str:
+    """A zone note of our own choosing: the case must be able to keep it (half a surrogate pair it could not)."""
+    note = protocol.text(value, 100)
+    if not (note.isascii() and note.isprintable()):
+        raise protocol.ProtocolError("a zone note with characters that do not belong there")
+    return note
 
 
 def _since(moment: datetime | None) -> int | None:

@@ -72,7 +72,7 @@ def _listed_cells(content: Content) -> Iterator[Listed]:
                 text = "its tables lead to more rows or bytes than a database of its size can hold; the rest was left"
                 yield problem("inside-budget", text)
                 return
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:  # the module decodes names and messages that the file decides
         yield problem("inside-damaged", f"the database could not be read to its end: {plain(error)}")
     finally:
         connection.close()
@@ -142,7 +142,7 @@ def _table(connection: sqlite3.Connection, table: str, budget: _Budget) -> Itera
             if number % ROWS_AT_ONCE == 0 or read > BYTES_AT_ONCE:
                 read = 0
                 yield GOES_ON
-    except (sqlite3.Error, UnicodeEncodeError) as error:
+    except (sqlite3.Error, UnicodeError) as error:
         if not budget.spent:
             yield problem("inside-damaged", f"a table could not be read to its end: {plain(error)}")
 
@@ -159,7 +159,7 @@ def _thumbnails(connection: sqlite3.Connection, named: bool, content: Content, b
             return
         named = named and set(NAME_COLUMNS) <= set(_columns(connection, FILES))
         yield from quicklook_pictures(_rows(connection, columns, named, budget), content)
-    except (sqlite3.Error, UnicodeEncodeError) as error:
+    except (sqlite3.Error, UnicodeError) as error:
         if not budget.spent:
             yield problem("inside-damaged", f"the index of QuickLook could not be read to its end: {plain(error)}")
 

@@ -35,7 +35,7 @@ def thumbcache_pictures(content: Content) -> Iterator[Listed]:
         found = _entry(entry, version) if entry.startswith(SIGNATURE) else None
         if found is None or at + found[0] > content.size:
             damaged += any(entry)
-            at = _next(content, at + len(SIGNATURE))
+            at = _next(content, at + 1)  # an entry that states a size of some bytes too few or too many hides no other
             continue
         size, name_length, padding, length, key = found
         if length:

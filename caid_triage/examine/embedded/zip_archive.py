@@ -196,9 +196,8 @@ def _unpacked(make: Callable[[], Any], content: Content, start: int, length: int
 def _lzma(content: Content, start: int, length: int) -> Iterator[bytes]:
     """LZMA as zip has it: version, length of the properties, properties, raw stream."""
     head = content.at(start, 9)
-    (size,) = struct.unpack_from("<H", head, 2)
-    properties = head[4 : 4 + size]
-    if size != 5 or len(properties) < 5:
+    properties = head[4:]
+    if head[2:4] != b"\x05\0" or len(properties) < 5:
         message = "the LZMA properties are not those of zip"
         raise ValueError(message)
     position, low = divmod(properties[0], 9)

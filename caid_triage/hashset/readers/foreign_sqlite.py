@@ -40,7 +40,7 @@ def opened(source: SourceFile) -> Iterator[sqlite3.Connection]:
         connection.execute("PRAGMA cell_size_check = ON")
         connection.set_authorizer(_authorise)
         yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the module decodes names and messages that a file decides
         raise _unreadable(source, error) from None
     finally:
         connection.close()
@@ -74,7 +74,7 @@ def _has_log(path: Path) -> bool:
     return False
 
 
-def _unreadable(source: SourceFile, error: sqlite3.Error) -> HashSetError:
+def _unreadable(source: SourceFile, error: sqlite3.Error | UnicodeDecodeError) -> HashSetError:
     name = getattr(error, "sqlite_errorname", "") or type(error).__name__
     return HashSetError(
         f"{source.name}: SQLite cannot read it ({name}). Nothing was imported. "

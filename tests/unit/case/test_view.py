@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from caid_triage.case.rows import CaseHeader
 from caid_triage.case.schema import PART_BITS
 from caid_triage.case.store import CaseWriter, create_case
 from caid_triage.case.view import CaseView, open_case
+from caid_triage.errors import CaseError
 from caid_triage.model import Category, DecodeState, Kind, Match, MatchKind, PerceptualHash, Role, ScanRecord, State
 
 Item = tuple[ScanRecord, tuple[Match, ...]]
@@ -242,3 +245,37 @@ def test_a_case_in_a_folder_that_cannot_be_written_to_opens_for_reading(writer: 
             assert len(list(view.files())) == 1
     finally:
         writer.folder.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("statement", "asked"),
+    [
+        ("UPDATE entry SET state = 'nowhere'", "files"),
+        ("UPDATE entry SET path = CAST(x'ff' AS TEXT)", "files"),
+        ("UPDATE entry SET decode_state = 'x'", "records"),
+        ("UPDATE hashset SET info = 'no JSON'", "hashsets"),
+        ("UPDATE source SET coverage = '[1]'", "coverage"),
+        ("UPDATE entry_problem SET severity = 'x'", "records"),
+        ("UPDATE perceptual_hash SET algorithm = CAST(x'ff' AS TEXT)", "records"),
+    ],
+)
+def test_rows_that_no_writer_of_ours_stores_are_damage_of_the_case(
+    writer: CaseWriter, statement: str, asked: str
+) -> None:
+    view_of(writer, [(samples.record(0, found=(samples.problem(),)), (samples.match(),))]).close()
+    writer.close()
+    with closing(sqlite3.connect(writer.folder / "case.db")) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute(statement)
+        connection.commit()
+    with open_case(writer.folder) as view, pytest.raises(CaseError, match=r"case.*damaged, or another program changed"):
+        list(getattr(view, asked)())
+
+
+def test_a_header_that_is_no_json_is_damage_of_the_case(writer: CaseWriter) -> None:
+    writer.close()
+    with closing(sqlite3.connect(writer.folder / "case.db")) as connection:
+        connection.execute("UPDATE header SET tool = '{'")
+        connection.commit()
+    with pytest.raises(CaseError, match=r"case.*damaged, or another program changed"):
+        open_case(writer.folder)

@@ -433,6 +433,23 @@ def test_apples_mail_has_a_line_of_its_own_before_the_message() -> None:
     assert found[0].examination.digests == examined_alone(PICTURE).digests
 
 
+@pytest.mark.parametrize("short", range(9))
+def test_a_size_some_bytes_too_small_of_an_entry_of_a_thumbnail_cache_hides_no_other(short: int) -> None:
+    made = CONTAINERS["thumbcache of Windows 10"][0](PICTURE)
+    head, first, second = made[:24], bytearray(made[24:]), bytearray(made[24:])
+    struct.pack_into("<I", first, 4, len(first) + 8 - short)
+    second[8:16] = bytes(range(8))
+    found, _ = inside(head + bytes(first) + bytes(8) + bytes(second))
+    assert [one.names[0] for one in found] == [b"1122334455667788", b"0706050403020100"]
+
+
+def test_a_zip_that_ends_in_its_lzma_properties_says_what_is_amiss() -> None:
+    data = zipped({"a.jpg": PICTURE}, zipfile.ZIP_LZMA)
+    (one,), _ = inside(data[: data.index(b"a.jpg") + 5 + 3])
+    assert codes(one) == ["inside-unreadable"]
+    assert "properties are not those of zip" in one.problems[0].detail
+
+
 # Beginning of a row of docs/formats/inside.md -> the containers of these tests that try it; others have a test by name.
 TRIED = {
     "zip,": ["zip deflated", "zip stored", "zip bzip2", "zip lzma", "docx"],

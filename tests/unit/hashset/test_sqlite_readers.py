@@ -174,3 +174,19 @@ COMMIT;
         "the statement is not INSERT with plain values",
     ]
     assert [item.name for item in tmp_path.iterdir()] == ["RDS_delta.sql"]
+
+
+@pytest.mark.parametrize("place", [b"wrong_column", b"nosuchtable"])
+def test_a_name_in_a_damaged_schema_that_is_no_text_refuses_the_file(tmp_path: Path, place: bytes) -> None:
+    path = database(
+        tmp_path / "set.kdb",
+        "CREATE TABLE db_properties (name, value)",
+        "CREATE TABLE hashes (id INTEGER PRIMARY KEY, md5 wrong_column, sha1, sha2_256)",
+        "CREATE TABLE nosuchtable (id)",
+    )
+    data = path.read_bytes()
+    # The schema names what does not parse: SQLite quotes it in an error that Python's module takes for UTF-8.
+    assert place in data
+    path.write_bytes(data.replace(place, b"(" + b"\xc8" * (len(place) - 1)))
+    with pytest.raises(HashSetError, match=r"set\.kdb"):
+        build_hashset([path], tmp_path / "out.chs")

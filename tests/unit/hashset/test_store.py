@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ import numpy as np
 import pytest
 
 from caid_triage.errors import HashSetError, UsageError, VerificationError
+from caid_triage.hashset.algorithms import bytes_of_words
 from caid_triage.hashset.build import BuildResult, build_hashset, build_hashset_from_arrays
-from caid_triage.hashset.manifest import ROLES
+from caid_triage.hashset.manifest import ROLES, generation_of
 from caid_triage.hashset.store import open_hashset
 from caid_triage.hashset.write import leftovers, seal_of
 from caid_triage.model import Role
@@ -347,3 +350,84 @@ def test_a_manifest_written_by_hand_and_sealed_is_refused(tmp_path: Path, field:
         change_manifest(tmp_path / "a.chs", sealed=True, **{field: value})
     with pytest.raises(HashSetError, match=r"a\.chs: manifest\.json"):
         open_hashset(tmp_path / "a.chs")
+
+
+def edited(path: Path, name: str, edit: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> None:
+    """Change a column and make the manifest fit it, as whoever makes a set can."""
+    manifest = json.loads((path / "manifest.json").read_bytes())
+    file = path / manifest["folder"] / name
+    np.save(file, edit(np.load(file)))
+    data = file.read_bytes()
+    facts = manifest["columns"][name]
+    column = np.load(file)
+    facts |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "shape": list(column.shape)}
+    facts["dtype"] = column.dtype.str
+    manifest["generation"] = generation_of(manifest)
+    (path / "manifest.json").write_text(json.dumps(manifest | {"seal": seal_of(manifest)}))
+
+
+def last_is(value: int) -> Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
+    def edit(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        column[-1] = value
+        return column
+
+    return edit
+
+
+def test_a_header_that_python_cannot_read_is_refused(tmp_path: Path) -> None:
+    small(tmp_path / "a.chs")
+    path = next((tmp_path / "a.chs").rglob("md5/rows.npy"))
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"(40, 2)", b"((0, 2)"))
+    with pytest.raises(HashSetError, match=r"md5/rows\.npy is damaged \(its header\)"):
+        open_hashset(tmp_path / "a.chs")
+
+
+@pytest.mark.parametrize(
+    ("name", "edit"),
+    [
+        ("md5/rec.npy", lambda column: column.astype("<f4")),
+        ("md5/rows.npy", lambda column: column[:, :1]),
+        ("pdq/word2.npy", lambda column: column[:-1]),
+        ("pdq/start.npy", lambda column: column[:-1]),
+        ("records/size.npy", lambda column: column.astype("<u8")),
+    ],
+)
+def test_a_sealed_set_of_columns_that_no_set_has_is_refused(tmp_path: Path, name: str, edit: Any) -> None:
+    small(tmp_path / "a.chs")
+    edited(tmp_path / "a.chs", name, lambda column: column)
+    open_hashset(tmp_path / "a.chs").verify()
+    edited(tmp_path / "a.chs", name, edit)
+    with pytest.raises(HashSetError, match=rf"a\.chs: {name.replace('.', '[.]')} does not fit the set"):
+        open_hashset(tmp_path / "a.chs")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("pdq/start.npy", 2**32 - 1),  # one hash of four thousand million records: it asked for 32 GiB
+        ("records/series.npy", 7),
+        ("records/category.npy", 7),
+        ("records/media_id_end.npy", 2**40),
+    ],
+)
+def test_a_row_that_leads_outside_of_a_sealed_set_is_an_error_of_the_set(tmp_path: Path, name: str, value: int) -> None:
+    small(tmp_path / "a.chs", media_id=list(range(40)))
+    edited(tmp_path / "a.chs", name, last_is(value))
+    found = open_hashset(tmp_path / "a.chs")
+    every = np.arange(40)
+    asked: dict[str, Callable[[], object]] = {
+        "pdq/start.npy": lambda: found.near("pdq", bytes_of_words(found.unique_words("pdq", every).T, 32), 0),
+        "records/series.npy": lambda: found.records.series_of(every),
+        "records/category.npy": lambda: found.categories(every),
+        "records/media_id_end.npy": lambda: found.records.media_ids(every),
+    }
+    with pytest.raises(HashSetError, match=r"a\.chs: .*is damaged"):
+        asked[name]()
+
+
+def test_a_media_id_that_is_no_text_is_an_error_of_the_set(tmp_path: Path) -> None:
+    small(tmp_path / "a.chs", media_id=list(range(40)))
+    edited(tmp_path / "a.chs", "records/media_id.npy", last_is(0xFF))
+    with pytest.raises(HashSetError, match=r"records/media_id\.npy is damaged"):
+        open_hashset(tmp_path / "a.chs").records.media_ids(np.arange(40))

@@ -296,3 +296,13 @@ def test_a_forced_format_still_names_the_byte(tmp_path: Path) -> None:
 def test_long_runs_of_braces_in_texts_are_not_nesting(tmp_path: Path) -> None:
     media = [{"MD5": hexes(1)[0], "Comments": "[{" * 900} for _ in range(50)]
     assert build(tmp_path, {"value": media})[0].counts["records"] == 50
+
+
+def test_lost_bytes_of_a_text_of_half_a_character_too_much_end_with_the_file(tmp_path: Path) -> None:
+    whole = '\ufeff{"value": [{"MD5": "' + hexes(1)[0] + '"}, oops'
+    path = tmp_path / "set.json"
+    path.write_bytes(whole.encode("utf-16-le") + b"x")
+    result = build_hashset([path], tmp_path / "set.chs", salvage=True)
+    assert result.counts["records"] == 1
+    ((begin, end),) = result.sources[0]["lost"]
+    assert begin < end == path.stat().st_size

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from unit.examine import metadata_files
 
 from caid_triage.errors import EvidenceError
+from caid_triage.examine.embedded.walk import Again, Found
 from caid_triage.examine.metadata import picture_metadata
-from caid_triage.model import DecodeState, Digests, Examination, Kind, PerceptualHash, Problem, Severity
+from caid_triage.model import DecodeState, Digests, Examination, FileTimes, Kind, PerceptualHash, Problem, Severity
 from caid_triage.scan import protocol, worker
+from caid_triage.scan.inside import again_from_plain, found_from_plain, found_to_plain
 
 DIGESTS = Digests(bytes(16), bytes(range(20)), bytes(range(32)))
 words = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
@@ -231,3 +233,21 @@ def test_the_longest_metadata_fits_in_an_answer() -> None:
     said = protocol.to_json(protocol.examination_to_plain(Examination(DIGESTS, 5, metadata=found)))
     assert len(said) < protocol.MAX_REPLY * 3 // 4
     assert protocol.examination_from_plain(protocol.from_json(said), DIGESTS).metadata == found
+
+
+def test_what_a_worker_says_of_a_zone_can_be_kept() -> None:
+    """Half a surrogate pair is a text to JSON and to Python; SQLite ended the scan on it."""
+    item = Found(1, (b"a",), 5, FileTimes(zone_note="local time, zone unknown"), True, (), Examination(DIGESTS, 5))
+    plain = found_to_plain(item)
+    assert found_from_plain(plain) == item
+    for note in ("\ud800", "\u00e9", "a\nb", "x" * 101):
+        with pytest.raises(protocol.ProtocolError):
+            found_from_plain(plain | {"zone_note": note})
+
+
+@pytest.mark.parametrize("value", [5, [1], [1, 2], [1, [3]], [1, [[2]]], ["x", []], [-1, []], [0, [["a", "b"]]], {}])
+def test_how_to_walk_again_is_said_in_one_way(value: object) -> None:
+    assert again_from_plain(None) == Again()
+    assert again_from_plain([3, [[2, "decoder-died"], [4, "other"]]]) == Again(3, {2: "decoder-died"})
+    with pytest.raises(protocol.ProtocolError):
+        again_from_plain(value)

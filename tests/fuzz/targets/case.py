@@ -1,0 +1,104 @@
+"""A case folder whose case.db hostile bytes stand in: opening it and reading all that reports are made of.
+
+An input is patches on the database of a small case (fuzz/patches.py). Laws: whatever is read ends in rows or in a
+CaseError that names the folder; the file is not changed by being read.
+"""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from collections.abc import Iterator
+from functools import cache, partial
+from pathlib import Path
+
+from unit.case import samples
+
+from caid_triage.case.rows import CaseHeader
+from caid_triage.case.store import create_case
+from caid_triage.case.view import CaseView, open_case
+from caid_triage.errors import CaseError
+from fuzz.patches import patched, patching, places_of
+from fuzz.target import Target, expect
+
+MOST_ROWS = 2_000
+# What takes an argument, or gives no rows.
+LEFT_OUT = frozenset(("close", "ledger", "perceptual_hashes", "lead_hashes"))
+LEAST_QUALITY = 50
+
+
+@cache
+def wholes() -> dict[str, bytes]:
+    """The database of a case of some files, problems, matches, volumes and hash sets."""
+    with tempfile.TemporaryDirectory(prefix="fuzz") as made:
+        folder = Path(made) / "case"
+        with create_case(folder, CaseHeader("R", "op", "examiner")) as case:
+            case.record_hashset(samples.NOTABLE)
+            case.record_hashset(samples.KNOWN_GOOD)
+            source = case.add_source(samples.source(), {})
+            case.set_volumes(source, [samples.volume(), samples.volume("p2")], {}, [])
+            records = [
+                samples.record(number, found=(samples.problem(),), metadata=(("make", "Canon"), ("model", "EOS")))
+                for number in range(12)
+            ]
+            matches = [(samples.match(), samples.near())] + [()] * 11
+            case.write_batch(source, records, matches, [samples.problem("other")], 12)
+            case.finish_source(source, 12, 12)
+        for log in folder.glob("case.db-*"):
+            expect(not log.stat().st_size, "the case has a log beside it")
+        return {"case": (folder / "case.db").read_bytes()}
+
+
+@cache
+def places(name: str) -> list[int]:
+    return places_of(wholes()[name])
+
+
+def methods() -> list[str]:
+    """Everything of a view that gives rows and takes no argument."""
+    named = [(name, one) for name, one in inspect.getmembers(CaseView, inspect.isfunction) if name[0] != "_"]
+    return [name for name, _ in named if name not in LEFT_OUT]
+
+
+def check(data: bytes) -> str:
+    database = patched(data, wholes()["case"], places("case"))
+    with tempfile.TemporaryDirectory(prefix="fuzz") as made:
+        folder = Path(made) / "case"
+        folder.mkdir()
+        path = folder / "case.db"
+        path.write_bytes(database)
+        faults = rows = 0
+        try:
+            view = open_case(folder)
+        except CaseError as error:
+            expect(str(folder) in str(error), "an error that does not name the case")
+            return "refused"
+        try:
+            asked = [getattr(view, name) for name in methods()]
+            asked += [partial(view.perceptual_hashes, LEAST_QUALITY), partial(view.lead_hashes, LEAST_QUALITY)]
+            for ask in asked:
+                try:
+                    found = ask()
+                    rows += sum(1 for _ in zip(range(MOST_ROWS), found, strict=False)) if _has_rows(found) else 1
+                except CaseError as error:
+                    expect(str(folder) in str(error), "an error that does not name the case")
+                    faults += 1
+        finally:
+            view.close()
+        expect(path.read_bytes() == database, "the case was changed by being read")
+    return "read, with faults" if faults else "read"
+
+
+def _has_rows(found: object) -> bool:
+    return isinstance(found, (Iterator, list, tuple))
+
+
+def seeds() -> dict[str, bytes]:
+    """The case whole."""
+    return {"whole": b"\0\0"}
+
+
+TARGET = Target(
+    "case", "a case database that is damaged or was made by others", seeds, check, (), longest=2048, seconds=5.0,
+    mutate=patching(wholes(), places, 1),
+)  # fmt: skip
