@@ -176,16 +176,17 @@ def damaged_blocks(names: bytes, block: int, records: int) -> int:
     ``records`` is how many file records the volume has: an entry that points behind them is damaged too.
     """
     damaged = 0
+    entry = _ENTRY
     for start in range(0, len(names), block):
-        at, end = start, min(start + block, len(names))
-        while at + 8 <= end:
-            number, length, width = _ENTRY(names, at)
-            if length in (0, 0xFFFF) and block == 1 << 16:
-                length = block
-            named = width & 0xFF
-            whole = not number or (named and number <= records and length >= 8 + named)
-            if length < 8 or length & 3 or at + length > end or not whole:
-                damaged += 1
+        at, last = start, min(start + block, len(names)) - 8
+        while at <= last:
+            number, length, width = entry(names, at)
+            if number and (number > records or not width & 0xFF or length < 8 + (width & 0xFF)):
                 break
+            if length < 8 or length & 3:
+                if length not in (0, 0xFFFF) or block < 1 << 16:
+                    break
+                length = block
             at += length
+        damaged += at != last + 8
     return damaged

@@ -3,25 +3,30 @@
 Sleuth Kit lists what names lead to, and as orphans the records that are *not* in use. A record that is in use while no
 name leads to it any more it does not list, and a folder that cannot be read (on NTFS: whose index is damaged) costs all
 files in it. So the tables of records are compared with what the walk met. ext: ext_records.py. NTFS: the records of
-``$MFT`` that say that they are in use; their names stand in themselves.
+``$MFT`` that say that they are in use; their names stand in themselves. FAT and exFAT: the clusters in use that belong
+to no file (fat_chains.py); where they hold names, those are a folder's that nothing leads to.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 
 import numpy as np
 import pytsk3
 
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.ext_records import UnmetRecords, parent_in, unmet_records
+from caid_triage.evidence.fat import FatVolume, FolderSlot
+from caid_triage.evidence.fat_chains import FatChains
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults
 from caid_triage.evidence.file_system import EXT_KINDS, OpenFileSystem
 from caid_triage.evidence.numbers import NumberSet
 from caid_triage.evidence.proxied import read_range
+from caid_triage.evidence.ranges import Range, total
 from caid_triage.model import Severity
 
 ORPHANS = "/$OrphanFiles"
@@ -29,6 +34,7 @@ ORPHANS = "/$OrphanFiles"
 _TYPE_REG = int(pytsk3.TSK_FS_META_TYPE_REG)
 _TYPE_DIR = int(pytsk3.TSK_FS_META_TYPE_DIR)
 _PIECE = 1 << 20
+_MOST_LOOKED_AT = 1 << 16
 _FIRST_NTFS_FILE = 24
 _FILE_RECORD = int.from_bytes(b"FILE", "little")
 _FILE_NAME, _MAP_OF_RECORDS = 0x30, 0xB0
@@ -65,17 +71,24 @@ class Unmet:
     told: tuple[Told, ...] = ()
 
 
-def nameless(system: OpenFileSystem, met: NumberSet, listed: Container[int]) -> Iterator[Nameless | Told]:
+def nameless(
+    system: OpenFileSystem, met: NumberSet, listed: Container[int], owners: Sequence[int]
+) -> Iterator[Nameless | Told]:
     """What is in use, is not among the ``met`` and was not ``listed`` as deleted; then what is to be said of it.
 
-    A folder comes before what may lie in it: who takes it adds what it lists to ``met`` before asking on.
+    ``owners`` are, of FAT and exFAT, two numbers for each living file (FatVolume.owned_from), one pair after the other.
+    A folder comes before what may lie in it: who takes it adds what it lists to ``met`` and ``owners`` before asking
+    on.
     """
+    if system.fat is not None:
+        yield from _of_fat(system, system.fat, met, owners)
+        return
     try:
         with evidence_faults("walk", "metadata-unreadable", "which file records are in use could not be told"):
             unmet = _unmet(system, met)
     except (EvidenceError, struct.error) as error:
         detail = error.detail if isinstance(error, EvidenceError) else "the tables of file records make no sense"
-        yield Told("records-unaccounted", detail)
+        yield Told("volume-unaccounted", detail)
         return
     if unmet is None:
         return
@@ -87,16 +100,68 @@ def nameless(system: OpenFileSystem, met: NumberSet, listed: Container[int]) -> 
         if one is None:
             senseless += 1
             continue
-        found += not one.is_folder
+        found += 1
         yield one
         met.add(inode)
     if found:
-        detail = f"files in use that no folder names, listed by their records under {ORPHANS}: {found}"
+        detail = f"files and folders in use that no folder names, listed by their records under {ORPHANS}: {found}"
         yield Told("file-without-name", detail, Severity.NOTE)
     if senseless:
         detail = f"{senseless} file records are in use, no folder names them, and none of them can be read as a file"
-        yield Told("records-unaccounted", detail)
+        yield Told("volume-unaccounted", detail)
     yield from unmet.told
+
+
+def _of_fat(system: OpenFileSystem, fat: FatVolume, met: NumberSet, owners: Sequence[int]) -> Iterator[Nameless | Told]:
+    found = 0
+    try:
+        with evidence_faults("walk", "metadata-unreadable", "the table of clusters could not be read"):
+            chains = FatChains(fat, fat.read)
+            left = chains.unowned(zip(owners[::2], owners[1::2], strict=True))
+            folders = _folders_in(fat, left)
+        inside = {fat.owned_from(slot.address)[0] for slots in folders.values() for slot in slots}
+        for cluster in [*(one for one in folders if one not in inside), *folders]:
+            for slot in folders[cluster]:
+                if slot.address in met:  # the folder was come to by another
+                    continue
+                one = _opened(system, slot.address, slot.name)
+                if one is not None:
+                    found += 1
+                    yield one
+                    met.add(slot.address)
+        if found:
+            detail = f"files and folders in use, in folders that nothing leads to, listed under {ORPHANS}: {found}"
+            yield Told("file-without-name", detail, Severity.NOTE)
+            with evidence_faults("walk", "metadata-unreadable", "the table of clusters could not be read"):
+                left = chains.unowned(zip(owners[::2], owners[1::2], strict=True))
+        differing, begins_right = fat.differing_entries(), fat.begins_right()
+    except EvidenceError as error:
+        yield Told("volume-unaccounted", error.detail)
+        return
+    if not begins_right:
+        yield Told("volume-unaccounted", "the beginning of the table of clusters is damaged: files may be missing")
+    if differing:
+        detail = f"the two copies of the table of clusters differ in {differing} bytes: one of them is damaged"
+        yield Told("volume-unaccounted", detail)
+    if chains.doubled:
+        detail = f"{chains.doubled} clusters are claimed by more than one file: an entry or the table is damaged"
+        yield Told("volume-unaccounted", detail)
+    if left:
+        detail = (
+            f"{total(left)} clusters ({total(left) * fat.cluster_size} bytes) are in use and belong to no file or "
+            "folder that could be listed: files may be missing"
+        )
+        yield Told("volume-unaccounted", detail)
+
+
+def _folders_in(fat: FatVolume, ranges: list[Range]) -> dict[int, list[FolderSlot]]:
+    """The names in those clusters of the ranges that are a folder's, by cluster; only so many clusters are asked."""
+    found = {}
+    for cluster in islice(chain.from_iterable(range(*one) for one in ranges), _MOST_LOOKED_AT):
+        slots = list(fat.names_in(cluster))
+        if slots:
+            found[cluster] = slots
+    return found
 
 
 def _unmet(system: OpenFileSystem, met: NumberSet) -> Unmet | None:
@@ -110,13 +175,13 @@ def _unmet(system: OpenFileSystem, met: NumberSet) -> Unmet | None:
 def _told_of_ext(unmet: UnmetRecords) -> Iterator[Told]:
     if unmet.unread:
         detail = f"the file records of {unmet.unread} of {unmet.groups} block groups could not be read"
-        yield Told("records-unaccounted", detail)
+        yield Told("volume-unaccounted", detail)
     if unmet.claimed is not None and unmet.claimed != unmet.in_use:
         detail = (
             f"the superblock counts {unmet.claimed} file records in use, the maps of records {unmet.in_use}: "
             "one of the two is damaged"
         )
-        yield Told("records-unaccounted", detail)
+        yield Told("volume-unaccounted", detail)
 
 
 def _tops(system: OpenFileSystem, folders: list[int]) -> Iterator[int]:
@@ -134,13 +199,13 @@ def _tops(system: OpenFileSystem, folders: list[int]) -> Iterator[int]:
             yield inode
 
 
-def _opened(system: OpenFileSystem, inode: int) -> Nameless | None:
+def _opened(system: OpenFileSystem, inode: int, name: bytes = b"") -> Nameless | None:
     """None for a record that the library cannot read as a file or folder."""
     try:
         file = system.fs.open_meta(inode)
         meta = file.info.meta
         kind = int(meta.type) if meta is not None else 0
-        name = _name_of_ntfs(file)[1] if system.kind == "NTFS" else b""
+        name = _name_of_ntfs(file)[1] if system.kind == "NTFS" else name
     except LIBRARY_ERRORS:
         return None
     if kind not in (_TYPE_REG, _TYPE_DIR):
@@ -181,7 +246,7 @@ def _unmet_of_ntfs(system: OpenFileSystem, met: NumberSet) -> Unmet:
             senseless += int(np.count_nonzero(used[lost[lost < len(used)]]))
     told = []
     if unread:
-        told.append(Told("records-unaccounted", f"{unread} of {records} file records of the volume could not be read"))
+        told.append(Told("volume-unaccounted", f"{unread} of {records} file records of the volume could not be read"))
     return Unmet(found.folders, found.files, senseless, tuple(told))
 
 

@@ -232,7 +232,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "reallocated": (
             "A deleted name whose record belongs to another file now: that file's content is never taken for it."
         ),
-        "records-unaccounted": (
+        "volume-unaccounted": (
             "The file system has more in use than could be listed: the detail says how much; files may be missing."
         ),
         "scans-cut": "A picture with an excessive number of passes was decoded from the first of them only.",

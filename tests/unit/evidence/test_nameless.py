@@ -15,10 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caid_triage.evidence.ext_records import damaged_blocks
+from caid_triage.evidence.fat_chains import FatChains
 from caid_triage.evidence.numbers import NumberSet
 from caid_triage.evidence.source import EvidenceSource
 from caid_triage.model import FileEntry, Problem, Severity, State
+from caid_triage.synth.exfat import build_exfat
 from caid_triage.synth.ext import BLOCK, INODE, build_ext2
+from caid_triage.synth.fat import build_fat
+from caid_triage.synth.iso9660 import build_iso
 from caid_triage.synth.ntfs import build_ntfs
 from caid_triage.synth.plan import PlannedFile
 
@@ -77,7 +81,7 @@ def test_files_of_ext_in_a_wiped_folder_are_listed_by_their_records(
     assert told(problems) == [("folder-unreadable", "/sub")]
     (note,) = [problem for problem in problems if problem.severity is Severity.NOTE]
     assert note.code == "file-without-name"
-    assert note.detail.endswith(": 2")
+    assert note.detail.endswith(": 3")
 
 
 def test_folders_without_a_name_keep_the_names_in_them(opened: Callable[..., Any], walked: Callable[..., Any]) -> None:
@@ -120,7 +124,7 @@ def test_a_record_in_use_that_holds_no_file_is_counted(opened: Callable[..., Any
     image[at : at + BLOCK] = bytes(BLOCK)
     image[TABLE + (a - 1) * INODE : TABLE + a * INODE] = bytes(INODE)
     _, problems = walked(opened(image))
-    (problem,) = [problem for problem in problems if problem.code == "records-unaccounted"]
+    (problem,) = [problem for problem in problems if problem.code == "volume-unaccounted"]
     assert problem.severity is Severity.PROBLEM
     assert problem.detail.startswith("1 file records are in use")
 
@@ -146,7 +150,7 @@ def test_a_wiped_map_of_records_loses_no_file(opened: Callable[..., Any], walked
     source = opened(image)
     entries, problems = walked(source)
     assert {b"a" * 5000, b"b" * 700, b"c" * 9000, b"d" * 900} <= set(content_by_path(source, entries).values())
-    details = [problem.detail for problem in problems if problem.code == "records-unaccounted"]
+    details = [problem.detail for problem in problems if problem.code == "volume-unaccounted"]
     assert details == ["the superblock counts 18 file records in use, the maps of records 0: one of the two is damaged"]
 
 
@@ -243,7 +247,7 @@ def test_records_of_ntfs_that_are_no_records_are_counted(
         at = image.index(b"FILE", image.index(name.encode("utf-16-le"), image.index(b"FILE")) // 1024 * 1024)
         image[at : at + 4] = b"BAAD"
     _, problems = walked(opened(image))
-    (problem,) = [problem for problem in problems if problem.code == "records-unaccounted"]
+    (problem,) = [problem for problem in problems if problem.code == "volume-unaccounted"]
     assert problem.detail.startswith("2 file records are in use")
 
 
@@ -260,3 +264,134 @@ def test_a_set_of_numbers_is_a_set(numbers: list[int], first: int, count: int) -
     within = made.within(first, count)
     assert len(within) == count
     assert {first + place for place in within.nonzero()[0].tolist()} == {n for n in plain if first <= n < first + count}
+
+
+# ------------------------------------------------------------ FAT, exFAT, ISO 9660
+
+FAT_KINDS = {
+    "fat12": lambda plan: build_fat(plan, size=2 << 20, bits=12),
+    "fat16": lambda plan: build_fat(plan, size=8 << 20, bits=16, cluster=512),
+    "fat32": lambda plan: build_fat(plan, size=40 << 20, bits=32, cluster=512),
+    "exfat": lambda plan: build_exfat(plan, size=8 << 20),
+}
+FAT_PLAN = [
+    *(PlannedFile(f"/pics/p{number}.bin", bytes((number + 1,)) * 3000, pieces=1 + number % 2) for number in range(9)),
+    PlannedFile("/pics/below/x.bin", b"x" * 2500),
+    PlannedFile("/gone.bin", b"g" * 2500, deleted=True),
+    PlannedFile("/other.bin", b"o" * 2500),
+]
+
+
+def entry_of(source: EvidenceSource, name: bytes) -> int:
+    """Where the (first) slot of a name of the root folder stands."""
+    system = source._systems[0]
+    (found,) = [one for one in system.fs.open_dir(path="/") if one.info.name.name == name]
+    return int(system.fat._data + (int(found.info.name.meta_addr) - 3) * 32)
+
+
+@pytest.mark.parametrize("kind", sorted(FAT_KINDS))
+def test_a_folder_of_fat_whose_entry_is_gone_is_found_by_its_clusters(
+    kind: str, opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    """The folder and all in it vanished without a word."""
+    image = FAT_KINDS[kind](FAT_PLAN)
+    source = opened(image)
+    entries, problems = walked(source)
+    assert not problems
+    whole = content_by_path(source, entries)
+    at = entry_of(source, b"pics")
+    image[at : at + 32] = b"\xff" * 32
+    source = opened(image)
+    entries, problems = walked(source)
+    found = content_by_path(source, entries)
+    assert sorted(found.values()) == sorted(whole.values())
+    assert {"/$OrphanFiles/p0.bin", "/$OrphanFiles/below/x.bin"} <= set(found)
+    notes = {problem.code: problem.detail for problem in problems if problem.severity is Severity.NOTE}
+    assert notes["file-without-name"].endswith(": 10")
+    (problem,) = [problem for problem in problems if problem.severity is Severity.PROBLEM]
+    assert problem.code == "volume-unaccounted"  # the clusters of the folder itself
+    clusters = int(problem.detail.split()[0])
+    assert clusters <= 2
+
+
+@pytest.mark.parametrize("kind", sorted(FAT_KINDS))
+def test_clusters_of_a_file_whose_entry_is_gone_are_counted(
+    kind: str, opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    image = FAT_KINDS[kind](FAT_PLAN)
+    source = opened(image)
+    at, size = entry_of(source, b"other.bin"), source._systems[0].fat.cluster_size
+    image[at : at + 32] = b"\xff" * 32
+    (problem,) = [one for one in walked(opened(image))[1] if one.code == "volume-unaccounted"]
+    clusters = -(-2500 // size)
+    assert problem.detail.startswith(f"{clusters} clusters ({clusters * size} bytes) are in use and belong to no file")
+
+
+def test_unowned_clusters_are_those_that_following_each_chain_leaves(opened: Callable[..., Any]) -> None:
+    """The naive way: one cluster after the other, for every choice of files."""
+    for kind, build in FAT_KINDS.items():
+        source = opened(build(FAT_PLAN))
+        fat = source._systems[0].fat
+        entries = [one for one in source.walk() if isinstance(one, FileEntry) and one.state is State.ALLOCATED]
+        owners = [fat.owned_from(one.inode) for one in entries]
+        chains = FatChains(fat, fat.read)
+        used = {n for n in range(2, fat.layout.last + 1) if fat.is_allocated(n)}
+        assert {n for low, high in chains.in_use for n in range(low, high)} == used
+        for leave in range(len(owners)):
+            kept = owners[:leave] + owners[leave + 1 :]
+            own = {
+                n
+                for start, end in fat.own_areas()
+                if start >= fat.layout.heap
+                for n in range(fat.cluster_at(start), fat.cluster_at(end - 1) + 1)
+            }
+            for first, together in kept:
+                own.update(range(first, first + together))
+                cluster = 0 if together else first
+                while 2 <= cluster <= fat.layout.last:
+                    own.add(cluster)
+                    cluster = fat._chain_value(cluster)
+            assert {n for low, high in chains.unowned(kept) for n in range(low, high)} == used - own, (kind, leave)
+            assert chains.doubled == 0
+
+
+def test_two_files_in_the_same_clusters_and_two_tables_that_differ_are_told(
+    opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    image = build_fat(FAT_PLAN, size=8 << 20, bits=16, cluster=512)
+    source = opened(image)
+    fat = source._systems[0].fat
+    layout = fat.layout
+    cluster = fat.first_cluster((entry_of(source, b"other.bin") - fat._data) // 32 + 3)
+    doubled = bytearray(image)
+    struct.pack_into("<H", doubled, entry_of(source, b"pics") + 26, cluster)
+    details = [one.detail for one in walked(opened(doubled))[1] if one.code == "volume-unaccounted"]
+    assert any("clusters are claimed by more than one file" in detail for detail in details)
+    torn = bytearray(image)
+    torn[layout.table + 2 * cluster] ^= 1
+    details = [one.detail for one in walked(opened(torn))[1] if one.code == "volume-unaccounted"]
+    assert "the two copies of the table of clusters differ in 1 bytes: one of them is damaged" in details
+
+
+def test_a_wiped_folder_of_fat_is_a_problem(opened: Callable[..., Any], walked: Callable[..., Any]) -> None:
+    image = build_fat(FAT_PLAN, size=8 << 20, bits=16, cluster=512)
+    at = image.index(b".          \x10")
+    image[at : at + 64] = bytes(64)
+    assert ("folder-unreadable", "/pics") in told(walked(opened(image))[1]) or (
+        "folder-unreadable",
+        "/pics/below",
+    ) in told(walked(opened(image))[1])
+
+
+def test_records_of_a_cd_that_disagree_with_themselves_are_a_problem_of_their_folder(
+    opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    plan = [PlannedFile(f"/SUB/F{number}.BIN", bytes((number,)) * 900) for number in range(9)]
+    image = build_iso([*plan, PlannedFile("/ROOT.BIN", b"r" * 700)])
+    assert not walked(opened(image))[1]
+    at = image.index(b"F3.BIN") - 33
+    for place, value in ((0, 0), (0, 35), (2, 0x7F), (10, 1), (32, 200)):
+        broken = bytearray(image)
+        broken[at + place] = value
+        problems = walked(opened(broken))[1]
+        assert ("folder-unreadable", "/SUB") in told(problems), (place, value)
