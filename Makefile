@@ -7,12 +7,13 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: ready demo test lint types layers check bench fuzz lock clean help
+.PHONY: ready demo test lint types layers check bench fuzz damage lock clean help
 
 help:
 	@echo "make demo    build a small exhibit, scan it, print the path of the report"
 	@echo "make test    the whole test suite"
 	@echo "make check   lint, types and layer rules"
+	@echo "make damage  no silent miss on damaged volumes: the law of the suite with more copies"
 	@echo "make bench   the benchmarks beside their peers"
 	@echo "make fuzz    hostile bytes to every parser (FUZZ_SECONDS=600 each, FUZZ_TARGETS=all)"
 	@echo "make lock    resolve the dependencies again (only when you mean to)"
@@ -47,6 +48,9 @@ layers: $(VENV)/ready-to-test
 	$(BIN)/lint-imports
 
 check: lint types layers
+
+damage: $(VENV)/ready-to-test
+	CAID_TRIAGE_DAMAGED_COPIES=200 $(BIN)/python -m pytest tests/laws/test_damage_laws.py
 
 bench: $(VENV)/ready-to-test
 	$(BIN)/python benchmarks/run_all.py

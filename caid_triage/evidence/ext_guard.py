@@ -108,13 +108,14 @@ class ExtGuard(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
         if kind not in (_FOLDER, _FILE):
             return None
         (size,) = struct.unpack_from("<I", data, at + 4)
+        most = (_DIRECT + self._block // 4 + (self._block // 4) ** 2) * self._block
+        by_extents = struct.unpack_from("<I", data, at + 32)[0] & _NO_POINTERS
         if kind == _FOLDER:
-            most = _LARGEST_FOLDER
-        elif struct.unpack_from("<I", data, at + 32)[0] & _NO_POINTERS:
+            most = _LARGEST_FOLDER if by_extents else min(_LARGEST_FOLDER, most)
+        elif by_extents:
             return None
         else:
             size |= struct.unpack_from("<I", data, at + 108)[0] << 32
-            most = (_DIRECT + self._block // 4 + (self._block // 4) ** 2) * self._block
         if size <= most:
             return None
         return MappedFile(size, struct.unpack_from("<15I", data, at + 40))

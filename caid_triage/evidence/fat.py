@@ -23,6 +23,10 @@ from caid_triage.model import FileTimes
 _FIRST_SLOT = 3
 _MAX_FOLDER_CLUSTERS = 4096
 _LONG_NAME = 0x0F
+_ONE_TABLE = 0x80  # of FAT32: the copies of the table are not kept
+_PIECE = 1 << 20
+_WINDOW = 4096
+_DOT = b".          "
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ class FatVolume:
     def __init__(self, read: Callable[[int, int], bytes]) -> None:
         self._read = read
         self._fat_offset = self._data = self._heap = self._last = self._bits = self._bitmap_offset = 0
-        self._root = self._end = 0
+        self._root = self._end = self._copy = 0
+        self._window = 0, b""
         self.cluster_size = 0
         boot = self._bytes(0, 512)
         self.is_exfat = boot[3:11] == b"EXFAT   "
@@ -86,6 +91,9 @@ class FatVolume:
             self._bits = 32
             (self._root,) = struct.unpack_from("<I", boot, 44)
         self._bitmap_offset = 0
+        (flags,) = struct.unpack_from("<H", boot, 40) if not fat_small else (0,)
+        if fats > 1 and not flags & _ONE_TABLE:
+            self._copy = (reserved + fat_sectors) * sector
 
     def _open_exfat(self, boot: bytes) -> None:
         fat_at, _, heap_at, count, root = struct.unpack_from("<IIIII", boot, 80)
@@ -172,9 +180,47 @@ class FatVolume:
             return bool(self._bytes(self._bitmap_offset + bit // 8, 1)[0] >> (bit % 8) & 1)
         return self._chain_value(cluster) != 0
 
+    @property
+    def read(self) -> Callable[[int, int], bytes]:
+        """How the volume is read (offset 0 is its boot sector)."""
+        return self._read
+
+    def differing_entries(self) -> int:
+        """In how many bytes the first two copies of the allocation table differ; 0 where there is one. Errors: those of
+        reading."""
+        if not self._copy:
+            return 0
+        length = min(self._copy - self._fat_offset, (self._last + 1) * self._bits // 8)
+        differing = 0
+        for at in range(0, length, _PIECE):
+            size = min(_PIECE, length - at)
+            one, other = self._bytes(self._fat_offset + at, size), self._bytes(self._copy + at, size)
+            if one != other:
+                differing += sum(a != b for a, b in zip(one, other, strict=True))
+        return differing
+
+    def cluster_at(self, offset: int) -> int:
+        """The cluster of a byte of the volume that lies behind the start of the clusters."""
+        return 2 + (offset - self._heap) // self.cluster_size
+
+    def range_of(self, first: int, end: int) -> tuple[int, int]:
+        """The bytes of the clusters ``first`` to ``end`` (not with it)."""
+        return self._offset(first), self._offset(end)
+
     def slot(self, address: int, count: int = 1) -> bytes:
         """The 32 bytes of a directory entry (or of ``count`` that follow each other)."""
-        return self._bytes(self._data + (address - _FIRST_SLOT) * 32, 32 * count)
+        at, length = self._data + (address - _FIRST_SLOT) * 32, 32 * count
+        start, window = self._window
+        if not start <= at <= start + len(window) - length:  # the entries of a folder are asked for one by one
+            start = at // _WINDOW * _WINDOW
+            if at + length > start + _WINDOW:
+                return self._bytes(at, length)
+            try:
+                window = self._bytes(start, _WINDOW)
+            except EvidenceError:
+                return self._bytes(at, length)
+            self._window = start, window
+        return window[at - start : at - start + length]
 
     # ------------------------------------------------------------ times
 
@@ -206,6 +252,43 @@ class FatVolume:
         entry = self.slot(address)
         high = entry[20:22] if self._bits == 32 else b"\0\0"
         return int.from_bytes(entry[26:28] + high, "little")
+
+    def owned_from(self, address: int) -> tuple[int, int]:
+        """The first cluster of a living entry, and how many follow it without a chain (0: the table tells them)."""
+        if not self.is_exfat:
+            return self.first_cluster(address), 0
+        entry = self.slot(address, 2)
+        if entry[0] & 0x7F != 0x05:  # the label, the bitmap, the table of upper case
+            return 0, 0
+        first, length = struct.unpack_from("<IQ", entry, 52)
+        return first, min(-(-length // self.cluster_size), self._last) if entry[33] & 2 else 0
+
+    def names_itself(self, address: int) -> bool:
+        """Whether the folder of a living entry begins with a name for itself, as every one of FAT but the root does."""
+        cluster = self.first_cluster(address)
+        if self.is_exfat or not 2 <= cluster <= self._last:
+            return self.is_exfat
+        return self._bytes(self._offset(cluster), 11) == _DOT
+
+    def begins_right(self) -> bool:
+        """Whether the first entry of the table of FAT is the kind of medium that the boot sector says."""
+        return self.is_exfat or self._bytes(self._fat_offset, 1) == self._bytes(21, 1)
+
+    def names_in(self, cluster: int) -> Iterator[FolderSlot]:
+        """The living names in a cluster that is one of a folder, by all that stands in it; none in any other."""
+        head = self._bytes(self._offset(cluster), 32)
+        if not (head[0] & 0x3F <= 0x05 if self.is_exfat else head[11] == _LONG_NAME or _plausible(head)) or not head[0]:
+            return
+        data = self._bytes(self._offset(cluster), self.cluster_size)
+        base = (self._offset(cluster) - self._data) // 32 + _FIRST_SLOT
+        if self.is_exfat:
+            found: list[tuple[int, bytes]] | None = _exfat_names(data)
+        else:
+            entries = _folder_entries(data, first=data.startswith(_DOT))
+            found = None if entries is None else entries.names
+        for index, name in found or ():
+            if data[index * 32] != 0xE5:
+                yield FolderSlot(base + index, name)
 
     def lies_in_one_piece(self, address: int) -> bool:
         """Whether an exFAT entry says that its clusters follow each other without a chain (NoFatChain)."""
@@ -288,6 +371,24 @@ def _folder_entries(data: bytes, *, first: bool = False, pieces: list[bytes] | N
         if not entry[11] & 0x08 and entry[0] != 0x2E:
             found.names.append((index, _name(entry, found.open_pieces)))
         found.open_pieces = []
+    return found
+
+
+def _exfat_names(data: bytes) -> list[tuple[int, bytes]]:
+    """(slot, name) of the sets of entries in a cluster of an exFAT folder that are whole: their checksum is right."""
+    found = []
+    for index in range(len(data) // 32):
+        entry = data[index * 32 : index * 32 + 32]
+        together = data[index * 32 : (index + entry[1] + 1) * 32]
+        if entry[0] != 0x85 or not 2 <= entry[1] <= 18 or len(together) < (entry[1] + 1) * 32:
+            continue
+        total = 0
+        for place, byte in enumerate(together):
+            if place not in (2, 3):
+                total = ((total << 15 | total >> 1) & 0xFFFF) + byte & 0xFFFF
+        if total == int.from_bytes(entry[2:4], "little"):
+            units = b"".join(together[at + 2 : at + 32] for at in range(64, len(together), 32))
+            found.append((index, units[: 2 * together[35]].decode("utf-16-le", "replace").encode("utf-8")))
     return found
 
 

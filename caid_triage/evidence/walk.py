@@ -7,6 +7,7 @@ a deleted file's clusters may hold another file's bytes now. Measured: 30 to 40 
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +19,10 @@ from caid_triage.evidence.carve.ntfs_valid import valid_lengths
 from caid_triage.evidence.carve.slack import SlackRoll
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
 from caid_triage.evidence.file_system import EXT_KINDS, OpenFileSystem
+from caid_triage.evidence.folder_names import damage_of_names
 from caid_triage.evidence.layers.shadow import STORE_NAME
+from caid_triage.evidence.nameless import ORPHANS, Told, nameless
+from caid_triage.evidence.numbers import NumberSet
 from caid_triage.evidence.paths import display_name
 from caid_triage.evidence.streams import ClusterMap, Stream, file_times, streams_of
 from caid_triage.model import FileEntry, FileTimes, Problem, Severity, State
@@ -28,6 +32,7 @@ _FIRST_NTFS_FILE = 24
 _UNALLOCATED = int(pytsk3.TSK_FS_NAME_FLAG_UNALLOC)
 _META_ALLOCATED = int(pytsk3.TSK_FS_META_FLAG_ALLOC)
 _META_UNALLOCATED = int(pytsk3.TSK_FS_META_FLAG_UNALLOC)
+_NAME_FILE = int(pytsk3.TSK_FS_NAME_TYPE_REG)
 _NAME_DIR = int(pytsk3.TSK_FS_NAME_TYPE_DIR)
 _NAME_UNKNOWN = int(pytsk3.TSK_FS_NAME_TYPE_UNDEF)
 _NAME_VIRTUAL = int(pytsk3.TSK_FS_NAME_TYPE_VIRT)
@@ -46,18 +51,21 @@ _LOOK_ALIKE = ("not-a-name", "free places that only look like a deleted name, no
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
+    """A folder to be listed. One in use is ALLOCATED, or ORPHAN where no name leads to it."""
+
     inode: int
     raw: bytes
     path: str
     state: State
     depth: int
+    in_use: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class _Name:
     """One name of a folder, with the record behind it when that is truly this name's.
 
-    ``loss`` is a (code, detail) when no content can belong to the name.
+    ``loss`` is a (code, detail) when no content can belong to the name. ``kind`` is what the folder says it is.
     """
 
     raw: bytes
@@ -68,6 +76,11 @@ class _Name:
     file: pytsk3.File | None
     meta: pytsk3.TSK_FS_META | None
     loss: tuple[str, str, Severity] | None
+    in_use: bool = True
+    kind: int = _NAME_UNKNOWN
+
+
+_ORPHANS = _Folder(0, ORPHANS.encode(), ORPHANS, State.ORPHAN, 1)
 
 
 class VolumeWalk:
@@ -96,6 +109,8 @@ class VolumeWalk:
         self._is_ext = system.kind in EXT_KINDS
         self._folders_seen: set[int] = set()
         self._deleted_seen: set[int] = set()
+        self._met = NumberSet()
+        self._owners = array("Q")
         self._orphans: list[_Folder] = []
         self._skipped: Counter[tuple[str, str]] = Counter()
         self._unchanged = 0
@@ -116,7 +131,24 @@ class VolumeWalk:
             pending.extend(reversed(inside))
             if not pending:  # orphans last: what was met by its path is none
                 pending, self._orphans = self._orphans, []
+        yield from self._without_name()
         yield from self._summary()
+
+    def _without_name(self) -> Iterator[FileEntry | Problem]:
+        """What is in use and no name led to, with all that lies in it."""
+        for found in nameless(self._system, self._met, self._deleted_seen, self._owners):
+            if isinstance(found, Told):
+                yield self._problem(found.code, found.detail, found.severity, "")
+                continue
+            raw, path = _ORPHANS.raw + b"/" + found.name, f"{_ORPHANS.path}/{display_name(found.name)}"
+            meta = found.file.info.meta
+            name = _Name(raw, path, found.inode, State.ORPHAN, found.is_folder, found.file, meta, None)
+            pending: list[_Folder] = []
+            yield from self._entries(name, _ORPHANS, pending)
+            while pending:
+                inside: list[_Folder] = []
+                yield from self._folder(pending.pop(), inside)
+                pending.extend(reversed(inside))
 
     def beside(self, entry: FileEntry, name: str) -> FileEntry | None:
         """The living file of that name in the folder of a living one, None where there is none or it is damaged."""
@@ -158,18 +190,19 @@ class VolumeWalk:
         try:
             directory = self._opened(folder)
         except EvidenceError as error:
-            if folder.state is State.ALLOCATED:
+            if folder.in_use:
                 yield self._problem(error.code, error.detail, Severity.PROBLEM, folder.path or "/")
             else:
                 detail = "the list of names in this deleted folder is gone"
                 yield self._problem("folder-not-recoverable", detail, Severity.NOTE, folder.path)
             return
+        if self._is_ext:
+            self._met.add(folder.inode)
         emptied = self._system.guard is not None and folder.inode in self._system.guard.emptied
         if emptied:
             detail = "this folder claims a size that no folder has; it was not listed"
             yield self._problem("folder-unreadable", detail, Severity.PROBLEM, folder.path or "/")
-        # every list of names of ext names its folder, but for a short one that lies in the record: else it was wiped
-        named_itself = emptied or not self._is_ext or self._is_in_record(directory)
+        named_itself = False
         while True:
             try:
                 file = next(directory)
@@ -183,12 +216,11 @@ class VolumeWalk:
             name = self._name(file, folder)
             if name is not None:
                 yield from self._entries(name, folder, inside)
-        if folder.state is State.ALLOCATED and not named_itself:
-            detail = (
-                "the list of names in this folder is damaged: it does not name the folder itself; names are missing"
-            )
-            yield self._problem("folder-unreadable", detail, Severity.PROBLEM, folder.path or "/")
-        if folder.state is not State.ALLOCATED and self._system.fat is not None and folder.inode not in self._roots():
+        if folder.in_use and not self._is_ntfs and not emptied:
+            detail = damage_of_names(self._system, directory, named_itself=named_itself)
+            if detail:
+                yield self._problem("folder-unreadable", detail, Severity.PROBLEM, folder.path or "/")
+        if not folder.in_use and self._system.fat is not None and folder.inode not in self._roots():
             yield from self._behind_first_cluster(folder, inside)
 
     def _opened(self, folder: _Folder) -> pytsk3.Directory:
@@ -198,11 +230,6 @@ class VolumeWalk:
         except LIBRARY_ERRORS:
             with evidence_faults("walk", "folder-unreadable", "this folder could not be listed"):
                 return self._system.fs.open_dir(inode=folder.inode)
-
-    def _is_in_record(self, directory: pytsk3.Directory) -> bool:
-        """Whether the names of a folder of ext lie in its own record."""
-        meta = directory.info.fs_file.meta
-        return meta is not None and int(meta.type) == _TYPE_DIR and int(meta.size) < self._system.block_size
 
     def _roots(self) -> tuple[int, int]:
         info = self._system.fs.info
@@ -238,10 +265,10 @@ class VolumeWalk:
             return None
         inode = int(name.meta_addr)
         if kind == _NAME_ORPHANS:
-            self._orphans = [_Folder(inode, b"/" + raw, "/" + display_name(raw), State.ORPHAN, 1)]
+            self._orphans = [_Folder(inode, b"/" + raw, "/" + display_name(raw), State.ORPHAN, 1, in_use=False)]
             return None
         deleted = bool(int(name.flags) & _UNALLOCATED)
-        if deleted and folder.state is State.ORPHAN:
+        if deleted and folder.state is State.ORPHAN and not folder.in_use:
             if inode in self._deleted_seen:
                 return None
             if self._system.fat is not None and not self._system.fat.is_file_entry(inode):
@@ -263,31 +290,36 @@ class VolumeWalk:
     ) -> _Name:
         """Decide whether the record behind a name is this name's own."""
         raw = raw or b"unnamed-%d" % inode
-        state = folder.state if folder.state is not State.ALLOCATED else State.DELETED if deleted else State.ALLOCATED
+        state = folder.state if not folder.in_use else State.DELETED if deleted else State.ALLOCATED
         loss = None
         if meta is None and inode:
             try:
                 file = self._system.fs.open_meta(inode)
                 meta = file.info.meta
             except LIBRARY_ERRORS as error:
-                loss = self._lost(state, f"its record could not be read: {plain_reason(error)}")
+                loss = self._lost(
+                    f"its record could not be read: {plain_reason(error)}", in_use=state is State.ALLOCATED
+                )
         if meta is not None:
             flags = int(meta.flags)
             if state is State.ALLOCATED and flags & _META_UNALLOCATED:
                 state = State.DELETED
             loss = self._not_its_own(state, flags, int(meta.seq), sequence)
         elif loss is None:
-            loss = self._lost(state, "the name no longer says where its content was")
+            loss = self._lost("the name no longer says where its content was", in_use=state is State.ALLOCATED)
         is_folder = kind == _NAME_DIR
         if loss is None and meta is not None:
             is_folder = int(meta.type) == _TYPE_DIR
         else:
             meta = None
         path = f"{folder.path}/{display_name(raw)}"
-        return _Name(folder.raw + b"/" + raw, path, inode, state, is_folder, file, meta, loss)
+        in_use = state is State.ALLOCATED
+        if in_use:
+            state = folder.state
+        return _Name(folder.raw + b"/" + raw, path, inode, state, is_folder, file, meta, loss, in_use, kind)
 
-    def _lost(self, state: State, reason: str) -> tuple[str, str, Severity]:
-        if state is State.ALLOCATED:
+    def _lost(self, reason: str, *, in_use: bool) -> tuple[str, str, Severity]:
+        if in_use:
             return "metadata-unreadable", f"this file could not be examined: {reason}", Severity.PROBLEM
         return "content-not-recoverable", f"the content of this deleted file is lost: {reason}", Severity.NOTE
 
@@ -314,7 +346,7 @@ class VolumeWalk:
 
     def _entries(self, name: _Name, folder: _Folder, inside: list[_Folder]) -> Iterator[FileEntry | Problem]:
         if name.loss is not None:
-            if name.is_folder and name.state is not State.ALLOCATED:
+            if name.is_folder and not name.in_use:
                 self._skipped[_LOST_FOLDER] += 1
                 return
             code, detail, severity = name.loss
@@ -324,7 +356,11 @@ class VolumeWalk:
             return
         meta = name.meta
         assert meta is not None
-        if name.state is not State.ALLOCATED:
+        if name.in_use:
+            self._met.add(name.inode)
+            if self._system.fat is not None:
+                self._owner(name.inode)
+        else:
             self._deleted_seen.add(name.inode)
         if name.is_folder:
             if self._is_ntfs:
@@ -332,10 +368,22 @@ class VolumeWalk:
             yield from self._enter(name, folder, inside)
             return
         kind = int(meta.type)
-        if kind == _TYPE_REG or (kind == _TYPE_UNKNOWN and name.state is not State.ALLOCATED):
+        if kind == _TYPE_REG or (kind == _TYPE_UNKNOWN and not name.in_use):
             yield from self._streams(name, meta, folder_streams=False)
+        elif self._is_ext and name.in_use and (kind == _TYPE_UNKNOWN or name.kind in (_NAME_FILE, _NAME_DIR)):
+            loss = self._lost("its record is not that of a file or folder, as its folder says", in_use=True)
+            code, detail, severity = loss
+            yield self._entry(name, None, FileTimes(), (self._problem(code, detail, severity, name.path),))
         else:
             self._skipped[_LINK if kind == _TYPE_LINK else _SPECIAL] += 1
+
+    def _owner(self, inode: int) -> None:
+        """Remember where a living file or folder of FAT has its clusters."""
+        assert self._system.fat is not None
+        try:
+            self._owners.extend(self._system.fat.owned_from(inode))
+        except EvidenceError:
+            return  # its entry could be read a moment before; what it has is told as nobody's
 
     def _enter(self, name: _Name, folder: _Folder, inside: list[_Folder]) -> Iterator[Problem]:
         """Add a sub-folder to the walk, unless it was met before or lies too deep."""
@@ -347,12 +395,12 @@ class VolumeWalk:
             yield self._problem("folder-too-deep", detail, Severity.PROBLEM, name.path)
         else:
             self._folders_seen.add(name.inode)
-            inside.append(_Folder(name.inode, name.raw, name.path, name.state, folder.depth + 1))
+            inside.append(_Folder(name.inode, name.raw, name.path, name.state, folder.depth + 1, name.in_use))
 
     def _streams(self, name: _Name, meta: pytsk3.TSK_FS_META, *, folder_streams: bool) -> Iterator[FileEntry]:
         """One entry for each data stream of a file (or of a folder: only its named ones)."""
         times = file_times(self._system, name.inode, meta)
-        deleted = name.state is not State.ALLOCATED
+        deleted = not name.in_use
         try:
             with evidence_faults("walk", "metadata-unreadable", "where this file's content lies could not be read"):
                 wanted = self._slack is not None
@@ -361,7 +409,7 @@ class VolumeWalk:
                 )
         except EvidenceError as error:
             if not folder_streams:
-                code, detail, severity = self._lost(name.state, error.detail)
+                code, detail, severity = self._lost(error.detail, in_use=name.in_use)
                 yield self._entry(name, None, times, (self._problem(code, detail, severity, name.path),))
             return
         if folder_streams:
@@ -420,7 +468,7 @@ class VolumeWalk:
             label = display_name(stream.name)
             raw, path = raw + b":" + stream.name, f"{path}:{label}"
         readable = stream is not None
-        if stream is not None and (stream.remark is not None or name.state is not State.ALLOCATED):
+        if stream is not None and (stream.remark is not None or not name.in_use):
             remark = stream.remark
             if remark is None and self._is_ext and stream.size == 0:
                 remark = (

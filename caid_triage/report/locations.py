@@ -85,13 +85,13 @@ def location_of(path: str) -> Location:
 # recoverability and reach are stated, possession never is.
 _BY_STATE = {
     State.DELETED: "deleted: not reachable without recovery",
-    State.ORPHAN: "deleted: not reachable without recovery",
+    State.ORPHAN: "no folder names it: not reachable without recovery",
     State.CARVED: "recovered from unallocated space: not reachable without special tools",
     State.SLACK: "recovered from slack space: not reachable without special tools",
 }
 _INSIDE_BY_STATE = {
     State.DELETED: "inside a deleted file: not reachable without recovery",
-    State.ORPHAN: "inside a deleted file: not reachable without recovery",
+    State.ORPHAN: "inside a file that no folder names: not reachable without recovery",
     State.CARVED: "inside a file recovered from unallocated space: not reachable without special tools",
     State.SLACK: "inside a file recovered from slack space: not reachable without special tools",
 }
@@ -128,7 +128,7 @@ def accessibility(
 _STANDING = {
     State.ALLOCATED: "in a live file",
     State.DELETED: "in a deleted file",
-    State.ORPHAN: "in a deleted file",
+    State.ORPHAN: "in a file that no folder names",
     State.CARVED: "in a file from unallocated space",
     State.SLACK: "in a file from slack space",
 }

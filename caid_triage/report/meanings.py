@@ -115,6 +115,10 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "file-system-not-understood": (
             "The volume carries a file system this version cannot read: no file of it was seen by its name."
         ),
+        "file-without-name": (
+            "Files in use that no folder names (any more) were found by their records and examined; they are listed as "
+            "orphans."
+        ),
         "file-unreadable": "The file could not be opened or read: it was compared with nothing.",
         "first-frame-only": "The file holds several pictures or pages; only the first was compared by look.",
         "flat-picture": "The picture is blank or nearly so: it has no look to compare by pHash.",
@@ -227,6 +231,9 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         ),
         "reallocated": (
             "A deleted name whose record belongs to another file now: that file's content is never taken for it."
+        ),
+        "volume-unaccounted": (
+            "The file system has more in use than could be listed: the detail says how much; files may be missing."
         ),
         "scans-cut": "A picture with an excessive number of passes was decoded from the first of them only.",
         "shadow-copies-unreadable": (

@@ -155,8 +155,7 @@ def _ext(read: ReadAt, base: int) -> Iterator[Range]:
         begin, count = layout.blocks_of(group)
         if layout.map_unused(group):
             bits = np.zeros(count, dtype=np.uint8)
-            if layout.keeps_copy(group):
-                bits[: 1 + layout.kept] = 1
+            bits[: layout.head_blocks(group)] = 1
             for low, high in clipped(owned, begin, begin + count):
                 bits[low - begin : high - begin] = 1
         else:

@@ -12,6 +12,7 @@ import numpy as np
 
 from caid_triage.evidence.faults import LIBRARY_ERRORS
 from caid_triage.evidence.file_system import OpenFileSystem
+from caid_triage.evidence.nameless import ntfs_record_size
 from caid_triage.evidence.proxied import read_range
 
 _PIECE = 1 << 20
@@ -30,7 +31,7 @@ def valid_lengths(system: OpenFileSystem) -> Valid:
     """The streams of living files that are not written to their end. Errors: none; what cannot be read is left out."""
     found: Valid = {}
     try:
-        size_of_record = _record_size(read_range(system.image, system.base, _SECTOR))
+        size_of_record = ntfs_record_size(read_range(system.image, system.base, _SECTOR))
         table = system.fs.open_meta(0)
         size = int(table.info.meta.size)
     except LIBRARY_ERRORS:
@@ -46,16 +47,6 @@ def valid_lengths(system: OpenFileSystem) -> Valid:
         if len(found) > _MOST_FILES:
             break
     return found
-
-
-def _record_size(boot: bytes) -> int:
-    """Bytes of a file record by the boot sector; 0 where that makes no sense."""
-    if len(boot) < _SECTOR:
-        return 0
-    sector, per_cluster = int.from_bytes(boot[11:13], "little"), boot[13]
-    said = int.from_bytes(boot[64:65], "little", signed=True)
-    size = sector * per_cluster * said if said > 0 else 1 << -said if said > -32 else 0
-    return size if size in (512, 1024, 2048, 4096, 8192, 16384, 32768, 65536) else 0
 
 
 def valid_lengths_in(data: bytes, size: int, first: int) -> Valid:

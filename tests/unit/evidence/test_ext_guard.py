@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import shutil
 import struct
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -152,3 +154,29 @@ def test_a_folder_that_claims_three_levels_is_named(
     rewrite(deep[0], image)
     assert "/near" in in_time(deep[0])
     assert "folder-unreadable" in {problem.code for problem in walked(opened(deep[0]))[1]}
+
+
+def test_a_folder_in_small_blocks_that_claims_the_third_level_is_named(
+    tmp_path: Path, opened: Callable[..., Any], walked: Callable[..., Any]
+) -> None:
+    """In blocks of 1 KiB two levels hold 64 MiB: a folder that claimed 400 MiB kept a scan busy without an end."""
+    if shutil.which("mke2fs") is None:
+        pytest.skip("e2fsprogs, which makes ext2 in blocks of 1 KiB, is not installed")
+    folder, path = tmp_path / "folder", tmp_path / "ext.dd"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "x").write_bytes(b"x" * 900)
+    with path.open("wb") as file:
+        file.truncate(4 << 20)
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext2", "-b", "1024", "-d", folder, path], check=True)
+    image = bytearray(path.read_bytes())
+    (table,) = struct.unpack_from("<I", image, 2 * 1024 + 8)
+    (length,) = struct.unpack_from("<H", image, 1024 + 88)
+    at = image.index(b"\x03\x02sub") - 6
+    (number,) = struct.unpack_from("<I", image, at)
+    struct.pack_into("<I", image, table * 1024 + (number - 1) * length + 4, 400 << 20)
+    path.write_bytes(image)
+    assert any(one.startswith("/$OrphanFiles/") for one in in_time(path))
+    source = opened(path)
+    entries, problems = walked(source)
+    assert [b"".join(source.chunks(one)) for one in entries if one.readable] == [b"x" * 900]
+    assert [problem.path for problem in problems if problem.severity is Severity.PROBLEM] == ["/sub"]

@@ -119,7 +119,17 @@ def test_ranges() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", ["-b 1024", "-b 4096", "-O ^uninit_bg,^metadata_csum", "-O ^flex_bg", "-t ext3", "-O 64bit"]
+    "options",
+    [
+        "-b 1024",
+        "-b 4096",
+        "-O ^uninit_bg,^metadata_csum",
+        "-O ^flex_bg",
+        "-t ext3",
+        "-O 64bit",
+        "-b 1024 -O meta_bg,^resize_inode",
+        "-b 1024 -g 2048 -O meta_bg,^resize_inode,^flex_bg",
+    ],
 )
 def test_ext_has_as_many_free_blocks_as_its_own_tools_say(tmp_path, options) -> None:
     if shutil.which("mkfs.ext4") is None or shutil.which("dumpe2fs") is None:
