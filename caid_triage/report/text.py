@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import Enum
 
 from caid_triage.model import Decision
+from caid_triage.report.guard import guarded
 
 # Categories of characters that draw nothing or move their neighbours: they could disguise a name on a page.
 INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
@@ -19,19 +20,19 @@ def iso(moment: datetime | None) -> str:
 
 
 def cell(value: object) -> str | int | float:
-    """A value as a CSV cell: digests in lower-case hex, unknown as empty."""
+    """A value as a CSV cell: digests in lower-case hex, unknown as empty, text that no spreadsheet runs."""
     if value is None:
         return ""
     if isinstance(value, str):
-        return value.value if isinstance(value, Enum) else value
+        return value.value if isinstance(value, Enum) else guarded(value)
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, datetime):
         return iso(value)
     if isinstance(value, Decision):
-        return f"{value.category.label} [{value.category.scheme}], {value.examiner}, {iso(value.decided)}"
+        return guarded(f"{value.category.label} [{value.category.scheme}], {value.examiner}, {iso(value.decided)}")
     if isinstance(value, tuple):
-        return ";".join(value)
+        return guarded(";".join(value))
     if isinstance(value, int | float):
         return value
     raise TypeError(f"no spelling for {type(value).__name__}")
