@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from caid_triage.cli.console import say
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.scan import scan_and_report
 from caid_triage.config import ScanOptions
@@ -55,10 +56,10 @@ def demo(out: Path, workers: int) -> None:
     exhibit.mkdir()
     sets.mkdir()
 
-    click.echo("1. a disk image with four file systems, live and deleted pictures (all drawings)")
+    say("1. a disk image with four file systems, live and deleted pictures (all drawings)")
     truth = build_demo_exhibit(exhibit)
-    click.echo(f"   {truth.image}")
-    click.echo("2. sample hash sets: VICS JSON, known-good, and one with perceptual hashes")
+    say(f"   {truth.image}")
+    say("2. sample hash sets: VICS JSON, known-good, and one with perceptual hashes")
     write_sample_hashsets(sets)
     scheme = sets / SCHEME_NAME
     build_hashset([sets / VICS_NAME], sets / "sample-vics.chs", scheme=str(scheme), name="sample-vics")
@@ -67,7 +68,7 @@ def demo(out: Path, workers: int) -> None:
     graded = sets / "graded"
     write_graded_pictures(graded)
     make_hashset(graded, sets / "sample-graded.chs", examine_file, name="sample-graded", scheme=scheme)
-    click.echo("3. the scan")
+    say("3. the scan")
     options = ScanOptions(workers=workers)
     outcome = scan_and_report(
         [SourceRequest(truth.image, "DEMO/1", truth.image.name)],
@@ -78,7 +79,7 @@ def demo(out: Path, workers: int) -> None:
         quiet=False,
         as_json=False,
     )
-    click.echo(
+    say(
         f"A scan of this exhibit ends with exit code {outcome.exit_code}: the exhibit holds a damaged picture, "
         "and the report says so."
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from caid_triage.case.view import open_case
+from caid_triage.cli.console import say
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.report.write import FORMATS, write_reports
 
@@ -27,4 +28,4 @@ def report(case_folder: Path, formats: tuple[str, ...], out: Path | None) -> Non
     """Write the reports of a case again, from what is stored; the exhibit is not needed."""
     with open_case(case_folder) as view:
         for path in write_reports(view, out or case_folder / "reports", formats or None):
-            click.echo(path)
+            say(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from caid_triage.case.audit import verify_audit
+from caid_triage.cli.console import say
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.errors import UsageError, VerificationError
 from caid_triage.evidence.image_file import is_device
@@ -37,8 +38,8 @@ def verify(target: Path) -> None:
     if reports.is_dir():
         faults += verify_manifest(reports)
     if faults:
-        raise VerificationError("\n".join([f"{target} does not verify:", *(f"  {fault}" for fault in faults)]))
-    click.echo(f"{target}: the audit chain is whole and every report is as it was written")
+        raise VerificationError(f"{target} does not verify:", *(f"  {fault}" for fault in faults))
+    say(f"{target}: the audit chain is whole and every report is as it was written")
 
 
 def _verify_image(path: Path) -> None:
@@ -52,11 +53,11 @@ def _verify_image(path: Path) -> None:
             )
     for check in checks:
         if check.agrees:
-            click.echo(f"{path}: {check.sentence()}")
+            say(f"{path}: {check.sentence()}")
     faults = [
         f"  {check.path}: {check.sentence()}" if check.path else f"  {check.sentence()}"
         for check in checks
         if not check.agrees
     ]
     if faults:
-        raise VerificationError("\n".join([f"{path} does not verify:", *faults]))
+        raise VerificationError(f"{path} does not verify:", *faults)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime
 from enum import Enum
 
 from caid_triage.model import Decision
 from caid_triage.report.guard import guarded
+from caid_triage.visible import shown
 
-# Categories of characters that draw nothing or move their neighbours: they could disguise a name on a page.
-INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+__all__ = ["brief", "cell", "files_of", "iso", "number", "shown", "size"]
+
 LONGEST_PATH = 400
 
 
@@ -36,16 +36,6 @@ def cell(value: object) -> str | int | float:
     if isinstance(value, int | float):
         return value
     raise TypeError(f"no spelling for {type(value).__name__}")
-
-
-def shown(value: str) -> str:
-    """A name as a page may show it: characters that are invisible or turn the reading order become escapes."""
-    if value.isascii() and value.isprintable():
-        return value
-    return "".join(
-        f"\\u{{{ord(character):04x}}}" if unicodedata.category(character) in INVISIBLE else character
-        for character in value
-    )
 
 
 def brief(path: str) -> str:
