@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from caid_triage.errors import HashSetError
 from caid_triage.hashset.algorithms import Rows
 from caid_triage.hashset.manifest import SIZE_UNKNOWN
 from caid_triage.hashset.rows import RecordFlag
@@ -23,8 +25,9 @@ class Records(Mapping[str, Column]):
     kept; to look at a few rows of a large set use ``media_ids``, ``codes_of`` and ``series_of``.
     """
 
-    def __init__(self, columns: Mapping[str, Column], codes: tuple[str, ...]) -> None:
+    def __init__(self, columns: Mapping[str, Column], codes: tuple[str, ...], name: str) -> None:
         self._columns = columns
+        self._name = name
         self._codes = np.array(codes or ("",), dtype=np.str_)
         self._made: dict[str, Column] = {}
 
@@ -64,7 +67,8 @@ class Records(Mapping[str, Column]):
 
     def _make(self, name: str) -> Column:
         if name == "category":
-            return np.take(self._codes, np.asarray(self._columns["records/category.npy"]))
+            with damage_refused(self._name):
+                return np.take(self._codes, np.asarray(self._columns["records/category.npy"]))
         if name == "size":
             sizes = np.asarray(self._columns["records/size.npy"])
             return np.ma.MaskedArray(sizes, mask=sizes == SIZE_UNKNOWN)
@@ -78,6 +82,17 @@ class Records(Mapping[str, Column]):
     def _texts(self, name: str, rows: Rows) -> list[str]:
         text = np.asarray(self._columns[f"records/{name}.npy"])
         ends = np.asarray(self._columns[f"records/{name}_end.npy"])
-        after = ends[rows].tolist()
-        before = np.where(rows > 0, ends[np.maximum(rows, 1) - 1], 0).tolist()
-        return [text[a:b].tobytes().decode("utf-8") for a, b in zip(before, after, strict=True)]
+        with damage_refused(self._name):
+            after = ends[rows].tolist()
+            before = np.where(rows > 0, ends[np.maximum(rows, 1) - 1], 0).tolist()
+            return [text[a:b].tobytes().decode("utf-8") for a, b in zip(before, after, strict=True)]
+
+
+@contextmanager
+def damage_refused(name: str) -> Iterator[None]:
+    """Refuse a set whose numbers point beyond it, or whose texts are none: opening does not look for that."""
+    try:
+        yield
+    except (IndexError, UnicodeDecodeError) as error:
+        message = f"{name}: what its records state is damaged. Run hashset verify, or build the set again."
+        raise HashSetError(message) from error
