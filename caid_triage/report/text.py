@@ -9,9 +9,10 @@ from caid_triage.model import Decision
 from caid_triage.report.guard import guarded
 from caid_triage.visible import shown
 
-__all__ = ["brief", "cell", "files_of", "iso", "number", "shown", "size"]
+__all__ = ["brief", "cell", "cut", "files_of", "iso", "number", "shown", "size"]
 
 LONGEST_PATH = 400
+LONGEST_TEXT = 1000
 
 
 def iso(moment: datetime | None) -> str:
@@ -44,6 +45,14 @@ def brief(path: str) -> str:
         return path
     half = LONGEST_PATH // 2
     return f"{path[:half]} [... {number(len(path) - 2 * half)} characters, see matches.csv ...] {path[-half:]}"
+
+
+def cut(value: str) -> str:
+    """A text of any length as a page has room for it: who chooses it could fill the page. The lists have it whole."""
+    if len(value) <= LONGEST_TEXT:
+        return value
+    half = LONGEST_TEXT // 2
+    return f"{value[:half]} [... {number(len(value) - 2 * half)} more characters ...] {value[-half:]}"
 
 
 def number(value: int) -> str:
