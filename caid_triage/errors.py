@@ -20,9 +20,20 @@ from __future__ import annotations
 
 
 class CaidTriageError(Exception):
-    """An error that this package raises on purpose; ``exit_code`` is what the command ends with."""
+    """An error that this package raises on purpose; ``exit_code`` is what the command ends with.
+
+    Its arguments are the lines of its message.
+    """
 
     exit_code = 1
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is to be said, each line an argument: a name in one of them may hold a line break of its own."""
+        return tuple(map(str, self.args))
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 class UsageError(CaidTriageError):

@@ -76,6 +76,16 @@ def tally_rows(connection: sqlite3.Connection) -> Iterator[TallyRow]:
             yield TallyRow(code, label, scheme, severity, *what, where, files, unique, Tier(tier) if tier else None)
 
 
+def md5_alone(connection: sqlite3.Connection) -> tuple[int, int]:
+    """How many files, and different contents, count as exact matches by nothing stronger than MD5."""
+    propose_once(connection)
+    statement = f"""SELECT {FIGURES} {JOINED} WHERE p.match_kind = 'exact' AND NOT EXISTS (
+        SELECT 1 FROM file_match m JOIN hashset h ON h.id = m.hashset_id WHERE m.entry_id = p.entry_id
+        AND m.match_kind = 'exact' AND m.algorithm <> 'md5' AND m.contradicted = 0 AND h.role = 'notable')"""  # noqa: S608
+    files, unique = connection.execute(statement).fetchone()
+    return int(files), int(unique)
+
+
 def exhibit_rows(connection: sqlite3.Connection) -> Iterator[ExhibitRow]:
     """Files and unique contents by exhibit and kind of match, exhibits in the order they were given."""
     propose_once(connection)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
+from caid_triage.case.collisions import COLLIDED, CONTRADICTED
 from caid_triage.case.counts import propose_once
 from caid_triage.case.decode import reader
 from caid_triage.case.places import CONTAINER_STATE, REMOVED
@@ -19,7 +20,7 @@ WHERE_IT_IS = "s.exhibit, s.name, e.volume, e.path"
 OF_FILE = f"JOIN entry e ON e.id = x.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}"
 
 DIGEST = f"""SELECT {WHERE_IT_IS}, x.algorithm, h.name FROM file_match x {OF_FILE} JOIN hashset h ON h.id = x.hashset_id
-WHERE x.contradicted = 1 ORDER BY e.id, h.id, x.position"""  # noqa: S608 - constants only
+WHERE x.contradicted = {CONTRADICTED} ORDER BY e.id, h.id, x.position"""  # noqa: S608 - constants only
 
 SIZE = f"""SELECT {WHERE_IT_IS}, m.algorithm, h.name, d.listed_size, e.bytes_read
 FROM match_detail d JOIN file_match m ON m.entry_id = d.entry_id AND m.hashset_id = d.hashset_id
@@ -50,7 +51,8 @@ HARMLESS = f"""SELECT {WHERE_IT_IS}, x.role FROM (
     ) GROUP BY m.entry_id, h.role
 ) x {OF_FILE} ORDER BY e.id, x.role"""  # noqa: S608 - constants only
 
-COLLISION = f"""SELECT {WHERE_IT_IS} FROM (
+COLLISION = f"""SELECT {WHERE_IT_IS},
+    EXISTS (SELECT 1 FROM file_match m WHERE m.entry_id = e.id AND m.contradicted = {COLLIDED}) FROM (
     SELECT id AS entry_id FROM entry WHERE md5 IN (
         SELECT md5 FROM entry WHERE md5 IS NOT NULL GROUP BY md5 HAVING min(sha256) <> max(sha256)
     )
@@ -77,8 +79,9 @@ def contradiction_rows(connection: sqlite3.Connection) -> Iterator[Contradiction
         yield from _of_grades(where, json.loads(stored))
     for *where, role in connection.execute(HARMLESS):
         yield _contradiction(role, where, f"listed both as notable and as {role}")
-    for where in connection.execute(COLLISION):
-        yield _contradiction("md5-collision", where, "another file here has the same MD5 and a different SHA-256")
+    for *where, not_counted in connection.execute(COLLISION):
+        detail = "another file here has the same MD5 and a different SHA-256"
+        yield _contradiction("md5-collision", where, detail + not_counted * "; a match on MD5 alone is not counted")
 
 
 def _of_grades(where: Sequence[str], stored: Sequence[Sequence[Any]]) -> Iterator[ContradictionRow]:

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 
 from caid_triage.case.audit import canonical_json
+from caid_triage.case.collisions import mark_collided
 from caid_triage.case.encode import Row, entry_id, microseconds, text, whole
 from caid_triage.case.regrade import Regrade
 from caid_triage.case.rows import MatchChange
 from caid_triage.errors import CaseError
-from caid_triage.model import Category, Decision, Match, ScanRecord, Withheld
+from caid_triage.model import Category, Decision, Match, MatchKind, ScanRecord, Withheld
 
 INSERT_MATCH = """INSERT INTO file_match (entry_id, hashset_id, position, match_kind, algorithm, distance, threshold,
     category_id, media_id, record_row, contradicted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -53,8 +54,12 @@ class MatchTable:
         looks: list[Row] = []
         videos: list[Row] = []
         held: list[Row] = []
+        md5_alone: list[tuple[bytes, bytes, int]] = []
         for place, (record, met) in enumerate(zip(records, matches, strict=True)):
             identity = entry_id(source_id, record.entry.number, record.entry.part)
+            digests = record.examination.digests
+            if digests is not None and any(map(_on_md5_alone, met)):
+                md5_alone.append((digests.md5, digests.sha256, identity))
             for position, match in enumerate(met):
                 hashset_id = self._hashset_id(ids, match)
                 rows.append(
@@ -101,6 +106,7 @@ class MatchTable:
         self._connection.executemany(INSERT_LOOK, looks)
         self._connection.executemany(INSERT_VIDEO, videos)
         self._connection.executemany(INSERT_WITHHELD, held)
+        mark_collided(self._connection, md5_alone)
 
     def _hashset_id(self, ids: Mapping[str, tuple[int, str]], met: Match | Withheld) -> int:
         hashset_id, generation = ids.get(text(met.hashset), (None, None))
@@ -173,3 +179,8 @@ class MatchTable:
         ).fetchone()
         self._categories[category] = identity
         return int(identity)
+
+
+def _on_md5_alone(match: Match) -> bool:
+    """Whether nothing but the MD5 says so: the entry states no stronger digest."""
+    return match.match_kind is MatchKind.EXACT and match.algorithm == "md5" and not match.contradicted

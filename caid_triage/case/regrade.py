@@ -18,7 +18,7 @@ OUTCOMES = f"""SELECT entry_id, hashset, group_concat(said, '; ') AS said FROM (
     SELECT entry_id, hashset, said FROM (
         SELECT m.entry_id, h.name AS hashset,
             m.match_kind || CASE {TIER} WHEN 'lead' THEN ', lead' ELSE '' END
-                || CASE m.contradicted WHEN 1 THEN ', contradicted' ELSE '' END
+                || CASE m.contradicted WHEN 0 THEN '' ELSE ', contradicted' END
                 || ': ' || c.label || ' [' || c.scheme || ']' AS said,
             row_number() OVER (PARTITION BY m.entry_id, h.id ORDER BY {STRONGEST_KIND_FIRST}, m.contradicted,
                 {GRAVEST_FIRST}) AS place

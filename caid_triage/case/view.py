@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from caid_triage.case.audit import AuditHead
-from caid_triage.case.counts import GRAVEST_FIRST, STRONGEST_KIND_FIRST, TIER, count_rows, exhibit_rows, tally_rows
+from caid_triage.case.counts import (
+    GRAVEST_FIRST,
+    STRONGEST_KIND_FIRST,
+    TIER,
+    count_rows,
+    exhibit_rows,
+    md5_alone,
+    tally_rows,
+)
 from caid_triage.case.decode import reader
 from caid_triage.case.findings import contradiction_rows, media_rows
 from caid_triage.case.metadata import (
@@ -86,7 +94,7 @@ FROM file_match m LEFT JOIN match_detail x
     LEFT JOIN video_match v ON v.entry_id = m.entry_id AND v.hashset_id = m.hashset_id AND v.position = m.position
     JOIN entry e ON e.id = m.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
     JOIN category c ON c.id = m.category_id JOIN hashset h ON h.id = m.hashset_id
-WHERE h.role = 'notable' AND m.contradicted = ?
+WHERE h.role = 'notable' AND (m.contradicted <> 0) = ?
 ORDER BY m.entry_id, {STRONGEST_KIND_FIRST}, {GRAVEST_FIRST}, h.name, m.distance, m.algorithm, m.record_row, m.position
 """  # noqa: S608 - constants only
 
@@ -200,7 +208,10 @@ class CaseView:
         return self._typed(VideoMatchRow, VIDEO_MATCHES)
 
     def contradicted_matches(self) -> Iterator[MatchRow]:
-        """Matches whose weaker digest agrees while a stronger one does not: shown, never counted."""
+        """Matches whose weaker digest agrees while a stronger one does not, or whose MD5 is all that agrees while
+
+        another content of the case has it too: shown, never counted.
+        """
         return self._typed(MatchRow, MATCHES, 1)
 
     def problems(self) -> Iterator[ProblemRow]:
@@ -293,6 +304,11 @@ class CaseView:
         """The same counts by exhibit and kind of match."""
         with reading_faults(self.folder):
             return list(exhibit_rows(self._connection))
+
+    def md5_alone(self) -> tuple[int, int]:
+        """How many files, and different contents, count as exact matches by nothing stronger than MD5."""
+        with reading_faults(self.folder):
+            return md5_alone(self._connection)
 
     def contradictions(self) -> Iterator[ContradictionRow]:
         """Every contradiction of the case: facts about one file that cannot both be plain truth."""

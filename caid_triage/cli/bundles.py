@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import click
-
 from caid_triage.case.audit import AUDIT_FILE, AuditHead, head_of, read_lines
 from caid_triage.case.view import open_case
+from caid_triage.cli.console import say
 from caid_triage.cli.on_record import say_head
 from caid_triage.errors import VerificationError
 from caid_triage.report.bundle import FACTS, Bundle, bundle_facts, case_schemes, is_bundle
 from caid_triage.report.compare import Difference, compare_reports, compare_values
-from caid_triage.report.text import shown
 from caid_triage.report.verify import check_whole_case
 from caid_triage.report.write import write_reports
 
@@ -24,7 +22,7 @@ def verify_bundle(path: Path) -> None:
     with Bundle(path) as bundle:
         _refuse(path, bundle.faults())
         head = bundle.facts["audit"]
-    click.echo(f"{path}: every part of the bundle is as it was sealed, and its audit chain is whole")
+    say(f"{path}: every part of the bundle is as it was sealed, and its audit chain is whole")
     say_head(AuditHead(head["sequence"], head["sha256"]))
 
 
@@ -36,14 +34,14 @@ def compare_with_bundle(target: Path, against: Path) -> None:
     if not is_case:
         verify_bundle(target)
     for fault in faults:  # what was changed in a case shows in the differences, too: they are worth listing
-        click.echo(shown(f"{target} does not verify: {fault}"))
+        say(f"{target} does not verify: {fault}")
     count = 0
     for count, difference in enumerate(_differences(target, against, is_case=is_case), start=1):  # noqa: B007 - counted
-        click.echo(shown(difference.sentence(after="the case" if is_case else "the other bundle")))
+        say(difference.sentence(after="the case" if is_case else "the other bundle"))
     if count or faults:
         also = " and does not verify" if faults else ""
         raise VerificationError(f"{target} differs from {against} in {count:,} places{also}: see the lines above")
-    click.echo(f"{target}: agrees with {against} in everything but the times of the runs")
+    say(f"{target}: agrees with {against} in everything but the times of the runs")
 
 
 def _differences(target: Path, against: Path, *, is_case: bool) -> Iterator[Difference]:
@@ -68,4 +66,4 @@ def _differences(target: Path, against: Path, *, is_case: bool) -> Iterator[Diff
 
 def _refuse(path: Path, faults: list[str]) -> None:
     if faults:
-        raise VerificationError("\n".join([f"{path} does not verify:", *(f"  {shown(fault)}" for fault in faults)]))
+        raise VerificationError(f"{path} does not verify:", *(f"  {fault}" for fault in faults))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from caid_triage.cli.console import say
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.on_record import given_command
 from caid_triage.cli.scan import scan_and_report
@@ -57,10 +58,10 @@ def demo(ctx: click.Context, out: Path, workers: int) -> None:
     exhibit.mkdir()
     sets.mkdir()
 
-    click.echo("1. a disk image with four file systems, live and deleted pictures (all drawings)")
+    say("1. a disk image with four file systems, live and deleted pictures (all drawings)")
     truth = build_demo_exhibit(exhibit)
-    click.echo(f"   {truth.image}")
-    click.echo("2. sample hash sets: VICS JSON, known-good, and one with perceptual hashes")
+    say(f"   {truth.image}")
+    say("2. sample hash sets: VICS JSON, known-good, and one with perceptual hashes")
     write_sample_hashsets(sets)
     scheme = sets / SCHEME_NAME
     build_hashset([sets / VICS_NAME], sets / "sample-vics.chs", scheme=str(scheme), name="sample-vics")
@@ -69,7 +70,7 @@ def demo(ctx: click.Context, out: Path, workers: int) -> None:
     graded = sets / "graded"
     write_graded_pictures(graded)
     make_hashset(graded, sets / "sample-graded.chs", examine_file, name="sample-graded", scheme=scheme)
-    click.echo("3. the scan")
+    say("3. the scan")
     options = ScanOptions(workers=workers)
     outcome = scan_and_report(
         [SourceRequest(truth.image, "DEMO/1", truth.image.name)],
@@ -81,7 +82,7 @@ def demo(ctx: click.Context, out: Path, workers: int) -> None:
         as_json=False,
         command=given_command(ctx),
     )
-    click.echo(
+    say(
         f"A scan of this exhibit ends with exit code {outcome.exit_code}: the exhibit holds a damaged picture, "
         "and the report says so."
     )

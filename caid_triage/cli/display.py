@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
+from caid_triage.cli.console import say, say_json
 from caid_triage.scan.progress import Progress, Show
+from caid_triage.visible import shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -78,23 +77,29 @@ def searching_words(progress: Progress) -> str:
 def progress_table(progress: Progress) -> Table:
     """The same facts, as the live block of a terminal."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
+
+    def add_row(*cells: str) -> None:
+        """As Text: a label of a hash set or a volume's name is no markup, and steers nothing."""
+        table.add_row(*(Text(shown(cell)) for cell in cells))
+
     if progress.secrets:
-        table.add_row(_unlocking(progress), human_seconds(progress.seconds()))
+        add_row(_unlocking(progress), human_seconds(progress.seconds()))
         return table
     files = f"{progress.files + progress.resumed_files:,}"
     if progress.total_files is not None:
         files += f" of {progress.total_files:,}"
-    table.add_row(progress.stage, f"{files} files", human_bytes(progress.bytes),
+    add_row(progress.stage, f"{files} files", human_bytes(progress.bytes),
                   f"{progress.files / progress.seconds():,.0f} files/s",
                   f"{human_bytes(progress.bytes / progress.seconds())}/s",
                   f"time left {human_seconds(progress.seconds_left())}")  # fmt: skip
     hits = ", ".join(f"{label}: {count:,}" for label, count in sorted(progress.hits.items())) or "none so far"
     if progress.searching.total:
-        table.add_row("", searching_words(progress))
-    table.add_row(f"known{_of_this_run(progress)}", hits)
-    table.add_row("", f"leads (look-alikes) {progress.leads:,}", f"problems {progress.problems:,}")
+        add_row("", searching_words(progress))
+    add_row(f"known{_of_this_run(progress)}", hits)
+    add_row("", f"leads (look-alikes) {progress.leads:,}", f"problems {progress.problems:,}")
     return table
 
 
@@ -124,7 +129,7 @@ def shown_import() -> Callable[[int, int], None]:
         if now - last >= PLAIN_SECONDS:
             last = now
             rate = records / (now - began)
-            click.echo(f"importing {human_bytes(size)}: {records:,} records | {rate:,.0f} records/s", err=True)
+            say(f"importing {human_bytes(size)}: {records:,} records | {rate:,.0f} records/s", err=True)
 
     return show
 
@@ -134,7 +139,7 @@ def shown_progress(*, quiet: bool, as_json: bool) -> Iterator[Show]:
     """A function that shows progress the way the caller's terminal wants it: JSON on stdout, the rest on stderr."""
     if as_json:
         paced = _Paced(JSON_SECONDS)
-        yield lambda progress: click.echo(json.dumps(progress.as_json())) if paced.due(progress) else None
+        yield lambda progress: say_json(progress.as_json()) if paced.due(progress) else None
     elif quiet:
         yield lambda progress: None
     elif sys.stderr.isatty():
@@ -145,4 +150,4 @@ def shown_progress(*, quiet: bool, as_json: bool) -> Iterator[Show]:
             yield lambda progress: live.update(progress_table(progress))
     else:
         paced = _Paced(PLAIN_SECONDS)
-        yield lambda progress: click.echo(progress_line(progress), err=True) if paced.due(progress) else None
+        yield lambda progress: say(progress_line(progress), err=True) if paced.due(progress) else None

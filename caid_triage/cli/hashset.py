@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from caid_triage.cli.console import say, say_json
 from caid_triage.cli.exit_codes import WITH_PROBLEMS, CommandWithExitCodes, GroupWithExitCodes
 from caid_triage.errors import UsageError
 from caid_triage.model import Role
@@ -68,23 +68,23 @@ def hashset() -> None:
 
 
 def _say_result(ctx: click.Context, result: BuildResult, out: Path) -> None:
-    click.echo(f"built {out}")
+    say(f"built {out}")
     for what, count in sorted(result.counts.items()):
-        click.echo(f"  {what}: {count:,}")
+        say(f"  {what}: {count:,}")
     from caid_triage.hashset.store import open_hashset
 
     _say_scheme(open_hashset(out).scheme)
     for warning in result.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     if not result.counts["refused"]:
         if result.warnings:
             ctx.exit(WITH_PROBLEMS)
         return
-    click.echo(f"refused rows: {result.counts['refused']:,}", err=True)
+    say(f"refused rows: {result.counts['refused']:,}", err=True)
     for row in result.refused[:MOST_REFUSED_SHOWN]:
-        click.echo(f"  {row.file}, {row.position}: {row.reason}", err=True)
+        say(f"  {row.file}, {row.position}: {row.reason}", err=True)
     if result.counts["refused"] > MOST_REFUSED_SHOWN:
-        click.echo(f"  ... and {result.counts['refused'] - MOST_REFUSED_SHOWN:,} more", err=True)
+        say(f"  ... and {result.counts['refused'] - MOST_REFUSED_SHOWN:,} more", err=True)
     ctx.exit(WITH_PROBLEMS)
 
 
@@ -94,20 +94,20 @@ def _say_completeness(manifest: dict[str, Any]) -> None:
     missing = [str(name) for name in parts.get("missing", [])] if isinstance(parts, dict) else []
     refused = manifest.get("refused", {}).get("rows", 0)
     if missing:
-        click.echo(f"completeness: INCOMPLETE: {'; '.join(missing)}")
+        say(f"completeness: INCOMPLETE: {'; '.join(missing)}")
     elif refused:
-        click.echo(f"completeness: {refused:,} rows of the source files could not be used and are not in the set")
+        say(f"completeness: {refused:,} rows of the source files could not be used and are not in the set")
     else:
-        click.echo(f"completeness: every row of {len(manifest['sources']):,} source files is in the set")
+        say(f"completeness: every row of {len(manifest['sources']):,} source files is in the set")
 
 
 def _say_scheme(scheme: CategoryScheme) -> None:
     if scheme.confirmed_by:
-        click.echo(f"  scheme: {scheme.name}, confirmed by {scheme.confirmed_by}")
+        say(f"  scheme: {scheme.name}, confirmed by {scheme.confirmed_by}")
         return
-    click.echo(f"  scheme: {scheme.name}, NOT confirmed: reports print category codes, not labels.")
-    click.echo("  To confirm: `caid-triage schemes export NAME FILE.toml`, check each code with your unit, fill in its")
-    click.echo("  confirmed_by, and build again with --scheme FILE.toml (docs/formats/hashsets.md).")
+    say(f"  scheme: {scheme.name}, NOT confirmed: reports print category codes, not labels.")
+    say("  To confirm: `caid-triage schemes export NAME FILE.toml`, check each code with your unit, fill in its")
+    say("  confirmed_by, and build again with --scheme FILE.toml (docs/formats/hashsets.md).")
 
 
 def _header(columns: tuple[str, ...]) -> dict[str, str] | None:
@@ -238,18 +238,18 @@ def info(path: Path, as_json: bool) -> None:
 
     opened = open_hashset(path)
     if as_json:
-        click.echo(json.dumps(opened.manifest, indent=2, sort_keys=True))
+        say_json(opened.manifest, indent=2, sort_keys=True)
         return
-    click.echo(f"name: {opened.name}")
-    click.echo(f"role: {opened.role.value}")
-    click.echo(f"generation: {opened.generation}")
+    say(f"name: {opened.name}")
+    say(f"role: {opened.role.value}")
+    say(f"generation: {opened.generation}")
     for what, count in sorted(opened.counts.items()):
-        click.echo(f"{what}: {count:,}")
+        say(f"{what}: {count:,}")
     for source in opened.manifest["sources"]:
-        click.echo(f"source: {source['file']}, {source['size']:,} bytes, sha256 {source['sha256']}")
+        say(f"source: {source['file']}, {source['size']:,} bytes, sha256 {source['sha256']}")
     _say_completeness(opened.manifest)
     for algorithm, distance in sorted(opened.manifest.get("radius", {}).items()):
-        click.echo(f"its own {algorithm} distance: {distance}")
+        say(f"its own {algorithm} distance: {distance}")
     _say_scheme(opened.scheme)
 
 
@@ -271,7 +271,7 @@ def lookup(path: Path, hashes: tuple[str, ...], as_json: bool) -> None:
         _say_lookup(text, answer, as_json=as_json)
     for algorithm in sorted({answer.algorithm for answer in answers}):
         if not opened.counts[algorithm]:
-            click.echo(f"caid-triage: {path} holds no {algorithm} at all: `unknown` says nothing there", err=True)
+            say(f"caid-triage: {path} holds no {algorithm} at all: `unknown` says nothing there", err=True)
 
 
 def _say_lookup(text: str, answer: Lookup, *, as_json: bool) -> None:
@@ -281,12 +281,12 @@ def _say_lookup(text: str, answer: Lookup, *, as_json: bool) -> None:
             {"code": r.category.code, "label": r.category.label, "scheme": r.category.scheme, "media_id": r.media_id}
             for r in records
         ]
-        click.echo(json.dumps({"hash": text, "known": bool(records), "records": found}))
+        say_json({"hash": text, "known": bool(records), "records": found})
         return
     columns = [text, "known" if records else "unknown"]
     for record in records:
         columns += [record.category.code, record.category.label, record.category.scheme, record.media_id]
-    click.echo("\t".join(columns))
+    say(*columns)
 
 
 @hashset.command(cls=CommandWithExitCodes)
@@ -298,11 +298,9 @@ def verify(path: Path) -> None:
 
     opened = open_hashset(path)
     opened.verify()
-    click.echo(f"{path}: every file is as it was built (generation {opened.generation})")
+    say(f"{path}: every file is as it was built (generation {opened.generation})")
     for algorithm, count in digests_in_several_categories(opened).items():
-        click.echo(
-            f"contradictions: {count:,} {algorithm} digests stand in several categories (all are kept and matched)"
-        )
+        say(f"contradictions: {count:,} {algorithm} digests stand in several categories (all are kept and matched)")
 
 
 @hashset.command()
@@ -313,4 +311,4 @@ def purge(path: Path) -> None:
     from caid_triage.hashset.purge import purge_hashset
 
     note = purge_hashset(path)
-    click.echo(f"{path} deleted; noted in {note}")
+    say(f"{path} deleted; noted in {note}")

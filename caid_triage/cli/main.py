@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from caid_triage.cli.console import say, shown_refusals
 from caid_triage.cli.exit_codes import INTERRUPTED, GroupWithExitCodes
 from caid_triage.errors import CaidTriageError
 from caid_triage.version import __version__
@@ -63,20 +64,26 @@ class Program(GroupWithExitCodes):
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
 
+    def make_context(self, *words: Any, **more: Any) -> click.Context:
+        """Read the words before the command's name."""
+        with shown_refusals():
+            return super().make_context(*words, **more)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of ours ends it with its own exit code."""
         try:
-            return super().invoke(ctx)
+            with shown_refusals():
+                return super().invoke(ctx)
         except CaidTriageError as error:
-            click.echo(f"caid-triage: {error}", err=True)
+            first, *more = error.lines or ("",)
+            for line in (f"caid-triage: {first}", *more):
+                say(line, err=True)
             ctx.exit(error.exit_code)
         except click.Abort:
-            click.echo("caid-triage: not confirmed, nothing was done", err=True)
+            say("caid-triage: not confirmed, nothing was done", err=True)
             ctx.exit(INTERRUPTED)
         except KeyboardInterrupt:
-            click.echo(
-                "caid-triage: interrupted; the case is consistent, run the same command again to resume", err=True
-            )
+            say("caid-triage: interrupted; the case is consistent, run the same command again to resume", err=True)
             ctx.exit(INTERRUPTED)
 
 
@@ -101,9 +108,9 @@ def report_bug(kind: type[BaseException], fault: BaseException, trace: Traceback
     """Print where a bug of ours is, without the error's own words: they may quote a suspect's path."""
     import traceback
 
-    print(f"caid-triage: a bug of ours ({kind.__name__}); please report these lines:", file=sys.stderr)  # noqa: T201
+    say(f"caid-triage: a bug of ours ({kind.__name__}); please report these lines:", err=True)
     for frame in traceback.extract_tb(trace):
-        print(f"  {frame.name} in {frame.filename}:{frame.lineno}", file=sys.stderr)  # noqa: T201
+        say(f"  {frame.name} in {frame.filename}:{frame.lineno}", err=True)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

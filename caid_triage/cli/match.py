@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from caid_triage.cli.console import say, say_json
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.on_record import examiner_option, given_command, say_head
 from caid_triage.config import MOST_LEAD_BITS, checked_leads
@@ -108,31 +108,31 @@ def match(
     with open_case(case_folder) as view:
         page = next(path for path in paths if path.name == "report.html")
         if as_json:
-            click.echo(json.dumps({**asdict(change), "hashsets": _generations(view, change), "report": str(page)}))
+            say_json({**asdict(change), "hashsets": _generations(view, change), "report": str(page)})
         else:
             _say(view, change)
             say_head(case.last_line)
-            click.echo(f"report: {page}")
+            say(f"report: {page}")
 
 
 def _say(view: CaseView, change: MatchChange) -> None:
     for hashset in _generations(view, change):
         before = f"generation {hashset['before']} -> " if hashset["before"] else "new in this case, generation "
-        click.echo(f"hash set {hashset['name']}: {before}{hashset['after']}")
+        say(f"hash set {hashset['name']}: {before}{hashset['after']}")
     changes = Counter(
         (row.change, row.hashset, row.before, row.after) for row in view.delta() if row.regrade == change.regrade
     )
-    click.echo(f"new matches: {change.new:,}")
+    say(f"new matches: {change.new:,}")
     _say_each(changes, "new")
-    click.echo(f"matches gone: {change.gone:,}")
+    say(f"matches gone: {change.gone:,}")
     _say_each(changes, "gone")
-    click.echo(f"matches changed: {change.changed:,}")
+    say(f"matches changed: {change.changed:,}")
     _say_each(changes, "changed")
-    click.echo(
+    say(
         f"files: {change.files_new:,} newly listed, {change.files_gone:,} no longer, {change.files_changed:,} otherwise"
     )
     if changes:
-        click.echo("delta.csv names each file")
+        say("delta.csv names each file")
 
 
 def _say_each(changes: Mapping[tuple[str, str, str, str], int], wanted: str) -> None:
@@ -140,7 +140,7 @@ def _say_each(changes: Mapping[tuple[str, str, str, str], int], wanted: str) -> 
     for (change, hashset, before, after), files in sorted(changes.items()):
         if change == wanted:
             words = {"new": after, "gone": before}.get(change, f"{before} -> {after}")
-            click.echo(f"  {files:,} files, {words}, in hash set {hashset}")
+            say(f"  {files:,} files, {words}, in hash set {hashset}")
 
 
 def _generations(view: CaseView, change: MatchChange) -> list[dict[str, str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from caid_triage.actor import EXAMINER
+from caid_triage.cli.console import say
 
 if TYPE_CHECKING:
     from caid_triage.case.audit import AuditHead
@@ -53,4 +54,4 @@ def say_head(head: AuditHead | None) -> None:
     """
     if head is not None and head.sha256 is not None:
         groups = " ".join(head.sha256[place : place + 16] for place in range(0, 64, 16))
-        click.echo(f"audit trail: {head.sequence} lines, SHA-256 of the last {groups}")
+        say(f"audit trail: {head.sequence} lines, SHA-256 of the last {groups}")

@@ -10,6 +10,7 @@ import click
 
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
+from caid_triage.cli.console import say
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.on_record import examiner_option, given_command, say_head
 from caid_triage.errors import CaseError, UsageError
@@ -84,7 +85,7 @@ def report(
         with open_case(case_folder) as view:
             paths = write_reports(view, target, formats or None)
         _say(paths)
-        click.echo(f"note: the audit trail has no line of this: {refused}", err=True)
+        say(f"note: the audit trail has no line of this: {refused}", err=True)
         return
     with case:
         case.audit_command(given_command(ctx))
@@ -92,9 +93,8 @@ def report(
         bundle = seal_on_record(case, target) if sealed else None
     _say(paths)
     if bundle is not None:
-        click.echo(
-            f"{bundle[0]}\nits SHA-256 (write it down elsewhere: nobody can make another bundle with it): {bundle[1]}"
-        )
+        say(bundle[0])
+        say(f"its SHA-256 (write it down elsewhere: nobody can make another bundle with it): {bundle[1]}")
     say_head(case.last_line)
 
 
@@ -119,4 +119,4 @@ def _private_key(path: Path | None, password_file: Path | None) -> Ed25519Privat
 
 def _say(paths: list[Path]) -> None:
     for path in paths:
-        click.echo(path)
+        say(path)

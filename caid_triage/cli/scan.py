@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from caid_triage.cli.console import say, say_json
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.match import distance_option, leads_option
 from caid_triage.cli.on_record import examiner_option, given_command, say_head
@@ -94,14 +94,14 @@ def scan_and_report(
             "problems": outcome.problems,
             "report": str(page),
         }
-        click.echo(json.dumps(finished))
+        say_json(finished)
     else:
         for line in lines:
-            click.echo(line)
+            say(line)
         say_head(case.last_line)
-        click.echo(f"report: {page}")
+        say(f"report: {page}")
     for sentence in outcome.not_opened:
-        click.echo(f"caid-triage: {sentence}", err=True)
+        say(f"caid-triage: {sentence}", err=True)
     return outcome
 
 

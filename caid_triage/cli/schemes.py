@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from caid_triage.cli.console import say, say_json
 from caid_triage.cli.exit_codes import GroupWithExitCodes
 from caid_triage.hashset.schemes import CategoryScheme, export_scheme, load_scheme, shipped_schemes
 
-HOW_TO_CONFIRM = """To confirm a scheme:
-  1. caid-triage schemes export NAME our-unit.toml
-  2. check every code, label and rank in the file with what came with your hash set, and correct it
-  3. write who confirmed it and when into its line confirmed_by
-  4. caid-triage hashset build ... --scheme our-unit.toml
-Until then reports print codes, never labels."""
+HOW_TO_CONFIRM = (
+    "To confirm a scheme:",
+    "  1. caid-triage schemes export NAME our-unit.toml",
+    "  2. check every code, label and rank in the file with what came with your hash set, and correct it",
+    "  3. write who confirmed it and when into its line confirmed_by",
+    "  4. caid-triage hashset build ... --scheme our-unit.toml",
+    "Until then reports print codes, never labels.",
+)
 
 
 @click.group(
@@ -29,17 +31,17 @@ def schemes(ctx: click.Context, as_json: bool) -> None:
         return
     every = shipped_schemes()
     if as_json:
-        click.echo(json.dumps([_facts(scheme) for scheme in every], indent=2))
+        say_json([_facts(scheme) for scheme in every], indent=2)
         return
     for scheme in every:
-        click.echo(f"{scheme.name}: {scheme.title}")
-        click.echo(f"  jurisdiction: {scheme.jurisdiction or 'none'}")
-        click.echo(f"  {_confirmed(scheme)}")
+        say(f"{scheme.name}: {scheme.title}")
+        say(f"  jurisdiction: {scheme.jurisdiction or 'none'}")
+        say(f"  {_confirmed(scheme)}")
         if scheme.categories:
-            click.echo(f"  codes: {', '.join(item.code for item in scheme.categories)}")
-    click.echo()
-    click.echo("`caid-triage schemes show NAME` gives the codes of one.")
-    click.echo(HOW_TO_CONFIRM)
+            say(f"  codes: {', '.join(item.code for item in scheme.categories)}")
+    say()
+    say("`caid-triage schemes show NAME` gives the codes of one.")
+    _say_how_to_confirm()
 
 
 @schemes.command()
@@ -49,20 +51,20 @@ def show(scheme: str, as_json: bool) -> None:
     """Show every code of one scheme, and what it would be called once the scheme is confirmed."""
     chosen = load_scheme(scheme)
     if as_json:
-        click.echo(json.dumps(_facts(chosen), indent=2))
+        say_json(_facts(chosen), indent=2)
         return
-    click.echo(f"{chosen.name}: {chosen.title}")
-    click.echo(f"jurisdiction: {chosen.jurisdiction or 'none'}")
-    click.echo(_confirmed(chosen))
-    click.echo(f"source: {chosen.source or 'not stated'}")
+    say(f"{chosen.name}: {chosen.title}")
+    say(f"jurisdiction: {chosen.jurisdiction or 'none'}")
+    say(_confirmed(chosen))
+    say(f"source: {chosen.source or 'not stated'}")
     for region in chosen.regions:
-        click.echo(f"chosen by the region {region} in a VICS file")
+        say(f"chosen by the region {region} in a VICS file")
     for item in chosen.categories:
         words = item.label if chosen.confirmed_by else f"to be confirmed: {item.label}"
         law = f", {item.legal_class}" if item.legal_class else ""
-        click.echo(f"  code {item.code}: {words}{law} (rank {item.severity}, {item.meaning})")
+        say(f"  code {item.code}: {words}{law} (rank {item.severity}, {item.meaning})")
     if not chosen.confirmed_by and chosen.categories:
-        click.echo(HOW_TO_CONFIRM)
+        _say_how_to_confirm()
 
 
 @schemes.command()
@@ -71,8 +73,13 @@ def show(scheme: str, as_json: bool) -> None:
 def export(scheme: str, file: Path) -> None:
     """Copy a scheme to FILE.toml, to be checked, corrected and confirmed. An existing file is not overwritten."""
     copy = export_scheme(scheme, file)
-    click.echo(f"written {file}: scheme {copy.name}, not confirmed")
-    click.echo("Check every code in it, fill in confirmed_by, then: caid-triage hashset build ... --scheme FILE.toml")
+    say(f"written {file}: scheme {copy.name}, not confirmed")
+    say("Check every code in it, fill in confirmed_by, then: caid-triage hashset build ... --scheme FILE.toml")
+
+
+def _say_how_to_confirm() -> None:
+    for line in HOW_TO_CONFIRM:
+        say(line)
 
 
 def _confirmed(scheme: CategoryScheme) -> str:

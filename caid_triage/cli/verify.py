@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from caid_triage.cli.bundles import compare_with_bundle, verify_bundle
+from caid_triage.cli.console import say
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.on_record import say_head
 from caid_triage.errors import UsageError, VerificationError
@@ -79,15 +80,15 @@ def _verify_case(folder: Path, public_key: Path | None, tsa_certificates: Path |
         trust = replace(trust, authorities=read_authorities(tsa_certificates))
     check = check_whole_case(folder, trust)
     for note in check.notes:
-        click.echo(f"note: {note}")
+        say(f"note: {note}")
     if check.faults:
-        raise VerificationError("\n".join([f"{folder} does not verify:", *(f"  {fault}" for fault in check.faults)]))
-    click.echo(
+        raise VerificationError(f"{folder} does not verify:", *(f"  {fault}" for fault in check.faults))
+    say(
         f"{folder}: the audit chain is whole, case.db and its {check.rows:,} rows are as they were stored, and every "
         "report is as it was written"
     )
     if trust.key is not None:
-        click.echo("the reports are signed with that key")
+        say("the reports are signed with that key")
     say_head(check.head)
 
 
@@ -102,11 +103,11 @@ def _verify_image(path: Path) -> None:
             )
     for check in checks:
         if check.agrees:
-            click.echo(f"{path}: {check.sentence()}")
+            say(f"{path}: {check.sentence()}")
     faults = [
         f"  {check.path}: {check.sentence()}" if check.path else f"  {check.sentence()}"
         for check in checks
         if not check.agrees
     ]
     if faults:
-        raise VerificationError("\n".join([f"{path} does not verify:", *faults]))
+        raise VerificationError(f"{path} does not verify:", *faults)

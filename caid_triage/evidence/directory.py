@@ -1,4 +1,8 @@
-"""A folder as an EvidenceSource: live files only, in sorted order, links never followed, opened read-only."""
+"""A folder as an EvidenceSource: live files only, in sorted order, links never followed, opened read-only.
+
+The folder may be in use while it is read, by somebody who wants to mislead: nothing is opened but what was listed, a
+pipe never hangs the scan, and what changed between listing and reading is said (evidence/below.py).
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from caid_triage.errors import EvidenceError, SourceError
+from caid_triage.evidence.below import Looked, open_below
 from caid_triage.evidence.faults import check_range, evidence_faults, plain_reason
 from caid_triage.evidence.paths import display_name
 from caid_triage.evidence.times import unix_nanoseconds
 from caid_triage.model import Digests, FileEntry, FileTimes, Problem, Searching, Severity, SourceInfo, State, Volume
 
 PIECE = 1 << 20
-# O_NONBLOCK: a file swapped for a pipe after the walk must not hang the scan; the others exist on some systems only
-_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
-_ROOT_FLAGS = _FLAGS & ~getattr(os, "O_NOFOLLOW", 0)  # the folder that was asked for may be named by a link
 
 
 class DirectorySource:
@@ -34,8 +30,8 @@ class DirectorySource:
         self._root = os.path.abspath(root)  # noqa: PTH100 - resolve() would follow links
         self._files = 0
         try:
-            with _listed(self._root, _ROOT_FLAGS):
-                pass
+            with _listed(self._root, ()) as (device, _):
+                self._device = device
         except OSError as error:
             message = f"{root} could not be opened: {plain_reason(error)}. Check your permission to read this folder"
             raise SourceError(message) from error
@@ -62,17 +58,16 @@ class DirectorySource:
         found, problems = self._listing(b"")
         yield from problems
         pending.extend(reversed(found))
-        while pending:
-            kind, below = pending.pop()
-            if kind == b"d":
-                found, problems = self._listing(below)
-                yield from problems
-                pending.extend(reversed(found))
-                continue
-            made = self._entry(below, number)
-            if isinstance(made, FileEntry):
+        with Looked(self._root) as looked:
+            while pending:
+                kind, below = pending.pop()
+                if kind == b"d":
+                    found, problems = self._listing(below)
+                    yield from problems
+                    pending.extend(reversed(found))
+                    continue
+                yield self._entry(below, number, looked)
                 number += 1
-            yield made
         self._files = number
 
     def _listing(self, below: bytes) -> tuple[list[tuple[bytes, bytes]], list[Problem]]:
@@ -80,7 +75,10 @@ class DirectorySource:
         found: list[tuple[bytes, bytes]] = []
         problems: list[Problem] = []
         try:
-            with _listed(self._absolute(below), _FLAGS if below else _ROOT_FLAGS) as listing:
+            with _listed(self._root, _parts(below)) as (device, listing):
+                if device not in (None, self._device):
+                    detail = "another file system is mounted here: its files are listed as those of this folder"
+                    problems.append(self._problem("mount-crossed", detail, Severity.NOTE, below or b"/"))
                 for item in listing:
                     path = below + b"/" + os.fsencode(item.name)
                     if item.is_symlink() or item.is_junction() if hasattr(item, "is_junction") else item.is_symlink():
@@ -100,15 +98,14 @@ class DirectorySource:
         problems.sort(key=lambda problem: problem.path)
         return found, problems
 
-    def _absolute(self, below: bytes) -> str:
-        parts = os.fsdecode(below).split("/")[1:]
-        return os.path.join(self._root, *parts)  # noqa: PTH118 - Path would normalise names
-
-    def _entry(self, below: bytes, number: int) -> FileEntry:
+    def _entry(self, below: bytes, number: int, looked: Looked) -> FileEntry:
         path = "/" + "/".join(display_name(part) for part in below.split(b"/")[1:])
         try:
             with evidence_faults("walk", "file-unreadable", "this file's size and times could not be read"):
-                facts = os.stat(self._absolute(below), follow_symlinks=False)  # noqa: PTH116 - the path may not be text
+                facts = looked.facts(_parts(below))
+            if not stat.S_ISREG(facts.st_mode):
+                detail = "something else has taken this file's place since it was listed"
+                raise EvidenceError("walk", "file-changed", detail)
         except EvidenceError as error:
             problem = self._problem(error.code, error.detail, Severity.PROBLEM, below)
             return FileEntry(
@@ -129,9 +126,9 @@ class DirectorySource:
             locator=(facts.st_dev, facts.st_ino),
         )
 
-    def _problem(self, code: str, detail: str, severity: Severity, below: bytes) -> Problem:
+    def _problem(self, code: str, detail: str, severity: Severity, below: bytes, step: str = "walk") -> Problem:
         path = "/" + "/".join(display_name(part) for part in below.split(b"/")[1:])
-        return Problem("walk", code, detail, severity, self.info.exhibit, self.info.source, "", path)
+        return Problem(step, code, detail, severity, self.info.exhibit, self.info.source, "", path)
 
     def chunks(self, entry: FileEntry) -> Iterator[bytes]:
         """The content of an entry in pieces of at most 1 MiB.
@@ -142,7 +139,7 @@ class DirectorySource:
         if not entry.readable or entry.size is None:
             raise EvidenceError("read", "not-readable", "no content belongs to this entry")
         with evidence_faults("read", "file-unreadable", "this file could not be opened"):
-            handle = _open_untouched(self._absolute(entry.raw_path))
+            handle = open_below(self._root, _parts(entry.raw_path))
         try:
             _check_same(handle, entry)
             yield from _pieces(handle, 0, entry.size, entry.size)
@@ -155,7 +152,7 @@ class DirectorySource:
             raise EvidenceError("read", "not-readable", "no content belongs to this entry")
         check_range(offset, length, entry.size)
         with evidence_faults("read", "file-unreadable", "this file could not be opened"):
-            handle = _open_untouched(self._absolute(entry.raw_path))
+            handle = open_below(self._root, _parts(entry.raw_path))
         try:
             _check_same(handle, entry)
             with evidence_faults("read", "read-failed", f"the content could not be read at byte {offset}"):
@@ -167,16 +164,38 @@ class DirectorySource:
     def beside(self, entry: FileEntry, name: str) -> FileEntry | None:
         """The regular file of that name in the folder of an entry, None where there is none; a link is none."""
         below = entry.raw_path.rpartition(b"/")[0] + b"/" + os.fsencode(name)
-        try:
-            facts = os.stat(self._absolute(below), follow_symlinks=False)  # noqa: PTH116 - the path may not be text
-        except (OSError, ValueError):
-            return None
-        made = self._entry(below, entry.number) if stat.S_ISREG(facts.st_mode) else None
-        return made if made is not None and made.readable else None
+        with Looked(self._root) as looked:
+            made = self._entry(below, entry.number, looked)
+        return made if made.readable else None
 
-    def disagreements(self, _entry: FileEntry, _digests: Digests) -> tuple[Problem, ...]:
-        """None: no hash is kept of single files."""
-        return ()
+    def disagreements(self, entry: FileEntry, _digests: Digests) -> tuple[Problem, ...]:
+        """A Problem where the file was written to since it was listed, or gives more than the size it is said to have.
+
+        No hash is kept of single files; but the digests are then of something that no single moment of the file was.
+        """
+        try:
+            with evidence_faults("read", "file-altered", "this file could not be opened again after it was read"):
+                more = self._more_or_other(entry)
+        except EvidenceError as error:
+            return (self._problem(error.code, error.detail, Severity.PROBLEM, entry.raw_path, "read"),)
+        if not more:
+            return ()
+        return (self._problem("file-altered", more, Severity.PROBLEM, entry.raw_path, "read"),)
+
+    def _more_or_other(self, entry: FileEntry) -> str:
+        """What the file is now that it was not on the walk, in words; "" where it is as it was."""
+        size = entry.size or 0
+        handle = open_below(self._root, _parts(entry.raw_path))
+        try:
+            facts = os.fstat(handle)
+            if facts.st_size != size or unix_nanoseconds(facts.st_mtime_ns) != entry.times.modified:
+                return f"this file was written to since it was listed with {size} bytes (it has {facts.st_size} now)"
+            os.lseek(handle, size, os.SEEK_SET)
+            if os.read(handle, 1):
+                return f"this file gives more than the {size} bytes it is said to have: those behind were not read"
+        finally:
+            os.close(handle)
+        return ""
 
     def coverage(self) -> dict[str, int]:
         """How many files the last walk met."""
@@ -190,27 +209,24 @@ class DirectorySource:
         """Nothing stays open between reads."""
 
 
-def _open_untouched(path: str, flags: int = _FLAGS) -> int:
-    """A file descriptor for reading that leaves the access time alone, where the system lets us ask for that."""
-    try:
-        return os.open(path, flags | getattr(os, "O_NOATIME", 0))
-    except PermissionError:  # only the owner and root may ask (open(2)); a folder on a read-only mount needs no asking
-        return os.open(path, flags)
-
-
 @contextmanager
-def _listed(path: str, flags: int = _FLAGS) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """What lies directly in a folder; its access time is left alone as a file's is."""
+def _listed(root: str, parts: Sequence[str]) -> Iterator[tuple[int | None, Iterator[os.DirEntry[str]]]]:
+    """What lies directly in a folder, and the number of its file system; its access time is left alone, as a file's."""
     if os.scandir not in os.supports_fd:
-        with os.scandir(path) as listing:
-            yield listing
+        with os.scandir(os.path.join(root, *parts)) as listing:  # noqa: PTH118 - Path would normalise names
+            yield None, listing
         return
-    handle = _open_untouched(path, flags)
+    handle = open_below(root, parts)
     try:
         with os.scandir(handle) as listing:
-            yield listing
+            yield os.fstat(handle).st_dev, listing
     finally:
         os.close(handle)
+
+
+def _parts(below: bytes) -> list[str]:
+    """The names on the way from the source's folder to what lies below it."""
+    return os.fsdecode(below).split("/")[1:]
 
 
 def _check_same(handle: int, entry: FileEntry) -> None:

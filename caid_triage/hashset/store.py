@@ -7,14 +7,10 @@ Opening checks the manifest, every file's size and every array's header. The ful
 from __future__ import annotations
 
 import json
-import math
-import mmap
-import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from tokenize import TokenError
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +26,7 @@ from caid_triage.hashset.algorithms import (
     big_endian_words,
     checked_rows,
 )
-from caid_triage.hashset.column_kinds import check_columns
+from caid_triage.hashset.layout import points_inside, uneven
 from caid_triage.hashset.manifest import (
     DATA_PREFIX,
     FORMAT_VERSION,
@@ -41,6 +37,7 @@ from caid_triage.hashset.manifest import (
     generation_of,
     seal_of,
 )
+from caid_triage.hashset.mapped_column import REBUILD, Column, OpenFile, open_column
 from caid_triage.hashset.prefix import prefix_bits
 from caid_triage.hashset.records import Records
 from caid_triage.hashset.rows import printable
@@ -55,8 +52,7 @@ if TYPE_CHECKING:
     from caid_triage.hashset.photodna import SquaredDistances
     from caid_triage.model import Category, Role
 
-Column = NDArray[Any]
-_REBUILD = "Build the set again from its source files."
+MOST_MANIFEST = 256 << 20
 _REQUIRED = tuple(
     f"records/{name}.npy"
     for name in (
@@ -82,7 +78,9 @@ class HashSet:
     Both answer with record rows; ``records`` has a column for everything a record states.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any], columns: Mapping[str, Column]) -> None:
+    def __init__(
+        self, path: Path, manifest: dict[str, Any], columns: Mapping[str, Column], files: Mapping[str, OpenFile]
+    ) -> None:
         self.path = path
         self.manifest = manifest
         self.name: str = manifest["name"]
@@ -94,6 +92,8 @@ class HashSet:
         self.codes: tuple[str, ...] = tuple(manifest["codes"])
         self.records = Records(columns, self.codes, printable(path.name))
         self._columns = columns
+        self._files = files
+        self._sound: set[str] = set()
 
     @cached_property
     def role(self) -> Role:
@@ -184,7 +184,7 @@ class HashSet:
         except HashSetError as error:
             raise HashSetError(f"{printable(self.path.name)}: {error}") from error
         if found[1].size and int(found[1].max()) >= len(words[0]):
-            raise HashSetError(f"{self._where(f'{algorithm}/mih_ids.npy')} is damaged. Run hashset verify. {_REBUILD}")
+            raise HashSetError(f"{self._where(f'{algorithm}/mih_ids.npy')} is damaged. Run hashset verify. {REBUILD}")
         return found
 
     def unique_words(self, algorithm: str, unique: Rows) -> Words:
@@ -199,7 +199,7 @@ class HashSet:
         first = start[unique].astype(np.int64)
         counts = start[unique + 1].astype(np.int64) - first
         if counts.size and (int(counts.min()) < 1 or int((first + counts).max()) > self.counts[algorithm]):
-            raise HashSetError(f"{self._where(f'{algorithm}/start.npy')} is damaged. Run hashset verify. {_REBUILD}")
+            raise HashSetError(f"{self._where(f'{algorithm}/start.npy')} is damaged. Run hashset verify. {REBUILD}")
         source = np.repeat(np.arange(len(unique), dtype=np.int64), counts)
         within = np.arange(len(source), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
         return first[source] + within, source
@@ -224,7 +224,7 @@ class HashSet:
             return np.zeros(0, dtype=np.int64)
         records = self._records_of(algorithm)
         if entries.size and int(entries.max()) >= len(records):
-            raise HashSetError(f"{self._where(f'{algorithm}/start.npy')} is damaged. Run hashset verify. {_REBUILD}")
+            raise HashSetError(f"{self._where(f'{algorithm}/start.npy')} is damaged. Run hashset verify. {REBUILD}")
         return self._inside(records[entries].astype(np.int64), algorithm)
 
     def categories(self, rows: Rows) -> list[Category]:
@@ -237,6 +237,16 @@ class HashSet:
             return np.zeros((0, -(-DIGEST_BYTES[algorithm] // 8)), dtype=np.uint64), np.zeros(0, dtype=np.int64)
         return np.asarray(self._columns[f"{algorithm}/rows.npy"]), self._records_of(algorithm).astype(np.int64)
 
+    def check_unchanged(self) -> None:
+        """Refuse a set whose files were cut or written to since it was opened; HashSetError names one.
+
+        What is read is the file itself, not a copy: a changed byte could hide a hit, and reading behind a new end ends
+        the process. A set that was built again in its place changes nothing here: its old files live on.
+        """
+        for name, file in self._files.items():
+            if file.changed():
+                raise HashSetError(f"{self._where(name)} was changed while the set was in use. {REBUILD}")
+
     def verify(self) -> None:
         """Read every byte again; VerificationError names the file whose checksum is not the manifest's."""
         folder = self.path / self.manifest["folder"]
@@ -246,9 +256,9 @@ class HashSet:
             except OSError as error:
                 raise VerificationError(f"{self._where(name)} cannot be read: {error.strerror or error}.") from error
             if checksum != facts["sha256"]:
-                raise VerificationError(f"{self._where(name)} is not what was built (sha256 differs). {_REBUILD}")
+                raise VerificationError(f"{self._where(name)} is not what was built (sha256 differs). {REBUILD}")
         if generation_of(self.manifest) != self.generation:
-            raise VerificationError(f"{self._where(MANIFEST)} names another generation than its files. {_REBUILD}")
+            raise VerificationError(f"{self._where(MANIFEST)} names another generation than its files. {REBUILD}")
 
     def perceptual_words(self, algorithm: str) -> tuple[NDArray[np.uint64], ...]:
         """The different perceptual hashes of one kind, sorted, one array a word."""
@@ -265,8 +275,13 @@ class HashSet:
         from caid_triage.hashset.mih import MihIndex, chunk_bits  # noqa: PLC0415
 
         ids = np.asarray(self._columns[f"{algorithm}/mih_ids.npy"])
-        bits = chunk_bits(algorithm, len(ids) // len(self._columns[f"{algorithm}/word0.npy"]))
+        words = f"{algorithm}/word0.npy"
+        bits = chunk_bits(algorithm, len(ids) // len(self._columns[words]))
         values = self._columns.get(f"{algorithm}/mih_values.npy")
+        if algorithm not in self._sound:  # once: it reads the tables through
+            if not points_inside(start, ids, sum(1 << width for width in bits), len(self._columns[words])):
+                raise HashSetError(f"{self._where(f'{algorithm}/mih_ids.npy')} is damaged. {REBUILD}")
+            self._sound.add(algorithm)
         return MihIndex(bits, np.asarray(start), ids, None if values is None else np.asarray(values))
 
     def _records_of(self, algorithm: str) -> NDArray[np.uint32]:
@@ -275,7 +290,7 @@ class HashSet:
     def _inside(self, rows: Rows, algorithm: str) -> Rows:
         """A record row beyond the last record can only be damage that opening does not look for."""
         if rows.size and int(rows.max()) >= len(self):
-            raise HashSetError(f"{self._where(f'{algorithm}/rec.npy')} is damaged. Run hashset verify. {_REBUILD}")
+            raise HashSetError(f"{self._where(f'{algorithm}/rec.npy')} is damaged. Run hashset verify. {REBUILD}")
         return rows
 
     def _where(self, name: str) -> str:
@@ -290,43 +305,45 @@ def open_hashset(path: str | Path) -> HashSet:
         return _opened(path, manifest)
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # sealed, but not by this tool
         raise HashSetError(
-            f"{printable(path.name)}: {MANIFEST} is damaged ({type(error).__name__}). {_REBUILD}"
+            f"{printable(path.name)}: {MANIFEST} is damaged ({type(error).__name__}). {REBUILD}"
         ) from error
 
 
 def _opened(path: Path, manifest: dict[str, Any]) -> HashSet:
     """The set of a manifest; what is wrong with its columns is a HashSetError, with itself any of Python's errors."""
     if Path(manifest["folder"]).name != manifest["folder"] or not str(manifest["folder"]).startswith(DATA_PREFIX):
-        raise HashSetError(f"{printable(path.name)}: {MANIFEST} names a folder outside of the set. {_REBUILD}")
+        raise HashSetError(f"{printable(path.name)}: {MANIFEST} names a folder outside of the set. {REBUILD}")
     folder = path / manifest["folder"]
-    columns = {name: _open_column(folder, name, facts, path) for name, facts in manifest["columns"].items()}
+    opened = {name: open_column(path, folder.name, name, facts) for name, facts in manifest["columns"].items()}
+    columns = {name: column for name, (column, _) in opened.items()}
     where = printable(path.name or path)
     records = manifest["counts"]["records"]
     for name in _REQUIRED:
         if name not in columns:
-            raise HashSetError(f"{where}: {name} is not in the manifest. {_REBUILD}")
+            raise HashSetError(f"{where}: {name} is not in the manifest. {REBUILD}")
         per_record = "series_text" not in name and name != "records/media_id.npy"
         if per_record and len(columns[name]) != records:
-            raise HashSetError(f"{where}: {name} has {len(columns[name])} rows for {records} records. {_REBUILD}")
+            raise HashSetError(f"{where}: {name} has {len(columns[name])} rows for {records} records. {REBUILD}")
     for kind, (of_hashes, others) in _OF_KIND.items():
         count = manifest["counts"][kind]
         for name in (f"{kind}/{column}.npy" for column in (*of_hashes, *others) if count):
             if name not in columns:
-                raise HashSetError(f"{where}: {name} is not in the manifest. {_REBUILD}")
+                raise HashSetError(f"{where}: {name} is not in the manifest. {REBUILD}")
         for name in (f"{kind}/{column}.npy" for column in of_hashes if count):
             if len(columns[name]) != count:
-                raise HashSetError(f"{where}: {name} has {len(columns[name])} rows for {count} hashes. {_REBUILD}")
+                raise HashSetError(f"{where}: {name} has {len(columns[name])} rows for {count} hashes. {REBUILD}")
     found = [len(columns[name]) for name in _FRAMES if name in columns]
     if found and found != [manifest["counts"]["pdq"]] * len(_FRAMES):
-        raise HashSetError(f"{where}: {_FRAMES[0]} and {_FRAMES[1]} do not fit the set's PDQ hashes. {_REBUILD}")
+        raise HashSetError(f"{where}: {_FRAMES[0]} and {_FRAMES[1]} do not fit the set's PDQ hashes. {REBUILD}")
     for kind in DIGEST_BYTES:
         count = manifest["counts"][kind]
         slots = 1 << prefix_bits(count)
         for name, length in ((f"{kind}/table.npy", slots + 1), (f"{kind}/present.npy", slots)) if count else ():
             if len(columns[name]) != length:
-                raise HashSetError(f"{where}: {name} has {len(columns[name])} rows for {count} hashes. {_REBUILD}")
-    check_columns(columns, where)
-    return HashSet(path, manifest, columns)
+                raise HashSetError(f"{where}: {name} has {len(columns[name])} rows for {count} hashes. {REBUILD}")
+    for name in uneven(columns):
+        raise HashSetError(f"{where}: {name} does not fit the set's other files. {REBUILD}")
+    return HashSet(path, manifest, columns, {name: file for name, (_, file) in opened.items()})
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -341,11 +358,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
             "Give a NAME.chs folder, made by `caid-triage hashset build`."
         )
     try:
+        if file.stat().st_size > MOST_MANIFEST:
+            raise HashSetError(f"{where}: {MANIFEST} is larger than any that this tool writes. {REBUILD}")
         manifest = json.loads(file.read_bytes())
     except OSError as error:
         raise HashSetError(f"{where}: {MANIFEST} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
-        raise HashSetError(f"{where}: {MANIFEST} is damaged (not JSON). {_REBUILD}") from error
+        raise HashSetError(f"{where}: {MANIFEST} is damaged (not JSON). {REBUILD}") from error
     if not isinstance(manifest, dict) or manifest.get("magic") != MAGIC:
         raise HashSetError(f"{where}: is not a hash set ({MANIFEST} is of another program).")
     version = manifest.get("format_version")
@@ -355,45 +374,5 @@ def read_manifest(path: Path) -> dict[str, Any]:
             "Use the version of the tool that made it, or build the set again from its source files."
         )
     if manifest.get("seal") != seal_of(manifest):
-        raise HashSetError(f"{where}: {MANIFEST} was changed after the set was built. {_REBUILD}")
+        raise HashSetError(f"{where}: {MANIFEST} was changed after the set was built. {REBUILD}")
     return manifest
-
-
-def _array_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, order and type that an array file states. Errors: ValueError for any other beginning.
-
-    Of nonsense NumPy lets out what Python's own parser says of it.
-    """
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("version")
-    try:
-        return np.lib.format.read_array_header_1_0(file)
-    except (TokenError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
-        raise ValueError("header") from error
-
-
-def _open_column(folder: Path, name: str, facts: Mapping[str, Any], path: Path) -> Column:
-    """One column, memory-mapped, after its size and header were checked against the manifest.
-
-    As ``np.load`` with a memory map would, in a third of the time: that asks the system for each folder above.
-    """
-    where = f"{printable(path.name)}: {name}"
-    try:
-        with (folder / name).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size != facts["bytes"]:
-                raise HashSetError(f"{where} has {size} bytes, {facts['bytes']} were written. {_REBUILD}")
-            shape, columnwise, dtype = _array_header(file)
-            begin = file.tell()
-            if dtype.str != facts["dtype"] or list(shape) != facts["shape"]:
-                raise HashSetError(f"{where} is {dtype.str}{list(shape)}, not what was built. {_REBUILD}")
-            if columnwise or dtype.hasobject or begin + math.prod(shape) * dtype.itemsize != size:
-                raise ValueError("layout")
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except FileNotFoundError as error:
-        raise HashSetError(f"{where} is missing. {_REBUILD}") from error
-    except OSError as error:
-        raise HashSetError(f"{where} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise HashSetError(f"{where} is damaged (its header). {_REBUILD}") from error
-    return np.ndarray(shape, dtype, mapped, begin)

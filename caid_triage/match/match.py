@@ -71,6 +71,7 @@ def match_batch(
     """As :func:`match_records`, with the near matches that were withheld, by set and algorithm."""
     options = options or MatchOptions()
     sets = list({hashset.generation: hashset for hashset in hashsets}.values())
+    _check_unchanged(sets)
     digests, positions = digest_columns(records)
     exact = [_at_positions(exact_pairs(hashset, digests), positions) for hashset in sets]
     found: dict[_Place, Match] = {}
@@ -87,7 +88,14 @@ def match_batch(
     results: list[list[Match]] = [[] for _ in records]
     for place in sorted(found):
         results[place[0]].append(found[place])
+    _check_unchanged(sets)
     return BatchMatches([tuple(matches) for matches in results], [tuple(items) for items in withheld])
+
+
+def _check_unchanged(sets: Sequence[HashSet]) -> None:
+    """Before a batch, as reading a set that was cut ends the process; behind it, so that nothing it said is stored."""
+    for hashset in sets:
+        hashset.check_unchanged()
 
 
 def _at_positions(pairs: ExactPairs, positions: Rows) -> ExactPairs:

@@ -45,6 +45,7 @@ def prepared_page() -> tuple[Template, str]:
     environment.filters.update(
         shown=text.shown,
         brief=text.brief,
+        cut=text.cut,
         number=text.number,
         size=text.size,
         iso=text.iso,

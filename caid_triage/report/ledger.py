@@ -17,7 +17,7 @@ from caid_triage.case.view import CaseView
 from caid_triage.evidence.coverage import LEDGER_KINDS
 from caid_triage.evidence.fold import fold
 from caid_triage.model import LedgerRange
-from caid_triage.report.text import number, size
+from caid_triage.report.text import number, shown, size
 
 SUMMARY_RANGES = 200
 """So many ranges of a source stand in summary.json; ledger.csv has all that the case has."""
@@ -269,5 +269,5 @@ def share_words(count: int, total: int) -> str:
 
 
 def _fitting(width: float, *texts: str) -> str:
-    """The first of the texts that fits into a piece of a bar; "" for none."""
-    return next((text for text in texts if len(text) * _LETTER + 10 <= width), "")
+    """The first of the texts that fits into a piece of a bar as it is shown there; "" for none."""
+    return next((text for text in texts if len(shown(text)) * _LETTER + 10 <= width), "")

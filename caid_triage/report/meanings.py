@@ -103,6 +103,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "decoder-hung": "The decoder did not end in time and was stopped: compared exactly, not by look.",
         "decoder-out-of-memory": "Decoding needed more memory than allowed: compared exactly, not by look.",
         "digests-lost": "The file could not be hashed although it was tried three times: it was compared with nothing.",
+        "file-altered": "Written to while the scan ran, or longer than it says: the hashes are of no whole file.",
         "file-changed": "The file was replaced while the scan ran: the source was in use.",
         "file-hash-mismatch": (
             "A hash that the logical image keeps of this file is not that of its content: one of the two was changed."
@@ -181,6 +182,7 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "metadata-unreadable": (
             "Records of the file system could not be read: the file they describe was not examined in full."
         ),
+        "mount-crossed": "Another file system is mounted inside the folder: its files are listed with the folder's.",
         "near-common": (
             "A film and listed videos have only frames in common that many listed videos have (a title, a logo): not "
             "proposed."

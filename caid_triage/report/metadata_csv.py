@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TextIO
 
 from caid_triage.case.metadata import MetadataRow
 from caid_triage.case.view import CaseView
+from caid_triage.report.guard import guarded
+from caid_triage.report.rows_csv import csv_writer
 from caid_triage.report.text import cell
 
 OF_FILE = ("exhibit", "source", "volume", "path", "state", "kind", "media_type", "sha256", "camera_lead")
@@ -26,6 +28,8 @@ AFTER_PLACE = (
 PLACE = ("latitude", "longitude")
 ZONES: Mapping[str, str] = MappingProxyType({" zone unknown": "unknown", " (not a valid time)": "not a valid time"})
 BETWEEN = " | "
+_NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
+_ZONE = re.compile(r"[+-]\d\d:\d\d", re.ASCII)
 
 
 def columns() -> list[str]:
@@ -37,7 +41,7 @@ def columns() -> list[str]:
 
 def write_metadata(view: CaseView, out: TextIO) -> None:
     """Write what every file says of its own origin."""
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv_writer(out)
     writer.writerow(columns())
     writer.writerows(cells(row) for row in view.metadata())
 
@@ -48,15 +52,15 @@ def cells(row: MetadataRow) -> list[object]:
     for name, value in row.pairs:
         said[name] = f"{said[name]}{BETWEEN}{value}" if name in said else value
     found: list[object] = [cell(getattr(row, name)) for name in OF_FILE]
-    found += [said.pop(name, "") for name in BEFORE_TIMES]
+    found += [guarded(said.pop(name, "")) for name in BEFORE_TIMES]
     for name in TIMES.values():
         found += _time(said.pop(name, ""))
     place = row.place()
     found += ["", ""] if place is None else [f"{degrees:.6f}" for degrees in place]
     if place is not None and "latitude" in said:
         del said["latitude"], said["longitude"]
-    found += [said.pop(name, "") for name in AFTER_PLACE]
-    found.append(BETWEEN.join(f"{name}={value}" for name, value in said.items()))
+    found += [_text_or_number(said.pop(name, "")) for name in AFTER_PLACE]
+    found.append(guarded(BETWEEN.join(f"{name}={value}" for name, value in said.items())))
     return found
 
 
@@ -64,7 +68,13 @@ def _time(text: str) -> tuple[str, str]:
     """A time and its zone: "Z", "+02:00", "unknown" or "not a valid time"."""
     for ending, word in ZONES.items():
         if text.endswith(ending):
-            return text.removesuffix(ending), word
+            return guarded(text.removesuffix(ending)), word
     if text.endswith("Z"):
-        return text[:-1], "Z"
-    return (text[:-6], text[-6:]) if text[-6:-5] in ("+", "-") and len(text) > 16 else (text, "")
+        return guarded(text[:-1]), "Z"
+    zone = text[-6:]
+    return (guarded(text[:-6]), zone) if len(text) > 16 and _ZONE.fullmatch(zone) else (guarded(text), "")
+
+
+def _text_or_number(text: str) -> str:
+    """A height below the sea is a number and no formula."""
+    return text if _NUMBER.fullmatch(text) else guarded(text)

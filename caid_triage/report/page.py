@@ -110,6 +110,7 @@ def verdict(
     unconfirmed: bool = False,
     contradicted: int = 0,
     far: int = 0,
+    md5_alone: int = 0,
 ) -> Verdict:
     """Whether known material was found; the words never claim more than was examined.
 
@@ -117,6 +118,7 @@ def verdict(
     and they are named, for the rank may be wrong (some codes have been published both ways round). From a scheme that
     nobody has confirmed they do not make it a no either. Nor does a file whose weaker digest is listed while a stronger
     one is not: the file may have been made so, or the entry may be wrong. ``far`` leads lie beyond the strong distance.
+    ``md5_alone`` of the files that count agree in nothing stronger than MD5: they count, and that is said.
     """
     lead, ignorable = leads.total.cells["all"], exact.ignorable
     found = exact.total.cells["all"].files - ignorable.files
@@ -131,7 +133,9 @@ def verdict(
         "as not pertinent."
     )
     contradicted_words = f"{files_of(contradicted)} with contradicting digests: see Contradictions."
-    more = [ignorable_words] * bool(ignorable.files) + [f"A further {lead_words}"] * bool(lead.files)
+    md5_words = f"{files_of(md5_alone)} by MD5 alone, which can be forged: see Matches."
+    more = [md5_words] * bool(md5_alone) + [ignorable_words] * bool(ignorable.files)
+    more += [f"A further {lead_words}"] * bool(lead.files)
     more += [contradicted_words] * bool(contradicted)
     if found:
         unique = exact.total.cells["all"].unique - ignorable.unique
@@ -277,6 +281,7 @@ def _verdict(view: CaseView, exact: CountTable, leads: CountTable, hashsets: Seq
         any_set=bool(notable),
         unconfirmed=_unconfirmed(hashsets),
         far=tier_tables(view)[1].total.cells["all"].files,
+        md5_alone=view.md5_alone()[0],
         contradicted=len({(row.exhibit, row.source, row.volume, row.path) for row in view.contradicted_matches()}),
     )
 

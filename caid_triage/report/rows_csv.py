@@ -1,7 +1,7 @@
 """Typed rows to CSV: the columns are the fields of the row type, in their order.
 
-UTF-8 without BOM, a header row, lines end in "\\n". Nothing of the evidence is altered: a file name that begins with
-"=", "+", "-" or "@" is written as it is, so a spreadsheet must import the columns as text (docs/formats/reports.md).
+UTF-8 without BOM, a header row, lines end in "\\n". A text that a spreadsheet would take for a formula has an
+apostrophe before it, which :func:`caid_triage.report.guard.unguarded` takes away again (docs/formats/reports.md).
 """
 
 from __future__ import annotations
@@ -10,11 +10,38 @@ import csv
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from types import MappingProxyType
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from caid_triage.report.text import cell
 
 NOTHING_MORE: Mapping[str, Callable[[Any], object]] = MappingProxyType({})
+
+
+class _Writer(Protocol):
+    """What csv.writer gives."""
+
+    def writerow(self, row: Iterable[object], /) -> object: ...
+
+    def writerows(self, rows: Iterable[Iterable[object]], /) -> None: ...
+
+
+class _EndingInLF:
+    """Ends each row in LF. csv.writer quotes a CR only where its own lines end in one, so it writes CRLF: a CR that
+
+    is not quoted ends a row for whoever reads it, and a forged row could follow.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, row: str) -> int:
+        """Write one row, which ends in CRLF."""
+        return self._out.write(row[:-2] + "\n")
+
+
+def csv_writer(out: TextIO) -> _Writer:
+    """A writer of rows: fields quoted where they need it, lines end in LF."""
+    return csv.writer(_EndingInLF(out), lineterminator="\r\n")
 
 
 def write_rows(
@@ -25,7 +52,7 @@ def write_rows(
     A field that ``more`` names too stands there instead of in its own place.
     """
     names = [field.name for field in fields(row_type) if field.metadata.get("column", True) and field.name not in more]
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv_writer(out)
     writer.writerow([*names, *more])
     writer.writerows(
         [*(cell(getattr(row, name)) for name in names), *(cell(make(row)) for make in more.values())] for row in rows

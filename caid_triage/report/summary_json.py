@@ -56,6 +56,7 @@ def summary(view: CaseView) -> dict[str, Any]:
         },
         "ledger": summarised_ledgers(view),
         "known_good": view.known_good(),
+        "md5_alone": dict(zip(("files", "unique"), view.md5_alone(), strict=True)),
         "locations": {
             "rules": location_rules().version,
             "exact": [asdict(row) for row in matched_places(view)],

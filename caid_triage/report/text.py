@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime
 from enum import Enum
 
 from caid_triage.model import Decision
+from caid_triage.report.guard import guarded
+from caid_triage.visible import shown
 
-# Categories of characters that draw nothing or move their neighbours: they could disguise a name on a page.
-INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+__all__ = ["brief", "cell", "cut", "files_of", "iso", "number", "shown", "size"]
+
 LONGEST_PATH = 400
+LONGEST_TEXT = 1000
 
 
 def iso(moment: datetime | None) -> str:
@@ -19,32 +21,22 @@ def iso(moment: datetime | None) -> str:
 
 
 def cell(value: object) -> str | int | float:
-    """A value as a CSV cell: digests in lower-case hex, unknown as empty."""
+    """A value as a CSV cell: digests in lower-case hex, unknown as empty, text that no spreadsheet runs."""
     if value is None:
         return ""
     if isinstance(value, str):
-        return value.value if isinstance(value, Enum) else value
+        return value.value if isinstance(value, Enum) else guarded(value)
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, datetime):
         return iso(value)
     if isinstance(value, Decision):
-        return f"{value.category.label} [{value.category.scheme}], {value.examiner}, {iso(value.decided)}"
+        return guarded(f"{value.category.label} [{value.category.scheme}], {value.examiner}, {iso(value.decided)}")
     if isinstance(value, tuple):
-        return ";".join(value)
+        return guarded(";".join(value))
     if isinstance(value, int | float):
         return value
     raise TypeError(f"no spelling for {type(value).__name__}")
-
-
-def shown(value: str) -> str:
-    """A name as a page may show it: characters that are invisible or turn the reading order become escapes."""
-    if value.isascii() and value.isprintable():
-        return value
-    return "".join(
-        f"\\u{{{ord(character):04x}}}" if unicodedata.category(character) in INVISIBLE else character
-        for character in value
-    )
 
 
 def brief(path: str) -> str:
@@ -53,6 +45,14 @@ def brief(path: str) -> str:
         return path
     half = LONGEST_PATH // 2
     return f"{path[:half]} [... {number(len(path) - 2 * half)} characters, see matches.csv ...] {path[-half:]}"
+
+
+def cut(value: str) -> str:
+    """A text of any length as a page has room for it: who chooses it could fill the page. The lists have it whole."""
+    if len(value) <= LONGEST_TEXT:
+        return value
+    half = LONGEST_TEXT // 2
+    return f"{value[:half]} [... {number(len(value) - 2 * half)} more characters ...] {value[-half:]}"
 
 
 def number(value: int) -> str:

@@ -397,7 +397,7 @@ def run_scan(
             else:
                 sources.append(stack.enter_context(closing(source)))
         if not sources:
-            raise SourceError("\n".join(outcome.not_opened))
+            raise SourceError(*outcome.not_opened)
         case = stack.enter_context(open_case_for_scan(case_folder, requests[0].exhibit, options))
         case.audit_command(command or Command("run_scan"))
         run = case.begin_run("scan", datetime.now(UTC))

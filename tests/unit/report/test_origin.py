@@ -60,7 +60,7 @@ def test_one_row_a_file_and_nothing_left_out(tmp_path: Path) -> None:
         {"camera_lead": "listed", **camera, "taken": "2014-07-12T16:17:10.5", "taken_zone": "+02:00"},
         {"camera_lead": "lead", **camera, "taken": "2015-01-01T00:00:00", "taken_zone": "unknown",
          "latitude": "51.507350", "longitude": "-0.127811"},
-        {"taken": "x", "taken_zone": "not a valid time", "description": "=cmd|' /C calc'!A0"},
+        {"taken": "x", "taken_zone": "not a valid time", "description": "'=cmd|' /C calc'!A0"},
         {"latitude": "0.000000", "longitude": "0.000000",
          "other": "location=+00.0000+000.0000/ | brand=new | odd=1"},
         {"gps_time": "2014-07-12T15:17:09Z", "history": "a | b"},
