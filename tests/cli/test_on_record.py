@@ -64,6 +64,8 @@ def test_the_last_line_is_printed_in_groups_and_covers_the_case(scanned: tuple[P
     done = run_command("verify", case)
     assert done.returncode == 0, done.stderr
     assert line in done.stdout
+    done = run_command("verify", case, "--noted", " ".join(line.split()[-4:]))
+    assert done.returncode == 0, done.stderr
 
 
 def test_each_fault_is_a_line_of_its_own_and_7_the_end(scanned: tuple[Path, str], tmp_path: Path) -> None:
