@@ -7,11 +7,12 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: ready demo test lint types layers check bench fuzz damage lock clean help
+.PHONY: ready demo test lint types layers check bench fuzz damage tampering lock clean help
 
 help:
 	@echo "make demo    build a small exhibit, scan it, print the path of the report"
 	@echo "make test    the whole test suite"
+	@echo "make tampering  the test of changed bytes with 20,000 of them (CHANGES=N)"
 	@echo "make check   lint, types and layer rules"
 	@echo "make damage  no silent miss on damaged volumes: the law of the suite with more copies"
 	@echo "make bench   the benchmarks beside their peers"
@@ -36,6 +37,10 @@ demo: $(VENV)/ready-to-run
 
 test: $(VENV)/ready-to-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+tampering: export CAID_TRIAGE_BYTE_CHANGES = $(or $(CHANGES),20000)
+tampering: $(VENV)/ready-to-test
+	$(BIN)/python -m pytest tests/faults/test_tampering.py
 
 lint: $(VENV)/ready-to-test
 	$(BIN)/ruff check .

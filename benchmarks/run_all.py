@@ -56,6 +56,7 @@ def jobs(options: argparse.Namespace) -> list[Job]:
         *([("video_speed", "video_speed.py", [options.videos])] if Path(options.videos).is_dir() else []),
         ("scan_photos", "scan_photos.py", [*photos, *keep]),
         ("layers_cost", "layers_cost.py", [*photos, "--count", size(100, 300), "--rounds", size(3, 5)]),
+        ("audit_cost", "audit_cost.py", [*photos, "--records", size(20_000, 200_000)]),
         ("startup", "startup.py", ["--rounds", size(7, 15)]),
         (
             "scan_photos_camera_size",

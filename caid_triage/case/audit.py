@@ -36,6 +36,11 @@ AUDIT_FILE = "audit.jsonl"
 FIELDS = ("sequence", "time", "action", "previous", "digest")
 CLOSED = "closed"
 MIGRATED = "migrated"
+REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED = "reports-began", "reports-written", "bundle-sealed"
+# Lines that change nothing of what a report says: the same case printed again prints the same end of the chain.
+CHANGES_NOTHING = frozenset(
+    {"command", CLOSED, MIGRATED, REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED, "not-closed", "recovered"}
+)
 
 Line = Mapping[str, Any]
 
@@ -147,6 +152,17 @@ class AuditChain:
 def head_of(lines: Sequence[bytes]) -> AuditHead:
     """The last of these lines."""
     return AuditHead(len(lines), hashlib.sha256(lines[-1]).hexdigest()) if lines else AuditHead()
+
+
+def content_head(folder: Path) -> AuditHead:
+    """The last line that changed what a report says: the end of a scan, a re-grading, a decision, a fault on record."""
+    with storage_faults(folder):
+        lines, _ = read_lines(folder / AUDIT_FILE)
+    for place in range(len(lines), 0, -1):
+        fields = parse(lines[place - 1])
+        if fields is not None and fields.get("action") not in CHANGES_NOTHING:
+            return head_of(lines[:place])
+    return AuditHead()
 
 
 def own_digest(fields: Mapping[str, object]) -> str:

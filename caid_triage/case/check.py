@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -38,6 +39,7 @@ class CaseCheck:
 
     head: AuditHead = field(default_factory=AuditHead)
     lines: list[Line] = field(default_factory=list)  # of the audit chain; {} for one that cannot be read
+    line_digests: list[str] = field(default_factory=list)  # the SHA-256 of each line, in hex
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rows: int = 0  # how many were compared with their digests
@@ -55,7 +57,8 @@ def check_case(folder: Path) -> CaseCheck:
         raise CaseError(f"the case in {folder} is in use: a command is writing to it; verify it when that has ended")
     with storage_faults(folder):
         lines, torn = read_lines(folder / AUDIT_FILE)
-        check = CaseCheck(head_of(lines), [parse(line) or {} for line in lines])
+        digests = [hashlib.sha256(line).hexdigest() for line in lines]
+        check = CaseCheck(head_of(lines), [parse(line) or {} for line in lines], digests)
         check.faults += chain_faults(lines, torn)
         closed = check.lines[-1] if lines and check.lines[-1].get("action") == CLOSED else None
         check.faults += _file_faults(folder, closed)

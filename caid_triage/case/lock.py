@@ -62,10 +62,10 @@ def is_locked(folder: Path) -> bool:
         with (folder / LOCK_FILE).open("rb") as handle:
             _take(handle)
             _give_back(handle)
-    except FileNotFoundError:
-        return False
-    except PermissionError:
-        return sys.platform == "win32"  # there a held lock is a refusal; elsewhere the file cannot be opened
     except BlockingIOError:
         return True
+    except PermissionError:
+        return sys.platform == "win32"  # there a held lock is a refusal; elsewhere the file cannot be opened
+    except OSError:  # there is no lock file, or the file system knows no locks
+        return False
     return False

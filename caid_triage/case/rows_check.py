@@ -38,8 +38,9 @@ def row_faults(connection: sqlite3.Connection) -> Iterator[Fault]:
         present = connection.execute(f"SELECT DISTINCT {column} FROM {table}").fetchall() if column else [(WHOLE,)]  # noqa: S608
         units = {unit for (unit,) in present} | {unit for name, unit in stored if name == table}
         for unit in sorted(units, key=repr):
-            rows = rows_of_unit(connection, table, unit)
-            yield from _unit_faults(connection, stored.pop((table, unit), None), table, unit, rows)
+            known = stored.pop((table, unit), None)
+            if not _agrees(digest_rows(rows_of_unit(connection, table, unit)), known):
+                yield from _unit_faults(connection, known, table, unit, rows_of_unit(connection, table, unit))
     yield from _batch_faults(connection, stored)
 
 
@@ -52,7 +53,7 @@ def _batch_faults(connection: sqlite3.Connection, stored: Stored) -> Iterator[Fa
             known = stored.pop((table, number), None)
             found = digest_rows(rows_of_files(connection, table, ids))
             counted[table] += found.rows
-            if (found.rows, found.sha256) != (known or (0, digest_rows(()).sha256)):
+            if not _agrees(found, known):
                 yield from _unit_faults(connection, known, table, number, rows_of_files(connection, table, ids))
     for table, unit in sorted(stored):
         yield Fault(f"{DATABASE} table {table}, batch {unit}", "is not there any more, only its digest is")
@@ -83,11 +84,8 @@ def _strangers(connection: sqlite3.Connection, table: str, surplus: int) -> Iter
 def _unit_faults(
     connection: sqlite3.Connection, known: tuple[int, bytes] | None, table: str, unit: int, rows: Iterable[Row]
 ) -> Iterator[Fault]:
-    """Compare a unit with its digest, and name the rows that differ."""
-    keys = _key_columns(table)
-    found = digest_rows(rows, keys)
-    if (found.rows, found.sha256) == (known or (0, digest_rows(()).sha256)):
-        return
+    """The rows of a unit that differ from its digest, which is known to differ."""
+    found = digest_rows(rows, _key_columns(table))
     where = f"{DATABASE} table {table}{_unit_name(connection, table, unit)}"
     stored = connection.execute("SELECT marks FROM digest WHERE name = ? AND unit = ?", (table, unit)).fetchone()
     marks = marks_of(stored[0] if stored and isinstance(stored[0], bytes) else b"")
@@ -99,6 +97,11 @@ def _unit_faults(
         yield Fault(where, f"and {len(faults) - MOST_ROWS} more rows of it")
     if not faults:
         yield Fault(where, "its rows or their digest were changed")
+
+
+def _agrees(found: RowDigest, known: tuple[int, bytes] | None) -> bool:
+    """Whether rows are those of a stored digest; a unit without one has no rows."""
+    return found.rows == 0 if known is None else (found.rows, found.sha256) == known
 
 
 def _row_faults(where: str, table: str, marks: Sequence[int], found: RowDigest) -> Iterator[Fault]:

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from caid_triage.case.audit import AuditHead
+from caid_triage.case.audit import AuditHead, content_head
 from caid_triage.case.counts import (
     GRAVEST_FIRST,
     STRONGEST_KIND_FIRST,
@@ -424,8 +424,8 @@ class CaseView:
         return list(self._typed(ProblemCount, statement))
 
     def audit_head(self) -> AuditHead:
-        """The last line of the audit chain that the case knows of: what a report prints of it."""
-        return next(self._typed(AuditHead, "SELECT sequence, sha256 FROM audit_head"))
+        """The line of the audit chain that a report prints: the last that changed what it says."""
+        return content_head(self.folder)
 
     def run_times(self) -> RunTimes:
         """When the first run began and when the last one ended."""

@@ -25,6 +25,12 @@ def say_json(value: object, *, indent: int | None = None, sort_keys: bool = Fals
     click.echo(json.dumps(value, indent=indent, sort_keys=sort_keys).replace("\x7f", "\\u007f"))
 
 
+def ask_secret(question: str) -> str:
+    """What a person types in answer to a question of ours; it is not shown."""
+    answer: str = click.prompt(question, hide_input=True, err=True)
+    return answer
+
+
 @contextmanager
 def shown_refusals() -> Iterator[None]:
     """Make what click says of a wrong argument showable: it may quote a name that a shell filled in."""

@@ -10,7 +10,7 @@ import click
 
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
-from caid_triage.cli.console import say
+from caid_triage.cli.console import ask_secret, say
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.on_record import examiner_option, given_command, say_head
 from caid_triage.errors import CaseError, UsageError
@@ -114,7 +114,7 @@ def _private_key(path: Path | None, password_file: Path | None) -> Ed25519Privat
     except PasswordNeededError:
         if password_file is not None or not sys.stdin.isatty():
             raise
-        return read_private_key(path, click.prompt("password of the key", hide_input=True, err=True).encode())
+        return read_private_key(path, ask_secret("password of the key").encode())
 
 
 def _say(paths: list[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,19 @@ from caid_triage.report.verify import Trust, check_whole_case
     type=click.Path(path_type=Path),
     help="The case's reports must have a time stamp by the authority with these certificates (PEM).",
 )
-def verify(target: Path, against: Path | None, public_key: Path | None, tsa_certificates: Path | None) -> None:
+@click.option(
+    "--noted",
+    metavar="SHA256",
+    help="A line of the case's audit trail must have this SHA-256: as it was printed at the end of a command, or in a "
+    "report.",
+)
+def verify(
+    target: Path,
+    against: Path | None,
+    public_key: Path | None,
+    tsa_certificates: Path | None,
+    noted: str | None,
+) -> None:
     """Check that TARGET is as it was written.
 
     TARGET is the folder of a case: nothing of its audit trail, its database and its reports may have been changed, and
@@ -60,14 +73,14 @@ def verify(target: Path, against: Path | None, public_key: Path | None, tsa_cert
     if is_hashset(target):
         raise UsageError(f"{target} is a hash set; check it with: caid-triage hashset verify {target}")
     if target.exists() and (target.is_file() or is_device(target) or is_sparse_bundle(target)):
-        if public_key or tsa_certificates:
-            raise UsageError("--public-key and --tsa-certificates are for cases, not for images")
+        if public_key or tsa_certificates or noted:
+            raise UsageError("--public-key, --tsa-certificates and --noted are for cases, not for images")
         _verify_image(target)
         return
-    _verify_case(target, public_key, tsa_certificates)
+    _verify_case(target, public_key, tsa_certificates, noted)
 
 
-def _verify_case(folder: Path, public_key: Path | None, tsa_certificates: Path | None) -> None:
+def _verify_case(folder: Path, public_key: Path | None, tsa_certificates: Path | None, noted: str | None) -> None:
     """Errors: VerificationError with every fault, CaseError where there is no case to be verified."""
     trust = Trust()
     if public_key is not None:
@@ -78,6 +91,11 @@ def _verify_case(folder: Path, public_key: Path | None, tsa_certificates: Path |
         from caid_triage.report.stamping import read_authorities
 
         trust = replace(trust, authorities=read_authorities(tsa_certificates))
+    if noted is not None:
+        digits = "".join(noted.split()).lower()
+        if not re.fullmatch(r"[0-9a-f]{64}", digits):
+            raise UsageError("--noted is the 64 hex digits of a SHA-256, in one word or in quoted groups")
+        trust = replace(trust, noted=digits)
     check = check_whole_case(folder, trust)
     for note in check.notes:
         say(f"note: {note}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caid_triage.case.audit import BUNDLE_SEALED, REPORTS_BEGAN, REPORTS_WRITTEN
 from caid_triage.case.schema import os_sentence
 from caid_triage.case.store import CaseWriter
 from caid_triage.case.view import open_case
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 REPORTS = "reports"
-BEGAN, WRITTEN, BUNDLED = "reports-began", "reports-written", "bundle-sealed"
 SUMMARY = FORMATS["summary"][0]
 
 
@@ -55,7 +55,7 @@ def write_reports_on_record(
     if sealing and formats is not None and "summary" not in formats and not (out / SUMMARY).is_file():
         raise UsageError(f"the end of the audit trail stands in {SUMMARY}: sign or stamp with --format summary too")
     own = out.resolve() == (case.folder / REPORTS).resolve()
-    case.audit(BEGAN, own=own, formats=None if formats is None else list(formats))
+    case.audit(REPORTS_BEGAN, own=own, formats=None if formats is None else list(formats))
     _keep_sealed(out)
     with open_case(case.folder) as view:
         paths = write_reports(view, out, formats)
@@ -64,9 +64,8 @@ def write_reports_on_record(
         write_file(out / name, content)
         paths.append(out / name)
     facts = {"seals": {name: file_sha256(out / name) for name in seals}} if seals else {}
-    case.audit(
-        WRITTEN, own=own, manifest=file_sha256(out / MANIFEST), files=manifest_digests(out), **facts, **_key(sealing)
-    )
+    manifest, files = file_sha256(out / MANIFEST), manifest_digests(out)
+    case.audit(REPORTS_WRITTEN, own=own, manifest=manifest, files=files, **facts, **_key(sealing))
     return paths
 
 
@@ -75,7 +74,7 @@ def seal_on_record(case: CaseWriter, reports: Path) -> tuple[Path, str]:
     bundle = bundle_path(reports)
     with open_case(case.folder) as view:
         sha256 = seal(view, reports, bundle)
-    case.audit(BUNDLED, bundle=bundle.name, sha256=sha256)
+    case.audit(BUNDLE_SEALED, bundle=bundle.name, sha256=sha256)
     return bundle, sha256
 
 
@@ -107,8 +106,10 @@ def _keep_sealed(out: Path) -> None:
     if not names or not (out / MANIFEST).is_file():
         return
     try:
-        folder = out / (SEALED + file_sha256(out / MANIFEST)[:12])
-        folder.mkdir(exist_ok=True)
+        name = SEALED + file_sha256(out / MANIFEST)[:12]
+        taken = sum(path.name.startswith(name) for path in out.iterdir())
+        folder = out / (f"{name}-{taken + 1}" if taken else name)
+        folder.mkdir()
         write_file(folder / MANIFEST, (out / MANIFEST).read_bytes())
         for name in names:
             (out / name).replace(folder / name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caid_triage.case.audit import AUDIT_FILE, MIGRATED, Line
+from caid_triage.case.audit import AUDIT_FILE, MIGRATED, REPORTS_BEGAN, REPORTS_WRITTEN, Line
 from caid_triage.case.check import CaseCheck, check_case
 from caid_triage.case.fault import Fault
 from caid_triage.case.schema import storage_faults
@@ -22,7 +22,7 @@ from caid_triage.report.manifest import (
     file_sha256,
     verify_manifest,
 )
-from caid_triage.report.on_record import BEGAN, REPORTS, WRITTEN
+from caid_triage.report.on_record import REPORTS
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -33,10 +33,15 @@ AGAIN = "write them again (caid-triage report)"
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What a signature and a time stamp are checked with: the unit's public key, the authority's certificates."""
+    """What lies outside of the case and is compared with it.
+
+    The unit's public key, the certificates of a time-stamping authority, the SHA-256 of a line of the audit chain as it
+    was noted or printed (64 hex digits).
+    """
 
     key: Ed25519PublicKey | None = None
     authorities: list[Certificate] | None = None
+    noted: str | None = None
 
 
 def verify_case(folder: Path) -> list[Fault]:
@@ -50,15 +55,19 @@ def verify_case(folder: Path) -> list[Fault]:
 def check_whole_case(folder: Path, trust: Trust = Trust()) -> CaseCheck:
     """What :func:`verify_case` finds, with the end of the audit chain and what could not be checked.
 
-    With ``trust`` the manifest of the reports must be signed, or stamped, and its signature or stamp must hold.
+    With ``trust`` the manifest of the reports must be signed, or stamped, and its signature or stamp must hold, and the
+    line that was noted must be one of the chain.
     """
     check = check_case(folder)
+    if trust.noted is not None and trust.noted not in check.line_digests:
+        what = "no line has the SHA-256 that was noted: it is another chain, or was cut or written again"
+        check.faults.append(Fault(AUDIT_FILE, what))
     reports = folder / REPORTS
     with storage_faults(folder):
         check.faults += _report_faults(reports, check.lines, check.notes)
         if (reports / MANIFEST).is_file():
             _check_seals(reports, trust, check)
-        elif trust != Trust():
+        elif trust.key is not None or trust.authorities is not None:
             check.faults.append(Fault(f"{REPORTS}/{MANIFEST}", "is missing: nothing is signed or stamped"))
         for sealed in sorted(reports.glob(f"{SEALED}*/{MANIFEST}")):
             earlier = Trust(None, trust.authorities if (sealed.parent / STAMP).is_file() else None)
@@ -85,7 +94,7 @@ def _check_seals(folder: Path, trust: Trust, check: CaseCheck) -> None:
 
 def _report_faults(reports: Path, lines: list[Line], notes: list[str]) -> Iterator[Fault]:
     """Where the reports are not those that the audit chain names as written last."""
-    place, last = _last(lines, WRITTEN)
+    place, last = _last(lines, REPORTS_WRITTEN)
     if last is None:
         yield from _unrecorded_faults(reports, lines, notes)
         return
@@ -96,7 +105,7 @@ def _report_faults(reports: Path, lines: list[Line], notes: list[str]) -> Iterat
     found = list(differing_files(reports, files if isinstance(files, dict) else {}))
     yield from (Fault(f"{REPORTS}/{name}", what) for name, what in found)
     yield from _seal_faults(reports, last)
-    yield from _sealed_faults(reports, lines)
+    yield from _sealed_faults(reports, lines, notes)
     manifest = reports / MANIFEST
     if not manifest.is_file():
         found.append((MANIFEST, "is missing"))
@@ -104,7 +113,7 @@ def _report_faults(reports: Path, lines: list[Line], notes: list[str]) -> Iterat
     elif file_sha256(manifest) != last.get("manifest"):
         found.append((MANIFEST, ""))
         yield Fault(f"{REPORTS}/{MANIFEST}", f"is not as it was written (line {place} of {AUDIT_FILE})")
-    begun, _ = _last(lines, BEGAN)
+    begun, _ = _last(lines, REPORTS_BEGAN)
     if found and begun > place:
         what = (
             f"line {begun} of {AUDIT_FILE} began to write them and did not end: write them again (caid-triage report)"
@@ -124,40 +133,53 @@ def _unrecorded_faults(reports: Path, lines: list[Line], notes: list[str]) -> It
         yield Fault(f"{REPORTS}/", f"no line of {AUDIT_FILE} says that these were written; {AGAIN}")
 
 
-def _seal_faults(folder: Path, written: Line, where: str = f"{REPORTS}/") -> Iterator[Fault]:
-    """Where signature and request are not those that were made with a manifest."""
-    noted = written.get("seals")
-    noted = noted if isinstance(noted, dict) else {}
+def _seal_faults(folder: Path, written: Line) -> Iterator[Fault]:
+    """Where signature and request are not those that were made with the manifest."""
+    noted = _seals_of(written)
     for name in (SIGNATURE, STAMP_REQUEST):
-        path = folder / name
+        path, where = folder / name, f"{REPORTS}/{name}"
         if name not in noted:
             if path.exists():
-                yield Fault(f"{where}{name}", f"no line of {AUDIT_FILE} says that this was made")
+                yield Fault(where, f"no line of {AUDIT_FILE} says that this was made")
         elif not path.is_file():
-            yield Fault(f"{where}{name}", "is missing")
+            yield Fault(where, "is missing")
         elif file_sha256(path) != noted[name]:
-            yield Fault(f"{where}{name}", "is not as it was written")
+            yield Fault(where, "is not as it was written")
 
 
-def _sealed_faults(reports: Path, lines: list[Line]) -> Iterator[Fault]:
+def _sealed_faults(reports: Path, lines: list[Line], notes: list[str]) -> Iterator[Fault]:
     """Where earlier manifests, kept for their signature or time stamp, are not those that were written."""
-    manifests = {
-        line.get("manifest"): line for line in lines if line.get("action") == WRITTEN and line.get("own") is True
-    }
+    place, _ = _last(lines, REPORTS_WRITTEN)
+    own = {n: line for n, line in enumerate(lines[: place - 1], 1) if _is_own(line, REPORTS_WRITTEN)}
+    left = {n: (line.get("manifest"), _seals_of(line)) for n, line in own.items()}
     for folder in sorted(path for path in reports.glob(f"{SEALED}*") if path.is_dir()):
-        where, manifest = f"{REPORTS}/{folder.name}/", folder / MANIFEST
-        written = manifests.get(file_sha256(manifest)) if manifest.is_file() else None
-        if written is None:
-            yield Fault(where, f"no line of {AUDIT_FILE} names its {MANIFEST}: it was changed or put there")
-            continue
-        yield from _seal_faults(folder, written, where)
+        found = {path.name: file_sha256(path) for path in folder.iterdir() if path.is_file()}
+        made = {name: digest for name, digest in found.items() if name in (SIGNATURE, STAMP_REQUEST)}
+        line = next((n for n, what in left.items() if what == (found.get(MANIFEST), made)), None)
+        where = f"{REPORTS}/{folder.name}/"
+        if line is None:
+            yield Fault(where, f"no line of {AUDIT_FILE} names what is in it: it was changed or put there")
+        else:
+            del left[line]
         others = {path.name for path in folder.iterdir()} - {MANIFEST, *SEALS}
         yield from (Fault(f"{where}{name}", "was put there") for name in sorted(others))
+    for number, (_, seals) in left.items():
+        if seals:
+            notes.append(f"what line {number} of {AUDIT_FILE} says was signed or to be stamped is not kept any more")
+
+
+def _seals_of(written: Line) -> dict[str, str]:
+    seals = written.get("seals")
+    return seals if isinstance(seals, dict) else {}
+
+
+def _is_own(line: Line, action: str) -> bool:
+    return line.get("action") == action and line.get("own") is True
 
 
 def _last(lines: list[Line], action: str) -> tuple[int, Line | None]:
     """Number and facts of the last line of an action on the case's own reports; (0, None) without one."""
     for place in range(len(lines), 0, -1):
-        if lines[place - 1].get("action") == action and lines[place - 1].get("own") is True:
+        if _is_own(lines[place - 1], action):
             return place, lines[place - 1]
     return 0, None

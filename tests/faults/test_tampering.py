@@ -27,7 +27,7 @@ from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
 from caid_triage.errors import CaseError
 from caid_triage.report.on_record import REPORTS, write_reports_on_record
-from caid_triage.report.verify import check_whole_case, verify_case
+from caid_triage.report.verify import Trust, check_whole_case, verify_case
 from caid_triage.report.write import write_reports
 
 SEED, CHANGES = 20261129, int(os.environ.get("CAID_TRIAGE_BYTE_CHANGES", "1000"))
@@ -281,9 +281,21 @@ def test_the_head_printed_in_the_reports_is_a_line_of_the_chain(folder: Path) ->
     printed = json.loads((folder / REPORTS / "summary.json").read_text("utf-8"))["audit"]
     line = lines[printed["sequence"] - 1]
     assert hashlib.sha256(line).hexdigest() == printed["sha256"]
-    assert json.loads(line)["action"] == "reports-began"
+    assert json.loads(line)["action"] == "decided"  # the last that changed what a report says
+    before = {path.name: path.read_bytes() for path in (folder / REPORTS).iterdir()}
+    with open_case_for_writing(folder) as case:
+        write_reports_on_record(case, folder / REPORTS)
+    assert {path.name: path.read_bytes() for path in (folder / REPORTS).iterdir()} == before
     (shown,) = re.findall(r'id="run-times">.*', (folder / REPORTS / "report.html").read_text("utf-8"))
     assert printed["sha256"] in shown
+
+
+def test_a_chain_that_is_not_the_one_that_was_noted_is_found(folder: Path) -> None:
+    lines = (folder / "audit.jsonl").read_bytes().splitlines()
+    for line in lines:
+        assert check_whole_case(folder, Trust(noted=hashlib.sha256(line).hexdigest())).faults == []
+    (fault,) = check_whole_case(folder, Trust(noted="0" * 64)).faults
+    assert "no line has the SHA-256 that was noted" in fault.what
 
 
 # -- not closed, and no tampering -------------------------------------------------------------------------------------

@@ -148,12 +148,19 @@ def test_an_earlier_signed_manifest_is_kept_and_checked(signed: Path, key: Ed255
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
     assert verify_case(signed) == []
     assert not (signed / REPORTS / SIGNATURE).exists()
-    _flip(kept / SIGNATURE)
-    (fault,) = verify_case(signed)
-    assert fault.where.endswith(SIGNATURE)
-    _flip(kept / MANIFEST)
-    (fault,) = verify_case(signed)
-    assert "names its MANIFEST.sha256: it was changed" in fault.what
+    written(signed, Sealing(key))
+    written(signed, Sealing(key, stamp_request=False))
+    assert len(list((signed / REPORTS).glob("sealed-*"))) == 2  # the same manifest, signed again
+    assert check_whole_case(signed, Trust(key.public_key())).faults == []
+    for name in (SIGNATURE, MANIFEST):
+        _flip(kept / name)
+        (fault,) = verify_case(signed)
+        assert str(fault).startswith(f"reports/{kept.name}/: no line of audit.jsonl names what is in it")
+        _flip(kept / name)
+    shutil.rmtree(kept)
+    check = check_whole_case(signed)
+    assert check.faults == []
+    assert "is not kept any more" in check.notes[0]
 
 
 def test_keys_that_are_none_are_refused_with_what_to_do(tmp_path: Path, key: Ed25519PrivateKey) -> None:
