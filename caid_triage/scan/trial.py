@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,12 +141,13 @@ def _pairs(values: Any, known: tuple[str, ...] | None) -> tuple[tuple[str, str],
 def settle(workforce: Workforce) -> Settled | None:
     """Hear what the first worker tells, leave out what does harm, and hold all others to the same. None without one.
 
-    Waits for that worker; the others get ready meanwhile.
+    Waits for that worker; the others get ready meanwhile. A workforce that is settled already stays so.
     """
+    if workforce.settled is not None:
+        return workforce.settled
     first = workforce.take_canary()
     if first is None:
         return None
-    told = heard(first, workforce.limits.start_seconds)
 
     def again(without: tuple[str, ...]) -> Told | None:
         worker = WorkerProcess(workforce.limits, without, canary=True)
@@ -154,20 +156,23 @@ def settle(workforce: Workforce) -> Settled | None:
         finally:
             worker.close()
 
-    tries = 1
-    while told is None and tries < MOST_TRIES and not first.hung:  # a machine short of memory kills what it likes
-        first.close()
-        first = WorkerProcess(workforce.limits, canary=True)
+    with ExitStack() as ours:
+        ours.callback(first.close)
         told = heard(first, workforce.limits.start_seconds)
-        tries += 1
-    settled = judged(told, again)
-    if settled is None or settled.without or told is None:
-        first.close()
-    if settled is None:
-        return None  # no worker starts at all, however it is confined: the pool says so, and why
-    workforce.settle(frozenset(settled.told.active), settled.without)
-    if told is not None and not settled.without:
-        workforce.give_back(first)
+        tries = 1
+        while told is None and tries < MOST_TRIES and not first.hung:  # a machine short of memory kills what it likes
+            first = WorkerProcess(workforce.limits, canary=True)
+            ours.callback(first.close)
+            told = heard(first, workforce.limits.start_seconds)
+            tries += 1
+        settled = judged(told, again)
+        if settled is None:
+            return None  # no worker starts at all, however it is confined: the pool says so, and why
+        workforce.settle(frozenset(settled.told.active), settled.without)
+        workforce.settled = settled
+        if tries == 1 and told is not None and not settled.without:
+            ours.pop_all()
+            workforce.give_back(first)
     return settled
 
 

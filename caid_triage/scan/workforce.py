@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.scan.worker_process import WorkerProcess
+
+if TYPE_CHECKING:
+    from caid_triage.scan.trial import Settled
 
 
 class Workforce:
@@ -32,6 +35,7 @@ class Workforce:
         self._maker = threading.get_ident()
         self._without: tuple[str, ...] = ()
         self._layers: frozenset[str] = frozenset()
+        self.settled: Settled | None = None
         self._idle: deque[WorkerProcess] = deque()
         try:
             for number in range(count):
