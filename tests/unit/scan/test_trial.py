@@ -1,4 +1,4 @@
-"""What follows from what a worker tells of itself: which layer is blamed, what is noted, and nonsense is not believed."""
+"""What follows from what a worker tells of itself: which layer is blamed, what is noted; nonsense is not believed."""
 
 from __future__ import annotations
 
