@@ -121,13 +121,16 @@ def _why(error: OSError | ValueError | ImportError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int = 0) -> None:
     """Ask Linux to kill this process when the thread that started it ends (prctl PR_SET_PDEATHSIG).
 
+    If ``parent``, the process that started it, has ended before it could be asked, SystemExit.
     Elsewhere an idle worker still ends with its pipe; only one hung in a decoder could outlive its parent.
     """
     if sys.platform == "linux":
         Linux().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if parent and os.getppid() != parent:
+            raise SystemExit(0)
 
 
 def limit_memory(size: int) -> None:

@@ -1,6 +1,6 @@
 """The worker process: reads frames of file content, examines them, answers.
 
-Run as ``python -m caid_triage.scan.worker ORDERS`` (JSON, scan/worker_process.py). It is given bytes, never a path of
+Started by scan/worker_start.py with its ORDERS (JSON, scan/worker_process.py). It is given bytes, never a path of
 evidence, a hash set or the case; of a large video it asks for the bytes that it needs, by their place in the file (and
 of one file beside an index of thumbnails, by a fixed name: scan/protocol.py). Before the first byte it gives up what it
 will not need (scan/confine.py), and says in READY which of that the system holds it to. It may be killed at any moment:
@@ -28,11 +28,12 @@ from caid_triage.scan.inside import again_from_plain, found_to_plain
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a worker is started with: its limits, layers of its confinement to leave out, and whether to try itself."""
+    """What a worker is started with: its limits, layers to leave out, whether to try itself, and by which process."""
 
     limits: WorkerLimits
     without: tuple[str, ...] = ()
     canary: bool = False
+    parent: int = 0
 
 
 def orders_from(text: str) -> Orders:
@@ -46,7 +47,7 @@ def orders_from(text: str) -> Orders:
         start_seconds=start,
         memory_bytes=memory,
     )
-    return Orders(limits, tuple(value["without"]), value["canary"] is True)
+    return Orders(limits, tuple(value["without"]), value["canary"] is True, value["parent"])
 
 
 def private_streams() -> tuple[BinaryIO, BinaryIO]:
@@ -188,13 +189,10 @@ def serve(source: BinaryIO, sink: BinaryIO, orders: Orders) -> None:
 def main() -> int:
     """Serve, confined."""
     source, sink = private_streams()
-    die_with_parent()
+    orders = orders_from(sys.argv[1])
+    die_with_parent(orders.parent)
     try:
-        serve(source, sink, orders_from(sys.argv[1]))
+        serve(source, sink, orders)
     except BrokenPipeError:
         return 0  # the coordinator is gone
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 
 from caid_triage.config import WorkerLimits
 
-WORKER_MODULE = "caid_triage.scan.worker"
+WORKER_MODULE = "caid_triage.scan.worker_start"
 # What a worker is told of the examiner's surroundings: how Python and its libraries are found, and what words and times
 # look like. Neither a home nor a path of a case, nor what else may stand in an environment (proxies, keys).
 PASSED_ON = frozenset(
@@ -73,6 +73,7 @@ class WorkerProcess:
             ],
             "without": without,
             "canary": canary,
+            "parent": os.getpid(),
         }
         # -P: the current folder, which may be a suspect's, is never searched for modules.
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -132,7 +133,7 @@ def _widen_pipe(descriptor: int) -> None:
 def why_no_start() -> str:
     """The last line that a worker says when it is started by hand."""
     finished = subprocess.run(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-P", "-c", f"import {WORKER_MODULE}"],
+        [sys.executable, "-P", "-c", f"import {WORKER_MODULE}, caid_triage.scan.worker"],
         capture_output=True,
         text=True,
         check=False,
