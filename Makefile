@@ -7,13 +7,14 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: ready demo test lint types layers check bench lock clean help
+.PHONY: ready demo test lint types layers check bench hostile lock clean help
 
 help:
 	@echo "make demo    build a small exhibit, scan it, print the path of the report"
 	@echo "make test    the whole test suite"
 	@echo "make check   lint, types and layer rules"
 	@echo "make bench   the benchmarks beside their peers"
+	@echo "make hostile CORPUS=... scan a corpus of malformed files three ways and check every record, time and memory"
 	@echo "make lock    resolve the dependencies again (only when you mean to)"
 
 # The venv is marked done only when everything is in it, so a broken set-up starts again.
@@ -49,6 +50,9 @@ check: lint types layers
 
 bench: $(VENV)/ready-to-test
 	$(BIN)/python benchmarks/run_all.py
+
+hostile: $(VENV)/ready-to-test
+	$(BIN)/python benchmarks/hostile_scan.py $(CORPUS)
 
 lock: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lock

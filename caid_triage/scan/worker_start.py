@@ -1,8 +1,8 @@
 """How a worker process begins: it ties its life to the coordinator's before it loads what takes time.
 
-Run as ``python -m caid_triage.scan.worker_start ORDERS``. Until the system is asked to end this process with its parent,
-a coordinator that is killed leaves it behind; loading the libraries takes some tenths of a second, on a busy machine
-several.
+Run as ``python -m caid_triage.scan.worker_start ORDERS``. Until the system is asked to end this process with its
+parent, a coordinator that is killed leaves it behind; loading the libraries takes some tenths of a second, on a busy
+machine several.
 """
 
 from __future__ import annotations
