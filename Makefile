@@ -7,7 +7,7 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: ready demo test lint types layers check bench fuzz damage tampering lock clean help
+.PHONY: ready demo test lint types layers check bench fuzz damage hostile tampering lock clean help
 
 help:
 	@echo "make demo    build a small exhibit, scan it, print the path of the report"
@@ -17,6 +17,7 @@ help:
 	@echo "make damage  no silent miss on damaged volumes: the law of the suite with more copies"
 	@echo "make bench   the benchmarks beside their peers"
 	@echo "make fuzz    hostile bytes to every parser (FUZZ_SECONDS=600 each, FUZZ_TARGETS=all)"
+	@echo "make hostile CORPUS=... scan a corpus of malformed files three ways and check every record, time and memory"
 	@echo "make lock    resolve the dependencies again (only when you mean to)"
 
 # The venv is marked done only when everything is in it, so a broken set-up starts again.
@@ -70,6 +71,9 @@ $(VENV)/ready-to-fuzz: $(VENV)/ready-to-test requirements-fuzz.lock
 
 fuzz: $(VENV)/ready-to-fuzz
 	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) --work .fuzz $(FUZZ_TARGETS)
+
+hostile: $(VENV)/ready-to-test
+	$(BIN)/python benchmarks/hostile_scan.py $(CORPUS)
 
 lock: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lock

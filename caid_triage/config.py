@@ -21,6 +21,8 @@ CARVING = {"quick": "none", "standard": "fast", "full": "thorough"}
 AUTO, OFF = "auto", "off"
 MOST_LEAD_BITS = 100
 
+CPU_MARGIN = 10
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
@@ -42,6 +44,13 @@ class WorkerLimits:
     def deadline_for(self, size: int) -> float:
         """Seconds that the decode of ``size`` bytes may take."""
         return self.decode_seconds + self.decode_seconds_per_mb * size / 1e6
+
+    def cpu_for(self, size: int) -> float:
+        """Seconds of CPU time that a worker may use for ``size`` bytes before the system ends it.
+
+        Many times what the deadlines allow: those judge. This holds where nobody is left to judge.
+        """
+        return CPU_MARGIN * (self.deadline_for(size) + self.chunk_seconds + self.start_seconds)
 
 
 def default_workers() -> int:

@@ -11,7 +11,10 @@ Source: Meta's PDQ as the ``pdqhash`` package builds it (ThreatExchange/pdq/cpp)
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +27,8 @@ GRID = 64
 # As many pixels are worked on at a time: enough to be quick, small beside a 100-megapixel picture.
 BLOCK_PIXELS = 1 << 16
 TILE = 128
+# As much of a picture goes through the passes at a time: some hundred megabytes of them.
+BAND_PIXELS = 1 << 23
 
 # (transposed, then upside down, then left for right), in the order of the reference's dihedral hashes:
 # as it is; turned by 90, 180 and 270 degrees counter-clockwise; flipped upside down; mirrored; transposed
@@ -47,7 +52,7 @@ def pdq_turned_naive(pixels: Pixels) -> tuple[tuple[bytes, ...], int]:
     """Return the eight hashes of :func:`turned` and the quality, as ``pdqhash.compute_dihedral`` gives them."""
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         return (bytes(32),) * len(TURNS), 0
-    grid = _grid(_luma(pixels))
+    grid = _grid(pixels)
     return turned(_transform(grid)), _quality(grid)
 
 
@@ -105,19 +110,45 @@ def _luma(pixels: Pixels) -> Float32:
     return luma
 
 
-def _grid(luma: Float32) -> Float32:
+def _grid(pixels: Pixels) -> Float32:
     """Return the 64x64 picture that is hashed: two box passes each way, then every so-manyth pixel.
 
-    Lines do not touch each other within a pass, so of the last two passes only what is sampled is kept.
+    Lines do not touch each other within a pass, so a picture goes through in bands of rows, and of the last two passes
+    only what is sampled is kept: a picture of 100 megapixels would take 1.6 GB whole.
     """
-    height, width = luma.shape
+    height, width = pixels.shape[:2]
     if (height, width) == (GRID, GRID):
-        return luma
-    every_row, every_column = np.arange(height), np.arange(width)
-    for columns, rows in ((every_column, every_row), (sample_points(width), sample_points(height))):
-        along = _box_down(_transposed(luma), box_window(width), columns)
-        luma = _box_down(_transposed(along), box_window(height), rows)
-    return luma
+        return _luma(pixels)
+    step = max(1, BAND_PIXELS // width)
+    window, places, every = box_window(width), sample_points(width), np.arange(width)
+
+    def along() -> Iterator[Float32]:
+        for top in range(0, height, step):
+            yield from _transposed(_box_down(_transposed(_luma(pixels[top : top + step])), window, every))
+
+    averaged = _box_rows(along(), pixels.shape[:2], box_window(height))
+    narrow = np.empty((height, GRID), dtype=np.float32)
+    for top in range(0, height, step):
+        band = np.stack(list(islice(averaged, step)))
+        narrow[top : top + step] = _box_down(_transposed(band), window, places).T
+    return _box_down(narrow, box_window(height), sample_points(height))
+
+
+def _box_rows(lines: Iterator[Float32], shape: tuple[int, int], window: int) -> Iterator[Float32]:
+    """Yield every row of :func:`_box_down`, of rows that come one after the other; ``window`` of them are held."""
+    length, width = shape
+    half = (window + 2) // 2
+    held: deque[Float32] = deque()
+    total = np.zeros(width, dtype=np.float32)
+    for added in range(length + half - 1):
+        if added < length:
+            held.append(next(lines))
+            total += held[-1]
+        if added >= window:
+            total -= held.popleft()
+        if added - half + 1 >= 0:
+            size = min(added, length - 1) - max(0, added - window + 1) + 1
+            yield np.divide(total, np.float32(size), dtype=np.float32)
 
 
 def _transposed(matrix: Float32) -> Float32:

@@ -79,6 +79,10 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "container-snapshots-not-examined": (
             "A virtual disk keeps earlier states of itself: files that are only in those were not seen."
         ),
+        "canary-failed": (
+            "Known good files of some kinds cannot be read by this installation: such files of the exhibit may not "
+            "have been examined. A library is broken or missing a part."
+        ),
         "compressed-not-read": (
             "Compressed files of an HFS+ volume could not be told from empty ones: their content was not seen."
         ),
@@ -292,6 +296,10 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "in it was examined."
         ),
         "volume-unreadable": "The start of the volume could not be read: no file of it was seen by its name.",
+        "workers-less-confined": (
+            "What reads the suspect's files is held to less on this machine than it can be elsewhere: a file made to "
+            "take it over could do more. No result depends on it."
+        ),
     }
 )
 

@@ -23,19 +23,16 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
 from caid_triage.config import ScanOptions
 from caid_triage.model import FileEntry
+from caid_triage.scan.clock import WATCH_SECONDS, Watch
 from caid_triage.scan.results import Beside, Read, ReadAt, Result, Walked
 from caid_triage.scan.slot import ScanStopped, Slot
 from caid_triage.scan.workforce import Workforce
-
-WATCH_SECONDS = 0.05
-STALL_SECONDS = 1.0
 
 
 def examine_in_pool(
@@ -97,12 +94,11 @@ def _examine_with(
             slot.retire()
 
     def watch() -> None:
-        last = time.monotonic()
+        clock = Watch()
         while not stopping.wait(WATCH_SECONDS):
-            now = time.monotonic()
-            stood_still, last = now - last, now
+            now, stood_still = clock.look()
             for slot in slots:
-                if stood_still > STALL_SECONDS:  # a paused virtual machine, a stopped job: nobody is late
+                if stood_still:  # a suspended machine, a paused virtual one, a stopped job: nobody is late
                     slot.postpone(stood_still)
                 slot.kill_if_late(now)
 

@@ -5,7 +5,7 @@ kind, a bounded length, and a payload of JSON with exactly the fields and types 
 
     coordinator -> worker   TASK {"mode","size","random"}  CHUNK bytes ...  END
                                                            | ABORT (the source failed in the middle)
-    worker -> coordinator   READY {}   DIGESTS {...}   EXAMINED {...}   FAILED {"message"} (could not start)
+    worker -> coordinator   READY {"active",...}   DIGESTS {...}   EXAMINED {...}   FAILED {"message"} (could not start)
 
 Where a decoder must be loaded first, a worker says so before and after, at any place between END and EXAMINED:
 
@@ -51,6 +51,9 @@ SIZE = struct.Struct("<Q")
 
 # How many things a worker may load late: the optional libraries and Pillow's formats (examine/libraries.py).
 MOST_LOADS = 32
+
+# What became of a canary, the known file of a format (scan/canary.py): as it was drawn; not installed; else in words.
+SINGS, ABSENT = "sings", "absent"
 
 TASK, CHUNK, END, ABORT = b"T", b"C", b"E", b"A"
 READY, DIGESTS, EXAMINED, FAILED, NEED = b"r", b"d", b"x", b"f", b"n"

@@ -32,6 +32,7 @@ from caid_triage.scan.pool import examine_in_pool
 from caid_triage.scan.progress import Progress, Show
 from caid_triage.scan.rematch import check_names, check_radii, hashset_facts, match_options, match_stored
 from caid_triage.scan.results import Result, Skipped, Walked
+from caid_triage.scan.trial import settle
 from caid_triage.scan.workforce import Workforce, started_workers
 from caid_triage.version import __version__
 
@@ -407,8 +408,13 @@ def run_scan(
                        workers=options.workers, sources=len(requests), secrets=len(secrets))  # fmt: skip
             attach_hashsets(case, hashsets, options)
             case.add_problems(not_opened)
+            border = settle(workers)
+            told = [] if border is None else border.problems()
+            if border is not None:
+                case.audit("workers-confined", **border.facts())
+                case.add_problems(told)
             scan = Scan(case, hashsets, options, show, workers)
-            scan.progress.problems = len(not_opened)
+            scan.progress.problems = len(not_opened) + _problems(told)
             for source in sources:
                 scan.scan_source(source, outcome)
             scan.progress.stage = "finished"

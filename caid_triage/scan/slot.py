@@ -29,6 +29,7 @@ from caid_triage.scan.results import (
     not_examined,
     unreadable,
 )
+from caid_triage.scan.trial import layers_told
 from caid_triage.scan.worker_process import WorkerProcess, why_no_start
 from caid_triage.scan.workforce import Workforce
 
@@ -133,11 +134,11 @@ class Slot:
                 return worker
             self._arm(self._limits.start_seconds)
             try:
-                kind, _ = protocol.read_frame(worker.source, protocol.MAX_REPLY)
+                kind, payload = protocol.read_frame(worker.source, protocol.MAX_REPLY)
+                worker.ready = kind == protocol.READY and self._workforce.accepts(layers_told(payload))
             except (EOFError, OSError, protocol.ProtocolError):
                 kind = b""
             self._disarm()
-            worker.ready = kind == protocol.READY
             if worker.ready:
                 return worker
             if self._stopping.is_set():

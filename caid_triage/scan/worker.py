@@ -1,17 +1,20 @@
 """The worker process: reads frames of file content, examines them, answers.
 
-Run as ``python -m caid_triage.scan.worker BYTES`` with its cap on memory. It is given bytes, never a path of evidence,
-a hash set or the case; of a large video it asks for the bytes that it needs, by their place in the file (and of one
-file beside an index of thumbnails, by a fixed name: scan/protocol.py). It may be killed at any moment: the coordinator
-then marks one file (scan/pool.py).
+Started by scan/worker_start.py with its ORDERS (JSON, scan/worker_process.py). It is given bytes, never a path of
+evidence, a hash set or the case; of a large video it asks for the bytes that it needs, by their place in the file (and
+of one file beside an index of thumbnails, by a fixed name: scan/protocol.py). Before the first byte it gives up what it
+will not need (scan/confine.py), and says in READY which of that the system holds it to. It may be killed at any moment:
+the coordinator then marks one file (scan/pool.py).
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import BinaryIO
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
+from caid_triage.config import WorkerLimits
 from caid_triage.examine.embedded.walk import Again, Step
 from caid_triage.examine.examine import Examiner, Run, prepare_pictures
 from caid_triage.examine.libraries import told_of_loading
@@ -19,8 +22,32 @@ from caid_triage.examine.limits import Limits
 from caid_triage.examine.video_bytes import ReadAt
 from caid_triage.model import Digests
 from caid_triage.scan import protocol
-from caid_triage.scan.confine import die_with_parent, limit_memory
+from caid_triage.scan.confine import allow_cpu, confine, die_with_parent
 from caid_triage.scan.inside import again_from_plain, found_to_plain
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a worker is started with: its limits, layers to leave out, whether to try itself, and by which process."""
+
+    limits: WorkerLimits
+    without: tuple[str, ...] = ()
+    canary: bool = False
+    parent: int = 0
+
+
+def orders_from(text: str) -> Orders:
+    """The orders of a command line."""
+    value = protocol.from_json(text.encode())
+    memory, decode, per_mb, chunk, start = value["limits"]
+    limits = WorkerLimits(
+        decode_seconds=decode,
+        decode_seconds_per_mb=per_mb,
+        chunk_seconds=chunk,
+        start_seconds=start,
+        memory_bytes=memory,
+    )
+    return Orders(limits, tuple(value["without"]), value["canary"] is True, value["parent"])
 
 
 def private_streams() -> tuple[BinaryIO, BinaryIO]:
@@ -34,7 +61,9 @@ def private_streams() -> tuple[BinaryIO, BinaryIO]:
     return source, sink
 
 
-def answer_task(examiner: Examiner, header: dict[str, object], source: BinaryIO, sink: BinaryIO) -> None:
+def answer_task(
+    examiner: Examiner, header: dict[str, object], source: BinaryIO, sink: BinaryIO, limits: WorkerLimits
+) -> None:
     """Examine one file: digests are sent before the decode, so that a decoder's death costs only the decode."""
     size = header.get("size")
 
@@ -54,6 +83,7 @@ def answer_task(examiner: Examiner, header: dict[str, object], source: BinaryIO,
     while True:
         kind, payload = protocol.read_frame(source, protocol.MAX_CHUNK)
         if kind == protocol.CHUNK:
+            allow_cpu(limits.cpu_for(0))
             run.update(payload)
         elif kind == protocol.END:
             break
@@ -61,6 +91,7 @@ def answer_task(examiner: Examiner, header: dict[str, object], source: BinaryIO,
             return
         else:
             raise protocol.ProtocolError("an unexpected frame inside a task")
+    allow_cpu(limits.cpu_for(run.bytes_read))
     digests: Digests = run.digests()
     identified = run.identified()
     early = protocol.digests_to_plain(digests) | {
@@ -71,23 +102,25 @@ def answer_task(examiner: Examiner, header: dict[str, object], source: BinaryIO,
     protocol.write_frame(sink, protocol.DIGESTS, protocol.to_json(early))
     sink.flush()
     if header.get("mode") == protocol.Mode.FULL:
-        look_inside(run, again_from_plain(header.get("again")), sink)
+        look_inside(run, again_from_plain(header.get("again")), sink, limits)
         found = run.finish()
         protocol.write_frame(sink, protocol.EXAMINED, protocol.to_json(protocol.examination_to_plain(found)))
         sink.flush()
 
 
-def look_inside(run: Run, again: Again, sink: BinaryIO) -> None:
+def look_inside(run: Run, again: Again, sink: BinaryIO, limits: WorkerLimits) -> None:
     """Say what lies inside the file, one inner file after the other, and before each what is begun."""
     told = False
     for item in run.inside(again):
         if isinstance(item, Step):
             protocol.write_frame(sink, protocol.STEP, protocol.to_json({"step": item.number, "size": item.size}))
             told = True
+            allow_cpu(limits.cpu_for(item.size))
         else:
             protocol.write_frame(sink, protocol.FOUND, protocol.to_json(found_to_plain(item)))
         sink.flush()
     if told:
+        allow_cpu(limits.cpu_for(run.bytes_read))
         protocol.write_frame(sink, protocol.STEP, protocol.to_json({"step": 0, "size": 0}))
         sink.flush()
 
@@ -113,17 +146,35 @@ def _asked(wanted: dict[str, object], length: int, source: BinaryIO, sink: Binar
     return payload
 
 
-def serve(source: BinaryIO, sink: BinaryIO) -> None:
+def confined(orders: Orders) -> dict[str, Any]:
+    """Give up what a worker does not need; what came of it, for READY (scan/trial.py reads it)."""
+    installed = None
+    if orders.canary:
+        from caid_triage.scan.canary import installed_libraries, sing  # noqa: PLC0415 - one worker of a scan needs it
+
+        installed = installed_libraries()
+    told = confine(memory=orders.limits.memory_bytes, without=orders.without)
+    allow_cpu(orders.limits.cpu_for(0))
+    facts: dict[str, Any] = {"active": told.active, "missing": dict(told.missing), "landlock": told.landlock}
+    if installed is not None:
+        from caid_triage.scan.escape import still_possible  # noqa: PLC0415 - likewise
+
+        facts |= {"possible": still_possible(), "canary": sing(installed, Limits())}
+    return facts
+
+
+def serve(source: BinaryIO, sink: BinaryIO, orders: Orders) -> None:
     """Answer tasks until the coordinator closes the pipe."""
     examiner = Examiner(Limits())
-    prepare_pictures()
+    prepare_pictures()  # what a unit has installed may lie anywhere, and is trusted like this program
+    facts = confined(orders)
 
     def tell(began: bool) -> None:
         protocol.write_frame(sink, protocol.LOADING if began else protocol.LOADED)
         sink.flush()
 
     told_of_loading.set(tell)
-    protocol.write_frame(sink, protocol.READY, b"{}")
+    protocol.write_frame(sink, protocol.READY, protocol.to_json(facts))
     sink.flush()
     while True:
         try:
@@ -132,20 +183,16 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
             return
         if kind != protocol.TASK:
             raise protocol.ProtocolError("a task was expected")
-        answer_task(examiner, protocol.from_json(payload), source, sink)
+        answer_task(examiner, protocol.from_json(payload), source, sink, orders.limits)
 
 
 def main() -> int:
-    """Confine the process, then serve."""
+    """Serve, confined."""
     source, sink = private_streams()
-    die_with_parent()
-    limit_memory(int(sys.argv[1]))
+    orders = orders_from(sys.argv[1])
+    die_with_parent(orders.parent)
     try:
-        serve(source, sink)
+        serve(source, sink, orders)
     except BrokenPipeError:
         return 0  # the coordinator is gone
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.scan.worker_process import WorkerProcess
 
+if TYPE_CHECKING:
+    from caid_triage.scan.trial import Settled
+
 
 class Workforce:
     """Idle workers; use it as a context manager, at the end of which none is left. Safe for several threads.
+
+    The first that is started tries its confinement and every decoder before it says that it is ready (scan/trial.py).
 
     Linux ends a worker with the thread that started it (scan/confine.py): the thread that makes this must outlive it,
     and only workers of that thread are kept.
@@ -28,10 +33,13 @@ class Workforce:
         self._lock = threading.Lock()
         self._closed = False
         self._maker = threading.get_ident()
+        self._without: tuple[str, ...] = ()
+        self._layers: frozenset[str] = frozenset()
+        self.settled: Settled | None = None
         self._idle: deque[WorkerProcess] = deque()
         try:
-            for _ in range(count):
-                self._idle.append(WorkerProcess(limits))
+            for number in range(count):
+                self._idle.append(WorkerProcess(limits, canary=number == 0))
         except OSError:
             self.close()
             raise
@@ -47,7 +55,40 @@ class Workforce:
         with self._lock:
             if self._idle:
                 return self._idle.popleft()
-        return WorkerProcess(self._limits)
+        return WorkerProcess(self._limits, self._without)
+
+    def take_canary(self) -> WorkerProcess | None:
+        """The idle worker that tries itself, None where there is none; like :meth:`take`."""
+        with self._lock:
+            for worker in self._idle:
+                if worker.canary:
+                    self._idle.remove(worker)
+                    return worker
+        return None
+
+    @property
+    def limits(self) -> WorkerLimits:
+        """What a worker may use."""
+        return self._limits
+
+    def settle(self, layers: frozenset[str], without: tuple[str, ...]) -> None:
+        """From now on workers leave out the layers ``without`` of their confinement and must have those in ``layers``.
+
+        Idle ones that were started otherwise are ended, and as many others started.
+        """
+        with self._lock:
+            self._layers, changed, self._without = layers, without != self._without, without
+            idle = list(self._idle) if changed else []
+            if changed:
+                self._idle.clear()
+        for worker in idle:
+            worker.close()
+        for _ in idle:
+            self.give_back(WorkerProcess(self._limits, without))
+
+    def accepts(self, layers: frozenset[str]) -> bool:
+        """Whether a worker that those layers hold may be given a file."""
+        return self._layers <= layers
 
     def give_back(self, worker: WorkerProcess) -> None:
         """Keep a worker that waits for its next task; one that comes too late or would end by itself is ended."""

@@ -5,12 +5,12 @@ It is the real worker but for the examiner's answer, so the pool under test sees
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from caid_triage.examine import examine
@@ -47,8 +47,10 @@ class Obedient:
             os._exit(9)
         if self._order.startswith(b"hang"):
             time.sleep(600)
+        if self._order.startswith(b"work"):
+            time.sleep(0.1)
         if self._order.startswith(b"nap"):
-            Path("/proc/self/comm").write_text("napping")
+            ctypes.CDLL(None).prctl(15, b"napping", 0, 0, 0)  # PR_SET_NAME: a worker cannot write into /proc
             time.sleep(1)
         if self._order.startswith(b"shout"):
             worker.PRIVATE[1].write(b"x\xff\xff\xff\xff nonsense")  # type: ignore[attr-defined]

@@ -282,7 +282,7 @@ def test_a_worker_without_memory_costs_pictures_not_files(exhibit: Small, tmp_pa
     (large / "large.bmp").write_bytes(wide_bitmap(9000, 9000))
     (large / "small.jpg").write_bytes(picture("coast.jpg"))
     done = subprocess.run(
-        [sys.executable, str(script), str(large), str(case), "700"], capture_output=True, text=True, check=False
+        [sys.executable, str(script), str(large), str(case), "450"], capture_output=True, text=True, check=False
     )
     assert done.stdout == "2 2 2\n", done.stderr
     assert run_command("report", "--case", case).returncode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from caid_triage.examine import pdq as module
+from caid_triage.examine import pdq_naive as pdq_naive_module
 from caid_triage.examine.limits import Limits
 from caid_triage.examine.opencv import decode_with_opencv
 from caid_triage.examine.pdq import (
@@ -259,3 +261,31 @@ def test_the_reduced_hash_is_the_first_of_its_turned_ones(picture) -> None:
     hashes, quality = pdq_reduced_turned(grey, 800, 1000)
     assert (hashes[0], quality) == pdq_reduced(grey, 800, 1000)
     assert len(set(hashes)) == len(TURNS)
+
+
+@pytest.mark.parametrize("band", [1, 700, 20_000])
+def test_the_oracle_gives_the_same_bits_in_bands_of_any_size(monkeypatch: pytest.MonkeyPatch, band: int) -> None:
+    """Whole in one band, and in bands of a few rows: rows do not touch each other within a pass."""
+    numbers = np.random.default_rng(5)
+    for shape in ((5, 7), (64, 64), (65, 63), (97, 131, 3), (200, 40), (30, 210, 3), (129, 128)):
+        pixels = numbers.integers(0, 256, shape).astype(np.uint8)
+        for picture in (pixels, pixels // 64 * 64):
+            whole = pdq_turned_naive(picture)
+            with monkeypatch.context() as patched:
+                patched.setattr(pdq_naive_module, "BAND_PIXELS", band)
+                assert pdq_turned_naive(picture) == whole
+            assert whole[0][0] == reference(picture)[0]
+
+
+def test_the_oracle_takes_little_memory_beside_a_large_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture whole takes 16 bytes a pixel and more, which 100 megapixels must not."""
+    pixels = np.zeros((600, 600), dtype=np.uint8)
+    peaks = []
+    for band in (pixels.size, 1 << 14):
+        monkeypatch.setattr(pdq_naive_module, "BAND_PIXELS", band)
+        tracemalloc.start()
+        pdq_turned_naive(pixels)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] > 12 * pixels.size
+    assert peaks[1] < 3 * pixels.size
