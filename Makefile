@@ -7,12 +7,13 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: ready demo test lint types layers check bench lock clean help
+.PHONY: ready demo test lint types layers check bench validate lock clean help
 
 help:
 	@echo "make demo    build a small exhibit, scan it, print the path of the report"
 	@echo "make test    the whole test suite"
 	@echo "make check   lint, types and layer rules"
+	@echo "make validate  run the known-answer pack (VALIDATE_ARGS=--quick: fewer pictures)"
 	@echo "make bench   the benchmarks beside their peers"
 	@echo "make lock    resolve the dependencies again (only when you mean to)"
 
@@ -49,6 +50,9 @@ check: lint types layers
 
 bench: $(VENV)/ready-to-test
 	$(BIN)/python benchmarks/run_all.py
+
+validate: $(VENV)/ready-to-run
+	$(BIN)/python -m caid_triage validate --out validation $(VALIDATE_ARGS)
 
 lock: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lock

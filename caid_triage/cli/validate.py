@@ -30,6 +30,7 @@ LONGEST_NAME = 200
     help="Folder for validation.html and validation.json; an earlier validation in it is replaced.",
 )
 @click.option("--seed", default=None, metavar="TEXT", help="Make other exhibits: any text of your own.")
+@click.option("--quick", is_flag=True, help="Fewer pictures: every requirement, but wider intervals.")
 @click.option("--pictures", type=int, default=None, metavar="N", help="How many unlisted pictures are compared.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Worker processes.")
 @click.option(
@@ -45,6 +46,7 @@ def validate(
     ctx: click.Context,
     out: Path,
     seed: str | None,
+    quick: bool,
     pictures: int | None,
     workers: int,
     executor: str,
@@ -71,20 +73,16 @@ def validate(
     _check_names(by, machine)
     if pictures is not None and not LEAST_PICTURES <= pictures <= MOST_PICTURES:
         raise UsageError(f"--pictures is {LEAST_PICTURES} to {MOST_PICTURES:,}, not {pictures}")
-    from caid_triage.validate.laboratory import DEFAULT_SEED, STRANGERS, Laboratory, Plan
+    from caid_triage.validate.exhibits import DEFAULT_SEED, Exhibits, plan_of
+    from caid_triage.validate.laboratory import Laboratory
     from caid_triage.validate.machine import machine_facts
     from caid_triage.validate.record import record, write_record
     from caid_triage.validate.run import validated
 
-    plan = Plan(
-        seed=DEFAULT_SEED if seed is None else seed,
-        workers=workers,
-        executor=executor,
-        strangers=STRANGERS if pictures is None else pictures,
-    )
+    plan = plan_of(DEFAULT_SEED if seed is None else seed, workers, executor, quick=quick, strangers=pictures)
     folder = _prepared(out)
     try:
-        lab = Laboratory(folder, plan, lambda line: click.echo(f"  {line}", err=True))
+        lab = Laboratory(folder, Exhibits(folder, plan, lambda line: click.echo(f"  {line}", err=True)))
         validation = validated(lab, requirements, _say)
     finally:
         if not keep:

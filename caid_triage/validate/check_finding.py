@@ -35,10 +35,10 @@ def _is_at(item: Planted, row: Row) -> bool:
     return row["path"].startswith(item.path)
 
 
-def find_all(found: Findings, exhibits: Sequence[Exhibit], reports: Reports, state: str) -> None:
+def find_all(found: Findings, scans: Sequence[tuple[Sequence[Exhibit], Reports]], state: str) -> None:
     """Every planted content of a state must be found; the miss rate is told for each file system."""
     outcomes = []
-    for exhibit in exhibits:
+    for exhibit, reports in ((one, reports) for exhibits, reports in scans for one in exhibits):
         for item in exhibit.of(state):
             if item.kind != "PNG in two pieces":
                 ok = is_found(item, exhibit.reference, reports)
@@ -48,10 +48,14 @@ def find_all(found: Findings, exhibits: Sequence[Exhibit], reports: Reports, sta
     found.misses(f"{state}, ", outcomes)
 
 
+def _scans(lab: Laboratory) -> list[tuple[Sequence[Exhibit], Reports]]:
+    return [([lab.made.disk.exhibit], lab.disk_scan), (lab.made.others, lab.others_scan)]
+
+
 def containers(lab: Laboratory, found: Findings) -> None:
     """The bytes of a disk, and its files, are the same out of every container."""
-    wanted = hashlib.sha256(lab.disk.content).hexdigest()
-    for exhibit in (lab.disk.exhibit, *lab.copies):
+    wanted = hashlib.sha256(lab.made.disk.content).hexdigest()
+    for exhibit in (lab.made.disk.exhibit, *lab.made.copies):
         with closing(open_source(exhibit.path, exhibit.reference, exhibit.path.name)) as source:
             assert isinstance(source, DiskSource)
             digest, size = hashlib.sha256(), int(source.image.get_size())
@@ -61,9 +65,11 @@ def containers(lab: Laboratory, found: Findings) -> None:
             found.expect(digest.hexdigest() == wanted, f"the bytes of {exhibit.reference} are not those of the disk")
     rows = _listed(lab.disk_scan.files)
     copied = _listed(lab.copies_scan.files)
-    for exhibit in lab.copies:
+    for exhibit in lab.made.copies:
         found.same(
-            f"rows of files.csv of {exhibit.reference}", rows[lab.disk.exhibit.reference], copied[exhibit.reference]
+            f"rows of files.csv of {exhibit.reference}",
+            rows[lab.made.disk.exhibit.reference],
+            copied[exhibit.reference],
         )
 
 
@@ -77,9 +83,9 @@ def _listed(rows: Iterable[Row]) -> dict[str, Counter[tuple[str, ...]]]:
 
 def acquisition(lab: Laboratory, found: Findings) -> None:
     """An image that is as acquired verifies; one of which a bit was changed does not."""
-    copy = lab.copies[0]
+    copy = lab.made.copies[0]
     found.expect(lab.command("verify", copy.path) == 0, "an E01 that is as it was acquired does not verify")
-    altered = next(exhibit for exhibit in lab.damaged if exhibit.reference == "ALTERED/1")
+    altered = next(exhibit for exhibit in lab.made.damaged if exhibit.reference == "ALTERED/1")
     found.expect(lab.command("verify", altered.path) == 7, "an E01 of which a bit was changed verifies")
     codes = {row["exhibit"] for row in lab.damage_scan.problems if row["code"] == "acquisition-hash-mismatch"}
     found.expect(
@@ -93,13 +99,13 @@ def read_only(lab: Laboratory, found: Findings) -> None:
     """No file of the evidence was changed by all that was done with it."""
     for reports in (lab.disk_scan, lab.copies_scan):
         found.expect(bool(reports.files), "nothing was scanned")
-    for reference, sealed in sorted(lab.sealed.items()):
+    for reference, sealed in sorted(lab.made.sealed.items()):
         for path, (digest, size, changed) in sealed.facts.items():
             stat = path.stat()
             as_made = (stat.st_size, stat.st_mtime_ns) == (size, changed) and file_digest(path) == digest
             found.expect(as_made, f"{reference}: {path.name} is not as it was made")
         folders = {path.parent for path in sealed.facts}
-        known = {path for other in lab.sealed.values() for path in other.facts}
+        known = {path for other in lab.made.sealed.values() for path in other.facts}
         strange = sorted(
             path.name for folder in folders for path in folder.iterdir() if path.is_file() and path not in known
         )
@@ -108,25 +114,23 @@ def read_only(lab: Laboratory, found: Findings) -> None:
 
 def live(lab: Laboratory, found: Findings) -> None:
     """Every living file is listed."""
-    find_all(found, [lab.disk.exhibit], lab.disk_scan, "allocated")
-    find_all(found, lab.others, lab.others_scan, "allocated")
+    find_all(found, _scans(lab), "allocated")
 
 
 def deleted(lab: Laboratory, found: Findings) -> None:
     """Every deleted file whose content was not overwritten is listed with it."""
-    find_all(found, [lab.disk.exhibit], lab.disk_scan, "deleted")
-    find_all(found, lab.others, lab.others_scan, "deleted")
+    find_all(found, _scans(lab), "deleted")
 
 
 def orphans(lab: Laboratory, found: Findings) -> None:
     """Files whose folder is forgotten are listed."""
-    find_all(found, [lab.disk.exhibit], lab.disk_scan, "orphan")
+    find_all(found, [([lab.made.disk.exhibit], lab.disk_scan)], "orphan")
 
 
 def carved(lab: Laboratory, found: Findings) -> None:
     """Pictures that no name leads to are found in free space, and between partitions."""
-    exhibit = lab.disk.exhibit
-    find_all(found, [exhibit], lab.disk_scan, "carved")
+    exhibit = lab.made.disk.exhibit
+    find_all(found, [([lab.made.disk.exhibit], lab.disk_scan)], "carved")
     broken = exhibit.of("carved", "PNG in two pieces")
     outcomes = [(item.kind, is_found(item, exhibit.reference, lab.disk_scan)) for item in broken]
     found.misses("", outcomes, judged=False)
@@ -134,12 +138,12 @@ def carved(lab: Laboratory, found: Findings) -> None:
 
 def slack(lab: Laboratory, found: Findings) -> None:
     """Pictures behind the ends of living files are found."""
-    find_all(found, [lab.disk.exhibit], lab.disk_scan, "slack")
+    find_all(found, [([lab.made.disk.exhibit], lab.disk_scan)], "slack")
 
 
 def inside(lab: Laboratory, found: Findings) -> None:
     """Pictures inside other files are found."""
-    exhibit = lab.disk.exhibit
+    exhibit = lab.made.disk.exhibit
     outcomes = []
     for item in exhibit.of("embedded"):
         ok = is_found(item, exhibit.reference, lab.disk_scan)
@@ -150,7 +154,7 @@ def inside(lab: Laboratory, found: Findings) -> None:
 
 def names(lab: Laboratory, found: Findings) -> None:
     """Streams, hard links, pieces, names of other scripts: each keeps its own row and content."""
-    exhibit = lab.disk.exhibit
+    exhibit = lab.made.disk.exhibit
     special = [
         item
         for item in exhibit.planted

@@ -20,7 +20,7 @@ def digests(lab: Laboratory, found: Findings) -> None:
                 )
         found.expect(row.get("size") == str(len(content)), f"the size of the published content {number} is wrong")
     compared = wrong = 0
-    scans = ((lab.disk_scan, [lab.disk.exhibit]), (lab.others_scan, list(lab.others)))
+    scans = ((lab.disk_scan, [lab.made.disk.exhibit]), (lab.others_scan, list(lab.made.others)))
     for reports, exhibits in scans:
         rows = {(row["exhibit"], row["volume"], row["path"], row["state"]): row for row in reports.files}
         for exhibit in exhibits:

@@ -31,7 +31,7 @@ def files(lab: Laboratory, found: Findings) -> None:
         places = Counter((row["exhibit"], row["volume"], row["path"], row["state"]) for row in reports.files)
         again = [place for place, count in places.items() if count > 1 and place[3] == "allocated"]
         found.expect(not again, f"{name}: {len(again)} living files have more than one row")
-    planted = [item for item in lab.disk.exhibit.planted if item.state in ("allocated", "deleted")]
+    planted = [item for item in lab.made.disk.exhibit.planted if item.state in ("allocated", "deleted")]
     known = {(row["volume"], row["path"], row["state"]) for row in lab.disk_scan.files}
     lost = [item for item in planted if (item.volume, item.path, item.state) not in known]
     found.expect(not lost, f"{len(lost)} of {len(planted)} planted files have no row at all")
@@ -40,7 +40,7 @@ def files(lab: Laboratory, found: Findings) -> None:
 
 def ranges(lab: Laboratory, found: Findings) -> None:
     """The bytes of a source are all accounted for: the ledger tiles it, and its sums are its size."""
-    for reports, exhibits in ((lab.disk_scan, [lab.disk.exhibit]), (lab.others_scan, list(lab.others))):
+    for reports, exhibits in ((lab.disk_scan, [lab.made.disk.exhibit]), (lab.others_scan, list(lab.made.others))):
         ledger = reports.table("ledger.csv")
         for exhibit in exhibits:
             lines = [row for row in ledger if row["exhibit"] == exhibit.reference]
@@ -61,7 +61,7 @@ def ranges(lab: Laboratory, found: Findings) -> None:
 
 def damage(lab: Laboratory, found: Findings) -> None:
     """Each damaged file has its row, its right digest, and a problem by a documented code; whole ones have none."""
-    exhibit, reports = lab.damaged[0], lab.damage_scan
+    exhibit, reports = lab.made.damaged[0], lab.damage_scan
     rows = {row["path"]: row for row in reports.files if row["exhibit"] == exhibit.reference}
     said: dict[str, set[str]] = {}
     for row in reports.problems:
@@ -218,7 +218,7 @@ def sealed(lab: Laboratory, found: Findings) -> None:
 def hostile_names(lab: Laboratory, found: Findings) -> None:
     """Names made to do harm stay names: the tables keep their shape, the page runs, loads and embeds nothing."""
     reports = lab.others_scan
-    hostile = [item for exhibit in lab.others for item in exhibit.planted if item.kind == "hostile name"]
+    hostile = [item for exhibit in lab.made.others for item in exhibit.planted if item.kind == "hostile name"]
     for item in hostile:
         for name, rows in (("files.csv", reports.files), ("matches.csv", reports.matches)):
             got = [row["path"] for row in rows if row["sha256"] == item.sha256]

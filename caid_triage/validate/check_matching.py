@@ -27,14 +27,14 @@ PUBLISHED_WORDS = ("category a", "category b", "category c")
 
 def _occurrences(lab: Laboratory) -> list[Planted]:
     """Everything planted on the disk that its sets may say something of."""
-    return [item for item in lab.disk.exhibit.planted if item.content and item.kind != "PNG in two pieces"]
+    return [item for item in lab.made.disk.exhibit.planted if item.content and item.kind != "PNG in two pieces"]
 
 
 def _wanted_exact(lab: Laboratory, *algorithms: str) -> Counter[tuple[str, str, str, str, str]]:
     """How often each (set, SHA-256, state, algorithm, code) must stand in matches.csv, by the truth."""
     wanted: Counter[tuple[str, str, str, str, str]] = Counter()
     for item in _occurrences(lab):
-        for listed in lab.disk_sets.listed.get(item.sha256, ()):
+        for listed in lab.made.disk_sets.listed.get(item.sha256, ()):
             if listed.algorithm in algorithms:
                 wanted[listed.hashset, item.sha256, item.state, listed.algorithm, listed.code] += 1
     return wanted
@@ -100,7 +100,7 @@ def _told(lab: Laboratory, found: Findings, contents: Collection[str], kinds: Co
 
 def near(lab: Laboratory, found: Findings) -> None:
     """Every copy within the strong distance is met, at the oracle's distance; the rest is told by distance."""
-    alike = lab.alike
+    alike = lab.made.alike
     listed = {original.media_id: pdq_naive(original.pixels) for original in alike.originals}
     met = _met(lab.alike_scan.matches)
     outcomes, by_edit = [], []
@@ -111,8 +111,8 @@ def near(lab: Laboratory, found: Findings) -> None:
         row = met.get((copy.path, copy.media_id))
         strong = row is not None and row["algorithm"] == "pdq" and int(row["distance"]) <= STRONG_BITS
         good = min(quality, listed_quality) >= LEAST_QUALITY
-        band = next(f"{low} to {high} bits" for low, high in BANDS if low <= distance <= high)
-        outcomes.append((band if good else "quality below 50", row is not None))
+        band = next(f"at {low} to {high} bits" for low, high in BANDS if low <= distance <= high)
+        outcomes.append((band if good else "of a quality below 50", row is not None))
         by_edit.append((copy.edit, row is not None))
         slack = 0 if copy.exact_pixels else JPEG_BITS
         if good and distance + slack <= STRONG_BITS:
@@ -122,9 +122,11 @@ def near(lab: Laboratory, found: Findings) -> None:
                 abs(int(row["distance"]) - distance) <= slack,
                 f"a copy ({copy.edit}) at {distance} bits is said to be at {row['distance']}",
             )
-    within = {f"{low} to {high} bits" for low, high in BANDS if high <= STRONG_BITS}
-    found.misses("copies at ", [item for item in outcomes if item[0] in within])
-    found.misses("copies at ", [item for item in outcomes if item[0] not in within], judged=False)
+    bands = [f"at {low} to {high} bits" for low, high in BANDS]
+    within = {name for name, (_, high) in zip(bands, BANDS, strict=True) if high <= STRONG_BITS}
+    outcomes.sort(key=lambda item: bands.index(item[0]) if item[0] in bands else len(bands))
+    found.misses("copies ", [item for item in outcomes if item[0] in within])
+    found.misses("copies ", [item for item in outcomes if item[0] not in within], judged=False)
     found.misses("copies: ", by_edit, judged=False)
 
 
@@ -151,19 +153,19 @@ def limits(lab: Laboratory, found: Findings) -> None:
         )
         wanted = Counter(
             (path, f"{path} {distance}", str(distance), str(radius))
-            for path in lab.limits[1]
+            for path in lab.made.limits[1]
             for distance in range(radius + 1)
         )
         found.same(f"matches by {algorithm} (file, entry, distance, limit)", wanted, got)
         missed, false = (wanted - got).total(), (got - wanted).total()
         found.rate(f"{algorithm} at 0 to {radius} bits", "missed", missed, wanted.total())
-        beyond = len(lab.limits[1]) * (bits - radius)
+        beyond = len(lab.made.limits[1]) * (bits - radius)
         found.rate(f"{algorithm} at {radius + 1} to {bits} bits", "false matches", min(false, beyond), beyond)
 
 
 def index(lab: Laboratory, found: Findings) -> None:
     """The search of a large set gives what comparing everything gives, at every distance."""
-    rng = lab.rng("index")
+    rng = lab.made.rng("index")
     count, questions, radius = 40_000, 60, STRONG_BITS
     entries = np.frombuffer(b"".join(balanced(rng, PDQ_BITS) for _ in range(2_000)), dtype=np.uint8).reshape(-1, 32)
     noise = np.frombuffer(rng.randbytes(32 * (count - len(entries))), dtype=np.uint8).reshape(-1, 32)
@@ -193,7 +195,7 @@ def films(lab: Laboratory, found: Findings) -> None:
     """A re-encoded and a cut film are met as films; another film is not."""
     reports = lab.films_scan
     outcomes = []
-    for item in lab.films.planted:
+    for item in lab.made.films.planted:
         rows = [row for row in reports.matches if row["path"] == item.path]
         kinds = {row["match_kind"] for row in rows}
         if item.kind == "same film":
@@ -230,16 +232,16 @@ def no_false_exact(lab: Laboratory, found: Findings) -> None:
 
 def no_false_near(lab: Laboratory, found: Findings) -> None:
     """No different picture is a strong look-alike of a listed one; leads among them are told."""
-    strangers = set(lab.alike.strangers)
+    strangers = set(lab.made.alike.strangers)
     rows = [row for row in lab.alike_scan.matches if row["path"] in strangers]
     strong = {row["path"] for row in rows if row["algorithm"] == "pdq" and int(row["distance"]) <= STRONG_BITS}
     leads = {row["path"] for row in rows} - strong
     found.expect(not strong, f"{len(strong)} different pictures are met at the strong distance")
-    entries = len(lab.alike.originals) + lab.plan.others
+    entries = len(lab.made.alike.originals) + lab.made.plan.others
     found.rate("different pictures, strong", "false matches", len(strong), len(strangers))
     found.rate("different pictures, leads", "false leads", len(leads), len(strangers), judged=False)
     found.value("compared", f"{len(strangers):,} pictures with {entries:,} entries: {len(strangers) * entries:,} pairs")
-    owners = {copy.path: copy.media_id for copy in lab.alike.copies}
+    owners = {copy.path: copy.media_id for copy in lab.made.alike.copies}
     crossed = [
         row
         for row in lab.alike_scan.matches
@@ -278,7 +280,7 @@ def counts(lab: Laboratory, found: Findings) -> None:
         shown = next((count for title, count in table.items() if title.startswith(label)), "nothing")
         found.expect(shown == str(files), f"report.html says {shown} files of {label!r}, not {files}")
     near_rows = [
-        row for row in lab.disk_scan.matches if row["sha256"] in lab.disk_sets.near and row["hashset"] == "looks"
+        row for row in lab.disk_scan.matches if row["sha256"] in lab.made.disk_sets.near and row["hashset"] == "looks"
     ]
     found.expect(bool(near_rows), "the look-alikes of the disk are not met")
     for row in near_rows:
@@ -292,7 +294,7 @@ def wanted_counts(lab: Laboratory) -> Counter[str]:
     for item in _occurrences(lab):
         codes = [
             ("1", "code 1 (scheme uk not confirmed)") if one.hashset == "unconfirmed" else (one.code, LABELS[one.code])
-            for one in lab.disk_sets.listed.get(item.sha256, ())
+            for one in lab.made.disk_sets.listed.get(item.sha256, ())
             if one.algorithm != "contradicted"
         ]
         if codes:
@@ -304,7 +306,7 @@ def conflicts(lab: Laboratory, found: Findings) -> None:
     """Where two sets grade one content differently, both grades are kept, and the difference is told."""
     listed = {
         digest: {one.code for one in found_in}
-        for digest, found_in in lab.disk_sets.listed.items()
+        for digest, found_in in lab.made.disk_sets.listed.items()
         if len({one.code for one in found_in}) > 1
     }
     found.expect(bool(listed), "no conflict was planted")
@@ -316,7 +318,7 @@ def conflicts(lab: Laboratory, found: Findings) -> None:
 
 def known_good(lab: Laboratory, found: Findings) -> None:
     """A set of harmless files takes nothing away by MD5 alone, and what it lists is no match."""
-    sets = lab.disk_sets
+    sets = lab.made.disk_sets
     wanted, got = _wanted_exact(lab, "sha1", "sha256", "md5"), _got_exact(lab)
     for key, count in wanted.items():
         if key[1] in sets.weakly_good:

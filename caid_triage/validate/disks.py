@@ -31,8 +31,10 @@ PIECE = 4096
 class Pictures:
     """Different pictures without end, one after the other from one seed; ``kept``: the pixels of PNGs by SHA-256."""
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, more: int) -> None:
+        """``more``: how many further small pictures each volume gets, living and deleted and in free space."""
         self._rng = rng
+        self.more = more
         self.kept: dict[str, Pixels] = {}
 
     def pixels(self) -> Pixels:
@@ -49,6 +51,10 @@ class Pictures:
     def jpeg(self) -> bytes:
         """The next drawing as a JPEG."""
         return jpeg(self.pixels(), 80)
+
+    def little(self) -> bytes:
+        """The next drawing as a PNG of few pixels: for numbers."""
+        return png(drawing(self._rng, 40, 30))
 
     def small(self) -> bytes:
         """A grey PNG of some 300 bytes: small enough for what is left of a cluster."""
@@ -84,6 +90,10 @@ def _named(kind: str, pictures: Pictures, rng: Random) -> tuple[list[Planned], l
         PlannedFile("/papers/gone note.txt", note[::-1], deleted=True),
         PlannedFile("/photos/gone third.png", pictures.png(), deleted=True),
     ]
+    live += [PlannedFile(f"/album/{number:02d}.png", pictures.little()) for number in range(pictures.more)]
+    gone += [
+        PlannedFile(f"/album/gone {number:02d}.png", pictures.little(), deleted=True) for number in range(pictures.more)
+    ]
     planted = [
         Planted(kind, "deleted" if file.deleted else "allocated", file.path, file.content) for file in live + gone
     ]
@@ -97,24 +107,28 @@ def _album(kind: str, pictures: Pictures) -> tuple[list[Planned], list[Planted]]
     return [PlannedFolder("/gone album", deleted=True), *files], planted
 
 
-def _slack_host(kind: str, rng: Random, cluster: int) -> PlannedFile:
-    """A file that ends soon behind the beginning of its second cluster."""
-    return PlannedFile(f"/papers/{kind} host.bin", rng.randbytes(cluster + rng.randint(60, 120)))
+def _slack_hosts(rng: Random, cluster: int) -> list[PlannedFile]:
+    """Files that end soon behind the beginning of their second cluster."""
+    return [
+        PlannedFile(f"/papers/host {number}.bin", rng.randbytes(cluster + rng.randint(60, 120))) for number in range(3)
+    ]
 
 
-def _put_slack(volume: Volume, host: PlannedFile, picture: bytes) -> None:
-    """Put a picture behind the host's end, at the next sector's start of its last cluster."""
-    tail = host.content[-48:]
-    end = volume.image.index(tail) + len(tail)
-    start = -(-end // SECTOR) * SECTOR
-    _put(volume, start, picture)
-    volume.planted.append(Planted(volume.kind, "slack", f"{host.path}//$Slack/", picture, "slack", start))
+def _put_slack(volume: Volume, hosts: Sequence[PlannedFile], pictures: Pictures) -> None:
+    """Put a picture behind each host's end, at the next sector's start of its last cluster."""
+    for host in hosts:
+        tail, picture = host.content[-48:], pictures.small()
+        end = volume.image.index(tail) + len(tail)
+        start = -(-end // SECTOR) * SECTOR
+        _put(volume, start, picture)
+        volume.planted.append(Planted(volume.kind, "slack", f"{host.path}//$Slack/", picture, "slack", start))
 
 
 def _put_lost(volume: Volume, pictures: Pictures) -> None:
     """Put pictures that no name leads to into the free end of a volume, one of them in two pieces."""
     at = len(volume.image) - FREE_TAIL
-    for name, content in (("PNG", pictures.png()), ("JPEG", pictures.jpeg()), ("PNG", pictures.png())):
+    lost = [("PNG", pictures.png()), ("JPEG", pictures.jpeg()), ("PNG", pictures.png())]
+    for name, content in [*lost, *(("PNG", pictures.little()) for _ in range(pictures.more))]:
         _put(volume, at, content)
         volume.planted.append(Planted(volume.kind, "carved", "", content, name, at))
         at += (len(content) // PIECE + 2) * PIECE
@@ -155,12 +169,12 @@ def _ntfs(pictures: Pictures, rng: Random, start: int) -> Volume:
     plan, planted = _named("ntfs", pictures, rng)
     album, of_album = _album("ntfs", pictures)
     stream, linked = pictures.png(), pictures.jpeg()
-    host = _slack_host("ntfs", rng, 4096)
+    hosts = _slack_hosts(rng, 4096)
     plan += [
         *album,
         PlannedFile("/papers/letter.txt", b"Dear aunt\n", streams=(("hidden.png", stream),)),
         PlannedFile("/photos/linked.jpg", linked, links=("/papers/linked too.jpg",)),
-        host,
+        *hosts,
     ]
     planted += [
         *of_album,
@@ -176,22 +190,22 @@ def _ntfs(pictures: Pictures, rng: Random, start: int) -> Volume:
             for name, content in members
         ]
     volume = Volume("ntfs", plan, planted, build_ntfs(plan, size=8 * MIB, label="System", hidden_sectors=start))
-    _put_slack(volume, host, pictures.small())
+    _put_slack(volume, hosts, pictures)
     _put_lost(volume, pictures)
     return volume
 
 
 def _fat16(pictures: Pictures, rng: Random, start: int) -> Volume:
     plan, planted = _named("fat16", pictures, rng)
-    orphans = [PlannedFile(f"/LOST/ORPHAN{number}.PNG", pictures.png()) for number in (1, 2)]
-    host = _slack_host("fat16", rng, 1024)
-    plan += [PlannedFolder("/LOST", deleted=True), *orphans, host]
+    orphans = [PlannedFile(f"/LOST/ORPHAN{number}.PNG", pictures.png()) for number in range(max(2, pictures.more))]
+    hosts = _slack_hosts(rng, 1024)
+    plan += [PlannedFolder("/LOST", deleted=True), *orphans, *hosts]
     planted += [Planted("fat16", "orphan", "/$OrphanFiles/", file.content, "orphan") for file in orphans]
     image = build_fat(plan, size=6 * MIB, bits=16, cluster=1024, label="CAMERA", hidden_sectors=start)
     entry = image.index(b"\xe5OST       ")
     image[entry + 20 : entry + 22] = image[entry + 26 : entry + 28] = bytes(2)  # where the folder lay is forgotten
     volume = Volume("fat16", plan, planted, image)
-    _put_slack(volume, host, pictures.small())
+    _put_slack(volume, hosts, pictures)
     _put_lost(volume, pictures)
     return volume
 
@@ -199,20 +213,20 @@ def _fat16(pictures: Pictures, rng: Random, start: int) -> Volume:
 def _exfat(pictures: Pictures, rng: Random) -> Volume:
     plan, planted = _named("exfat", pictures, rng)
     album, of_album = _album("exfat", pictures)
-    host = _slack_host("exfat", rng, 4096)
-    plan += [*album, host]
+    hosts = _slack_hosts(rng, 4096)
+    plan += [*album, *hosts]
     volume = Volume("exfat", plan, [*planted, *of_album], build_exfat(plan, size=6 * MIB, hidden_sectors=ALIGN))
-    _put_slack(volume, host, pictures.small())
+    _put_slack(volume, hosts, pictures)
     _put_lost(volume, pictures)
     return volume
 
 
 def _ext2(pictures: Pictures, rng: Random) -> Volume:
     plan, planted = _named("ext2", pictures, rng)
-    host = _slack_host("ext2", rng, 4096)
-    plan.append(host)
+    hosts = _slack_hosts(rng, 4096)
+    plan += hosts
     volume = Volume("ext2", plan, planted, build_ext2(plan, size=6 * MIB))
-    _put_slack(volume, host, pictures.small())
+    _put_slack(volume, hosts, pictures)
     _put_lost(volume, pictures)
     return volume
 
@@ -226,9 +240,9 @@ class Disk:
     pixels: Mapping[str, Pixels]
 
 
-def build_disk(folder: Path, rng: Random) -> Disk:
+def build_disk(folder: Path, rng: Random, more: int) -> Disk:
     """A disk with an MBR and four file systems, pictures in every state."""
-    pictures = Pictures(rng)
+    pictures = Pictures(rng, more)
     sizes = (Partition(7, bytes(8 * MIB)), Partition(6, bytes(6 * MIB)))
     logical = (Partition(7, bytes(6 * MIB)), Partition(0x83, bytes(6 * MIB)))
     starts = partition_starts(sizes, logical)
@@ -283,9 +297,15 @@ NAMES = (
 """Names that mean something to a spreadsheet, a browser, a CSV reader or a database."""
 
 
-def build_other_volumes(folder: Path, rng: Random) -> list[Exhibit]:
+def build_small_disk(rng: Random) -> bytes:
+    """A disk that is one FAT12 volume with a few files."""
+    plan, _ = _named("fat12", Pictures(rng, 1), rng)
+    return bytes(build_fat(plan, size=2 * MIB, bits=12, cluster=1024))
+
+
+def build_other_volumes(folder: Path, rng: Random, more: int) -> list[Exhibit]:
     """A disk with a GPT: FAT12, FAT32, and ext2 with names made to do harm; and a data CD."""
-    pictures = Pictures(rng)
+    pictures = Pictures(rng, more)
     made: list[tuple[str, Callable[[list[Planned]], bytearray]]] = [
         ("fat12", lambda plan: build_fat(plan, size=2 * MIB, bits=12, cluster=1024)),
         ("fat32", lambda plan: build_fat(plan, size=36 * MIB, bits=32, cluster=512)),

@@ -182,7 +182,7 @@ DAMAGE = {
 
 def build_damage(folder: Path, rng: Random) -> Exhibit:
     """A folder of damaged, locked and malicious files (harmless in content), with whole ones among them."""
-    pictures = Pictures(rng)
+    pictures = Pictures(rng, 0)
     whole = jpeg(drawing(rng, *LISTED_SIZE), 90)
     picture = png(drawing(rng, *LISTED_SIZE))
     archive = containers.zipped(

@@ -65,6 +65,8 @@ def at_most(count: int, total: int, rate: float) -> float:
         return 1.0
     if rate >= 1:
         return float(count >= total)
+    if count > total // 2:  # the other side has fewer terms
+        return max(0.0, 1 - sum(exp(_log_term(number, total, rate)) for number in range(count + 1, total + 1)))
     return min(1.0, sum(exp(_log_term(number, total, rate)) for number in range(count + 1)))
 
 

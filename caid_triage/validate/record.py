@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from caid_triage.validate.laboratory import Plan
+from caid_triage.validate.exhibits import Plan
 from caid_triage.validate.rates import CONFIDENCE
 from caid_triage.validate.requirement import Measurement, Status
 from caid_triage.validate.run import Validation
@@ -71,7 +71,7 @@ def _page(content: Mapping[str, Any], validation: Validation, digest: str, compl
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(rate=rate_words, percent=percent, number=lambda value: f"{value:,}")
+    environment.filters.update(rate=rate_words, percent=percent, number=number, moment=moment)
     style, _, _ = (
         environment.loader.get_source(environment, "validation.css") if environment.loader else ("", None, None)
     )
@@ -95,6 +95,16 @@ def _page(content: Mapping[str, Any], validation: Validation, digest: str, compl
 
 
 MOST_FILES_SHOWN = 4
+
+
+def number(value: int) -> str:
+    """A count with its thousands apart."""
+    return f"{value:,}"
+
+
+def moment(value: str) -> str:
+    """A time of the record for a reader: 2026-03-02 09:15:00 UTC."""
+    return f"{value.replace('T', ' ').removesuffix('Z')} UTC"
 
 
 def percent(value: float) -> str:

@@ -91,7 +91,7 @@ class Findings:
             total[group] += 1
             missed[group] += not found
         if len(total) > 1 and judged:
-            self.rate(f"{name}all", "missed", missed.total(), total.total())
+            self.rate(f"{name}(all of these)", "missed", missed.total(), total.total())
         for group in total:
             self.rate(f"{name}{group}", "missed", missed[group], total[group], judged=judged)
 

@@ -38,18 +38,18 @@ def validated(
     started = datetime.now(UTC)
     results = []
     for requirement in requirements:
-        result = tested(lab, requirement)
+        result = result_of(lab, requirement)
         results.append(result)
         told(result)
     exhibits = tuple(
-        (reference, path.relative_to(lab.folder).as_posix(), size, digest)
-        for reference, sealed in sorted(lab.sealed.items())
+        (reference, path.relative_to(lab.made.folder).as_posix(), size, digest)
+        for reference, sealed in sorted(lab.made.sealed.items())
         for path, (digest, size, _) in sorted(sealed.facts.items())
     )
     return Validation(tuple(results), started, datetime.now(UTC), exhibits)
 
 
-def tested(lab: Laboratory, requirement: Requirement) -> Result:
+def result_of(lab: Laboratory, requirement: Requirement) -> Result:
     """Test one requirement. What the tool refuses or breaks off with is a failure of it, in its own words."""
     found, began, reason = Findings(), time.monotonic(), ""
     try:
