@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,8 +83,9 @@ def validate(
     plan = plan_of(DEFAULT_SEED if seed is None else seed, workers, executor, quick=quick, strangers=pictures)
     folder = _prepared(out)
     try:
-        lab = Laboratory(folder, Exhibits(folder, plan, lambda line: click.echo(f"  {line}", err=True)))
-        validation = validated(lab, requirements, _say)
+        made = Exhibits(folder, plan, lambda line: click.echo(f"  {line}", err=True))
+        with closing(Laboratory(folder, made)) as lab:
+            validation = validated(lab, requirements, _say)
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)

@@ -35,10 +35,10 @@ def write_e01(
     is not the one written: so an image looks that was changed after its acquisition. ValueError for half sectors or
     too many segments.
     """
-    if len(disk) % SECTOR or not 1 <= segments <= MOST_SEGMENTS:
-        raise ValueError("an E01 here is whole sectors in 1 to 99 segments")
     chunks = [bytes(disk[at : at + CHUNK]) for at in range(0, len(disk), CHUNK)]
-    each = max(1, -(-len(chunks) // segments))
+    if len(disk) % SECTOR or not 1 <= segments <= min(MOST_SEGMENTS, len(chunks)):
+        raise ValueError("an E01 here is whole sectors in 1 to 99 segments, each with a chunk of 32 KiB")
+    each = -(-len(chunks) // segments)
     paths = [folder / f"{stem}.E{number:02d}" for number in range(1, segments + 1)]
     for number, path in enumerate(paths, start=1):
         segment = bytearray(SIGNATURE + struct.pack("<BHH", 1, number, 0))

@@ -134,8 +134,7 @@ def resumed(lab: Laboratory, found: Findings) -> None:
 def workers(lab: Laboratory, found: Findings) -> None:
     """The number of workers and the executor change nothing."""
     for name, options in (
-        ("one-worker", ScanOptions(workers=1)),
-        ("three-workers", ScanOptions(workers=3)),
+        ("other-workers", ScanOptions(workers=1 if lab.made.plan.workers > 1 else 3)),
         ("serial", ScanOptions(workers=1, executor="serial")),
     ):
         _same_reports(found, lab.disk_scan, lab.again(name, options), f"of the scan {name}")

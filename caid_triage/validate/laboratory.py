@@ -21,6 +21,7 @@ from caid_triage.model import Severity
 from caid_triage.report.write import write_reports
 from caid_triage.scan.progress import Progress, Show
 from caid_triage.scan.run import SourceRequest, run_scan
+from caid_triage.scan.workforce import Workforce, started_workers
 from caid_triage.validate.exhibits import Exhibits
 from caid_triage.validate.reports import Reports
 from caid_triage.validate.truth import Exhibit
@@ -34,11 +35,20 @@ class Stopped(KeyboardInterrupt):
 
 
 class Laboratory:
-    """The scans of one validation, in a folder of its own; ``made`` are the exhibits."""
+    """The scans of one validation, in a folder of its own; ``made`` are the exhibits. Closing it ends its workers."""
 
     def __init__(self, folder: Path, made: Exhibits) -> None:
         self.folder = folder
         self.made = made
+
+    @cached_property
+    def _workforce(self) -> Workforce:
+        """The workers of all usual scans: as a scan keeps its own for all its sources."""
+        return started_workers(self._options())
+
+    def close(self) -> None:
+        """End the workers."""
+        self._workforce.close()
 
     def _options(self) -> ScanOptions:
         return ScanOptions(workers=self.made.plan.workers, executor=self.made.plan.executor)
@@ -54,13 +64,16 @@ class Laboratory:
         hashsets: Sequence[Path],
         options: ScanOptions | None = None,
         show: Show = lambda _progress: None,
+        *,
+        own_workers: bool = False,
     ) -> Reports:
         """Scan into the case ``name`` and write its reports; a case that is there is resumed. CaidTriageError."""
         self.made.say(f"scanning {', '.join(exhibit.reference for exhibit in exhibits)} (case {name})")
         case = self.case(name)
         case.parent.mkdir(exist_ok=True)
         requests = [SourceRequest(one.path, one.reference, one.path.name) for one in exhibits]
-        outcome = run_scan(requests, case, list(hashsets), options or self._options(), show)
+        workforce = None if own_workers else self._workforce
+        outcome = run_scan(requests, case, list(hashsets), options or self._options(), show, workforce)
         return self.reported(case, outcome.exit_code)
 
     def reported(self, case: Path, exit_code: int = 0) -> Reports:
@@ -117,7 +130,8 @@ class Laboratory:
 
     def again(self, name: str, options: ScanOptions, show: Show = lambda _progress: None) -> Reports:
         """The disk scanned once more, with other workers, or with somebody looking on."""
-        return self.scanned(name, [self.made.disk.exhibit], self.made.disk_sets.paths, options, show)
+        paths = self.made.disk_sets.paths
+        return self.scanned(name, [self.made.disk.exhibit], paths, options, show, own_workers=True)
 
     def stopped_and_resumed(self) -> tuple[int, Reports]:
         """The disk scanned, stopped when some files were examined, and resumed: how many were, and the reports."""

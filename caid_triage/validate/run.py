@@ -60,7 +60,8 @@ def result_of(lab: Laboratory, requirement: Requirement) -> Result:
         # A report without a column, a number that is none, a scan that ends as a bug of ours: all failures.
         found.expect(False, f"the test came to no end: {type(error).__name__}: {error}")
     else:
-        found.expect(bool(found.checks), "the test checked nothing")
+        if not found.checks:
+            found.expect(False, "the test checked nothing")
     status = Status.NOT_RUN if reason else Status.FAILED if found.failed else Status.PASSED
     seconds = time.monotonic() - began
     return Result(

@@ -21,7 +21,7 @@ def disk(chunks: int, more: int = 0) -> bytes:
     return b"".join(kinds[number % 3]() for number in range(chunks)) + rng.randbytes(512 * more)
 
 
-@pytest.mark.parametrize(("chunks", "more", "segments"), [(3, 0, 1), (7, 5, 1), (7, 5, 3), (1, 0, 2), (0, 3, 1)])
+@pytest.mark.parametrize(("chunks", "more", "segments"), [(3, 0, 1), (7, 5, 1), (7, 5, 3), (2, 0, 2), (0, 3, 1)])
 def test_libewf_reads_back_the_disk(tmp_path: Path, chunks: int, more: int, segments: int) -> None:
     content = disk(chunks, more)
     first = write_e01(tmp_path, "made", content, segments=segments, case_number="case 7")
@@ -51,7 +51,7 @@ def test_ewfverify_tells_a_changed_disk_from_one_as_acquired(tmp_path: Path, cha
     assert done.returncode == code
 
 
-@pytest.mark.parametrize(("size", "segments"), [(100, 1), (512, 0), (512, 100)])
+@pytest.mark.parametrize(("size", "segments"), [(100, 1), (0, 1), (512, 0), (CHUNK, 2), (100 * CHUNK, 100)])
 def test_what_cannot_be_written_is_refused(tmp_path: Path, size: int, segments: int) -> None:
     with pytest.raises(ValueError, match="whole sectors"):
         write_e01(tmp_path, "made", bytes(size), segments=segments)
