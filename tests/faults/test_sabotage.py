@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,9 +35,10 @@ from caid_triage.scan import run as scan_run
 from caid_triage.scan import serial
 from caid_triage.scan.rematch import match_stored, stored_options
 from caid_triage.scan.run import open_hashsets
-from caid_triage.validate.catalogue import chosen
+from caid_triage.validate.catalogue import REQUIREMENTS, chosen
 from caid_triage.validate.exhibits import Exhibits, Plan
 from caid_triage.validate.laboratory import Laboratory
+from caid_triage.validate.reports import Reports
 from caid_triage.validate.requirement import Result, Status
 from caid_triage.validate.run import validated
 
@@ -486,21 +488,57 @@ def test_evidence_that_is_written_to_is_caught(base: Base, tmp_path: Path) -> No
     assert_caught(lab, "REQ-03")
 
 
-def test_a_resumed_scan_that_forgets_is_caught(base: Base, tmp_path: Path, monkeypatch: Patch) -> None:
-    lab = base.fresh(tmp_path)
-    lab.disk_scan = base.lab.disk_scan
-    whole = base.lab.disk_scan.comparable()
-    monkeypatch.setattr(lab, "stopped_and_resumed", lambda: (50, _with_a_row_less(base, tmp_path)))
-    assert whole
-    assert_caught(lab, "REQ-33")
-
-
-def _with_a_row_less(base: Base, folder: Path) -> Any:
+def a_row_less(base: Base, folder: Path, name: str) -> Reports:
+    """The reports of the disk, of which one lost its last line."""
     copy = folder / "reports"
     shutil.copytree(base.lab.disk_scan.folder, copy)
-    lines = (copy / "matches.csv").read_text("utf-8").splitlines(keepends=True)
-    (copy / "matches.csv").write_text("".join(lines[:-1]), "utf-8")
+    lines = (copy / name).read_text("utf-8").splitlines(keepends=True)
+    (copy / name).write_text("".join(lines[:-1]), "utf-8")
     return replace(base.lab.disk_scan, folder=copy)
+
+
+@pytest.mark.parametrize("name", ["matches.csv", "files.csv", "ledger.csv"])
+@pytest.mark.parametrize(
+    ("scan", "counted", "identifier"),
+    [("stopped_and_resumed", True, "REQ-33"), ("with_killed_workers", True, "REQ-32"), ("again", False, "REQ-37")],
+)
+def test_a_scan_that_ends_otherwise_when_disturbed_is_caught(
+    base: Base, tmp_path: Path, monkeypatch: Patch, name: str, scan: str, counted: bool, identifier: str
+) -> None:
+    if identifier == "REQ-32" and not Path("/proc/self/cmdline").exists():
+        pytest.skip("REQ-32 is not run where there is no /proc")
+    lab = base.fresh(tmp_path)
+    lab.disk_scan = base.lab.disk_scan
+    broken = a_row_less(base, tmp_path, name)
+    monkeypatch.setattr(lab, scan, lambda *_: (50, broken) if counted else broken)
+    assert_caught(lab, identifier)
+
+
+def test_a_later_match_with_another_outcome_is_caught(base: Base, tmp_path: Path, monkeypatch: Patch) -> None:
+    lab = base.fresh(tmp_path)
+    lab.disk_scan = base.lab.disk_scan
+    broken = a_row_less(base, tmp_path, "matches.csv")
+    monkeypatch.setattr(lab, "matched_later", lambda: broken)
+    assert_caught(lab, "REQ-21")
+
+
+def test_a_container_that_hides_a_file_is_caught(base: Base, tmp_path: Path) -> None:
+    lab = base.fresh(tmp_path)
+    lab.disk_scan = lab.copies_scan = base.lab.disk_scan  # which has no rows of the copies
+    assert_caught(lab, "REQ-01")
+
+
+def test_a_verify_that_lets_everything_pass_is_caught(base: Base, tmp_path: Path, monkeypatch: Patch) -> None:
+    lab = base.fresh(tmp_path)
+    lab.disk_scan, lab.copies_scan, lab.damage_scan = base.lab.disk_scan, base.lab.disk_scan, base.lab.damage_scan
+    monkeypatch.setattr(lab, "command", lambda *_: 0)
+    assert_caught(lab, "REQ-02", "REQ-35")
+
+
+def test_there_is_a_sabotage_for_every_requirement() -> None:
+    """A requirement that nothing makes fail proves nothing."""
+    own = Path(__file__).read_text("utf-8").partition("# Nothing is broken ---")[0]
+    assert set(re.findall(r"REQ-\d\d", own)) == {one.identifier for one in REQUIREMENTS}
 
 
 # Nothing is broken -----------------------------------------------------------------------------------------------
@@ -528,21 +566,21 @@ def test_a_sabotaged_build_fails_with_exit_code_7(tmp_path: Path) -> None:
     package = Path(caid_triage.__file__).parent
     copy = tmp_path / "build" / "caid_triage"
     shutil.copytree(package, copy)
-    module = copy / "report" / "manifest.py"
+    module = copy / "examine" / "looks.py"
     text = module.read_text("utf-8")
-    broken = text.replace("elif file_sha256(path) != digest:", "elif False:")
-    assert broken != text
-    module.write_text(broken, "utf-8")
+    line = "    stored = hashes[0] if exact is None else exact[0]\n"
+    assert text.count(line) == 1
+    module.write_text(text.replace(line, line + "    stored = stored[:-1] + bytes([stored[-1] ^ 1])\n"), "utf-8")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(copy.parent), os.environ.get("PYTHONPATH", "")])}
     finished = subprocess.run(
-        [sys.executable, "-P", "-m", "caid_triage", "validate", "--quick", "--only", "REQ-35", "--out",
+        [sys.executable, "-P", "-m", "caid_triage", "validate", "--quick", "--only", "REQ-12", "--out",
          tmp_path / "out"],
         capture_output=True, text=True, check=False, timeout=300, env=environment,
     )  # fmt: skip
     assert finished.returncode == 7, finished.stdout + finished.stderr
-    assert "validation FAILED: REQ-35 not met" in finished.stdout
+    assert "validation FAILED: REQ-12 not met" in finished.stdout
     record = json.loads((tmp_path / "out" / "validation.json").read_text("utf-8"))
     (result,) = record["requirements"]
-    assert (record["result"], result["id"], result["result"]) == ("failed", "REQ-35", "failed")
+    assert (record["result"], result["id"], result["result"]) == ("failed", "REQ-12", "failed")
     assert result["faults"]
     assert "NOT MET" in (tmp_path / "out" / "validation.html").read_text("utf-8")
