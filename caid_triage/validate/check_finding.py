@@ -66,10 +66,10 @@ def containers(lab: Laboratory, found: Findings) -> None:
     rows = _listed(lab.disk_scan.files)
     copied = _listed(lab.copies_scan.files)
     for exhibit in lab.made.copies:
-        found.same(
+        found.same_rows(
             f"rows of files.csv of {exhibit.reference}",
-            rows[lab.made.disk.exhibit.reference],
-            copied[exhibit.reference],
+            rows.get(lab.made.disk.exhibit.reference, Counter()),
+            copied.get(exhibit.reference, Counter()),
         )
 
 

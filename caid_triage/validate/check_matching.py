@@ -215,7 +215,7 @@ def later(lab: Laboratory, found: Findings) -> None:
     found.expect(reports.exit_code == 0, f"caid-triage match ended with {reports.exit_code}")
     for name in ("matches", "files"):
         one, other = ([tuple(row.items()) for row in getattr(item, name)] for item in (lab.disk_scan, reports))
-        found.same(f"rows of {name}.csv", Counter(one), Counter(other))
+        found.same_rows(f"{name}.csv", Counter(one), Counter(other))
 
 
 def no_false_exact(lab: Laboratory, found: Findings) -> None:

@@ -20,6 +20,7 @@ from caid_triage.validate.run import Validation
 
 JSON_NAME, HTML_NAME = "validation.json", "validation.html"
 FORMAT_VERSION = 1
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def record(
@@ -108,11 +109,13 @@ def moment(value: str) -> str:
 
 
 def percent(value: float) -> str:
-    """A share for a reader: two figures, never a false nought."""
+    """A share for a reader: two figures, never a false nought, never apart from its sign."""
     if value in (0.0, 1.0):
-        return f"{value * 100:.0f} %"
-    text = f"{value * 100:.2g}"
-    return f"{text} %" if "e" not in text else f"{value * 100:.2e} %"
+        text = f"{value * 100:.0f}"
+    else:
+        text = f"{value * 100:.2g}"
+        text = f"{value * 100:.2e}" if "e" in text else text
+    return f"{text}{NO_BREAK}%"
 
 
 def rate_words(measured: Measurement) -> str:
@@ -121,5 +124,5 @@ def rate_words(measured: Measurement) -> str:
     if rate is None:
         return measured.value
     low, high = rate.interval
-    share = f"{percent(rate.value)} ({percent(low)} to {percent(high)})"
+    share = f"{percent(rate.value)} ({percent(low)}{NO_BREAK}to{NO_BREAK}{percent(high)})"
     return f"{rate.count:,} of {rate.total:,} {measured.counted}: {share}"

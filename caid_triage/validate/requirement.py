@@ -95,12 +95,18 @@ class Findings:
         for group in total:
             self.rate(f"{name}{group}", "missed", missed[group], total[group], judged=judged)
 
+    def same_rows(self, what: str, wanted: Counter[Any], got: Counter[Any]) -> None:
+        """Expect two tables to have the same rows, in any order; the words quote none of them."""
+        missing, more = (wanted - got).total(), (got - wanted).total()
+        self.checks += len({*wanted, *got})
+        self.expect(not missing and not more, f"{what}: {missing:,} rows are missing or other, {more:,} are not wanted")
+
     def same(self, what: str, wanted: Mapping[Any, int], got: Mapping[Any, int]) -> None:
-        """Expect two countings to agree; every key that differs is one failed check."""
+        """Expect two countings to agree; every key that differs is one failed check. No key may be a hash."""
         for key in sorted({*wanted, *got}, key=repr):
-            self.expect(
-                wanted.get(key, 0) == got.get(key, 0), f"{what}: {key!r} is {got.get(key, 0)}, not {wanted.get(key, 0)}"
-            )
+            there, here = wanted.get(key, 0), got.get(key, 0)
+            named = ", ".join(map(str, key)) if isinstance(key, tuple) else str(key)
+            self.expect(there == here, f"{what}: {named}: {here:,}, not {there:,}")
 
 
 Check = Callable[[Laboratory, Findings], None]
