@@ -7,7 +7,7 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: ready demo test lint types layers check bench fuzz damage hostile tampering lock clean help
+.PHONY: ready demo test lint types layers check bench fuzz damage hostile tampering validate lock clean help
 
 help:
 	@echo "make demo    build a small exhibit, scan it, print the path of the report"
@@ -15,6 +15,7 @@ help:
 	@echo "make tampering  the test of changed bytes with 20,000 of them (CHANGES=N)"
 	@echo "make check   lint, types and layer rules"
 	@echo "make damage  no silent miss on damaged volumes: the law of the suite with more copies"
+	@echo "make validate  run the known-answer pack (VALIDATE_ARGS=--quick: fewer pictures)"
 	@echo "make bench   the benchmarks beside their peers"
 	@echo "make fuzz    hostile bytes to every parser (FUZZ_SECONDS=600 each, FUZZ_TARGETS=all)"
 	@echo "make hostile CORPUS=... scan a corpus of malformed files three ways and check every record, time and memory"
@@ -74,6 +75,9 @@ fuzz: $(VENV)/ready-to-fuzz
 
 hostile: $(VENV)/ready-to-test
 	$(BIN)/python benchmarks/hostile_scan.py $(CORPUS)
+
+validate: $(VENV)/ready-to-run
+	$(BIN)/python -m caid_triage validate --out validation $(VALIDATE_ARGS)
 
 lock: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lock

@@ -26,6 +26,7 @@ COMMANDS = {
     "hashset": "Build, inspect, search and remove sets of known material.",
     "schemes": "List the category schemes, show one, copy one.",
     "verify": "Check a case, or an image against its acquisition hash.",
+    "validate": "Run the known-answer pack and write the validation record.",
 }
 
 

@@ -1,0 +1,1 @@
+"""Known-answer exhibits, requirements and the record of a validation: what ``caid-triage validate`` runs."""
