@@ -20,6 +20,7 @@ from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_r
 from caid_triage.evidence.file_system import EXT_KINDS, OpenFileSystem
 from caid_triage.evidence.layers.shadow import STORE_NAME
 from caid_triage.evidence.paths import display_name
+from caid_triage.evidence.steps import LEFT_OUT, NOBODY, LeftOut, Step, Steps
 from caid_triage.evidence.streams import ClusterMap, Stream, file_times, streams_of
 from caid_triage.model import FileEntry, FileTimes, Problem, Severity, State
 
@@ -85,6 +86,7 @@ class VolumeWalk:
         source: str,
         first_number: int,
         slack: SlackRoll | None = None,
+        steps: Steps = NOBODY,
     ) -> None:
         self.number = first_number
         self._system = system
@@ -100,9 +102,10 @@ class VolumeWalk:
         self._skipped: Counter[tuple[str, str]] = Counter()
         self._unchanged = 0
         self._slack = slack
-        self._valid = valid_lengths(system) if self._is_ntfs and slack is not None else {}
+        self._valid = valid_lengths(system, steps) if self._is_ntfs and slack is not None else {}
         self._shared = system.shared
         self._clusters = ClusterMap(system) if self._is_ntfs else None
+        self._steps = steps
 
     def __iter__(self) -> Iterator[FileEntry | Problem]:
         root = int(self._system.fs.info.root_inum)
@@ -142,6 +145,7 @@ class VolumeWalk:
         """The named streams of the root folder itself ("/:name"): no name in any folder leads to them."""
         try:
             with evidence_faults("walk", "metadata-unreadable", "the record of the root folder could not be read"):
+                self._steps.at(Step.RECORD, self._index, root)
                 file = self._system.fs.open_meta(root)
                 meta = file.info.meta
         except EvidenceError as error:
@@ -158,7 +162,7 @@ class VolumeWalk:
         try:
             directory = self._opened(folder)
         except EvidenceError as error:
-            if folder.state is State.ALLOCATED:
+            if folder.state is State.ALLOCATED or isinstance(error, LeftOut):
                 yield self._problem(error.code, error.detail, Severity.PROBLEM, folder.path or "/")
             else:
                 detail = "the list of names in this deleted folder is gone"
@@ -170,10 +174,18 @@ class VolumeWalk:
             yield self._problem("folder-unreadable", detail, Severity.PROBLEM, folder.path or "/")
         # every list of names of ext names its folder, but for a short one that lies in the record: else it was wiped
         named_itself = emptied or not self._is_ext or self._is_in_record(directory)
+        names = 0
         while True:
             try:
+                self._steps.at(Step.NAME, self._index, folder.inode, names)
+                names += 1
                 file = next(directory)
             except StopIteration:
+                break
+            except LeftOut as error:  # the library has no way to the names behind it
+                named_itself = True
+                detail = f"{error.detail}; this name of the folder and those behind it were not listed"
+                yield self._problem(error.code, detail, Severity.PROBLEM, folder.path or "/")
                 break
             except LIBRARY_ERRORS as error:
                 detail = f"a name in this folder could not be read: {plain_reason(error)}"
@@ -193,6 +205,7 @@ class VolumeWalk:
 
     def _opened(self, folder: _Folder) -> pytsk3.Directory:
         """A folder's names; tried twice, because a record damaged elsewhere fails the first listing of NTFS alone."""
+        self._steps.at(Step.FOLDER, self._index, folder.inode)
         try:
             return self._system.fs.open_dir(inode=folder.inode)
         except LIBRARY_ERRORS:
@@ -219,12 +232,14 @@ class VolumeWalk:
                 with evidence_faults(
                     "walk", "metadata-unreadable", "an entry of this deleted folder could not be read"
                 ):
+                    self._steps.at(Step.RECORD, self._index, slot.address)
                     file = self._system.fs.open_meta(slot.address)
                     meta = file.info.meta
                 name = self._judge(slot.name, slot.address, 0, _NAME_UNKNOWN, file, meta, folder, deleted=True)
                 yield from self._entries(name, folder, inside)
         except EvidenceError as error:
-            yield self._problem(error.code, error.detail, Severity.NOTE, folder.path)
+            severity = Severity.PROBLEM if isinstance(error, LeftOut) else Severity.NOTE
+            yield self._problem(error.code, error.detail, severity, folder.path)
 
     def _name(self, file: pytsk3.File, folder: _Folder) -> _Name | None:
         """One listed name judged; None for those that are not part of the evidence's own tree."""
@@ -267,8 +282,11 @@ class VolumeWalk:
         loss = None
         if meta is None and inode:
             try:
+                self._steps.at(Step.RECORD, self._index, inode)
                 file = self._system.fs.open_meta(inode)
                 meta = file.info.meta
+            except LeftOut as error:
+                loss = error.code, error.detail, Severity.PROBLEM
             except LIBRARY_ERRORS as error:
                 loss = self._lost(state, f"its record could not be read: {plain_reason(error)}")
         if meta is not None:
@@ -314,7 +332,7 @@ class VolumeWalk:
 
     def _entries(self, name: _Name, folder: _Folder, inside: list[_Folder]) -> Iterator[FileEntry | Problem]:
         if name.loss is not None:
-            if name.is_folder and name.state is not State.ALLOCATED:
+            if name.is_folder and name.state is not State.ALLOCATED and name.loss[0] not in LEFT_OUT:
                 self._skipped[_LOST_FOLDER] += 1
                 return
             code, detail, severity = name.loss
@@ -349,19 +367,24 @@ class VolumeWalk:
             self._folders_seen.add(name.inode)
             inside.append(_Folder(name.inode, name.raw, name.path, name.state, folder.depth + 1))
 
-    def _streams(self, name: _Name, meta: pytsk3.TSK_FS_META, *, folder_streams: bool) -> Iterator[FileEntry]:
+    def _streams(self, name: _Name, meta: pytsk3.TSK_FS_META, *, folder_streams: bool) -> Iterator[FileEntry | Problem]:
         """One entry for each data stream of a file (or of a folder: only its named ones)."""
         times = file_times(self._system, name.inode, meta)
         deleted = name.state is not State.ALLOCATED
         try:
             with evidence_faults("walk", "metadata-unreadable", "where this file's content lies could not be read"):
+                self._steps.at(Step.STREAMS, self._index, name.inode)
                 wanted = self._slack is not None
                 streams = streams_of(
                     self._system, name.inode, name.file, meta, deleted=deleted, slack=wanted, valid=self._valid
                 )
         except EvidenceError as error:
+            code, detail, severity = self._lost(name.state, error.detail)
+            if isinstance(error, LeftOut):
+                code, detail, severity = error.code, error.detail, Severity.PROBLEM
+                if folder_streams:
+                    yield self._problem(code, detail, severity, name.path)
             if not folder_streams:
-                code, detail, severity = self._lost(name.state, error.detail)
                 yield self._entry(name, None, times, (self._problem(code, detail, severity, name.path),))
             return
         if folder_streams:

@@ -8,7 +8,6 @@ then marks one file (scan/pool.py).
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import BinaryIO
 
@@ -21,17 +20,7 @@ from caid_triage.model import Digests
 from caid_triage.scan import protocol
 from caid_triage.scan.confine import die_with_parent, limit_memory
 from caid_triage.scan.inside import again_from_plain, found_to_plain
-
-
-def private_streams() -> tuple[BinaryIO, BinaryIO]:
-    """The pipe to the coordinator, moved away from stdin and stdout so that no library can write into it."""
-    source = os.fdopen(os.dup(0), "rb", buffering=1 << 20)
-    sink = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)
-    os.close(null)
-    return source, sink
+from caid_triage.scan.private_pipe import private_streams
 
 
 def answer_task(examiner: Examiner, header: dict[str, object], source: BinaryIO, sink: BinaryIO) -> None:

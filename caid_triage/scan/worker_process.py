@@ -46,7 +46,7 @@ class WorkerProcess:
         self.ready = False
         self.loads = 0
         self.starter = threading.get_ident()
-        _widen_pipe(self.sink.fileno())
+        widen_pipe(self.sink.fileno())
 
     @property
     def pid(self) -> int:
@@ -73,7 +73,7 @@ class WorkerProcess:
         return ended
 
 
-def _widen_pipe(descriptor: int) -> None:
+def widen_pipe(descriptor: int) -> None:
     """Let a pipe hold a whole chunk, so that feeding a worker is one switch and not sixteen (Linux only)."""
     if sys.platform == "linux":
         import fcntl  # noqa: PLC0415 - POSIX only
@@ -82,10 +82,10 @@ def _widen_pipe(descriptor: int) -> None:
             fcntl.fcntl(descriptor, 1031, 1 << 20)  # F_SETPIPE_SZ
 
 
-def why_no_start() -> str:
-    """The last line that a worker says when it is started by hand."""
+def why_no_start(module: str = WORKER_MODULE) -> str:
+    """The last line that a worker (or another process of ours) says when it is started by hand."""
     finished = subprocess.run(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-P", "-c", f"import {WORKER_MODULE}"],
+        [sys.executable, "-P", "-c", f"import {module}"],
         capture_output=True,
         text=True,
         check=False,
