@@ -34,8 +34,8 @@ WATCH_SECONDS = 0.25
 STALL_SECONDS = 1.0
 _LONG_STEPS = frozenset((Step.OPENING, Step.VOLUME, Step.ROOT, Step.SPACE, Step.SITE, Step.LEDGER, Step.VERIFYING))
 _KEPT = (
-    "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "PYTHONHASHSEED", "PYTHONHOME", "PYTHONPATH",
-    "PYTHONUTF8", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "TZ",
+    "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED",
+    "PYTHONHOME", "PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONUTF8", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "TZ",
 )  # fmt: skip
 """What of the environment the process gets: nothing that somebody may have put there for another program."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

@@ -223,6 +223,13 @@ class Link:
         self._end()
         return GivenUp(reason)
 
+    def stop(self) -> None:
+        """End the process for good, whoever waits for its answer: the scan is being stopped. Takes no lock."""
+        self._given_up = "the scan is being stopped"
+        process = self.process
+        if process is not None:
+            process.kill()
+
     def goes_on(self) -> None:
         """Start processes again, for something else than what was given up."""
         self._given_up = ""

@@ -404,6 +404,10 @@ class RemoteSource:
             if end:
                 self._walked = generation
 
+    def stop(self) -> None:
+        """End the process, whoever waits for its answer: the scan is being stopped."""
+        self._link.stop()
+
     def close(self) -> None:
         """End the process."""
         self._link.close()

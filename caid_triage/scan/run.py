@@ -31,7 +31,7 @@ from caid_triage.scan.pool import examine_in_pool
 from caid_triage.scan.progress import Progress, Show
 from caid_triage.scan.rematch import check_names, check_radii, hashset_facts, match_options, match_stored
 from caid_triage.scan.results import Result, Skipped, Walked
-from caid_triage.scan.sources import SourceRequest, begin_opening, counted, verified
+from caid_triage.scan.sources import SourceRequest, begin_opening, counted, stopped_by_errors, verified
 from caid_triage.scan.workforce import Workforce, started_workers
 from caid_triage.version import __version__
 
@@ -91,7 +91,7 @@ class Scan:
         items = _walk_new(locked.walk(), done.__contains__, walked)
         results = self._examined(items, locked)
         examined = met_again = inside = 0
-        with locked.searching(), closing(results):
+        with locked.searching(), closing(results), stopped_by_errors(source):
             batch = Batch()
             for result in results:
                 self.progress.searching = source.progress()

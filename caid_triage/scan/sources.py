@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,17 @@ def begin_opening(
         return stack.enter_context(closing(source))
 
     return opened
+
+
+@contextmanager
+def stopped_by_errors(source: EvidenceSource) -> Iterator[None]:
+    """Where what is inside ends with an error or Ctrl+C, let nobody wait for an answer of the source's process."""
+    try:
+        yield
+    except BaseException:
+        if isinstance(source, RemoteSource):
+            source.stop()
+        raise
 
 
 def verified(source: EvidenceSource, show: Callable[[], None]) -> dict[str, bool]:

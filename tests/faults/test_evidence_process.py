@@ -7,6 +7,8 @@ import json
 import os
 import re
 import signal
+import threading
+import time
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +21,10 @@ from caid_triage.config import ParserLimits
 from caid_triage.errors import CaidTriageError, EvidenceError, SourceError
 from caid_triage.evidence.secrets import Secret, Secrets
 from caid_triage.evidence.source import EvidenceSource, open_source
+from caid_triage.evidence.steps import Step
 from caid_triage.model import FileEntry, LedgerRange, Problem, Searching, Severity, State, Volume
 from caid_triage.scan.evidence_keeper import MODULE
+from caid_triage.scan.evidence_page import ANSWERING
 from caid_triage.scan.locked import LockedSource
 from caid_triage.scan.remote import RemoteSource
 from caid_triage.synth.ext import build_ext2
@@ -407,3 +411,21 @@ def test_no_process_is_left_when_a_source_is_closed(disk: Path) -> None:
     pid = source.process_id
     source.close()
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_nobody_waits_for_an_answer_when_the_scan_is_stopped(disk: Path) -> None:
+    """A search in the walk can take hours; Ctrl+C does not wait for it."""
+    source = remote(disk, {"do": "lock", "step": "SITE"}, limits=replace(LIMITS, idle_seconds=900))
+    items: list[Any] = []
+    with closing(source):
+        thread = threading.Thread(target=lambda: items.extend(source.walk()))
+        thread.start()
+        for _ in range(500):
+            if items or source._link.process.page.place(ANSWERING).step == Step.SITE:  # type: ignore[union-attr]
+                break
+            time.sleep(0.02)
+        assert thread.is_alive()
+        source.stop()
+        thread.join(timeout=30)
+        assert not thread.is_alive()
+    assert items[-1].code == "parser-gave-up"
