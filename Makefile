@@ -7,11 +7,12 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: ready demo test lint types layers check bench lock clean help
+.PHONY: ready demo test nights lint types layers check bench lock clean help
 
 help:
 	@echo "make demo    build a small exhibit, scan it, print the path of the report"
 	@echo "make test    the whole test suite"
+	@echo "make nights  scans whose evidence process is killed at random moments, NIGHTS of them (30)"
 	@echo "make check   lint, types and layer rules"
 	@echo "make bench   the benchmarks beside their peers"
 	@echo "make lock    resolve the dependencies again (only when you mean to)"
@@ -34,6 +35,9 @@ demo: $(VENV)/ready-to-run
 
 test: $(VENV)/ready-to-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+nights: $(VENV)/ready-to-test
+	CAID_TRIAGE_NIGHTS=$(or $(NIGHTS),30) CAID_TRIAGE_MOMENTS=$$(date +%s) $(BIN)/python -m pytest -k random_moments tests/faults/test_evidence_process_scan.py
 
 lint: $(VENV)/ready-to-test
 	$(BIN)/ruff check .

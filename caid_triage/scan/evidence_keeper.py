@@ -105,7 +105,7 @@ class Keeper:
         self._thread.start()
 
     def start(self) -> EvidenceProcess:
-        """A new process. Errors: OSError."""
+        """A new process. Errors: OSError and what else subprocess raises."""
         order: Future[EvidenceProcess] = Future()
         self._orders.put(order)
         return order.result()
@@ -134,7 +134,7 @@ class Keeper:
                 return
             try:
                 self._current = self._started()
-            except OSError as error:
+            except (OSError, ValueError, subprocess.SubprocessError) as error:
                 order.set_exception(error)
             else:
                 order.set_result(self._current)

@@ -339,7 +339,7 @@ def main() -> int:
     """Confine the process, then serve."""
     source, sink = private_streams()
     die_with_parent()
-    limit_memory(int(sys.argv[1]))
+    limit_memory(int(sys.argv[1]))  # what else confines it goes here: it still has to open the source and key files
     page = Page(int(sys.argv[2]))
     tell_ending(page)
     code = 1

@@ -163,10 +163,8 @@ def test_a_source_in_a_process_of_its_own_says_what_it_says_in_this_one(disk: Pa
     ("step", "what"),
     [
         ("VOLUME", "exit"),
-        ("STREAMS", "die"),
         ("READING", "bug"),
         ("SEARCH", "die"),
-        ("LEDGER", "memory"),
     ],
 )
 def test_what_dies_once_is_tried_again_and_nothing_is_lost(disk: Path, calm: Told, step: str, what: str) -> None:
@@ -241,7 +239,7 @@ def test_the_names_behind_one_that_kills_are_left_out_and_it_is_said(disk: Path,
     assert_numbered(found)
 
 
-@pytest.mark.parametrize(("what", "code"), [("die", "parser-died"), ("hang", "parser-hung"), ("lock", "parser-hung")])
+@pytest.mark.parametrize(("what", "code"), [("memory", "parser-died"), ("lock", "parser-hung")])
 def test_a_record_that_kills_keeps_its_entry_and_number(disk: Path, calm: Told, what: str, code: str) -> None:
     guilty = entry_of(calm, "/d1/f5.txt")
     found = told(remote(disk, {"do": what, "step": "STREAMS", "volume": guilty.locator[0], "first": guilty.inode}))
@@ -340,14 +338,10 @@ def test_a_verification_that_kills_is_a_problem_and_the_walk_goes_on(disk: Path)
     "lie",
     [
         {"do": "nonsense", "kind": "i"},
-        {"do": "cut", "kind": "c"},
         {"do": "longer", "kind": "l"},
-        {"do": "kind", "kind": "o"},
         {"do": "not-json", "kind": "n"},
         {"do": "set", "kind": "i", "set": {"items.1.0": 7}},
-        {"do": "set", "kind": "i", "set": {"items.0.5": -1}},
         {"do": "set", "kind": "L", "set": {"count": 1}},
-        {"do": "set", "kind": "L", "set": {"names.0": "p9"}},
     ],
     ids=lambda lie: f"{lie['do']}-{lie['kind']}-{lie.get('set', '')}",
 )
