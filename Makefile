@@ -7,12 +7,13 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: ready demo test lint types layers check bench fuzz damage hostile tampering validate lock clean help
+.PHONY: ready demo test lint types layers check bench fuzz damage hostile tampering nights validate lock clean help
 
 help:
 	@echo "make demo    build a small exhibit, scan it, print the path of the report"
 	@echo "make test    the whole test suite"
 	@echo "make tampering  the test of changed bytes with 20,000 of them (CHANGES=N)"
+	@echo "make nights  scans whose evidence process is killed at random moments, NIGHTS of them (30)"
 	@echo "make check   lint, types and layer rules"
 	@echo "make damage  no silent miss on damaged volumes: the law of the suite with more copies"
 	@echo "make validate  run the known-answer pack (VALIDATE_ARGS=--quick: fewer pictures)"
@@ -43,6 +44,9 @@ test: $(VENV)/ready-to-test
 tampering: export CAID_TRIAGE_BYTE_CHANGES = $(or $(CHANGES),20000)
 tampering: $(VENV)/ready-to-test
 	$(BIN)/python -m pytest tests/faults/test_tampering.py
+
+nights: $(VENV)/ready-to-test
+	CAID_TRIAGE_NIGHTS=$(or $(NIGHTS),30) CAID_TRIAGE_MOMENTS=$$(date +%s) $(BIN)/python -m pytest -k random_moments tests/faults/test_evidence_process_scan.py
 
 lint: $(VENV)/ready-to-test
 	$(BIN)/ruff check .

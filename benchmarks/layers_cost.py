@@ -102,7 +102,10 @@ from caid_triage.evidence.layers.chain import VolumeOpener
 VolumeOpener.open_chain = lambda self, *volume, **more: [replace(open_volume(*volume[:4]), image=volume[0])]
 """
 WITHOUT_DEFLATE = "import sys; sys.modules['deflate'] = None\n"
-RUN = "from caid_triage.cli.main import main; main()"
+RUN = (  # in one process with the coordinator: what stands in for a library would not reach another
+    "from caid_triage.scan import sources; sources.is_parsed_apart = lambda *_: False\n"
+    "from caid_triage.cli.main import main; main()"
+)
 
 
 def scan(source: Path, case: Path, before: str = "") -> tuple[float, dict[str, Any]]:

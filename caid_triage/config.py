@@ -7,7 +7,7 @@ workers and the executor must not matter (law 7), so they go to the audit trail 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from caid_triage.errors import UsageError
 from caid_triage.model import STRONG_BITS
@@ -53,6 +53,24 @@ class WorkerLimits:
         return CPU_MARGIN * (self.deadline_for(size) + self.chunk_seconds + self.start_seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class ParserLimits:
+    """What the process that parses a source may use before it is ended and started again (scan/remote.py).
+
+    ``step_seconds`` is the processor time of one step: a folder, a record, a piece of content; opening a volume, or
+    the ledger, may take ``long_steps`` times that. ``idle_seconds`` is how long a step may take without using the
+    processor and without waiting for a disk. ``memory_bytes`` caps the address space (POSIX only). What a process died
+    of is tried ``retries`` times more; after ``deaths`` the rest of a source is given up.
+    """
+
+    step_seconds: float = 60.0
+    long_steps: int = 10
+    idle_seconds: float = 900.0
+    memory_bytes: int = 8 << 30
+    retries: int = 2
+    deaths: int = 200
+
+
 def default_workers() -> int:
     """One worker for each core."""
     return max(1, os.cpu_count() or 1)
@@ -87,6 +105,7 @@ class ScanOptions:
     leads: str = AUTO
     verify_source: bool = False
     limits: WorkerLimits = WorkerLimits()
+    parser: ParserLimits = ParserLimits()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run, with exit code 2."""
@@ -106,6 +125,8 @@ class ScanOptions:
         if self.leads != OFF:  # a case that says nothing of leads was matched without them
             own["leads"] = self.leads
         verify = {"verify_source": True} if self.verify_source else {}
+        if self.parser != ParserLimits():
+            own["parser"] = asdict(self.parser)
         return {
             **own,
             **verify,

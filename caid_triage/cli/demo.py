@@ -17,7 +17,7 @@ from caid_triage.examine.examine import examine_file
 from caid_triage.hashset.build import build_hashset
 from caid_triage.hashset.make import make_hashset
 from caid_triage.model import Role
-from caid_triage.scan.run import SourceRequest
+from caid_triage.scan.sources import SourceRequest
 from caid_triage.scan.workforce import started_workers
 from caid_triage.synth.exhibit import build_demo_exhibit
 from caid_triage.synth.samples import (

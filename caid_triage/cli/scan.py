@@ -19,7 +19,8 @@ from caid_triage.scan.workforce import Workforce, started_workers
 if TYPE_CHECKING:
     from caid_triage.case.command import Command
     from caid_triage.evidence.secrets import Secrets
-    from caid_triage.scan.run import ScanOutcome, SourceRequest
+    from caid_triage.scan.run import ScanOutcome
+    from caid_triage.scan.sources import SourceRequest
 
 
 def name_requests(sources: tuple[str, ...], exhibits: tuple[str, ...]) -> list[SourceRequest]:
@@ -32,7 +33,7 @@ def name_requests(sources: tuple[str, ...], exhibits: tuple[str, ...]) -> list[S
     unfit = next((text for text in exhibits if not text.strip() or not text.isprintable() or len(text) > 200), None)
     if unfit is not None:
         raise UsageError("an --exhibit reference is 1 to 200 printable characters: it is printed in every report")
-    from caid_triage.scan.run import SourceRequest
+    from caid_triage.scan.sources import SourceRequest
 
     requests: list[SourceRequest] = []
     taken: set[str] = set()

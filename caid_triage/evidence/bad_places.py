@@ -15,6 +15,7 @@ from caid_triage.evidence.ranges import Range, merged, unreadable_in
 from caid_triage.evidence.streams import DEFAULT_ID, runs_of
 
 _MOST_RANGES = 65536  # of bad places, before neighbours are put together
+_MOST_FRESH = 4096
 
 
 class BadPlaces:
@@ -22,12 +23,20 @@ class BadPlaces:
 
     def __init__(self) -> None:
         self._ranges: list[Range] = []
+        self._fresh: list[Range] = []
 
     def add(self, ranges: Iterable[Range]) -> None:
         """Remember ranges; the same ones may come again."""
+        ranges = list(ranges)
+        self._fresh = (self._fresh + ranges)[-_MOST_FRESH:]
         self._ranges += ranges
         if len(self._ranges) > _MOST_RANGES:
             self._ranges = merged(self._ranges)
+
+    def fresh(self) -> list[Range]:
+        """Those that were added since this was asked last, at most the last 4,096."""
+        found, self._fresh = self._fresh, []
+        return found
 
     @property
     def ranges(self) -> list[Range]:

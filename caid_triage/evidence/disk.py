@@ -27,6 +27,7 @@ from caid_triage.evidence.ledger import Ledger
 from caid_triage.evidence.partitions import SECTOR, Partition, PartitionTable, ReadAt, read_partition_table
 from caid_triage.evidence.proxied import read_range
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
+from caid_triage.evidence.steps import LeftOut, Step, VolumeEnds, told_of_steps
 from caid_triage.evidence.streams import COMPRESSED_KIND, DEFAULT_ID, first_byte
 from caid_triage.evidence.walk import VolumeWalk
 from caid_triage.model import Digests, FileEntry, Problem, Searching, Severity, SourceInfo, State, Volume
@@ -52,6 +53,8 @@ class DiskSource:
         self._given = tuple(problems)
         self._carved = "none"
         self._bad = BadPlaces()
+        self._steps = told_of_steps.get()
+        self._times_opened = 0
         self._open(NO_SECRETS)
 
     def unlock(self, secrets: Secrets) -> None:
@@ -61,7 +64,9 @@ class DiskSource:
 
     def _open(self, secrets: Secrets) -> None:
         table = read_partition_table(partial(read_range, self._image), self._size, self._image)
-        opened = self._open_volumes(table, VolumeOpener(secrets))
+        opened = self._open_volumes(table, VolumeOpener(secrets, steps=self._steps, before=self._times_opened))
+        self._steps.at(Step.OPENING, first=1)
+        self._times_opened += 1
         self._volumes = [one.volume for one in opened]
         if not any(problem.code == "layer-damaged" for one in opened for problem in one.problems):
             table.problems += dynamic_disk_problems(self._volumes)
@@ -77,7 +82,14 @@ class DiskSource:
         # Free space is searched on the disk and inside every volume; what looks random is left alone.
         alone = [*table.table_areas, *((start, length) for start, length, *_ in claims)]
         self._carvings = [
-            Carving(site, partial(read_range, site.image), self._carved, self.info.exhibit, self.info.source)
+            Carving(
+                site,
+                partial(read_range, site.image),
+                self._carved,
+                self.info.exhibit,
+                self.info.source,
+                steps=self._steps,
+            )
             for site in sites_of(opened, self._image, self._size, alone)
         ]
         self._searches = Searches(self._carvings)
@@ -152,21 +164,33 @@ class DiskSource:
                 continue
             exhibit, name = self.info.exhibit, self.info.source
             walk: LibraryWalk | VolumeWalk
+            try:
+                self._steps.at(Step.ROOT, index)
+            except LeftOut as error:
+                yield self._left_out(system, error)
+                continue
             if isinstance(system, LibraryFileSystem):
-                walk = LibraryWalk(system, index, exhibit, name, number)
+                walk = LibraryWalk(system, index, exhibit, name, number, self._steps)
             else:
-                walk = VolumeWalk(system, index, exhibit, name, number, rolls.get(index))
+                walk = VolumeWalk(system, index, exhibit, name, number, rolls.get(index), self._steps)
             site = site_of_volume.get(index)
             mine = known[site.number] if site is not None else {}
             place_of = partial(_place_on, site, system)
-            for item in walk:
-                met_by_name(item, mine, place_of)
-                yield item
+            try:
+                for item in walk:
+                    met_by_name(item, mine, place_of)
+                    yield item
+            except VolumeEnds as error:
+                yield self._left_out(system, error)
             number = walk.number
         self._searches.noted()
         if not named_only:
             yield from self._searches.waited(known)
             yield from self._searches.entries(known, number)
+
+    def _left_out(self, system: OpenFileSystem | LibraryFileSystem, error: LeftOut | VolumeEnds) -> Problem:
+        detail = f"{error.detail}; the files of this volume that come after were not listed"
+        return self._named(Problem("walk", error.code, detail, volume=system.volume.name))
 
     def chunks(self, entry: FileEntry) -> Iterator[bytes]:
         """The content of an entry in pieces of at most 1 MiB.
@@ -180,11 +204,11 @@ class DiskSource:
         if isinstance(system, LibraryFileSystem):
             yield from system.pieces(inode, kind, identifier, size)
             return
-        if system.guard is not None and inode in system.guard.emptied:
-            yield from system.guard.pieces(inode)
-            return
         with evidence_faults("read", "read-failed", "the record of this file could not be read"):
             file = system.fs.open_meta(inode)
+        if system.guard is not None and inode in system.guard.emptied:  # known once the record was read
+            yield from system.guard.pieces(inode)
+            return
         offset = 0
         while offset < size:
             piece = self._read(system, file, offset, min(PIECE, size - offset), kind, identifier)
@@ -206,10 +230,10 @@ class DiskSource:
         check_range(offset, length, size)
         if isinstance(system, LibraryFileSystem):
             return system.read_at(inode, kind, identifier, offset, length)
-        if system.guard is not None and inode in system.guard.emptied:
-            raise EvidenceError("read", "no-random-access", "this file can only be read from its beginning")
         with evidence_faults("read", "read-failed", "the record of this file could not be read"):
             file = system.fs.open_meta(inode)
+        if system.guard is not None and inode in system.guard.emptied:
+            raise EvidenceError("read", "no-random-access", "this file can only be read from its beginning")
         pieces = []
         end = offset + length
         while offset < end:
@@ -266,6 +290,11 @@ class DiskSource:
         except EvidenceError:
             self._bad.add(unreadable_of_file(system, file, offset, min(length, _SMALL_PIECE), kind, identifier))
             raise
+
+    @property
+    def bad_places(self) -> BadPlaces:
+        """What of the disk turned out to be unreadable while files were read."""
+        return self._bad
 
     def ledger(self) -> Ledger:
         """Every byte of the disk by what became of it, as far as it was searched and read until now."""

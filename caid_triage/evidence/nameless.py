@@ -10,7 +10,7 @@ to no file (fat_chains.py); where they hold names, those are a folder's that not
 from __future__ import annotations
 
 import struct
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
@@ -27,6 +27,7 @@ from caid_triage.evidence.file_system import EXT_KINDS, OpenFileSystem
 from caid_triage.evidence.numbers import NumberSet
 from caid_triage.evidence.proxied import read_range
 from caid_triage.evidence.ranges import Range, total
+from caid_triage.evidence.steps import LeftOut
 from caid_triage.model import Severity
 
 ORPHANS = "/$OrphanFiles"
@@ -72,18 +73,23 @@ class Unmet:
 
 
 def nameless(
-    system: OpenFileSystem, met: NumberSet, listed: Container[int], owners: Sequence[int]
+    system: OpenFileSystem,
+    met: NumberSet,
+    listed: Container[int],
+    owners: Sequence[int],
+    begins: Callable[[int], None] = lambda _inode: None,
 ) -> Iterator[Nameless | Told]:
     """What is in use, is not among the ``met`` and was not ``listed`` as deleted; then what is to be said of it.
 
     ``owners`` are, of FAT and exFAT, two numbers for each living file (FatVolume.owned_from), one pair after the other.
     A folder comes before what may lie in it: who takes it adds what it lists to ``met`` and ``owners`` before asking
-    on.
+    on. ``begins`` is told of every record before it is opened; it may raise LeftOut.
     """
     if system.fat is not None:
-        yield from _of_fat(system, system.fat, met, owners)
+        yield from _of_fat(system, system.fat, met, owners, begins)
         return
     try:
+        begins(0)
         with evidence_faults("walk", "metadata-unreadable", "which file records are in use could not be told"):
             unmet = _unmet(system, met)
     except (EvidenceError, struct.error) as error:
@@ -93,12 +99,15 @@ def nameless(
     if unmet is None:
         return
     found, senseless = 0, unmet.senseless
-    for inode in [*_tops(system, unmet.folders), *unmet.folders, *unmet.files]:
+    for inode in [*_tops(system, unmet.folders, begins), *unmet.folders, *unmet.files]:
         if inode in met or inode in listed:
             continue
-        one = _opened(system, inode)
+        one = _opened(system, inode, begins)
         if one is None:
             senseless += 1
+            continue
+        if isinstance(one, Told):
+            yield one
             continue
         found += 1
         yield one
@@ -112,7 +121,9 @@ def nameless(
     yield from unmet.told
 
 
-def _of_fat(system: OpenFileSystem, fat: FatVolume, met: NumberSet, owners: Sequence[int]) -> Iterator[Nameless | Told]:
+def _of_fat(
+    system: OpenFileSystem, fat: FatVolume, met: NumberSet, owners: Sequence[int], begins: Callable[[int], None]
+) -> Iterator[Nameless | Told]:
     found = 0
     try:
         with evidence_faults("walk", "metadata-unreadable", "the table of clusters could not be read"):
@@ -124,10 +135,11 @@ def _of_fat(system: OpenFileSystem, fat: FatVolume, met: NumberSet, owners: Sequ
             for slot in folders[cluster]:
                 if slot.address in met:  # the folder was come to by another
                     continue
-                one = _opened(system, slot.address, slot.name)
+                one = _opened(system, slot.address, begins, slot.name)
                 if one is not None:
-                    found += 1
                     yield one
+                if isinstance(one, Nameless):
+                    found += 1
                     met.add(slot.address)
         if found:
             detail = f"files and folders in use, in folders that nothing leads to, listed under {ORPHANS}: {found}"
@@ -184,28 +196,34 @@ def _told_of_ext(unmet: UnmetRecords) -> Iterator[Told]:
         yield Told("volume-unaccounted", detail)
 
 
-def _tops(system: OpenFileSystem, folders: list[int]) -> Iterator[int]:
+def _tops(system: OpenFileSystem, folders: list[int], begins: Callable[[int], None]) -> Iterator[int]:
     """Those folders that lie in none of the others."""
     among = set(folders)
     for inode in folders:
         try:
+            begins(inode)
             if system.kind == "NTFS":
                 above, _ = _name_of_ntfs(system.fs.open_meta(inode))
             else:
                 above = parent_in(system.fs.open_meta(inode).read_random(0, 24))
-        except LIBRARY_ERRORS:
+        except (*LIBRARY_ERRORS, LeftOut):
             above = None
         if above not in among:
             yield inode
 
 
-def _opened(system: OpenFileSystem, inode: int, name: bytes = b"") -> Nameless | None:
-    """None for a record that the library cannot read as a file or folder."""
+def _opened(
+    system: OpenFileSystem, inode: int, begins: Callable[[int], None], name: bytes = b""
+) -> Nameless | Told | None:
+    """None for a record that the library cannot read as a file or folder; Told of one that is to be left out."""
     try:
+        begins(inode)
         file = system.fs.open_meta(inode)
         meta = file.info.meta
         kind = int(meta.type) if meta is not None else 0
         name = _name_of_ntfs(file)[1] if system.kind == "NTFS" else name
+    except LeftOut as error:
+        return Told(error.code, f"{error.detail}; the file or folder of record {inode} was not listed")
     except LIBRARY_ERRORS:
         return None
     if kind not in (_TYPE_REG, _TYPE_DIR):

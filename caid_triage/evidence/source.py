@@ -18,8 +18,19 @@ from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.model import Digests, FileEntry, Problem, Searching, SourceInfo, Volume
 
 if TYPE_CHECKING:
-    from caid_triage.evidence.carve.beside import SearchBeside
     from caid_triage.evidence.ledger import Ledger
+
+
+class BesideSearch(Protocol):
+    """A search of free space that runs beside the walk."""
+
+    def begin(self) -> None:
+        """Begin the search."""
+        ...
+
+    def close(self) -> None:
+        """Stop the search, if it still runs."""
+        ...
 
 
 class EvidenceSource(Protocol):
@@ -43,7 +54,7 @@ class EvidenceSource(Protocol):
         """
         ...
 
-    def search_beside(self, turn: AbstractContextManager[object]) -> SearchBeside | None:
+    def search_beside(self, turn: AbstractContextManager[object]) -> BesideSearch | None:
         """The search of free space, to be begun before the walk comes to what it finds, in a thread of its own.
 
         It reads the source within ``turn`` only. None where there is none; without it the walk searches by itself.

@@ -11,6 +11,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytsk3
 
@@ -24,6 +25,7 @@ from caid_triage.evidence.layers.shadow import STORE_NAME
 from caid_triage.evidence.nameless import ORPHANS, Told, nameless
 from caid_triage.evidence.numbers import NumberSet
 from caid_triage.evidence.paths import display_name
+from caid_triage.evidence.steps import LEFT_OUT, NOBODY, LeftOut, Step, Steps
 from caid_triage.evidence.streams import ClusterMap, Stream, file_times, streams_of
 from caid_triage.model import FileEntry, FileTimes, Problem, Severity, State
 
@@ -98,6 +100,7 @@ class VolumeWalk:
         source: str,
         first_number: int,
         slack: SlackRoll | None = None,
+        steps: Steps = NOBODY,
     ) -> None:
         self.number = first_number
         self._system = system
@@ -115,9 +118,10 @@ class VolumeWalk:
         self._skipped: Counter[tuple[str, str]] = Counter()
         self._unchanged = 0
         self._slack = slack
-        self._valid = valid_lengths(system) if self._is_ntfs and slack is not None else {}
+        self._valid = valid_lengths(system, steps) if self._is_ntfs and slack is not None else {}
         self._shared = system.shared
         self._clusters = ClusterMap(system) if self._is_ntfs else None
+        self._steps = steps
 
     def __iter__(self) -> Iterator[FileEntry | Problem]:
         root = int(self._system.fs.info.root_inum)
@@ -136,7 +140,8 @@ class VolumeWalk:
 
     def _without_name(self) -> Iterator[FileEntry | Problem]:
         """What is in use and no name led to, with all that lies in it."""
-        for found in nameless(self._system, self._met, self._deleted_seen, self._owners):
+        begins = partial(self._steps.at, Step.RECORD, self._index)
+        for found in nameless(self._system, self._met, self._deleted_seen, self._owners, begins):
             if isinstance(found, Told):
                 yield self._problem(found.code, found.detail, found.severity, "")
                 continue
@@ -174,6 +179,7 @@ class VolumeWalk:
         """The named streams of the root folder itself ("/:name"): no name in any folder leads to them."""
         try:
             with evidence_faults("walk", "metadata-unreadable", "the record of the root folder could not be read"):
+                self._steps.at(Step.RECORD, self._index, root)
                 file = self._system.fs.open_meta(root)
                 meta = file.info.meta
         except EvidenceError as error:
@@ -190,7 +196,7 @@ class VolumeWalk:
         try:
             directory = self._opened(folder)
         except EvidenceError as error:
-            if folder.in_use:
+            if folder.in_use or isinstance(error, LeftOut):
                 yield self._problem(error.code, error.detail, Severity.PROBLEM, folder.path or "/")
             else:
                 detail = "the list of names in this deleted folder is gone"
@@ -202,11 +208,18 @@ class VolumeWalk:
         if emptied:
             detail = "this folder claims a size that no folder has; it was not listed"
             yield self._problem("folder-unreadable", detail, Severity.PROBLEM, folder.path or "/")
-        named_itself = False
+        named_itself, names = False, 0
         while True:
             try:
+                self._steps.at(Step.NAME, self._index, folder.inode, names)
+                names += 1
                 file = next(directory)
             except StopIteration:
+                break
+            except LeftOut as error:  # the library has no way to the names behind it
+                named_itself = True
+                detail = f"{error.detail}; this name of the folder and those behind it were not listed"
+                yield self._problem(error.code, detail, Severity.PROBLEM, folder.path or "/")
                 break
             except LIBRARY_ERRORS as error:
                 detail = f"a name in this folder could not be read: {plain_reason(error)}"
@@ -225,6 +238,7 @@ class VolumeWalk:
 
     def _opened(self, folder: _Folder) -> pytsk3.Directory:
         """A folder's names; tried twice, because a record damaged elsewhere fails the first listing of NTFS alone."""
+        self._steps.at(Step.FOLDER, self._index, folder.inode)
         try:
             return self._system.fs.open_dir(inode=folder.inode)
         except LIBRARY_ERRORS:
@@ -246,12 +260,14 @@ class VolumeWalk:
                 with evidence_faults(
                     "walk", "metadata-unreadable", "an entry of this deleted folder could not be read"
                 ):
+                    self._steps.at(Step.RECORD, self._index, slot.address)
                     file = self._system.fs.open_meta(slot.address)
                     meta = file.info.meta
                 name = self._judge(slot.name, slot.address, 0, _NAME_UNKNOWN, file, meta, folder, deleted=True)
                 yield from self._entries(name, folder, inside)
         except EvidenceError as error:
-            yield self._problem(error.code, error.detail, Severity.NOTE, folder.path)
+            severity = Severity.PROBLEM if isinstance(error, LeftOut) else Severity.NOTE
+            yield self._problem(error.code, error.detail, severity, folder.path)
 
     def _name(self, file: pytsk3.File, folder: _Folder) -> _Name | None:
         """One listed name judged; None for those that are not part of the evidence's own tree."""
@@ -294,8 +310,11 @@ class VolumeWalk:
         loss = None
         if meta is None and inode:
             try:
+                self._steps.at(Step.RECORD, self._index, inode)
                 file = self._system.fs.open_meta(inode)
                 meta = file.info.meta
+            except LeftOut as error:
+                loss = error.code, error.detail, Severity.PROBLEM
             except LIBRARY_ERRORS as error:
                 loss = self._lost(
                     f"its record could not be read: {plain_reason(error)}", in_use=state is State.ALLOCATED
@@ -346,7 +365,7 @@ class VolumeWalk:
 
     def _entries(self, name: _Name, folder: _Folder, inside: list[_Folder]) -> Iterator[FileEntry | Problem]:
         if name.loss is not None:
-            if name.is_folder and not name.in_use:
+            if name.is_folder and not name.in_use and name.loss[0] not in LEFT_OUT:
                 self._skipped[_LOST_FOLDER] += 1
                 return
             code, detail, severity = name.loss
@@ -397,19 +416,24 @@ class VolumeWalk:
             self._folders_seen.add(name.inode)
             inside.append(_Folder(name.inode, name.raw, name.path, name.state, folder.depth + 1, name.in_use))
 
-    def _streams(self, name: _Name, meta: pytsk3.TSK_FS_META, *, folder_streams: bool) -> Iterator[FileEntry]:
+    def _streams(self, name: _Name, meta: pytsk3.TSK_FS_META, *, folder_streams: bool) -> Iterator[FileEntry | Problem]:
         """One entry for each data stream of a file (or of a folder: only its named ones)."""
         times = file_times(self._system, name.inode, meta)
         deleted = not name.in_use
         try:
             with evidence_faults("walk", "metadata-unreadable", "where this file's content lies could not be read"):
+                self._steps.at(Step.STREAMS, self._index, name.inode)
                 wanted = self._slack is not None
                 streams = streams_of(
                     self._system, name.inode, name.file, meta, deleted=deleted, slack=wanted, valid=self._valid
                 )
         except EvidenceError as error:
+            code, detail, severity = self._lost(error.detail, in_use=name.in_use)
+            if isinstance(error, LeftOut):
+                code, detail, severity = error.code, error.detail, Severity.PROBLEM
+                if folder_streams:
+                    yield self._problem(code, detail, severity, name.path)
             if not folder_streams:
-                code, detail, severity = self._lost(error.detail, in_use=name.in_use)
                 yield self._entry(name, None, times, (self._problem(code, detail, severity, name.path),))
             return
         if folder_streams:

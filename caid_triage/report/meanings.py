@@ -211,6 +211,17 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "A deleted file whose place, or a part of it, belongs to another file now: its content is gone."
         ),
         "partial-decode": "The picture is damaged and was decoded in part: a comparison by look may miss.",
+        "parser-died": (
+            "The process that reads the evidence died here, again and again: the file, folder, volume or part of free "
+            "space was left out."
+        ),
+        "parser-gave-up": (
+            "The process that reads the evidence died too often: the rest of the source was not examined."
+        ),
+        "parser-hung": (
+            "The process that reads the evidence did not come to an end here and was stopped: the file, folder, volume "
+            "or part of free space was left out."
+        ),
         "partition-table-damaged": "The partition table is damaged: partitions may not have been seen.",
         "partition-table-ignored": (
             "A file system covers the whole disk; a partition table in its first sector was not used."

@@ -21,10 +21,10 @@ from caid_triage.case.command import Command
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.schema import holds_case
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
-from caid_triage.config import CARVING, ScanOptions
+from caid_triage.config import ScanOptions
 from caid_triage.errors import CaidTriageError, CaseError, EvidenceError, SourceError, UsageError
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
-from caid_triage.evidence.source import EvidenceSource, open_source
+from caid_triage.evidence.source import EvidenceSource
 from caid_triage.match.policy import propose
 from caid_triage.model import FileEntry, Match, MatchKind, Problem, ScanRecord, Searching, Severity, Withheld
 from caid_triage.scan.locked import LockedSource
@@ -32,21 +32,13 @@ from caid_triage.scan.pool import examine_in_pool
 from caid_triage.scan.progress import Progress, Show
 from caid_triage.scan.rematch import check_names, check_radii, hashset_facts, match_options, match_stored
 from caid_triage.scan.results import Result, Skipped, Walked
+from caid_triage.scan.sources import SourceRequest, begin_opening, counted, stopped_by_errors, verified
 from caid_triage.scan.trial import settle
 from caid_triage.scan.workforce import Workforce, started_workers
 from caid_triage.version import __version__
 
 if TYPE_CHECKING:
     from caid_triage.hashset.store import HashSet
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRequest:
-    """What to open and under which exhibit reference; ``name`` is what reports call the source."""
-
-    path: Path
-    exhibit: str
-    name: str
 
 
 @dataclass(slots=True)
@@ -101,7 +93,7 @@ class Scan:
         items = _walk_new(locked.walk(), done.__contains__, walked)
         results = self._examined(items, locked)
         examined = met_again = inside = 0
-        with locked.searching(), closing(results):
+        with locked.searching(), closing(results), stopped_by_errors(source):
             batch = Batch()
             for result in results:
                 self.progress.searching = source.progress()
@@ -163,23 +155,15 @@ class Scan:
 
     def _verify(self, source: EvidenceSource) -> None:
         """Compare the source with the hashes stored in it; what came of it becomes a fact or Problems of the source."""
-        from caid_triage.evidence.verify import outcomes, record_verification  # noqa: PLC0415 - brings all readers of disks
-
         self._progress_stage("verifying")
-        checks = record_verification(source, lambda: self._show(self.progress))
+        outcomes = verified(source, lambda: self._show(self.progress))
         info = source.info
-        self._case.audit("source-verified", exhibit=info.exhibit, source=info.source, hashes=outcomes(checks))
+        self._case.audit("source-verified", exhibit=info.exhibit, source=info.source, hashes=outcomes)
 
     def _count(self, source: EvidenceSource) -> None:
         """Walk once without reading content, so that the time left can be told (microseconds an entry)."""
         self._progress_stage("counting")
-        files = size = 0
-        for item in source.walk(named_only=True):  # free space is searched while these are examined
-            if isinstance(item, FileEntry):
-                files += 1
-                size += item.size or 0 if item.readable else 0
-                if files % 5000 == 0:
-                    self._show(self.progress)
+        files, size = counted(source, lambda: self._show(self.progress))
         self.progress.total_files = (self.progress.total_files or 0) + files
         self.progress.total_bytes = (self.progress.total_bytes or 0) + size
 
@@ -381,14 +365,14 @@ def run_scan(
         refuse_writing_into(request.path, case_folder)
     with ExitStack() as stack:
         workers = workforce or stack.enter_context(started_workers(options))
+        begun = [begin_opening(request, secrets, options, stack) for request in requests]
         hashsets = open_hashsets(hashset_paths)
         check_radii(options.set_radii, hashsets)
         sources: list[EvidenceSource] = []
         not_opened: list[Problem] = []
-        for request in requests:
+        for request, opened in zip(requests, begun, strict=True):
             try:
-                carving = CARVING[options.profile]
-                source = open_source(request.path, request.exhibit, request.name, secrets, carving)
+                source = opened()
             except SourceError as error:
                 outcome.not_opened.append(str(error))
                 detail = "the source could not be opened; nothing of it was examined"
@@ -396,7 +380,7 @@ def run_scan(
                     Problem("open", "source-not-opened", detail, exhibit=request.exhibit, source=request.name)
                 )
             else:
-                sources.append(stack.enter_context(closing(source)))
+                sources.append(source)
         if not sources:
             raise SourceError(*outcome.not_opened)
         case = stack.enter_context(open_case_for_scan(case_folder, requests[0].exhibit, options))

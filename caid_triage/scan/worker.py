@@ -9,7 +9,6 @@ the coordinator then marks one file (scan/pool.py).
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -24,6 +23,7 @@ from caid_triage.model import Digests
 from caid_triage.scan import protocol
 from caid_triage.scan.confine import allow_cpu, confine, die_with_parent
 from caid_triage.scan.inside import again_from_plain, found_to_plain
+from caid_triage.scan.private_pipe import private_streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +48,6 @@ def orders_from(text: str) -> Orders:
         memory_bytes=memory,
     )
     return Orders(limits, tuple(value["without"]), value["canary"] is True, value["parent"])
-
-
-def private_streams() -> tuple[BinaryIO, BinaryIO]:
-    """The pipe to the coordinator, moved away from stdin and stdout so that no library can write into it."""
-    source = os.fdopen(os.dup(0), "rb", buffering=1 << 20)
-    sink = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)
-    os.close(null)
-    return source, sink
 
 
 def answer_task(

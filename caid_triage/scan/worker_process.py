@@ -94,7 +94,7 @@ class WorkerProcess:
         self.loads = 0
         self.canary = canary
         self.starter = threading.get_ident()
-        _widen_pipe(self.sink.fileno())
+        widen_pipe(self.sink.fileno())
 
     @property
     def pid(self) -> int:
@@ -121,7 +121,7 @@ class WorkerProcess:
         return ended
 
 
-def _widen_pipe(descriptor: int) -> None:
+def widen_pipe(descriptor: int) -> None:
     """Let a pipe hold a whole chunk, so that feeding a worker is one switch and not sixteen (Linux only)."""
     if sys.platform == "linux":
         import fcntl  # noqa: PLC0415 - POSIX only
@@ -130,10 +130,15 @@ def _widen_pipe(descriptor: int) -> None:
             fcntl.fcntl(descriptor, 1031, 1 << 20)  # F_SETPIPE_SZ
 
 
-def why_no_start() -> str:
-    """The last line that a worker says when it is started by hand."""
+def why_no_start(module: str = WORKER_MODULE) -> str:
+    """The last line that a worker (or another process of ours) says when it is started by hand."""
     finished = subprocess.run(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-P", "-c", f"import {WORKER_MODULE}, caid_triage.scan.worker"],
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            f"import {module}" + (", caid_triage.scan.worker" if module == WORKER_MODULE else ""),
+        ],
         capture_output=True,
         text=True,
         check=False,

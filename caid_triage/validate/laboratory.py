@@ -20,7 +20,8 @@ from caid_triage.config import OFF, ScanOptions
 from caid_triage.model import Severity
 from caid_triage.report.write import write_reports
 from caid_triage.scan.progress import Progress, Show
-from caid_triage.scan.run import SourceRequest, run_scan
+from caid_triage.scan.run import run_scan
+from caid_triage.scan.sources import SourceRequest
 from caid_triage.scan.workforce import Workforce, started_workers
 from caid_triage.validate.exhibits import Exhibits
 from caid_triage.validate.reports import Reports

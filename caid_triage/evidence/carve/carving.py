@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -30,6 +31,7 @@ from caid_triage.evidence.ledger import Ranges
 from caid_triage.evidence.own_areas import OwnAreas, own_areas
 from caid_triage.evidence.partitions import ReadAt
 from caid_triage.evidence.ranges import Range, clipped, merged, total, without
+from caid_triage.evidence.steps import NOBODY, LeftOut, Step, Steps
 from caid_triage.model import INSIDE, FileEntry, Problem, Severity, State, Volume
 
 MODES = ("none", "fast", "thorough")
@@ -70,6 +72,7 @@ class Carving:
     mode: str
     exhibit: str
     source: str
+    steps: Steps = NOBODY
     _free: list[tuple[int, Volume, FreeSpace]] | None = None
     _left: list[Range] | None = None
     _found: list[Carved] | None = None
@@ -79,6 +82,8 @@ class Carving:
     _to_search: int = 0
     _problems: list[Problem] = field(default_factory=list)
     _unreadable: list[Range] = field(default_factory=list)
+    _not_told: list[Problem] = field(default_factory=list)  # of volumes whose free space was not asked for
+    _gave_up: bool = False
 
     # ------------------------------------------------------------ where
 
@@ -88,12 +93,19 @@ class Carving:
             self._free = []
             taken = self._left_out()
             for place, one in self.site.opened:
-                if one.system is not None:
-                    space = free_space(one.system, self.read)
-                elif one.volume.name in self.site.shared:
-                    space = free_space_of_apfs(one.volume, self.read)
-                else:
-                    continue
+                volume = one.volume
+                try:
+                    if one.system is not None:
+                        self.steps.at(Step.SPACE, self.site.number, place)
+                        space = free_space(one.system, self.read)
+                    elif volume.name in self.site.shared:
+                        self.steps.at(Step.SPACE, self.site.number, place)
+                        space = free_space_of_apfs(volume, self.read)
+                    else:
+                        continue
+                except LeftOut as error:
+                    space = FreeSpace([], (512, volume.offset), error.detail)
+                    self._not_told.append(self._problem(error.code, error.detail, Severity.PROBLEM, volume.name))
                 ranges = without(clipped(space.ranges, 0, self.site.size), taken)
                 self._free.append((place, one.volume, FreeSpace(ranges, space.block, space.fault)))
                 taken = merged([*taken, (one.volume.offset, one.volume.offset + one.volume.length)])
@@ -183,12 +195,24 @@ class Carving:
         """
         if self._found is not None:
             return self._found
+        try:
+            self.steps.at(Step.SITE, self.site.number)
+            self._found = self._searched_through(rolls, beside)
+        except LeftOut as error:
+            detail = f"{error.detail}; the free space of this part of the source was not searched"
+            self._problems = [self._problem(error.code, detail, Severity.PROBLEM)]
+            self._gave_up, self._found = True, []
+        finally:
+            self.steps.at(Step.IDLE)
+        return self._found
+
+    def _searched_through(self, rolls: Mapping[int, SlackRoll], beside: SearchBeside | None) -> list[Carved]:
         with nullcontext() if beside is None else beside.turn:  # the maps of free space are read here
             self._to_search = sum(total(ranges) for ranges in self.space().all())
         if beside is None:
-            space = Space(self.read, self.site.size)
+            space = Space(self._read_told, self.site.size, self.steps.goes_on)
         else:
-            space = Space(beside.reading(self.read), self.site.size, beside.check)
+            space = Space(beside.reading(self._read_told), self.site.size, partial(self._checked, beside))
         self._running = search = Search(space, thorough=self.mode == "thorough")
         found = search.run(self._areas(space, search, rolls))
         for one in found:
@@ -200,9 +224,17 @@ class Carving:
                 )
                 self._owners[one.start] = rolls[place].owner(owner)
         self._unreadable = without(space.unreadable, self._left_out())  # it reads in blocks, over the edge of a hole
-        self._problems = list(self._faults(search))
-        self._found = found
+        self._problems = [*self._faults(search), *self._not_told]
         return found
+
+    def _read_told(self, offset: int, length: int) -> bytes:
+        """A read of the search, which says where it is. OSError where that place is left out."""
+        self.steps.searches(self.site.number, offset)
+        return self.read(offset, length)
+
+    def _checked(self, beside: SearchBeside) -> None:
+        beside.check()
+        self.steps.goes_on()
 
     def _faults(self, search: Search) -> Iterator[Problem]:
         for _, volume, free in self._free_spaces():
@@ -296,7 +328,7 @@ class Carving:
 
     def searched(self) -> list[Ranges]:
         """What was searched so far, in ranges of the source: nothing, or all of :meth:`space` and slack."""
-        if self._found is None:
+        if self._found is None or self._gave_up:
             return []
         space = self.space()
         return [

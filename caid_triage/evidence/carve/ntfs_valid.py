@@ -14,6 +14,7 @@ from caid_triage.evidence.faults import LIBRARY_ERRORS
 from caid_triage.evidence.file_system import OpenFileSystem
 from caid_triage.evidence.nameless import ntfs_record_size
 from caid_triage.evidence.proxied import read_range
+from caid_triage.evidence.steps import NOBODY, Steps
 
 _PIECE = 1 << 20
 _SECTOR = 512
@@ -27,7 +28,7 @@ Valid = dict[tuple[int, int], int]
 """(file record, attribute id) -> initialised size, of streams whose size is more."""
 
 
-def valid_lengths(system: OpenFileSystem) -> Valid:
+def valid_lengths(system: OpenFileSystem, steps: Steps = NOBODY) -> Valid:
     """The streams of living files that are not written to their end. Errors: none; what cannot be read is left out."""
     found: Valid = {}
     try:
@@ -39,6 +40,7 @@ def valid_lengths(system: OpenFileSystem) -> Valid:
     if not size_of_record:
         return found
     for offset in range(0, size, _PIECE):
+        steps.goes_on()
         try:
             data = table.read_random(offset, min(_PIECE, size - offset))
         except LIBRARY_ERRORS:

@@ -31,6 +31,7 @@ from caid_triage.evidence.partitions import Partition, PartitionTable, read_part
 from caid_triage.evidence.proxied import read_head, read_range
 from caid_triage.evidence.recognise import HEAD_LENGTH
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
+from caid_triage.evidence.steps import NOBODY, LeftOut, Step, Steps
 from caid_triage.model import Problem, Volume
 
 LAYERS: tuple[Layer, ...] = (
@@ -54,11 +55,14 @@ _RANKS = ("examined", "encrypted", "possibly-encrypted", "not-understood", "no-f
 class VolumeOpener:
     """Opens the volumes of one source with the secrets of one scan.
 
-    ``opened`` counts them, so that tables which name each other's insides come to an end.
+    ``opened`` counts them, so that tables which name each other's insides come to an end. ``steps`` is told of each,
+    and ``before`` is how often all of them were opened before.
     """
 
     secrets: Secrets = NO_SECRETS
     opened: int = field(default=0)
+    steps: Steps = NOBODY
+    before: int = 0
 
     def open_chain(
         self,
@@ -89,6 +93,10 @@ class VolumeOpener:
         self.opened += 1
         if depth > _DEEPEST or self.opened > _MOST_VOLUMES:
             return [self._given_up(size, name, partition)]
+        try:
+            self.steps.at(Step.VOLUME, 0, self.before, self.opened)
+        except LeftOut as error:
+            return [_left_out(size, name, partition, error)]
         area = _area(image, size, name, partition, table)
         if area is None:
             return [open_volume(image, size, name, partition)]
@@ -166,7 +174,12 @@ class VolumeOpener:
             self.opened += 1
             length = int(child.content.get_size())
             name = f"{area.name}/{child.name}"
-            one = open_volume(child.content, length, name, Partition(0, length, child.description))
+            partition = Partition(0, length, child.description)
+            try:
+                self.steps.at(Step.VOLUME, 0, self.before, self.opened)
+                one = open_volume(child.content, length, name, partition)
+            except LeftOut as error:
+                one = _left_out(length, name, partition, error)
             if isinstance(one.system, OpenFileSystem):
                 one = replace(one, system=replace(one.system, shared=shared, copied=copied))
             opened.append(replace(one, image=child.content))
@@ -180,6 +193,13 @@ class VolumeOpener:
         length = max(0, min(partition.length, size - partition.offset))
         volume = Volume(name, partition.offset, length, partition.description, "", "not-understood")
         return OpenedVolume(volume, None, (Problem("open", "too-many-layers", detail, volume=name),))
+
+
+def _left_out(size: int, name: str, partition: Partition, error: LeftOut) -> OpenedVolume:
+    """A volume that was not opened, because the process that opened it before died of it."""
+    length = max(0, min(partition.length, size - partition.offset))
+    volume = Volume(name, partition.offset, length, partition.description, "", "unreadable")
+    return OpenedVolume(volume, None, (Problem("open", error.code, error.detail, volume=name),))
 
 
 def is_understood(one: OpenedVolume) -> bool:

@@ -16,6 +16,7 @@ from caid_triage.errors import EvidenceError
 from caid_triage.evidence.faults import LIBRARY_ERRORS, evidence_faults, plain_reason
 from caid_triage.evidence.layers.shared_content import SharedContent
 from caid_triage.evidence.paths import display_name
+from caid_triage.evidence.steps import NOBODY, LeftOut, Step, Steps
 from caid_triage.evidence.times import unix_nanoseconds
 from caid_triage.model import FileEntry, FileTimes, Problem, Severity, State, Volume
 
@@ -124,8 +125,17 @@ class _Folder:
 class LibraryWalk:
     """The entries of one file system, numbered from ``first_number``, with the Problems met on the way."""
 
-    def __init__(self, system: LibraryFileSystem, index: int, exhibit: str, source: str, first_number: int) -> None:
+    def __init__(
+        self,
+        system: LibraryFileSystem,
+        index: int,
+        exhibit: str,
+        source: str,
+        first_number: int,
+        steps: Steps = NOBODY,
+    ) -> None:
         self.number = first_number
+        self._steps = steps
         self._system = system
         self._index = index
         self._exhibit = exhibit
@@ -195,6 +205,7 @@ class LibraryWalk:
     def _folder(self, folder: _Folder, root: Any, inside: list[_Folder]) -> Iterator[FileEntry | Problem]:
         try:
             with evidence_faults("walk", "folder-unreadable", "this folder could not be listed"):
+                self._steps.at(Step.FOLDER, self._index, folder.number)
                 record = root if folder.depth == 0 else there(self._system.by_number(folder.number))
                 count = int(record.number_of_sub_file_entries)
         except EvidenceError as error:
@@ -202,9 +213,14 @@ class LibraryWalk:
             return
         for place in range(count):
             try:
+                self._steps.at(Step.NAME, self._index, folder.number, place)
                 file = there(record.get_sub_file_entry(place))
                 number = self._system.number_of(file)
                 mode = int(file.file_mode)
+            except LeftOut as error:
+                detail = f"{error.detail}; this name of the folder was not listed"
+                yield self._problem(error.code, detail, Severity.PROBLEM, folder.path or "/")
+                continue
             except _FAULTS as error:
                 detail = f"a name in this folder could not be read: {plain_reason(error)[:200]}"
                 yield self._problem("folder-unreadable", detail, Severity.PROBLEM, folder.path or "/")
@@ -257,11 +273,15 @@ class LibraryWalk:
     ) -> Iterator[FileEntry | Problem]:
         """An entry for each extended attribute that can hold a picture; smaller ones are counted."""
         try:
+            self._steps.at(Step.STREAMS, self._index, number)
             count = int(file.number_of_extended_attributes)
             found = []
             for place in range(count):
                 attribute = there(file.get_extended_attribute(place))
                 found.append((str(attribute.name), int(attribute.size), place, attribute))
+        except LeftOut as error:
+            yield self._problem(error.code, error.detail, Severity.PROBLEM, path)
+            return
         except _FAULTS as error:
             detail = f"the extended attributes could not be read: {plain_reason(error)[:200]}"
             yield self._problem("metadata-unreadable", detail, Severity.PROBLEM, path)

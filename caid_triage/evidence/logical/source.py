@@ -9,10 +9,11 @@ from dataclasses import replace
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.logical.image import LogicalFile, LogicalImage
+from caid_triage.evidence.logical.stored import NO_HASH, disagreements, stored_hashes
+from caid_triage.evidence.steps import LeftOut, Step, VolumeEnds, told_of_steps
 from caid_triage.model import Digests, FileEntry, Problem, Searching, SourceInfo, Volume
 
 PIECE = 1 << 20
-_NO_HASH = -1
 
 
 class LogicalSource:
@@ -24,6 +25,7 @@ class LogicalSource:
         self._image = image
         self._problems = [self._named(problem) for problem in image.problems]
         self._files = 0
+        self._steps = told_of_steps.get()
 
     def volumes(self) -> Sequence[Volume]:
         """One nameless volume: the image."""
@@ -50,8 +52,19 @@ class LogicalSource:
 
     def walk(self, *, named_only: bool = False) -> Iterator[FileEntry | Problem]:
         """Every file in the order of the image's own list."""
-        number = 0
-        for item in self._image.files():
+        number = listed = 0
+        files = iter(self._image.files())
+        while True:
+            try:
+                self._steps.at(Step.LISTED, 0, 0, listed)
+                item = next(files, None)
+            except (LeftOut, VolumeEnds) as error:
+                detail = f"{error.detail}; the files that come after were not listed"
+                yield self._named(Problem("walk", error.code, detail))
+                break
+            if item is None:
+                break
+            listed += 1
             if isinstance(item, Problem):
                 yield self._named(item)
                 continue
@@ -64,7 +77,7 @@ class LogicalSource:
         if file.fault:
             problems = (self._named(Problem("walk", "file-unreadable", file.fault, path=file.path)),)
         stored = dict(file.hashes)
-        hashes = tuple(int.from_bytes(stored[name], "big") if name in stored else _NO_HASH for name in ("md5", "sha1"))
+        hashes = tuple(int.from_bytes(stored[name], "big") if name in stored else NO_HASH for name in ("md5", "sha1"))
         return FileEntry(
             self.info.exhibit, self.info.source, "", number, file.path, file.raw_path, file.state, file.size,
             file.times, file.identifier, file.stream, locator=(*hashes, *file.place), readable=not file.fault,
@@ -100,19 +113,11 @@ class LogicalSource:
 
     def stored_hashes(self, entry: FileEntry) -> dict[str, bytes]:
         """The digests that the image keeps of a file, by hashlib's names."""
-        numbers = zip((("md5", 16), ("sha1", 20)), entry.locator, strict=False)
-        return {name: number.to_bytes(length, "big") for (name, length), number in numbers if number != _NO_HASH}
+        return stored_hashes(entry)
 
     def disagreements(self, entry: FileEntry, digests: Digests) -> tuple[Problem, ...]:
         """A Problem for each stored hash of a file that is not that of its content."""
-        return tuple(
-            Problem("read", "file-hash-mismatch", sentence)
-            for name, stored in self.stored_hashes(entry).items()
-            if (found := getattr(digests, name)) != stored
-            for sentence in [
-                f"the {name.upper()} of the content is {found.hex()}, but {stored.hex()} was stored with it"
-            ]
-        )
+        return disagreements(entry, digests)
 
     def coverage(self) -> dict[str, int]:
         """How many files the last walk met."""

@@ -180,3 +180,17 @@ def test_a_folder_in_small_blocks_that_claims_the_third_level_is_named(
     entries, problems = walked(source)
     assert [b"".join(source.chunks(one)) for one in entries if one.readable] == [b"x" * 900]
     assert [problem.path for problem in problems if problem.severity is Severity.PROBLEM] == ["/sub"]
+
+
+def test_such_a_file_is_read_by_a_source_that_has_not_walked_to_it(deep: tuple[Path, int]) -> None:
+    """A scan goes on with a fresh process where one died: that one has not met the record yet."""
+    path, _ = deep
+    walked, fresh = open_source(path, "E", "s"), open_source(path, "E", "s")
+    entry = next(one for one in walked.walk() if isinstance(one, FileEntry) and one.path == "/long")
+    assert next(fresh.chunks(entry)) == next(walked.chunks(entry))
+    other = open_source(path, "E", "s")
+    with pytest.raises(EvidenceError) as fault:
+        other.read_at(entry, 0, 10)
+    assert fault.value.code == "no-random-access"
+    for source in (walked, fresh, other):
+        source.close()

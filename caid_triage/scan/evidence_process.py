@@ -1,0 +1,354 @@
+"""The evidence process: opens one source, walks it and reads it, so that a parser which dies takes nothing with it.
+
+Run as ``python -P -m caid_triage.scan.evidence_process BYTES FD`` with its cap on memory and the open file of the page
+that it shares with the coordinator. It is told over its pipe what to open, with which secrets and what to leave out;
+it holds no hash set and no case. It may be killed at any moment, and an exception that nobody expected ends it: the
+coordinator (scan/remote.py) blames the place that was said last, and starts another.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from caid_triage.errors import EvidenceError, SourceError
+from caid_triage.evidence.disk import DiskSource
+from caid_triage.evidence.secrets import Secret, Secrets
+from caid_triage.evidence.source import BesideSearch, EvidenceSource, open_source
+from caid_triage.evidence.steps import Place, Step, told_of_steps
+from caid_triage.model import FileEntry, Problem, Searching
+from caid_triage.scan import evidence_words as words
+from caid_triage.scan.confine import die_with_parent, limit_memory
+from caid_triage.scan.evidence_page import Leaving, Page, PageSteps
+from caid_triage.scan.private_pipe import private_streams
+from caid_triage.scan.protocol import ProtocolError, from_json, read_frame, to_json, write_frame
+
+_ITEMS, _BYTES, _SECONDS = 256, 1 << 20, 0.05
+"""A frame of items is sent when it has so many, so many bytes of names, or is so old."""
+_COUNTED, _COUNTED_SECONDS = 5000, 0.5
+_STILL_SECONDS = 0.2
+_PIECE = 1 << 20
+
+
+class Content:
+    """The content of an entry that is being read, piece by piece; the last piece is known as such."""
+
+    def __init__(self, pieces: Iterator[bytes], size: int, skip: int) -> None:
+        """Leave out the first ``skip`` bytes: they were sent by a process that died."""
+        self._pieces = pieces
+        self._left = size
+        self._skip = skip
+        self._next: bytes | None = None
+        self._fault: EvidenceError | None = None
+
+    def piece(self) -> tuple[bytes, bool]:
+        """The next piece and whether it is the last. Errors: EvidenceError, after what could be read."""
+        while True:
+            data = self._taken()
+            if data is None:
+                return b"", True
+            self._left -= len(data)
+            if self._skip:
+                left_out = min(self._skip, len(data))
+                self._skip -= left_out
+                data = data[left_out:]
+                if not data:
+                    continue
+            return data, self._left <= 0 and self._ended()
+
+    def _taken(self) -> bytes | None:
+        if self._fault is not None:
+            raise self._fault
+        following, self._next = self._next, None
+        return next(self._pieces, None) if following is None else following
+
+    def _ended(self) -> bool:
+        """Whether nothing follows a piece with which the content is whole."""
+        try:
+            self._next = next(self._pieces, None)
+        except EvidenceError as error:
+            self._fault = error
+            return False
+        return self._next is None
+
+
+class Answers:
+    """One source and the answers to what is asked of it; the search of free space takes turns with them."""
+
+    def __init__(self, source: EvidenceSource, steps: PageSteps, sink: BinaryIO) -> None:
+        """Answer into ``sink``."""
+        self._source = source
+        self._steps = steps
+        self._sink = sink
+        self._turn = threading.Lock()
+        self._walk: Iterator[FileEntry | Problem | Searching] = iter(())
+        self._contents: dict[int, Content] = {}
+        self._beside: BesideSearch | None = None
+        steps.progress = source.progress
+
+    def answer(self, kind: bytes, value: Mapping[str, Any]) -> None:
+        """Answer one request."""
+        answers = {
+            words.VERIFY: self._verify,
+            words.COUNT: self._count,
+            words.WALK: self._begin_walk,
+            words.MORE: self._more,
+            words.READ: self._read,
+            words.GO_ON: self._go_on,
+            words.READ_AT: self._read_at,
+            words.BESIDE: self._beside_entry,
+            words.SEARCH: self._search,
+            words.LEDGER: self._ledger,
+        }
+        if kind not in answers:
+            raise ProtocolError("a request that there is not")
+        answers[kind](value)
+        self._sink.flush()
+        self._steps.at(Step.IDLE)
+
+    def _say(self, kind: bytes, value: dict[str, Any]) -> None:
+        write_frame(self._sink, kind, to_json(value))
+
+    # ------------------------------------------------------------ the whole source
+
+    def _verify(self, _value: Mapping[str, Any]) -> None:
+        from caid_triage.evidence.verify import outcomes, record_verification  # noqa: PLC0415 - seldom needed
+
+        self._steps.at(Step.VERIFYING)
+        last = time.monotonic()
+
+        def show() -> None:
+            nonlocal last
+            self._steps.goes_on()
+            if time.monotonic() - last >= _STILL_SECONDS:
+                last = time.monotonic()
+                write_frame(self._sink, words.STILL)
+                self._sink.flush()
+
+        before, known = dict(self._source.info.acquisition), len(self._source.problems())
+        checks = record_verification(self._source, show)
+        facts = {name: fact for name, fact in self._source.info.acquisition.items() if before.get(name) != fact}
+        problems = [words.problem_to_plain(one) for one in self._source.problems()[known:]]
+        self._say(words.VERIFIED, {"facts": facts, "problems": problems, "outcomes": outcomes(checks)})
+
+    def _count(self, _value: Mapping[str, Any]) -> None:
+        files = size = told = 0
+        last = time.monotonic()
+        for item in self._source.walk(named_only=True):  # free space is searched while these are examined
+            if not isinstance(item, FileEntry):
+                continue
+            files += 1
+            size += item.size or 0 if item.readable else 0
+            if files - told >= _COUNTED and time.monotonic() - last >= _COUNTED_SECONDS:
+                told, last = files, time.monotonic()
+                self._say(words.COUNTED, {"files": files, "size": size, "end": False})
+                self._sink.flush()
+        self._say(words.COUNTED, {"files": files, "size": size, "end": True})
+
+    def _search(self, _value: Mapping[str, Any]) -> None:
+        self._beside = self._source.search_beside(self._turn)
+        if self._beside is not None:
+            self._beside.begin()
+        self._say(words.SEARCHING, {"begun": self._beside is not None})
+
+    def _ledger(self, _value: Mapping[str, Any]) -> None:
+        self._steps.at(Step.LEDGER)
+        with self._turn:
+            ledger = self._source.ledger()
+        if ledger is None:
+            raise ProtocolError("a logical image has no ledger")
+        wide = ledger.starts.dtype == object
+        starts = ledger.starts.tolist() if wide else None
+        self._say(
+            words.LEDGER, {"size": ledger.size, "names": list(ledger.names), "count": len(ledger), "starts": starts}
+        )
+        columns = [] if wide else [ledger.starts.astype("<i8").tobytes()]
+        columns += [ledger.kinds.astype("u1").tobytes(), ledger.volumes.astype("<i4").tobytes()]
+        for column in columns:
+            for at in range(0, len(column), _PIECE):
+                write_frame(self._sink, words.CHUNK, column[at : at + _PIECE])
+
+    # ------------------------------------------------------------ the walk
+
+    def _begin_walk(self, value: Mapping[str, Any]) -> None:
+        """Begin a walk, without its first ``skip`` items: those were given by a process that died."""
+        self._walk = self._source.walk(named_only=value["named_only"] is True)
+        entries = mark = 0
+        left = int(value["skip"])
+        while left:
+            with self._turn:
+                item = next(self._walk, None)
+            if item is None:
+                break
+            if isinstance(item, Searching):
+                continue
+            left -= 1
+            if isinstance(item, FileEntry):
+                entries, mark = entries + 1, words.mark_of(item, mark)
+        self._give({"entries": entries, "mark": mark, "short": left})
+
+    def _more(self, _value: Mapping[str, Any]) -> None:
+        self._give(None)
+
+    def _give(self, met: dict[str, int] | None) -> None:
+        """The next items of the walk; after one that says that a search is waited for, none."""
+        items: list[Any] = []
+        size, began, end = 0, time.monotonic(), False
+        while len(items) < _ITEMS and size < _BYTES and time.monotonic() - began < _SECONDS:
+            with self._turn:
+                item = next(self._walk, None)
+            if item is None:
+                end = True
+                break
+            items.append(words.item_to_plain(item))
+            if isinstance(item, Searching):
+                if item.files is None:
+                    break
+            elif isinstance(item, FileEntry):
+                size += 2 * len(item.path) + 8 * len(item.locator) + 200
+            else:
+                size += 2 * len(item.path) + len(item.detail)
+        self._say(words.ITEMS, {"items": items, "end": end, "met": met})
+
+    # ------------------------------------------------------------ content
+
+    def _entry(self, value: Mapping[str, Any]) -> FileEntry:
+        info = self._source.info
+        entry = words.entry_from_plain(value["entry"], words.Owner(info.exhibit, info.source))
+        self._steps.at(Step.READING, 0, entry.number)
+        return entry
+
+    def _read(self, value: Mapping[str, Any]) -> None:
+        for stream in value["drop"]:
+            self._contents.pop(stream, None)
+        entry = self._entry(value)
+        content = Content(self._source.chunks(entry), entry.size or 0, int(value["skip"]))
+        self._contents[value["stream"]] = content
+        self._piece_of(value["stream"], content)
+
+    def _go_on(self, value: Mapping[str, Any]) -> None:
+        self._steps.at(Step.READING, 0, int(value["number"]))
+        self._piece_of(value["stream"], self._contents[value["stream"]])
+
+    def _piece_of(self, stream: int, content: Content) -> None:
+        try:
+            with self._turn:
+                data, last = content.piece()
+        except EvidenceError as error:
+            self._contents.pop(stream, None)
+            self._fault(error)
+            return
+        if last:
+            self._contents.pop(stream, None)
+        write_frame(self._sink, words.LAST if last else words.CHUNK, data)
+
+    def _read_at(self, value: Mapping[str, Any]) -> None:
+        entry = self._entry(value)
+        try:
+            with self._turn:
+                data = self._source.read_at(entry, int(value["offset"]), int(value["length"]))
+        except EvidenceError as error:
+            self._fault(error)
+            return
+        write_frame(self._sink, words.LAST, data)
+
+    def _beside_entry(self, value: Mapping[str, Any]) -> None:
+        entry = self._entry(value)
+        with self._turn:
+            found = self._source.beside(entry, value["name"])
+        items = [] if found is None else [words.entry_to_plain(found)]
+        self._say(words.ITEMS, {"items": items, "end": True, "met": None})
+
+    def _fault(self, error: EvidenceError) -> None:
+        bad = self._source.bad_places.fresh() if isinstance(self._source, DiskSource) else []
+        self._say(words.FAULT, words.fault_to_plain(error, bad))
+
+
+def left_out_from_plain(rows: list[list[Any]]) -> dict[Place, Leaving]:
+    """The places that the coordinator wants to be left out."""
+    return {Place(*place): Leaving(code, detail, ends) for place, code, detail, ends in rows}
+
+
+def opened(value: Mapping[str, Any], steps: PageSteps, sink: BinaryIO) -> EvidenceSource:
+    """Open the source that the coordinator names. Errors: SourceError."""
+
+    def told(volume: str, tried: int, _all: int) -> None:
+        steps.goes_on()
+        write_frame(sink, words.TOLD, to_json({"volume": volume, "tried": tried}))
+        sink.flush()
+
+    secrets = Secrets(tuple(Secret(kind, text) for kind, text in value["secrets"]), told)
+    told_of_steps.set(steps)
+    steps.at(Step.OPENING)
+    path = Path(os.fsdecode(bytes.fromhex(value["path"])))
+    source = open_source(path, value["exhibit"], value["name"], secrets, value["carving"])
+    if isinstance(source, DiskSource):
+        source.bad_places.add((start, end) for start, end in value["bad"])
+        source.bad_places.fresh()
+    return source
+
+
+def serve(source: BinaryIO, sink: BinaryIO, page: Page) -> None:
+    """Open, then answer until the coordinator closes the pipe."""
+    kind, payload = read_frame(source, words.MOST_REQUEST)
+    if kind != words.OPEN:
+        raise ProtocolError("something else was asked before a source was opened")
+    value = from_json(payload)
+    steps = PageSteps(page, left_out_from_plain(value["left_out"]))
+    try:
+        evidence = opened(value, steps, sink)
+    except SourceError as error:
+        write_frame(sink, words.REFUSED, to_json({"message": str(error)}))
+        sink.flush()
+        return
+    told = {
+        "info": words.info_to_plain(evidence.info),
+        "volumes": words.volumes_to_plain(evidence.volumes()),
+        "problems": [words.problem_to_plain(one) for one in evidence.problems()],
+    }
+    write_frame(sink, words.OPENED, to_json(told))
+    sink.flush()
+    answers = Answers(evidence, steps, sink)
+    steps.at(Step.IDLE)
+    while True:
+        try:
+            kind, payload = read_frame(source, words.MOST_REQUEST)
+        except EOFError:
+            return
+        answers.answer(kind, from_json(payload))
+
+
+def tell_ending(page: Page) -> None:
+    """Have the page say what kind of exception ends this process, and nothing else: it could quote the evidence."""
+
+    def hook(kind: type[BaseException], _error: BaseException, _trace: TracebackType | None) -> None:
+        page.say_ending(kind.__name__)
+        os._exit(1)  # a search that still runs is not waited for
+
+    sys.excepthook = hook
+
+
+def main() -> int:
+    """Confine the process, then serve."""
+    source, sink = private_streams()
+    die_with_parent()
+    limit_memory(int(sys.argv[1]))  # what else confines it goes here: it still has to open the source and key files
+    page = Page(int(sys.argv[2]))
+    tell_ending(page)
+    code = 1
+    with suppress(BrokenPipeError):  # the coordinator is gone
+        serve(source, sink, page)
+        code = 0
+    sink.close()
+    os._exit(code)  # a search that still runs is not waited for
+
+
+if __name__ == "__main__":
+    sys.exit(main())

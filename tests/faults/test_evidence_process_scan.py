@@ -1,0 +1,153 @@
+"""Whole scans of an image whose evidence process is killed, or whose coordinator is: nothing shows, nothing is left."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.cli import comparable_reports, picture, run_command
+
+from caid_triage.synth.mbr import Partition, build_mbr
+from caid_triage.synth.ntfs import build_ntfs
+from caid_triage.synth.plan import PlannedFile
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sends POSIX signals and looks into /proc")
+FILES = 60
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures with names, one of them damaged, one deleted; and two behind them with none."""
+    plan = [PlannedFile(f"/d{n % 7}/{n:03}.jpg", picture("coast.jpg") + b"%d" % n) for n in range(FILES)]
+    plan += [
+        PlannedFile("/damaged.jpg", picture("coast.jpg")[:9000]),
+        PlannedFile("/gone.jpg", picture("town.jpg"), deleted=True),
+        PlannedFile("/film.avi", picture("ball.avi")),
+    ]
+    behind = b"".join(picture(name) + bytes(-len(picture(name)) % 512) for name in ("discs.png", "orchard.jpg"))
+    path = tmp_path_factory.mktemp("exhibit") / "disk.dd"
+    path.write_bytes(build_mbr([Partition(7, build_ntfs(plan, size=16 << 20))]) + behind)
+    return path
+
+
+@pytest.fixture(scope="module")
+def calm(image: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the serial executor says, which parses in its own process: the oracle."""
+    case = tmp_path_factory.mktemp("calm") / "case"
+    done = run_command("scan", image, "--case", case, "--executor", "serial", "--quiet")
+    assert done.returncode == 3, done.stderr
+    return comparable_reports(case / "reports")
+
+
+def begin(image: Path, case: Path) -> subprocess.Popen[str]:
+    words = [sys.executable, "-P", "-m", "caid_triage", "scan", image, "--case", case, "--workers", "2", "--quiet"]
+    return subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def children_of(process: int, module: str) -> list[int]:
+    found: list[int] = []
+    for listing in Path(f"/proc/{process}/task").glob("*/children"):
+        try:
+            children = map(int, listing.read_text().split())
+            found += [one for one in children if module.encode() in Path(f"/proc/{one}/cmdline").read_bytes()]
+        except OSError:
+            continue
+    return found
+
+
+def evidence_process_of(process: subprocess.Popen[str]) -> int | None:
+    """The evidence process of a scan, waited for; None where the scan has ended."""
+    while process.poll() is None:
+        for child in children_of(process.pid, "evidence_process"):
+            return child
+        time.sleep(0.01)
+    return None
+
+
+def is_gone(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def assert_gone(process: int) -> None:
+    for _ in range(250):
+        if is_gone(process):
+            return
+        time.sleep(0.02)
+    pytest.fail("the evidence process outlived its scan")
+
+
+@pytest.mark.slow
+def test_an_evidence_process_killed_at_random_moments_changes_nothing(
+    image: Path, calm: dict[str, str], tmp_path: Path
+) -> None:
+    moments = random.Random(int(os.environ.get("CAID_TRIAGE_MOMENTS", "20261129")))
+    killed = 0
+    for attempt in range(int(os.environ.get("CAID_TRIAGE_NIGHTS", "1"))):
+        case = tmp_path / f"case{attempt}"
+        scan = begin(image, case)
+        for _ in range(3):
+            pid = evidence_process_of(scan)
+            if pid is None:
+                break
+            time.sleep(moments.uniform(0, 1.2))
+            if not is_gone(pid):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+            while not is_gone(pid):
+                time.sleep(0.01)
+        _, errors = scan.communicate()
+        assert scan.returncode == 3, errors
+        assert comparable_reports(case / "reports") == calm
+    assert killed >= 2, "hardly a process was killed: the test shows nothing"
+
+
+def test_serial_and_pool_say_the_same_of_a_calm_scan(image: Path, calm: dict[str, str], tmp_path: Path) -> None:
+    scan = begin(image, tmp_path / "case")
+    pid = evidence_process_of(scan)
+    assert pid is not None, "the pool parses in the coordinator: the test shows nothing"
+    assert scan.communicate()[1] == ""
+    assert comparable_reports(tmp_path / "case" / "reports") == calm
+    assert_gone(pid)
+
+
+def test_a_killed_coordinator_leaves_no_evidence_process_and_resumes(
+    image: Path, calm: dict[str, str], tmp_path: Path
+) -> None:
+    scan = begin(image, tmp_path / "case")
+    pid = evidence_process_of(scan)
+    assert pid is not None
+    while not (tmp_path / "case" / "case.db").exists() and scan.poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    scan.kill()
+    scan.communicate()
+    assert_gone(pid)
+    assert run_command("scan", image, "--case", tmp_path / "case", "--workers", 2, "--quiet").returncode == 3
+    assert comparable_reports(tmp_path / "case" / "reports") == calm
+
+
+def test_ctrl_c_ends_the_evidence_process_and_the_case_can_be_resumed(
+    image: Path, calm: dict[str, str], tmp_path: Path
+) -> None:
+    scan = begin(image, tmp_path / "case")
+    pid = evidence_process_of(scan)
+    assert pid is not None
+    while not (tmp_path / "case" / "case.db").exists() and scan.poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    scan.send_signal(signal.SIGINT)
+    scan.communicate(timeout=60)
+    assert scan.returncode == 130
+    assert_gone(pid)
+    assert run_command("scan", image, "--case", tmp_path / "case", "--workers", 2, "--quiet").returncode == 3
+    assert comparable_reports(tmp_path / "case" / "reports") == calm
+    assert "scan-interrupted" in (tmp_path / "case" / "audit.jsonl").read_text()
