@@ -70,6 +70,14 @@ def evidence_process_of(process: subprocess.Popen[str]) -> int | None:
     return None
 
 
+def wait_until_opened(scan: subprocess.Popen[str], case: Path) -> None:
+    """The case says that the scan of the source has begun."""
+    audit = case / "audit.jsonl"
+    while scan.poll() is None and not (audit.exists() and "source-opened" in audit.read_text()):
+        time.sleep(0.01)
+    assert scan.poll() is None, "the scan ended before anybody could disturb it"
+
+
 def is_gone(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
@@ -125,9 +133,7 @@ def test_a_killed_coordinator_leaves_no_evidence_process_and_resumes(
     scan = begin(image, tmp_path / "case")
     pid = evidence_process_of(scan)
     assert pid is not None
-    while not (tmp_path / "case" / "case.db").exists() and scan.poll() is None:
-        time.sleep(0.01)
-    time.sleep(0.5)
+    wait_until_opened(scan, tmp_path / "case")
     scan.kill()
     scan.communicate()
     assert_gone(pid)
@@ -141,11 +147,9 @@ def test_ctrl_c_ends_the_evidence_process_and_the_case_can_be_resumed(
     scan = begin(image, tmp_path / "case")
     pid = evidence_process_of(scan)
     assert pid is not None
-    while not (tmp_path / "case" / "case.db").exists() and scan.poll() is None:
-        time.sleep(0.01)
-    time.sleep(0.3)
+    wait_until_opened(scan, tmp_path / "case")
     scan.send_signal(signal.SIGINT)
-    scan.communicate(timeout=60)
+    scan.communicate(timeout=120)
     assert scan.returncode == 130
     assert_gone(pid)
     assert run_command("scan", image, "--case", tmp_path / "case", "--workers", 2, "--quiet").returncode == 3
