@@ -48,8 +48,12 @@ class AuditChain:
         noted = AuditHead(sequence, sha256)
         torn, self._head = self._read_end()
         # A crash may fall between the line and the note of it in the database: one line ahead is no fault.
-        if self._head != noted and not self._is_one_ahead(noted):
-            self.append("audit-fault", noted_sequence=noted.sequence, noted_sha256=noted.sha256)
+        if self._head != noted:
+            if self._is_one_ahead(noted):
+                with storage_faults(folder):
+                    self._note(self._head)  # or a second crash at this place would leave the chain two ahead
+            else:
+                self.append("audit-fault", noted_sequence=noted.sequence, noted_sha256=noted.sha256)
         if torn:
             self.append("recovered", torn=torn.decode("utf-8", "backslashreplace"), torn_bytes=len(torn))
 
@@ -66,17 +70,21 @@ class AuditChain:
         with storage_faults(self._folder):
             with self._path.open("ab", buffering=0) as file:
                 whole = file.tell()
+                head = AuditHead(sequence, hashlib.sha256(line).hexdigest())
                 try:
                     if file.write(line + b"\n") != len(line) + 1:
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                     os.fsync(file.fileno())
-                except OSError:
+                    self._note(head)
+                except (OSError, sqlite3.Error):
+                    # A line that the database does not know of would be followed by the next, two ahead of its note.
                     file.truncate(whole)
                     raise
-            self._head = AuditHead(sequence, hashlib.sha256(line).hexdigest())
-            self._connection.execute(
-                "UPDATE audit_head SET sequence = ?, sha256 = ?", (self._head.sequence, self._head.sha256)
-            )
+            self._head = head
+
+    def _note(self, head: AuditHead) -> None:
+        """Keep in the database which line is the last."""
+        self._connection.execute("UPDATE audit_head SET sequence = ?, sha256 = ?", (head.sequence, head.sha256))
 
     def _read_end(self) -> tuple[bytes, AuditHead]:
         """Cut off a torn last line and return its bytes with the head of what stays."""

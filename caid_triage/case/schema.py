@@ -18,6 +18,8 @@ from caid_triage.errors import CaseError
 from caid_triage.model import MOST_PARTS
 
 DATABASE = "case.db"
+UNMADE = "case.db.making"
+"""What a new database is called until it is whole: a case exists from the moment it gets its own name."""
 APPLICATION_ID = 0x43414944  # "CAID"
 SCHEMA_VERSION = 5
 
@@ -181,6 +183,16 @@ def os_sentence(fault: OSError, folder: Path) -> str:
     return f"the case in {folder}: {fault.strerror or fault}"
 
 
+def make_database(folder: Path, header: tuple[str, ...]) -> None:
+    """Make the case's database, on disk whole before it gets its name; what a creation that died left is replaced."""
+    making = folder / UNMADE
+    making.unlink(missing_ok=True)
+    with closing(connect_for_writing(making)) as connection:
+        connection.execute("PRAGMA journal_mode = MEMORY")  # nothing to go back to: it is not a case yet
+        create_tables(connection, header)
+    making.replace(folder / DATABASE)
+
+
 def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> None:
     """Make the tables, store the header's columns and mark the file as ours, all or nothing."""
     connection.executescript(f"BEGIN IMMEDIATE; {TABLES}")
@@ -235,8 +247,9 @@ def connect_for_reading(folder: Path) -> sqlite3.Connection:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.OperationalError:
         connection.close()
-        log = Path(f"{path}-wal")
-        if log.exists() and log.stat().st_size:
+        if _left(path, "-journal"):
+            return _rolled_back(address)
+        if _left(path, "-wal"):
             raise
         # WAL needs a shared-memory file beside the database; read-only media cannot have one, and nobody writes there.
         connection = sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
@@ -244,11 +257,30 @@ def connect_for_reading(folder: Path) -> sqlite3.Connection:
     return connection
 
 
+def _left(path: Path, suffix: str) -> bool:
+    """Whether a writer that was stopped has left a log or journal beside the database, with something in it."""
+    log = Path(f"{path}{suffix}")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _rolled_back(address: str) -> sqlite3.Connection:
+    """The database after what a killed writer was about is undone; that needs to write: sqlite3.Error where it cannot.
+
+    A journal is there only for the moment in which the case is opened or closed by its writer.
+    """
+    with closing(sqlite3.connect(f"{address}?mode=rw", uri=True, isolation_level=None, timeout=5.0)) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
+    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return connection
+
+
 def holds_case(folder: Path) -> bool:
     """Whether the folder holds a case database that was made whole (not one that died while being made)."""
-    path = folder / DATABASE
-    if not path.is_file() or path.stat().st_size == 0:
-        return False
+    with storage_faults(folder):
+        path = folder / DATABASE
+        if not path.is_file() or path.stat().st_size == 0:
+            return False
     with storage_faults(folder), closing(connect_for_reading(folder)) as connection:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         return bool(application == APPLICATION_ID)

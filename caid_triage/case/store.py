@@ -35,10 +35,11 @@ from caid_triage.case.records import DoneEntries, drop_unfinished, stored_record
 from caid_triage.case.rows import CaseHeader, MatchChange
 from caid_triage.case.schema import (
     DATABASE,
+    UNMADE,
     check_schema,
     connect_for_writing,
-    create_tables,
     holds_case,
+    make_database,
     make_durable,
     storage_faults,
 )
@@ -48,7 +49,9 @@ from caid_triage.model import Decision, LedgerRange, Match, Problem, ScanRecord,
 from caid_triage.version import __version__
 
 # What a creation that died half way may leave behind, none of it a case.
-LEFTOVERS = frozenset({DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm", LOCK_FILE, AUDIT_FILE})
+LEFTOVERS = frozenset(
+    {*(name + end for name in (DATABASE, UNMADE) for end in ("", "-journal", "-wal", "-shm")), LOCK_FILE, AUDIT_FILE}
+)
 DEPENDENCIES = (
     "av", "click", "imagecodecs", "imagehash", "jinja2", "libewf-python", "numpy", "opencv-python-headless", "pillow",
     "pillow-heif", "pytsk3", "rawpy", "rich",
@@ -87,11 +90,12 @@ def create_case(folder: Path, header: CaseHeader) -> CaseWriter:
         undo.callback(lock.release)
         if holds_case(folder):
             raise CaseError(f"{folder} already holds a case; open that, or choose another folder")
-        for name in LEFTOVERS - {LOCK_FILE}:
-            (folder / name).unlink(missing_ok=True)
         with storage_faults(folder):
+            for name in LEFTOVERS - {LOCK_FILE}:
+                (folder / name).unlink(missing_ok=True)
+            make_database(folder, _header_row(header))
             connection = connect_for_writing(folder / DATABASE)
-            create_tables(connection, _header_row(header))
+        undo.callback(connection.close)
         writer = CaseWriter(folder, lock, connection)
         undo.pop_all()
     return writer
@@ -105,13 +109,15 @@ def _header_row(header: CaseHeader) -> tuple[str, ...]:
 
 def open_case_for_writing(folder: Path) -> CaseWriter:
     """Open an existing case as its one writer; CaseError when it is in use, of a newer schema, or no case."""
-    if not (folder / DATABASE).is_file():
-        raise CaseError(f"there is no case in {folder} (no {DATABASE}); check the folder's name")
+    with storage_faults(folder):
+        if not (folder / DATABASE).is_file():
+            raise CaseError(f"there is no case in {folder} (no {DATABASE}); check the folder's name")
     lock = CaseLock(folder)
     with ExitStack() as undo:
         undo.callback(lock.release)
         with storage_faults(folder):
             connection = connect_for_writing(folder / DATABASE)
+            undo.callback(connection.close)
             check_schema(connection, folder)
         writer = CaseWriter(folder, lock, connection)
         undo.pop_all()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import click
 
 from caid_triage.cli.exit_codes import INTERRUPTED, GroupWithExitCodes
+from caid_triage.cli.interrupts import SENTENCE, end_when_asked, interruptible, leave
 from caid_triage.errors import CaidTriageError
 from caid_triage.version import __version__
 
@@ -66,7 +66,8 @@ class Program(GroupWithExitCodes):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of ours ends it with its own exit code."""
         try:
-            return super().invoke(ctx)
+            with interruptible():
+                return super().invoke(ctx)
         except CaidTriageError as error:
             click.echo(f"caid-triage: {error}", err=True)
             ctx.exit(error.exit_code)
@@ -74,10 +75,8 @@ class Program(GroupWithExitCodes):
             click.echo("caid-triage: not confirmed, nothing was done", err=True)
             ctx.exit(INTERRUPTED)
         except KeyboardInterrupt:
-            click.echo(
-                "caid-triage: interrupted; the case is consistent, run the same command again to resume", err=True
-            )
-            ctx.exit(INTERRUPTED)
+            click.echo(SENTENCE, err=True)
+            leave()
 
 
 @click.group(
@@ -106,16 +105,12 @@ def report_bug(kind: type[BaseException], fault: BaseException, trace: Traceback
         print(f"  {frame.name} in {frame.filename}:{frame.lineno}", file=sys.stderr)  # noqa: T201
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> None:
-    """Entry point: a console that is not UTF-8 gets escapes, SIGTERM ends as cleanly as Ctrl+C."""
+    """Run the command line: a console that is not UTF-8 gets escapes, SIGTERM ends as cleanly as Ctrl+C."""
+    end_when_asked()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
     sys.excepthook = report_bug
-    signal.signal(signal.SIGTERM, _interrupt)
     program.main(prog_name="caid-triage")

@@ -15,6 +15,7 @@ import click
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.config import MOST_LEAD_BITS, checked_leads
 from caid_triage.model import STRONG_BITS
+from caid_triage.version import __version__
 
 if TYPE_CHECKING:
     from caid_triage.case.rows import MatchChange
@@ -62,16 +63,19 @@ def match(
 
     A set of the same name replaces its earlier generation in this case. Further hash sets may follow the first:
     --hashset A.chs B.chs. Without --leads they are looked for as in the scan. The reports are written again, with
-    delta.csv and delta.json. Stopped at any moment, the case is as before or matched whole: run it again.
+    delta.csv and delta.json. Stopped at any moment, the case is as before or matched whole: run it again, and it says
+    what it would have said.
     """
     from caid_triage.case.store import open_case_for_writing
     from caid_triage.case.view import open_case
     from caid_triage.match.options import set_radius
+    from caid_triage.report.delta import tells_of
     from caid_triage.report.write import write_reports
-    from caid_triage.scan.rematch import check_radii, hashset_facts, match_stored, stored_options
+    from caid_triage.scan.rematch import check_radii, hashset_facts, last_change, match_stored, stored_options
     from caid_triage.scan.run import open_hashsets
 
     opened = open_hashsets([*hashsets, *more])
+    sets = {hashset.name: hashset.generation for hashset in opened}
     radii = tuple(map(set_radius, distances))
     chosen = None if leads is None else checked_leads(leads)
     check_radii(radii, opened)
@@ -81,7 +85,10 @@ def match(
         run = case.begin_run("match", datetime.now(UTC))
         ending = "failed"
         try:
-            change = match_stored(case, opened, options)
+            case.audit("match-began", version=__version__, hashsets=sets)
+            change = last_change(case, opened, options)
+            if change is None or tells_of(case_folder / "reports", change.regrade):
+                change = match_stored(case, opened, options)
             for hashset in opened:
                 facts = hashset_facts(hashset, options)
                 case.audit(
@@ -102,14 +109,14 @@ def match(
         paths = write_reports(view, case_folder / "reports", None)
         page = next(path for path in paths if path.name == "report.html")
         if as_json:
-            click.echo(json.dumps({**asdict(change), "hashsets": _generations(view, change), "report": str(page)}))
+            click.echo(json.dumps({**asdict(change), "hashsets": _generations(view, change, sets), "report": str(page)}))
         else:
-            _say(view, change)
+            _say(view, change, sets)
             click.echo(f"report: {page}")
 
 
-def _say(view: CaseView, change: MatchChange) -> None:
-    for hashset in _generations(view, change):
+def _say(view: CaseView, change: MatchChange, sets: Mapping[str, str]) -> None:
+    for hashset in _generations(view, change, sets):
         before = f"generation {hashset['before']} -> " if hashset["before"] else "new in this case, generation "
         click.echo(f"hash set {hashset['name']}: {before}{hashset['after']}")
     changes = Counter(
@@ -136,6 +143,9 @@ def _say_each(changes: Mapping[tuple[str, str, str, str], int], wanted: str) -> 
             click.echo(f"  {files:,} files, {words}, in hash set {hashset}")
 
 
-def _generations(view: CaseView, change: MatchChange) -> list[dict[str, str]]:
-    """Which generation of each set was before and is now."""
-    return [dict(item) for row in view.regrades() if row.regrade == change.regrade for item in row.hashsets]
+def _generations(view: CaseView, change: MatchChange, sets: Mapping[str, str]) -> list[dict[str, str]]:
+    """Which generation of each set was before and is now; the same where the last re-grading was done again."""
+    regrades = view.regrades()
+    if not change.regrade and regrades:
+        return [{"name": name, "before": generation, "after": generation} for name, generation in sets.items()]
+    return [dict(item) for row in regrades if row.regrade == change.regrade for item in row.hashsets]
