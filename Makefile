@@ -7,11 +7,15 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: ready demo test lint types layers check bench lock clean help
+FAULTS ?= 50
+SEED   ?= new
+
+.PHONY: ready demo test faults lint types layers check bench lock clean help
 
 help:
 	@echo "make demo    build a small exhibit, scan it, print the path of the report"
 	@echo "make test    the whole test suite"
+	@echo "make faults  the durability suite with many moments: FAULTS=200 (of each kind), SEED=7 (those of an earlier run)"
 	@echo "make check   lint, types and layer rules"
 	@echo "make bench   the benchmarks beside their peers"
 	@echo "make lock    resolve the dependencies again (only when you mean to)"
@@ -34,6 +38,9 @@ demo: $(VENV)/ready-to-run
 
 test: $(VENV)/ready-to-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+faults: $(VENV)/ready-to-test
+	$(BIN)/python -m pytest -m durability --faults $(FAULTS) --fault-seed $(SEED) $(PYTEST_ARGS)
 
 lint: $(VENV)/ready-to-test
 	$(BIN)/ruff check .
