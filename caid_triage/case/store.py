@@ -31,7 +31,7 @@ from caid_triage.case.encode import (
 from caid_triage.case.fingerprint import differing
 from caid_triage.case.lock import LOCK_FILE, CaseLock
 from caid_triage.case.matches import MatchTable, RecordedBatch
-from caid_triage.case.records import DoneEntries, drop_unfinished, stored_records
+from caid_triage.case.records import DoneEntries, drop_unfinished, drop_unread, stored_records
 from caid_triage.case.rows import CaseHeader, MatchChange
 from caid_triage.case.schema import (
     DATABASE,
@@ -52,6 +52,10 @@ from caid_triage.version import __version__
 LEFTOVERS = frozenset(
     {*(name + end for name in (DATABASE, UNMADE) for end in ("", "-journal", "-wal", "-shm")), LOCK_FILE, AUDIT_FILE}
 )
+# Where a problem wider than a file was met: on the walk that is under way (or the last one), or on one before it.
+WALK, EARLIER_WALK = "walk", "earlier walk"
+MET_AGAIN = f"""UPDATE wide_problem SET origin = '{WALK}' WHERE source_id = ? AND origin = '{EARLIER_WALK}' AND volume = ?
+    AND path = ? AND step = ? AND code = ? AND detail = ? AND exhibit = ? AND source = ?"""  # noqa: S608 - constants only
 DEPENDENCIES = (
     "av", "click", "imagecodecs", "imagehash", "jinja2", "libewf-python", "numpy", "opencv-python-headless", "pillow",
     "pillow-heif", "pytsk3", "rawpy", "rich",
@@ -187,12 +191,7 @@ class CaseWriter:
             if known is not None:
                 if known[1] != mark:
                     raise CaseError(f"the case in {self.folder} {differing(info, known[1], fingerprint)}")
-                dropped = drop_unfinished(connection, int(known[0]))
-                if dropped:
-                    counts = (dropped, dropped, int(known[0]))
-                    connection.execute(
-                        "UPDATE source SET examined = examined - ?, stored = stored - ? WHERE id = ?", counts
-                    )
+                self._count_dropped(int(known[0]), drop_unfinished(connection, int(known[0])))
                 return int(known[0])
             # An earlier run may have failed to open this source and said so; now it is open.
             connection.execute("DELETE FROM wide_problem WHERE source_id = 0 AND exhibit = ? AND source = ?", place)
@@ -248,17 +247,22 @@ class CaseWriter:
             mark = (canonical_json(dict(coverage)), source_id)
             connection.execute("UPDATE source SET coverage = ? WHERE id = ?", mark)
 
-    def finish_source(self, source_id: int, walked: int, examined: int) -> None:
-        """State the scan's own count of the source: with the rows stored it makes the conservation line."""
+    def finish_source(self, source_id: int, walked: int, examined: int) -> int:
+        """State the scan's own count of the source: with the rows stored it makes the conservation line.
+
+        Problems that an earlier walk met and this one, now whole, did not are no longer so; returns how many those are.
+        """
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE source SET walked = ?, examined = ?, finished = 1 WHERE id = ?", (walked, examined, source_id)
             )
+            earlier = source_id, EARLIER_WALK
+            return connection.execute("DELETE FROM wide_problem WHERE source_id = ? AND origin = ?", earlier).rowcount
 
     def add_problems(self, problems: Sequence[Problem], source_id: int | None = None) -> None:
         """Store problems wider than a file: of a source, or (None) of the whole case."""
         with self._transaction():
-            self._add_wide_problems(source_id or 0, "walk", problems)
+            self._add_wide_problems(source_id or 0, WALK, problems)
 
     def _add_wide_problems(self, source_id: int, origin: str, problems: Sequence[Problem]) -> None:
         where = self._connection.execute("SELECT exhibit, name FROM source WHERE id = ?", (source_id,)).fetchone()
@@ -277,6 +281,9 @@ class CaseWriter:
             )
             for p in problems
         ]
+        if origin == WALK:
+            met = [(source_id, *row[4:9], *row[2:4]) for row in rows]
+            self._connection.executemany(MET_AGAIN, met)
         self._connection.executemany(
             "INSERT OR IGNORE INTO wide_problem (source_id, origin, exhibit, source, volume, path, step, code, detail, "
             "severity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -315,11 +322,28 @@ class CaseWriter:
             connection.executemany("INSERT INTO metadata VALUES (?, ?, ?, ?)", origins)
             connection.executemany("INSERT INTO entry_problem VALUES (?, ?, ?, ?, ?, ?)", faults)
             self._matches.add(source_id, records, matches, withheld)
-            self._add_wide_problems(source_id, "walk", problems)
+            self._add_wide_problems(source_id, WALK, problems)
             connection.execute(
                 "UPDATE source SET walked = max(walked, ?), examined = examined + ?, stored = stored + ? WHERE id = ?",
                 (walked, len(records), len(records), source_id),
             )
+
+    def begin_walk(self, source_id: int) -> int:
+        """Be ready for a walk of the source, the first or a further one; returns how many files are to be read again.
+
+        These are stored and could not be read: they are forgotten. What an earlier walk met stays until this one is
+        whole (:meth:`finish_source`).
+        """
+        with self._transaction() as connection:
+            moved = EARLIER_WALK, source_id, WALK
+            connection.execute("UPDATE wide_problem SET origin = ? WHERE source_id = ? AND origin = ?", moved)
+            files, entries = drop_unread(connection, source_id)
+            self._count_dropped(source_id, entries)
+            return files
+
+    def _count_dropped(self, source_id: int, entries: int) -> None:
+        counts = (entries, entries, source_id)
+        self._connection.execute("UPDATE source SET examined = examined - ?, stored = stored - ? WHERE id = ?", counts)
 
     def done(self, source_id: int) -> DoneEntries:
         """Which entries of the source are stored: ``done.holds(entry)`` says whether the walk may skip it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ class DirectorySource:
         self._root = os.path.abspath(root)  # noqa: PTH100 - resolve() would follow links
         self._files = 0
         try:
+            self._place = _place_of(self._root)
             with _listed(self._root, _ROOT_FLAGS):
                 pass
         except OSError as error:
@@ -80,6 +82,9 @@ class DirectorySource:
         found: list[tuple[bytes, bytes]] = []
         problems: list[Problem] = []
         try:
+            if not below and _place_of(self._root) != self._place:
+                # A disk that was pulled out leaves the empty folder that it was mounted on: no folder without files.
+                raise OSError(errno.ESTALE, "another folder has taken its place, was its disk disconnected?")
             with _listed(self._absolute(below), _FLAGS if below else _ROOT_FLAGS) as listing:
                 for item in listing:
                     path = below + b"/" + os.fsencode(item.name)
@@ -188,6 +193,12 @@ class DirectorySource:
 
     def close(self) -> None:
         """Nothing stays open between reads."""
+
+
+def _place_of(path: str) -> tuple[int, int]:
+    """What tells a folder from another of the same name: its disk and its number there."""
+    facts = os.stat(path)  # noqa: PTH116 - the path may not be text
+    return facts.st_dev, facts.st_ino
 
 
 def _open_untouched(path: str, flags: int = _FLAGS) -> int:
