@@ -108,7 +108,7 @@ class Regrade:
         last = run("SELECT hashsets FROM regrade ORDER BY id DESC LIMIT 1").fetchone()
         if last is None or {item["name"]: item["after"] for item in json.loads(last[0])} != self._after:
             return False
-        (changed,) = run(f"SELECT EXISTS (SELECT 1 FROM ({PAIRS}))").fetchone()
+        (changed,) = run(f"SELECT EXISTS (SELECT 1 FROM ({PAIRS}))").fetchone()  # noqa: S608 - constants only
         return not changed
 
     def _forget(self) -> None:

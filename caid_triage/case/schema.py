@@ -172,8 +172,8 @@ def _sentence(fault: sqlite3.DatabaseError, folder: Path) -> str | None:
         "may be written to, then run again",
         sqlite3.SQLITE_BUSY: "it is in use by another process; wait until that has ended, then run again",
         sqlite3.SQLITE_LOCKED: "it is in use by another process; wait until that has ended, then run again",
-        sqlite3.SQLITE_IOERR: "its disk failed to read or write, or takes no more (a quota; FAT32 ends a file at 4 GiB); "
-        "check the disk, then run again",
+        sqlite3.SQLITE_IOERR: "its disk failed to read or write, or takes no more (a quota; FAT32 ends a file at 4 "
+        "GiB); check the disk, then run again",
         sqlite3.SQLITE_CORRUPT: "its database is damaged; restore it from a copy, or scan into a new case folder",
         sqlite3.SQLITE_NOTADB: "its case.db is not a case database; choose another folder",
     }.get(code)

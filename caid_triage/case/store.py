@@ -6,6 +6,7 @@ moment leaves a case of whole batches; the next scan asks :meth:`CaseWriter.done
 
 from __future__ import annotations
 
+import errno
 import platform
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,8 +55,8 @@ LEFTOVERS = frozenset(
 )
 # Where a problem wider than a file was met: on the walk that is under way (or the last one), or on one before it.
 WALK, EARLIER_WALK = "walk", "earlier walk"
-MET_AGAIN = f"""UPDATE wide_problem SET origin = '{WALK}' WHERE source_id = ? AND origin = '{EARLIER_WALK}' AND volume = ?
-    AND path = ? AND step = ? AND code = ? AND detail = ? AND exhibit = ? AND source = ?"""  # noqa: S608 - constants only
+MET_AGAIN = f"""UPDATE wide_problem SET origin = '{WALK}' WHERE source_id = ? AND origin = '{EARLIER_WALK}'
+    AND volume = ? AND path = ? AND step = ? AND code = ? AND detail = ? AND exhibit = ? AND source = ?"""  # noqa: S608 - constants only
 DEPENDENCIES = (
     "av", "click", "imagecodecs", "imagehash", "jinja2", "libewf-python", "numpy", "opencv-python-headless", "pillow",
     "pillow-heif", "pytsk3", "rawpy", "rich",
@@ -137,6 +138,7 @@ class CaseWriter:
         self._connection = connection
         self._matches = MatchTable(connection)
         with storage_faults(folder):
+            self._file = (folder / DATABASE).stat().st_ino
             make_durable(connection)
             self.header: CaseHeader = read_header(connection)
             self._audit = AuditChain(folder, connection)
@@ -162,6 +164,9 @@ class CaseWriter:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with storage_faults(self.folder):
+            # A folder that was deleted or moved away leaves an open database in which nobody would find anything.
+            if (self.folder / DATABASE).stat().st_ino != self._file:
+                raise FileNotFoundError(errno.ENOENT, f"another {DATABASE} has taken its place")
             self._connection.execute("BEGIN IMMEDIATE")
             with ExitStack() as undo:
                 undo.callback(self._roll_back)

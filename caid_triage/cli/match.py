@@ -109,7 +109,9 @@ def match(
         paths = write_reports(view, case_folder / "reports", None)
         page = next(path for path in paths if path.name == "report.html")
         if as_json:
-            click.echo(json.dumps({**asdict(change), "hashsets": _generations(view, change, sets), "report": str(page)}))
+            click.echo(
+                json.dumps({**asdict(change), "hashsets": _generations(view, change, sets), "report": str(page)})
+            )
         else:
             _say(view, change, sets)
             click.echo(f"report: {page}")

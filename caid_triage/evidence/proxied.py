@@ -4,9 +4,9 @@ Sleuth Kit asks for 64 KiB to fill a block of its cache even when it needs a few
 asks again for those alone. But pytsk3 keeps the exception of the first attempt and raises it after the second one
 succeeded: one damaged sector lost every file within 64 KiB, or the whole file system. An attempt that gives no bytes
 leaves no exception and is followed by the second one just as well. So a fault of a read that may be such an attempt
-is answered with nothing; any other read raises, the second attempt above all: what fails there is content, and where its
-length is no multiple of a sector, Sleuth Kit takes nothing for that many zeros (tsk_img_read_no_cache). What is not read
-by Sleuth Kit is read with ``read_range``, which always raises.
+is answered with nothing; any other read raises, the second attempt above all: what fails there is content, and where
+its length is no multiple of a sector, Sleuth Kit takes nothing for that many zeros (tsk_img_read_no_cache). What is not
+read by Sleuth Kit is read with ``read_range``, which always raises.
 """
 
 from __future__ import annotations

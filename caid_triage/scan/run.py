@@ -21,7 +21,7 @@ from caid_triage.case.rows import CaseHeader
 from caid_triage.case.schema import holds_case
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
 from caid_triage.config import CARVING, ScanOptions
-from caid_triage.errors import CaidTriageError, CaseError, EvidenceError, SourceError, UsageError
+from caid_triage.errors import CaidTriageError, CaseError, SourceError, UsageError
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.evidence.source import EvidenceSource, open_source
 from caid_triage.match.policy import propose

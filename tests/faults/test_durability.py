@@ -1,7 +1,7 @@
-"""A command that is killed, or whose disk fails, at any moment: run again, it comes to what an undisturbed one comes to.
+"""A command that is killed, or whose disk fails, at any moment: run again, it comes to what a calm one comes to.
 
-CI tries a few moments of each kind, `make faults` many. Moments are spread over the whole run: by the clock (the process
-is killed from outside), and by the calls that change the disk (support/bad_disk.py), SQLite's among them.
+CI tries a few moments of each kind, `make faults` many. Moments are spread over the whole run: by the clock (killed from
+outside), and by the calls that change the disk (support/bad_disk.py), SQLite's among them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from support.nights import (
     calm_run,
     failing_at,
     killed_after,
-    run,
-    run_on_bad_disk,
     spread,
     spread_steps,
     survive,
@@ -37,7 +35,6 @@ from caid_triage.case.schema import DATABASE, holds_case
 from caid_triage.case.view import open_case
 from caid_triage.hashset.store import open_hashset
 from caid_triage.report.manifest import verify_manifest
-from caid_triage.report.write import FORMATS
 from caid_triage.synth.ntfs import build_ntfs
 from caid_triage.synth.plan import PlannedFile
 
@@ -237,7 +234,7 @@ def test_killed_at_a_step(
     jobs: dict[str, tuple[Job, Calm]],
     name: str, tmp_path: Path, faults: int, chance: random.Random, happened: Counter[str],
 ) -> None:  # fmt: skip
-    """SIGKILL instead of a write (half of it done), a rename, an fsync ...; of every third, the resuming run as well."""
+    """SIGKILL instead of a write (half of it done), a rename, an fsync ...; of every third the resuming run too."""
     job, calm = jobs[name]
     for number, step in enumerate(spread_steps(chance, faults, calm.steps)):
         steps = [step] if number % 3 else [step, chance.randint(1, calm.steps)]
@@ -280,5 +277,3 @@ def assert_says_what_to_do(said: str, folder: Path) -> None:
     assert line.startswith("caid-triage: "), said
     assert str(folder) in line or "a.chs" in line, line
     assert any(word in line for word in ("then run", "and run", "choose", "build again", "build it again")), line
-
-

@@ -38,7 +38,7 @@ class Steps:
 
     @classmethod
     def fails(cls, where: object) -> bool:
-        """Count one step if it is below the folder; whether it fails. A step at which we are killed returns True too."""
+        """Count one step if it is below the folder; whether it fails, or is the one to be killed at."""
         if not path_of(where).startswith(PLAN["below"]):
             return False
         cls.taken += 1
@@ -50,10 +50,10 @@ def path_of(where: object) -> str:
     """The path of a path or of an open file; "" of a pipe and the like."""
     if isinstance(where, int):
         try:
-            return os.readlink(f"/proc/self/fd/{where}") if where >= 0 else ""
+            return str(Path(f"/proc/self/fd/{where}").readlink()) if where >= 0 else ""
         except OSError:
             return ""
-    return os.path.abspath(os.fsdecode(where))  # type: ignore[call-overload, no-any-return]
+    return str(Path.cwd() / os.fsdecode(where))  # type: ignore[call-overload]
 
 
 def end() -> None:

@@ -1,6 +1,6 @@
 """A folder mounted a second time, read-only, by a file system of our own (FUSE) whose reads fail when a test says so.
 
-The protocol is that of the kernel (include/uapi/linux/fuse.h, version 7.31), as much of it as reading files needs. It is
+The protocol is the kernel's (include/uapi/linux/fuse.h, version 7.31), as much of it as reading files needs. It is
 served by a thread of the test: what a command reads below the mount is asked of :attr:`BadMount.fails` first. Needs
 /dev/fuse and root (mount(2)) or fusermount; :func:`bad_mount` skips the test with the reason where it cannot be had.
 """
@@ -124,7 +124,7 @@ class BadMount:
 
     def _listed(self, path: str, offset: int, size: int) -> bytes:
         answer = b""
-        for place, name in enumerate(sorted(os.listdir(self._folder / path)), start=1):
+        for place, name in enumerate(sorted(item.name for item in (self._folder / path).iterdir()), start=1):
             if place <= offset:
                 continue
             below = f"{path}/{name}".lstrip("/")
@@ -165,7 +165,9 @@ def _mounted(place: Path) -> int:
     if os.geteuid() == 0:
         libc = ctypes.CDLL(None, use_errno=True)
         options = f"fd={device},rootmode=40000,user_id=0,group_id=0"
-        if libc.mount(b"bad", os.fsencode(place), b"fuse", 1 | 2 | 4, options.encode()) == 0:  # read-only, nosuid, nodev
+        if (
+            libc.mount(b"bad", os.fsencode(place), b"fuse", 1 | 2 | 4, options.encode()) == 0
+        ):  # read-only, nosuid, nodev
             return device
         os.close(device)
         pytest.skip(f"a file system of our own cannot be mounted here ({os.strerror(ctypes.get_errno())})")

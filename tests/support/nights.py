@@ -1,4 +1,4 @@
-"""Bad nights: commands that are killed or whose disk fails at any step, and what must be true after each and at the end.
+"""Bad nights: commands that are killed or whose disk fails at any step, and what must be true after each and then.
 
 A :class:`Job` is one command on a folder of its own. :func:`calm_run` says what it comes to undisturbed;
 :func:`survive` runs it with faults, looks at what each left, runs it again as a user would and compares.
@@ -67,9 +67,9 @@ Fault = Callable[[Sequence[object], str], Ended]
 
 
 @contextmanager
-def started(arguments: Sequence[object], **environment: str) -> Iterator[subprocess.Popen[str]]:
+def started(arguments: Sequence[object], mark: str = "", **environment: str) -> Iterator[subprocess.Popen[str]]:
     """A process that is running; behind the block it has ended, and so has every process that it began by itself."""
-    mark = uuid.uuid4().hex
+    mark = mark or uuid.uuid4().hex
     running = subprocess.Popen(
         [sys.executable, "-P", *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -180,8 +180,10 @@ def assert_same(found: object, calm: object) -> None:
     for name in sorted({*found, *calm}):
         one, other = str(found.get(name)), str(calm.get(name))
         if one != other:
-            place = len(os.path.commonprefix([one, other]))
-            differ.append(f"{name}: {one[max(0, place - 60) : place + 90]!r} for {other[max(0, place - 60) : place + 90]!r}")
+            pairs = enumerate(zip(one, other, strict=False))
+            place = next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
+            around = slice(max(0, place - 60), place + 90)
+            differ.append(f"{name}: {one[around]!r} for {other[around]!r}")
     pytest.fail("not as undisturbed: " + "; ".join(differ))
 
 
@@ -206,4 +208,3 @@ def told(**facts: Any) -> Iterator[None]:
     except BaseException as failure:
         failure.add_note("at " + ", ".join(f"{name} {value}" for name, value in facts.items()))
         raise
-

@@ -57,8 +57,7 @@ def test_what_is_read_is_what_is_there_or_an_error(name: str, tmp_path: Path, mo
             bad = range(place + sector, place + sector + 512)
             try:
                 read = b"".join(source.chunks(entry))
-            except EvidenceError as error:
-                assert error.code == "read-failed"
+            except EvidenceError:
                 refused += 1
             else:
                 assert read == planned.content, (length, sector)
