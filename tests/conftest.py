@@ -22,7 +22,7 @@ def shared() -> Path:
 
 
 # The durability suite (-m durability): a few moments of each kind in CI, many with `make faults`.
-FAULTS, SEED = 3, 20261129
+FAULTS, SEED = 1, 20261129
 HAPPENED: Counter[str] = Counter()
 
 

@@ -1,6 +1,6 @@
 """A command that is killed, or whose disk fails, at any moment: run again, it comes to what a calm one comes to.
 
-CI tries a few moments of each kind, `make faults` many. Moments are spread over the whole run: by the clock (killed from
+CI tries a few moments of each kind, `make faults` many. Moments are spread over the run: by the clock (killed from
 outside), and by the calls that change the disk (support/bad_disk.py), SQLite's among them.
 """
 
@@ -219,13 +219,14 @@ def test_killed_by_the_clock(
     """SIGKILL at moments spread over the run; of every third the run that resumes is killed as well."""
     job, calm = jobs[name]
     killed = 0
-    for number, moment in enumerate(spread(chance, faults, 0.05, calm.seconds)):
-        moments = [moment] if number % 3 else [moment, chance.uniform(0.05, calm.seconds)]
+    longest = 0.9 * calm.seconds
+    for number, moment in enumerate(spread(chance, faults, 0.05, longest)):
+        moments = [moment] if number % 3 else [moment, chance.uniform(0.05, longest)]
         with told(moments=moments):
             ends = survive(job, tmp_path / str(number), calm, [killed_after(seconds) for seconds in moments])
         killed += sum(ended.code == -9 for ended in ends)
         shutil.rmtree(tmp_path / str(number))
-    assert killed > faults // 4, "hardly a run was killed: the test shows nothing"
+    assert killed >= faults // 4, "hardly a run was killed: the test shows nothing"
     happened[f"{name} killed by the clock"] += killed
 
 
@@ -240,7 +241,8 @@ def test_killed_at_a_step(
         steps = [step] if number % 3 else [step, chance.randint(1, calm.steps)]
         with told(steps=steps, of=calm.steps):
             ends = survive(job, tmp_path / str(number), calm, [failing_at(step, "kill") for step in steps])
-            assert ends[0].code == -9
+            # Steps are not the same in every run (a batch is stored by its age too): the last ones may not be reached.
+            assert ends[0].code in (-9, job.code)
         happened[f"{name} killed at one of {calm.steps} steps"] += sum(ended.code == -9 for ended in ends)
         shutil.rmtree(tmp_path / str(number))
 
@@ -259,7 +261,7 @@ def test_a_disk_that_fails_at_a_step(
     refused = 5 if name == "build" else 6
     stopped = 0
     for number, step in enumerate(spread_steps(chance, faults, calm.steps)):
-        error, last = ERRORS[number % len(ERRORS)], step if number % 4 == 3 else None
+        error, last = ERRORS[(number + NAMES.index(name)) % len(ERRORS)], step if number % 4 == 3 else None
         with told(step=step, of=calm.steps, error=error, for_ever=last is None):
             (ended,) = survive(job, tmp_path / str(number), calm, [failing_at(step, error, last)])
             assert ended.code in (refused, job.code), ended.said
@@ -268,7 +270,7 @@ def test_a_disk_that_fails_at_a_step(
                 assert_says_what_to_do(ended.said, tmp_path / str(number) / job.target)
         happened[f"{name} on a disk with {error}: exit {ended.code}"] += 1
         shutil.rmtree(tmp_path / str(number))
-    assert stopped, "no run was stopped: the test shows nothing"
+    assert stopped >= faults // 4, "hardly a run was stopped: the test shows nothing"
 
 
 def assert_says_what_to_do(said: str, folder: Path) -> None:

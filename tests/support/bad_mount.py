@@ -116,7 +116,8 @@ class BadMount:
         """struct fuse_attr."""
         self._check(path)
         facts = os.lstat(self._folder / path)
-        times = [divmod(moment, 10**9) for moment in (facts.st_atime_ns, facts.st_mtime_ns, facts.st_ctime_ns)]
+        # Our own reading of the folder changes its access times: they are told as of the last change.
+        times = [divmod(moment, 10**9) for moment in (facts.st_mtime_ns, facts.st_mtime_ns, facts.st_ctime_ns)]
         return struct.pack(
             "<QQQQQQIIIIIIIIII", node, facts.st_size, facts.st_blocks, *(whole for whole, _ in times),
             *(part for _, part in times), facts.st_mode, facts.st_nlink, os.getuid(), os.getgid(), 0, 4096, 0,
