@@ -67,7 +67,8 @@ class Regrade:
         rows = connection.execute("SELECT name, generation FROM hashset")
         self._before: dict[str, str] = dict(rows.fetchall())
         (self._known_good,) = connection.execute(KNOWN_GOOD).fetchone()
-        self._forget()
+        for table in TEMPORARY:
+            connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
         self._take("before")
 
     def finish(self) -> MatchChange:
@@ -81,9 +82,6 @@ class Regrade:
             for name, generation in self._after.items()
         ]
         (known_good,) = run(KNOWN_GOOD).fetchone()
-        if self._is_the_last_again():
-            self._forget()
-            return MatchChange(0, 0)
         (number,) = run("SELECT coalesce(max(id), 0) + 1 FROM regrade").fetchone()
         run(KEEP, (number,))
         changes = dict(
@@ -95,25 +93,10 @@ class Regrade:
             "INSERT INTO regrade VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (number, canonical_json(hashsets), *counts, newly, no_longer, otherwise, self._known_good, known_good),
         )
-        self._forget()
+        for table in TEMPORARY:
+            run(f"DROP TABLE temp.{table}")
         new, gone, changed = counts
         return MatchChange(new, gone, changed, newly, no_longer, otherwise, number)
-
-    def _is_the_last_again(self) -> bool:
-        """Whether the last re-grading was with these generations too, and nothing has changed since.
-
-        It is then no other one: a run that was stopped at its very end may be run again, and the delta stays.
-        """
-        run = self._connection.execute
-        last = run("SELECT hashsets FROM regrade ORDER BY id DESC LIMIT 1").fetchone()
-        if last is None or {item["name"]: item["after"] for item in json.loads(last[0])} != self._after:
-            return False
-        (changed,) = run(f"SELECT EXISTS (SELECT 1 FROM ({PAIRS}))").fetchone()  # noqa: S608 - constants only
-        return not changed
-
-    def _forget(self) -> None:
-        for table in TEMPORARY:
-            self._connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
     def _take(self, moment: str) -> None:
         """Note what the sets say, and what is proposed, at this moment of the transaction."""

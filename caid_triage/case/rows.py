@@ -293,8 +293,7 @@ class MatchChange:
     """What matching a stored case again changed, counted by file and hash set: met anew, no longer, met otherwise.
 
     ``files_...`` count files by what is proposed for them over all sets: newly something, no longer anything,
-    another category or kind of match. ``regrade`` is the number of the delta (0: there was nothing
-    to match yet, or the last re-grading was done again and nothing has changed since).
+    another category or kind of match. ``regrade`` is the number of the delta (0: there was nothing to match yet).
     """
 
     new: int

@@ -109,16 +109,14 @@ def match(
         paths = write_reports(view, case_folder / "reports", None)
         page = next(path for path in paths if path.name == "report.html")
         if as_json:
-            click.echo(
-                json.dumps({**asdict(change), "hashsets": _generations(view, change, sets), "report": str(page)})
-            )
+            click.echo(json.dumps({**asdict(change), "hashsets": _generations(view, change), "report": str(page)}))
         else:
-            _say(view, change, sets)
+            _say(view, change)
             click.echo(f"report: {page}")
 
 
-def _say(view: CaseView, change: MatchChange, sets: Mapping[str, str]) -> None:
-    for hashset in _generations(view, change, sets):
+def _say(view: CaseView, change: MatchChange) -> None:
+    for hashset in _generations(view, change):
         before = f"generation {hashset['before']} -> " if hashset["before"] else "new in this case, generation "
         click.echo(f"hash set {hashset['name']}: {before}{hashset['after']}")
     changes = Counter(
@@ -145,9 +143,6 @@ def _say_each(changes: Mapping[tuple[str, str, str, str], int], wanted: str) -> 
             click.echo(f"  {files:,} files, {words}, in hash set {hashset}")
 
 
-def _generations(view: CaseView, change: MatchChange, sets: Mapping[str, str]) -> list[dict[str, str]]:
-    """Which generation of each set was before and is now; the same where the last re-grading was done again."""
-    regrades = view.regrades()
-    if not change.regrade and regrades:
-        return [{"name": name, "before": generation, "after": generation} for name, generation in sets.items()]
-    return [dict(item) for row in regrades if row.regrade == change.regrade for item in row.hashsets]
+def _generations(view: CaseView, change: MatchChange) -> list[dict[str, str]]:
+    """Which generation of each set was before and is now."""
+    return [dict(item) for row in view.regrades() if row.regrade == change.regrade for item in row.hashsets]

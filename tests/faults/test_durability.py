@@ -34,6 +34,7 @@ from caid_triage.case.audit import verify_audit
 from caid_triage.case.schema import DATABASE, holds_case
 from caid_triage.case.view import open_case
 from caid_triage.hashset.store import open_hashset
+from caid_triage.report.delta import tells_of
 from caid_triage.report.manifest import verify_manifest
 from caid_triage.synth.ntfs import build_ntfs
 from caid_triage.synth.plan import PlannedFile
@@ -134,12 +135,22 @@ def matching(exhibits: Exhibits, stored: Path, states: set[Told]) -> Job:
         case_is_whole(folder)
         assert said_of_files(folder / "case") in states
 
+    def complete(folder: Path) -> dict[str, str] | None:
+        """The reports, where all are in place and tell of the matching: only the last words are missing."""
+        reports = folder / "case" / "reports"
+        if not tells_of(reports, 1):
+            return None
+        for left in reports.glob("*.part"):
+            left.unlink()
+        return comparable_reports(reports)
+
     return Job(
         lambda folder: shutil.copytree(stored, folder),
         lambda folder: ["match", "--case", folder / "case", "--hashset", exhibits.new],
         "case",
         case_result,
         either,
+        done=complete,
     )
 
 
