@@ -7,13 +7,17 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: ready demo test lint types layers check bench fuzz damage hostile tampering nights validate lock clean help
+FAULTS ?= 50
+SEED   ?= new
+
+.PHONY: ready demo test lint types layers check bench fuzz damage faults hostile tampering nights validate lock clean help
 
 help:
 	@echo "make demo    build a small exhibit, scan it, print the path of the report"
 	@echo "make test    the whole test suite"
 	@echo "make tampering  the test of changed bytes with 20,000 of them (CHANGES=N)"
 	@echo "make nights  scans whose evidence process is killed at random moments, NIGHTS of them (30)"
+	@echo "make faults  the durability suite with many moments: FAULTS=200 (of each kind), SEED=7 (those of an earlier run)"
 	@echo "make check   lint, types and layer rules"
 	@echo "make damage  no silent miss on damaged volumes: the law of the suite with more copies"
 	@echo "make validate  run the known-answer pack (VALIDATE_ARGS=--quick: fewer pictures)"
@@ -47,6 +51,9 @@ tampering: $(VENV)/ready-to-test
 
 nights: $(VENV)/ready-to-test
 	CAID_TRIAGE_NIGHTS=$(or $(NIGHTS),30) CAID_TRIAGE_MOMENTS=$$(date +%s) $(BIN)/python -m pytest -k random_moments tests/faults/test_evidence_process_scan.py
+
+faults: $(VENV)/ready-to-test
+	$(BIN)/python -m pytest -m durability --faults $(FAULTS) --fault-seed $(SEED) $(PYTEST_ARGS)
 
 lint: $(VENV)/ready-to-test
 	$(BIN)/ruff check .

@@ -1,6 +1,15 @@
-"""``python -m caid_triage``: the same as the command ``caid-triage``."""
+"""``python -m caid_triage`` and the command ``caid-triage``: ready to be interrupted before anything is imported."""
 
-from caid_triage.cli.main import main
+from caid_triage.cli.interrupts import end_when_asked
+
+
+def main() -> None:
+    """Entry point: the command line, imported only when a signal cannot end us as something else than interrupted."""
+    end_when_asked()
+    from caid_triage.cli.main import main as command  # noqa: PLC0415 - see above
+
+    command()
+
 
 if __name__ == "__main__":
     main()

@@ -96,7 +96,10 @@ class AuditChain:
         # A crash may fall between the line and the note of it in the database: one line ahead is no fault.
         one_ahead = self._head.sequence == noted.sequence + 1 and last is not None and last.get("previous") == sha256
         self._connection.execute("UPDATE audit_head SET closing = 0")
-        if self._head != noted and not one_ahead:
+        if one_ahead:
+            with storage_faults(self._folder):
+                self._note(self._head)  # or a second crash at this place would leave the chain two ahead
+        elif self._head != noted:
             self.append("audit-fault", what="chain", noted_sequence=noted.sequence, noted_sha256=noted.sha256)
         if torn:
             self.append("recovered", torn=torn.decode("utf-8", "backslashreplace"), torn_bytes=len(torn))
@@ -109,18 +112,14 @@ class AuditChain:
 
     def append(self, action: str, **facts: object) -> None:
         """Add one line and force it to disk; then note it in the database as the last."""
-        self._head = self._write(action, facts)
-        with storage_faults(self._folder):
-            self._connection.execute(
-                "UPDATE audit_head SET sequence = ?, sha256 = ?", (self._head.sequence, self._head.sha256)
-            )
+        self._head = self._write(action, facts, noted=True)
 
     def append_closed(self, **facts: object) -> AuditHead:
         """Add the line ``closed``, which the database cannot know of: it holds the digest of the database at rest."""
-        self._head = self._write(CLOSED, facts)
+        self._head = self._write(CLOSED, facts, noted=False)
         return self._head
 
-    def _write(self, action: str, facts: Mapping[str, object]) -> AuditHead:
+    def _write(self, action: str, facts: Mapping[str, object], *, noted: bool) -> AuditHead:
         reserved = set(FIELDS) & set(facts)
         if reserved:
             raise CaseError(f"an audit line cannot use the words {sorted(reserved)} for facts of its own")
@@ -128,16 +127,24 @@ class AuditChain:
         sequence = self._head.sequence + 1
         fields = {**facts, "sequence": sequence, "time": now, "action": action, "previous": self._head.sha256}
         line = canonical_json({**fields, "digest": own_digest(fields)}).encode()
+        head = AuditHead(sequence, hashlib.sha256(line).hexdigest())
         with storage_faults(self._folder), self._path.open("ab", buffering=0) as file:
             whole = file.tell()
             try:
                 if file.write(line + b"\n") != len(line) + 1:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
-            except OSError:
+                if noted:
+                    self._note(head)
+            except (OSError, sqlite3.Error):
+                # A line that the database does not know of would be followed by the next, two ahead of its note.
                 file.truncate(whole)
                 raise
-        return AuditHead(sequence, hashlib.sha256(line).hexdigest())
+        return head
+
+    def _note(self, head: AuditHead) -> None:
+        """Keep in the database which line is the last."""
+        self._connection.execute("UPDATE audit_head SET sequence = ?, sha256 = ?", (head.sequence, head.sha256))
 
     def _cut_torn_end(self) -> tuple[bytes, list[bytes]]:
         """Cut off a torn last line and return its bytes with the lines that stay."""

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 from caid_triage.case.digests import DigestTable
 from caid_triage.case.schema import (
     APPLICATION_ID,
+    DATABASE,
     DIGEST_TABLES,
     OLDEST_SCHEMA,
     SCHEMA_VERSION,
     TABLES,
+    UNMADE,
     WITH_DIGESTS,
+    connect_for_writing,
 )
+
+
+def make_database(folder: Path, header: tuple[str, ...]) -> None:
+    """Make the case's database, on disk whole before it gets its name; what a creation that died left is replaced."""
+    making = folder / UNMADE
+    making.unlink(missing_ok=True)
+    with closing(connect_for_writing(making)) as connection:
+        connection.execute("PRAGMA journal_mode = MEMORY")  # nothing to go back to: it is not a case yet
+        create_tables(connection, header)
+    making.replace(folder / DATABASE)
 
 
 def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 
 from caid_triage.case.encode import ENTRY_COLUMNS, Row, entry_id, record_of, split_entry_id, whole_back
@@ -86,14 +86,6 @@ class DoneEntries:
         row = self._connection.execute("SELECT inside FROM entry WHERE id = ?", (first,)).fetchone()
         return int(row[0]) if row else 0
 
-    def read_failed(self) -> set[int]:
-        """The numbers of the stored files whose content could not be read to its end: few, as a rule."""
-        low, high = source_range(self._source_id)
-        statement = (
-            "SELECT DISTINCT entry_id FROM entry_problem WHERE entry_id >= ? AND entry_id < ? AND code = 'read-failed'"
-        )
-        return {split_entry_id(identity)[1] for (identity,) in self._connection.execute(statement, (low, high))}
-
     def holds(self, entry: FileEntry) -> bool:
         """Whether this walked entry is stored; CaseError when another file is stored under its number."""
         if entry.number not in self:
@@ -124,9 +116,39 @@ def drop_unfinished(connection: sqlite3.Connection, source_id: int) -> list[int]
         f"AND NOT EXISTS (SELECT 1 FROM entry f WHERE f.id = e.id & ~{parts})",
         (low, high),
     ).fetchall()
-    for table, column in OF_ENTRY:
-        connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", found)  # noqa: S608 - constants only
+    _drop(connection, found)
     return [identity for (identity,) in found]
+
+
+def drop_unread(connection: sqlite3.Connection, source_id: int) -> tuple[int, list[int]]:
+    """Remove what was stored of files that could not be read, and of what lies in them; how many files, which entries.
+
+    The disk may have been pulled out or its cable loose: they are read again, and come to the same if they are bad.
+    """
+    low, high = source_range(source_id)
+    parts = (1 << PART_BITS) - 1
+    codes = ", ".join(f"'{code}'" for code in sorted(UNREAD_CODES))
+    files = connection.execute(
+        f"SELECT DISTINCT entry_id & ~{parts} FROM entry_problem "  # noqa: S608 - constants only
+        f"WHERE entry_id >= ? AND entry_id < ? AND code IN ({codes})",
+        (low, high),
+    ).fetchall()
+    found = [
+        row
+        for (first,) in files
+        for row in connection.execute("SELECT id FROM entry WHERE id BETWEEN ? AND ?", (first, first | parts))
+    ]
+    _drop(connection, found)
+    return len(files), [identity for (identity,) in found]
+
+
+def _drop(connection: sqlite3.Connection, entries: Sequence[Row]) -> None:
+    for table, column in OF_ENTRY:
+        connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", entries)  # noqa: S608 - constants only
+
+
+# What stands in the record of a file that the disk did not give, wholly or for a second look.
+UNREAD_CODES = frozenset(("read-failed", "file-unreadable", "video-not-read"))
 
 
 # Every table whose rows belong to an entry, the entry itself last.

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 from urllib.parse import quote
 
 from caid_triage.errors import CaseError
 from caid_triage.model import MOST_PARTS
 
 DATABASE = "case.db"
+UNMADE = "case.db.making"
+"""What a new database is called until it is whole: a case exists from the moment it gets its own name."""
 APPLICATION_ID = 0x43414944  # "CAID"
 SCHEMA_VERSION = 6
 OLDEST_SCHEMA = 5  # read as it is; brought up to date by the first command that writes to it
@@ -187,26 +191,58 @@ def reading_faults(folder: Path) -> Iterator[None]:
 def _sentence(fault: sqlite3.DatabaseError, folder: Path) -> str | None:
     # The low byte is the primary code, the rest of an extended code only refines it.
     code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
-    meaning = {
-        sqlite3.SQLITE_FULL: "no space is left for it; what was stored is whole: free some space and run again",
-        sqlite3.SQLITE_READONLY: "it cannot be written to; give write permission or choose another folder",
-        sqlite3.SQLITE_CANTOPEN: "its database cannot be opened; check the folder's permissions",
-        sqlite3.SQLITE_BUSY: "it is in use by another process; wait until that has ended",
-        sqlite3.SQLITE_LOCKED: "it is in use by another process; wait until that has ended",
-        sqlite3.SQLITE_IOERR: "its disk failed to read or write; check the disk, then run again",
+    state = disk_state(folder) if code in _OF_THE_DISK else None
+    meaning = state or {
+        # SQLite sorts and compares large cases in files of the system's temporary folder.
+        sqlite3.SQLITE_FULL: f"no space is left for it, or for temporary files in {gettempdir()}; {_WHOLE}",
+        sqlite3.SQLITE_READONLY: _READ_ONLY,
+        sqlite3.SQLITE_CANTOPEN: "its database cannot be opened; check that its disk is connected and that the folder "
+        "may be written to, then run again",
+        sqlite3.SQLITE_BUSY: "it is in use by another process; wait until that has ended, then run again",
+        sqlite3.SQLITE_LOCKED: "it is in use by another process; wait until that has ended, then run again",
+        sqlite3.SQLITE_IOERR: "its disk failed to read or write, or takes no more (a quota; FAT32 ends a file at 4 "
+        "GiB); check the disk, then run again",
         sqlite3.SQLITE_CORRUPT: "its database is damaged; restore it from a copy, or scan into a new case folder",
         sqlite3.SQLITE_NOTADB: "its case.db is not a case database; choose another folder",
     }.get(code)
     return None if meaning is None else f"the case in {folder}: {meaning}"
 
 
+_WHOLE = "what was stored is whole: free some space and run again"
+_READ_ONLY = "it cannot be written to; give write permission or choose another folder"
+_OF_THE_DISK = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY})
+_GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO, errno.ENOTCONN, getattr(errno, "ESTALE", 0)})
+_LEAST_SPACE = 64 << 10
+
+
+def disk_state(folder: Path) -> str | None:
+    """What is wrong with the disk of a case by what the system says of it now, None where that is nothing.
+
+    SQLite tells of a disk that is full or was pulled out only that a file could not be opened, grown or written.
+    """
+    try:
+        free = shutil.disk_usage(folder).free
+        flags = os.statvfs(folder).f_flag & os.ST_RDONLY if hasattr(os, "statvfs") else 0
+    except OSError as fault:
+        return _meaning(fault)
+    if flags:
+        return _READ_ONLY
+    return f"no space is left for it; {_WHOLE}" if free < _LEAST_SPACE else None
+
+
 def os_sentence(fault: OSError, folder: Path) -> str:
     """One sentence for an operating-system fault met while writing to a case."""
+    return f"the case in {folder}: {_meaning(fault)}"
+
+
+def _meaning(fault: OSError) -> str:
     if fault.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}:
-        return f"the case in {folder}: no space is left for it; what was stored is whole: free some space and run again"
+        return f"no space is left for it; {_WHOLE}"
     if fault.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return f"the case in {folder}: it cannot be written to; give write permission or choose another folder"
-    return f"the case in {folder}: {fault.strerror or fault}"
+        return _READ_ONLY
+    if fault.errno in _GONE:
+        return f"its folder is gone or its disk fails ({fault.strerror}); connect the disk again, then run again"
+    return f"{fault.strerror or fault}; check the folder and its disk, then run again"
 
 
 def check_schema(connection: sqlite3.Connection, folder: Path) -> int:
@@ -254,8 +290,9 @@ def connect_for_reading(folder: Path) -> sqlite3.Connection:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.OperationalError:
         connection.close()
-        log = Path(f"{path}-wal")
-        if log.exists() and log.stat().st_size:
+        if _left(path, "-journal"):
+            return _rolled_back(address)
+        if _left(path, "-wal"):
             raise
         # WAL needs a shared-memory file beside the database; read-only media cannot have one, and nobody writes there.
         connection = sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
@@ -266,18 +303,36 @@ def connect_for_reading(folder: Path) -> sqlite3.Connection:
 def connect_at_rest(folder: Path) -> sqlite3.Connection:
     """Open the database so that not even a shared-memory file is made beside it, unless it has a log to be read."""
     path = folder / DATABASE
-    log = Path(f"{path}-wal")
-    if log.exists() and log.stat().st_size:
+    if _left(path, "-wal"):
         return connect_for_reading(folder)
     address = "file:" + quote(os.fsencode(path.resolve()), safe="/:\\")
     return sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True, isolation_level=None)
 
 
+def _left(path: Path, suffix: str) -> bool:
+    """Whether a writer that was stopped has left a log or journal beside the database, with something in it."""
+    log = Path(f"{path}{suffix}")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _rolled_back(address: str) -> sqlite3.Connection:
+    """The database after what a killed writer was about is undone; that needs to write: sqlite3.Error where it cannot.
+
+    A journal is there only for the moment in which the case is opened or closed by its writer.
+    """
+    with closing(sqlite3.connect(f"{address}?mode=rw", uri=True, isolation_level=None, timeout=5.0)) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
+    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return connection
+
+
 def holds_case(folder: Path) -> bool:
     """Whether the folder holds a case database that was made whole (not one that died while being made)."""
-    path = folder / DATABASE
-    if not path.is_file() or path.stat().st_size == 0:
-        return False
+    with storage_faults(folder):
+        path = folder / DATABASE
+        if not path.is_file() or path.stat().st_size == 0:
+            return False
     with storage_faults(folder), closing(connect_for_reading(folder)) as connection:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         return bool(application == APPLICATION_ID)

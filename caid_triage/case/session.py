@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,6 +35,8 @@ class CaseSession:
         self._digests = DigestTable(connection)
         self._begun = self._closed = self._failed = False
         self.last_line: AuditHead | None = None  # once closed: the line ``closed``, where there is one
+        with storage_faults(folder):
+            self._file = (folder / DATABASE).stat().st_ino
         self._audit = AuditChain(folder, connection)
 
     def __enter__(self) -> Self:
@@ -99,6 +102,9 @@ class CaseSession:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         self.begin()
         with self._storage():
+            # A folder that was deleted or moved away leaves an open database in which nobody would find anything.
+            if (self.folder / DATABASE).stat().st_ino != self._file:
+                raise FileNotFoundError(errno.ENOENT, f"another {DATABASE} has taken its place")
             self._connection.execute("BEGIN IMMEDIATE")
             with ExitStack() as undo:
                 undo.callback(self._roll_back)

@@ -30,12 +30,13 @@ from caid_triage.case.encode import (
 )
 from caid_triage.case.fingerprint import differing
 from caid_triage.case.lock import LOCK_FILE, CaseLock
-from caid_triage.case.making import create_tables
+from caid_triage.case.making import make_database
 from caid_triage.case.matches import MatchTable, RecordedBatch
-from caid_triage.case.records import DoneEntries, drop_unfinished, stored_records
+from caid_triage.case.records import DoneEntries, drop_unfinished, drop_unread, stored_records
 from caid_triage.case.rows import CaseHeader, MatchChange
 from caid_triage.case.schema import (
     DATABASE,
+    UNMADE,
     check_schema,
     connect_for_writing,
     holds_case,
@@ -47,7 +48,13 @@ from caid_triage.errors import CaseError
 from caid_triage.model import Decision, LedgerRange, Match, Problem, ScanRecord, SourceInfo, Volume, Withheld
 
 # What a creation that died half way may leave behind, none of it a case.
-LEFTOVERS = frozenset({DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm", LOCK_FILE, AUDIT_FILE})
+LEFTOVERS = frozenset(
+    {*(name + end for name in (DATABASE, UNMADE) for end in ("", "-journal", "-wal", "-shm")), LOCK_FILE, AUDIT_FILE}
+)
+# Where a problem wider than a file was met: on the walk that is under way (or the last one), or on one before it.
+WALK, EARLIER_WALK = "walk", "earlier walk"
+MET_AGAIN = f"""UPDATE wide_problem SET origin = '{WALK}' WHERE source_id = ? AND origin = '{EARLIER_WALK}'
+    AND volume = ? AND path = ? AND step = ? AND code = ? AND detail = ? AND exhibit = ? AND source = ?"""  # noqa: S608 - constants only
 
 
 def create_case(folder: Path, header: CaseHeader) -> CaseWriter:
@@ -65,12 +72,12 @@ def create_case(folder: Path, header: CaseHeader) -> CaseWriter:
         undo.callback(lock.release)
         if holds_case(folder):
             raise CaseError(f"{folder} already holds a case; open that, or choose another folder")
-        for name in LEFTOVERS - {LOCK_FILE}:
-            (folder / name).unlink(missing_ok=True)
         with storage_faults(folder):
+            for name in LEFTOVERS - {LOCK_FILE}:
+                (folder / name).unlink(missing_ok=True)
+            make_database(folder, _header_row(header))
             connection = connect_for_writing(folder / DATABASE)
-            undo.callback(connection.close)
-            create_tables(connection, _header_row(header))
+        undo.callback(connection.close)
         writer = CaseWriter(folder, lock, connection)
         writer.begin()
         undo.pop_all()
@@ -85,8 +92,9 @@ def _header_row(header: CaseHeader) -> tuple[str, ...]:
 
 def open_case_for_writing(folder: Path) -> CaseWriter:
     """Open an existing case as its one writer; CaseError when it is in use, of a newer schema, or no case."""
-    if not (folder / DATABASE).is_file():
-        raise CaseError(f"there is no case in {folder} (no {DATABASE}); check the folder's name")
+    with storage_faults(folder):
+        if not (folder / DATABASE).is_file():
+            raise CaseError(f"there is no case in {folder} (no {DATABASE}); check the folder's name")
     lock = CaseLock(folder)
     with ExitStack() as undo:
         undo.callback(lock.release)
@@ -129,14 +137,7 @@ class CaseWriter(CaseSession):
             if known is not None:
                 if known[1] != mark:
                     raise CaseError(f"the case in {self.folder} {differing(info, known[1], fingerprint)}")
-                dropped = drop_unfinished(connection, int(known[0]))
-                if dropped:
-                    counts = (len(dropped), len(dropped), int(known[0]))
-                    connection.execute(
-                        "UPDATE source SET examined = examined - ?, stored = stored - ? WHERE id = ?", counts
-                    )
-                    self._digests.files_dropped(dropped)
-                    self._digests.touch("source", int(known[0]))
+                self._count_dropped(int(known[0]), drop_unfinished(connection, int(known[0])))
                 return int(known[0])
             # An earlier run may have failed to open this source and said so; now it is open.
             connection.execute("DELETE FROM wide_problem WHERE source_id = 0 AND exhibit = ? AND source = ?", place)
@@ -196,18 +197,26 @@ class CaseWriter(CaseSession):
             for table in ("volume", "ledger", "source"):
                 self._digests.touch(table, source_id)
 
-    def finish_source(self, source_id: int, walked: int, examined: int) -> None:
-        """State the scan's own count of the source: with the rows stored it makes the conservation line."""
+    def finish_source(self, source_id: int, walked: int, examined: int) -> int:
+        """State the scan's own count of the source: with the rows stored it makes the conservation line.
+
+        Problems that an earlier walk met and this one, now whole, did not are no longer so; returns how many those are.
+        """
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE source SET walked = ?, examined = ?, finished = 1 WHERE id = ?", (walked, examined, source_id)
             )
+            earlier = source_id, EARLIER_WALK
+            gone = connection.execute("DELETE FROM wide_problem WHERE source_id = ? AND origin = ?", earlier).rowcount
             self._digests.touch("source", source_id)
+            if gone:
+                self._digests.touch("wide_problem", source_id)
+            return gone
 
     def add_problems(self, problems: Sequence[Problem], source_id: int | None = None) -> None:
         """Store problems wider than a file: of a source, or (None) of the whole case."""
         with self._transaction():
-            self._add_wide_problems(source_id or 0, "walk", problems)
+            self._add_wide_problems(source_id or 0, WALK, problems)
 
     def _add_wide_problems(self, source_id: int, origin: str, problems: Sequence[Problem]) -> None:
         if problems or origin == "source":  # those replace earlier ones
@@ -228,6 +237,9 @@ class CaseWriter(CaseSession):
             )
             for p in problems
         ]
+        if origin == WALK:
+            met = [(source_id, *row[4:9], *row[2:4]) for row in rows]
+            self._connection.executemany(MET_AGAIN, met)
         self._connection.executemany(
             "INSERT OR IGNORE INTO wide_problem (source_id, origin, exhibit, source, volume, path, step, code, detail, "
             "severity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -266,7 +278,7 @@ class CaseWriter(CaseSession):
             connection.executemany("INSERT INTO metadata VALUES (?, ?, ?, ?)", origins)
             connection.executemany("INSERT INTO entry_problem VALUES (?, ?, ?, ?, ?, ?)", faults)
             self._matches.add(source_id, records, matches, withheld)
-            self._add_wide_problems(source_id, "walk", problems)
+            self._add_wide_problems(source_id, WALK, problems)
             connection.execute(
                 "UPDATE source SET walked = max(walked, ?), examined = examined + ?, stored = stored + ? WHERE id = ?",
                 (walked, len(records), len(records), source_id),
@@ -279,6 +291,28 @@ class CaseWriter(CaseSession):
                     tables += OF_MATCHES
                     self._digests.touch("category")
                 self._digests.add_batch(source_id, [row[0] for row in entries], tables)
+
+    def begin_walk(self, source_id: int) -> int:
+        """Be ready for a walk of the source, the first or a further one; returns how many files are to be read again.
+
+        These are stored and could not be read: they are forgotten. What an earlier walk met stays until this one is
+        whole (:meth:`finish_source`).
+        """
+        with self._transaction() as connection:
+            moved = EARLIER_WALK, source_id, WALK
+            connection.execute("UPDATE wide_problem SET origin = ? WHERE source_id = ? AND origin = ?", moved)
+            self._digests.touch("wide_problem", source_id)
+            files, entries = drop_unread(connection, source_id)
+            self._count_dropped(source_id, entries)
+            return files
+
+    def _count_dropped(self, source_id: int, entries: Sequence[int]) -> None:
+        if not entries:
+            return
+        counts = (len(entries), len(entries), source_id)
+        self._connection.execute("UPDATE source SET examined = examined - ?, stored = stored - ? WHERE id = ?", counts)
+        self._digests.files_dropped(entries)
+        self._digests.touch("source", source_id)
 
     def done(self, source_id: int) -> DoneEntries:
         """Which entries of the source are stored: ``done.holds(entry)`` says whether the walk may skip it."""

@@ -76,6 +76,8 @@ def _say_result(ctx: click.Context, result: BuildResult, out: Path) -> None:
     _say_scheme(open_hashset(out).scheme)
     for warning in result.warnings:
         say(f"warning: {warning}", err=True)
+    for folder in result.leftovers:
+        say(f"{folder} is left of another build of this set, which may still run; it holds hashes", err=True)
     if not result.counts["refused"]:
         if result.warnings:
             ctx.exit(WITH_PROBLEMS)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import click
 
 from caid_triage.cli.console import say, shown_refusals
 from caid_triage.cli.exit_codes import INTERRUPTED, GroupWithExitCodes
+from caid_triage.cli.interrupts import SENTENCE, end_when_asked, interruptible, leave
 from caid_triage.errors import CaidTriageError
 from caid_triage.version import __version__
 
@@ -73,7 +73,7 @@ class Program(GroupWithExitCodes):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of ours ends it with its own exit code."""
         try:
-            with shown_refusals():
+            with shown_refusals(), interruptible():
                 return super().invoke(ctx)
         except CaidTriageError as error:
             first, *more = error.lines or ("",)
@@ -84,8 +84,8 @@ class Program(GroupWithExitCodes):
             say("caid-triage: not confirmed, nothing was done", err=True)
             ctx.exit(INTERRUPTED)
         except KeyboardInterrupt:
-            say("caid-triage: interrupted; the case is consistent, run the same command again to resume", err=True)
-            ctx.exit(INTERRUPTED)
+            say(SENTENCE, err=True)
+            leave()
 
 
 @click.group(
@@ -114,16 +114,12 @@ def report_bug(kind: type[BaseException], fault: BaseException, trace: Traceback
         say(f"  {frame.name} in {frame.filename}:{frame.lineno}", err=True)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> None:
-    """Entry point: a console that is not UTF-8 gets escapes, SIGTERM ends as cleanly as Ctrl+C."""
+    """Run the command line: a console that is not UTF-8 gets escapes, SIGTERM ends as cleanly as Ctrl+C."""
+    end_when_asked()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
     sys.excepthook = report_bug
-    signal.signal(signal.SIGTERM, _interrupt)
     program.main(prog_name="caid-triage")

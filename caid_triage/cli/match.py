@@ -16,6 +16,7 @@ from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.on_record import examiner_option, given_command, say_head
 from caid_triage.config import MOST_LEAD_BITS, checked_leads
 from caid_triage.model import STRONG_BITS
+from caid_triage.version import __version__
 
 if TYPE_CHECKING:
     from caid_triage.case.rows import MatchChange
@@ -67,16 +68,19 @@ def match(
 
     A set of the same name replaces its earlier generation in this case. Further hash sets may follow the first:
     --hashset A.chs B.chs. Without --leads they are looked for as in the scan. The reports are written again, with
-    delta.csv and delta.json. Stopped at any moment, the case is as before or matched whole: run it again.
+    delta.csv and delta.json. Stopped at any moment, the case is as before or matched whole: run it again, and it says
+    what it would have said.
     """
     from caid_triage.case.store import open_case_for_writing
     from caid_triage.case.view import open_case
     from caid_triage.match.options import set_radius
+    from caid_triage.report.delta import tells_of
     from caid_triage.report.on_record import REPORTS, write_reports_on_record
-    from caid_triage.scan.rematch import check_radii, hashset_facts, match_stored, stored_options
+    from caid_triage.scan.rematch import check_radii, hashset_facts, last_change, match_stored, stored_options
     from caid_triage.scan.run import open_hashsets
 
     opened = open_hashsets([*hashsets, *more])
+    sets = {hashset.name: hashset.generation for hashset in opened}
     radii = tuple(map(set_radius, distances))
     chosen = None if leads is None else checked_leads(leads)
     check_radii(radii, opened)
@@ -87,7 +91,10 @@ def match(
         run = case.begin_run("match", datetime.now(UTC))
         ending = "failed"
         try:
-            change = match_stored(case, opened, options)
+            case.audit("match-began", version=__version__, hashsets=sets)
+            change = last_change(case, opened, options)
+            if change is None or tells_of(case_folder / "reports", change.regrade):
+                change = match_stored(case, opened, options)
             for hashset in opened:
                 facts = hashset_facts(hashset, options)
                 case.audit(

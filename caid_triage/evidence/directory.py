@@ -6,6 +6,7 @@ pipe never hangs the scan, and what changed between listing and reading is said 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ class DirectorySource:
         self._root = os.path.abspath(root)  # noqa: PTH100 - resolve() would follow links
         self._files = 0
         try:
+            self._place = _place_of(self._root)
             with _listed(self._root, ()) as (device, _):
                 self._device = device
         except OSError as error:
@@ -75,6 +77,9 @@ class DirectorySource:
         found: list[tuple[bytes, bytes]] = []
         problems: list[Problem] = []
         try:
+            if not below and _place_of(self._root) != self._place:
+                # A disk that was pulled out leaves the empty folder that it was mounted on: no folder without files.
+                raise OSError(errno.ESTALE, "another folder has taken its place, was its disk disconnected?")
             with _listed(self._root, _parts(below)) as (device, listing):
                 if device not in (None, self._device):
                     detail = "another file system is mounted here: its files are listed as those of this folder"
@@ -207,6 +212,12 @@ class DirectorySource:
 
     def close(self) -> None:
         """Nothing stays open between reads."""
+
+
+def _place_of(path: str) -> tuple[int, int]:
+    """What tells a folder from another of the same name: its disk and its number there."""
+    facts = os.stat(path)  # noqa: PTH116 - the path may not be text
+    return facts.st_dev, facts.st_ino
 
 
 @contextmanager

@@ -7,14 +7,14 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from io import BufferedReader, RawIOBase
+from io import RawIOBase
 from itertools import accumulate
 from pathlib import Path
 
 import pytsk3
 
 from caid_triage.errors import SourceError
-from caid_triage.evidence.faults import LIBRARY_ERRORS, plain_reason
+from caid_triage.evidence.faults import plain_reason
 from caid_triage.evidence.proxied import ProxiedImage
 
 _NUMBER = re.compile(r"^(?P<stem>.+)\.(?P<number>\d{3,4})$", re.DOTALL)
@@ -139,20 +139,11 @@ def _lettered_segments(path: Path, stem: str, letters: str) -> list[Path]:
 
 
 def open_raw(segments: Sequence[Path]) -> pytsk3.Img_Info:
-    """The disk in one or several raw files, for pytsk3, opened for reading only.
+    """The disk in one or several raw files, for pytsk3, opened for reading only. Errors: SourceError.
 
-    The library's own reader is twice as fast as one in Python, so that is used where it sees exactly
-    these segments. Errors: SourceError.
+    Not by the library's own reader, though that is faster: where a read fails whose length is no multiple of a sector
+    (the end of nearly every file), it gives zeros for all of it and no error (tsk_img_read_no_cache).
     """
-    expected = sum(byte_size(segment) for segment in segments)
-    try:
-        if is_text(segments[0]):
-            kind = pytsk3.TSK_IMG_TYPE_RAW_SING if len(segments) == 1 else pytsk3.TSK_IMG_TYPE_RAW
-            image = pytsk3.Img_Info(str(segments[0]), kind)
-            if image.get_size() == expected:
-                return image
-    except LIBRARY_ERRORS:
-        pass  # our own reader gives the plain reason if that cannot open it either
     try:
         return SplitImage(segments)
     except OSError as error:
@@ -188,17 +179,23 @@ def is_device(path: Path) -> bool:
 
 
 def head_and_tail(path: Path) -> tuple[bytes, bytes]:
-    """The first and last 512 bytes of a file. Errors: SourceError."""
+    """The first and last 512 bytes of a file; no last ones where these cannot be read. Errors: SourceError."""
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:  # a sector that is bad beyond them is no hindrance
             return _ends_of(file)
     except OSError as error:
-        message = f"{path} could not be read: {plain_reason(error)}. Check your permission to read it"
+        message = (
+            f"{path} could not be read: {plain_reason(error)}. "
+            "Check your permission to read it, and that its disk is connected"
+        )
         raise SourceError(message) from error
 
 
-def _ends_of(file: BufferedReader) -> tuple[bytes, bytes]:
-    head = file.read(512)
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 512))
-    return head, file.read(512)
+def _ends_of(file: RawIOBase) -> tuple[bytes, bytes]:
+    head = file.read(512) or b""
+    try:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 512))
+        return head, file.read(512) or b""
+    except OSError:  # the end only tells some containers; the bytes are on record when they are read as evidence
+        return head, b""

@@ -13,7 +13,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,9 +55,11 @@ def write_hashset(out: Path, columns: Columns, facts: Mapping[str, Any]) -> dict
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)  # of a killed build that had our process number
+        _clear_dead(out)
         temporary.mkdir(mode=0o700)
-        manifest = _write_all(temporary, out, columns, facts)
-        _publish(temporary, out, manifest["folder"])
+        with _claimed(temporary):
+            manifest = _write_all(temporary, out, columns, facts)
+            _publish(temporary, out, manifest["folder"])
     except OSError as error:
         raise HashSetError(
             f"{printable(out.name)}: could not be written: {error.strerror or error}. "
@@ -64,6 +68,51 @@ def write_hashset(out: Path, columns: Columns, facts: Mapping[str, Any]) -> dict
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return manifest
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[bool]:
+    """Hold the lock of a temporary folder, which its build has for as long as it lives; whether it could be had.
+
+    A system on which a folder cannot be locked (Windows, some network disks) says no: nothing is cleared there.
+    """
+    if sys.platform == "win32":
+        yield False
+        return
+    import fcntl  # noqa: PLC0415 - POSIX only
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
+def _clear_dead(out: Path) -> None:
+    """Remove what killed builds of this set left: hashes that nobody would look for. A build that runs keeps its own.
+
+    Where it cannot be done, ``leftovers`` still names them.
+    """
+    for folder in leftovers(out):
+        with suppress(OSError), _claimed(folder) as dead:
+            if dead and not _runs(folder.name.rpartition("-")[2]):
+                shutil.rmtree(folder)
+
+
+def _runs(number: str) -> bool:
+    """Whether a process of that number runs here: it may have made its folder and not yet have locked it."""
+    try:
+        os.kill(int(number), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def leftovers(out: Path) -> tuple[Path, ...]:

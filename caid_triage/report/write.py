@@ -62,6 +62,9 @@ def write_reports(view: CaseView, out: Path, formats: Sequence[str] | None = Non
         raise UsageError(f"no report format is called {', '.join(unknown)}; there are {', '.join(FORMATS)}")
     names = [FORMATS[name][0] for name in chosen]
     parts = [out / (name + UNFINISHED) for name in [*names, MANIFEST]]
+    # A run that was killed may have left some, also of formats that are not written now.
+    dropped = [out / (name + UNFINISHED) for name, _ in FORMATS.values()]
+    placed = False
     try:
         out.mkdir(parents=True, exist_ok=True)
         digests = {name: file_sha256(out / name) for name, _ in FORMATS.values() if (out / name).is_file()}
@@ -72,14 +75,20 @@ def write_reports(view: CaseView, out: Path, formats: Sequence[str] | None = Non
         paths = [out / name for name in [*names, MANIFEST]]
         for part, path in zip(parts, paths, strict=True):
             part.replace(path)
+            placed = True
     except OSError as fault:
+        state = (
+            f"some there are new and some are of before, which {MANIFEST} shows (`caid-triage verify`)"
+            if placed
+            else "earlier reports there are whole"
+        )
         message = (
-            f"the reports could not be written to {out}: {fault.strerror or fault}; earlier reports there are whole. "
+            f"the reports could not be written to {out}: {fault.strerror or fault}; {state}. "
             "Free some space or choose another folder, then run `caid-triage report` again"
         )
         raise CaseError(message) from fault
     finally:
-        for part in parts:
+        for part in (*parts, *dropped):
             with suppress(OSError):
                 part.unlink()
     return paths

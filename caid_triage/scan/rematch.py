@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from caid_triage.case.matches import RecordedBatch
 from caid_triage.case.rows import MatchChange
 from caid_triage.case.store import CaseWriter
+from caid_triage.case.view import open_case
 from caid_triage.config import OFF, ScanOptions
 from caid_triage.errors import HashSetError, UsageError
 from caid_triage.match.lead_limits import lead_limits
@@ -78,6 +79,32 @@ def check_radii(radii: Sequence[SetRadius], hashsets: Sequence[HashSet]) -> None
         if name not in names:
             given = ", ".join(sorted(names)) or "none"
             raise UsageError(f"--distance names {name} ({algorithm}), but no such hash set is given; given: {given}")
+
+
+def last_change(case: CaseWriter, hashsets: Sequence[HashSet], options: MatchOptions) -> MatchChange | None:
+    """What the last matching of the stored case changed, if it was with these very sets and distances; else None.
+
+    Of a run that was stopped after its matches were stored nobody has been told: matching again would find no change.
+    """
+    with open_case(case.folder) as view:
+        regrades = view.regrades()
+    if not regrades:
+        return None
+    last = regrades[-1]
+    matched = {str(item["name"]): item["after"] for item in last.hashsets}
+    stored = case.hashset_distances()
+    for hashset in hashsets:
+        facts = hashset_facts(hashset, options)
+        if stored.get(hashset.name) != (facts["distances"], facts.get("leads")):
+            return None
+    known = case.hashset_generations()
+    if any(known.get(name) != generation for name, generation in matched.items()):
+        return None
+    if matched != {hashset.name: hashset.generation for hashset in hashsets}:
+        return None
+    return MatchChange(
+        last.new, last.gone, last.changed, last.files_new, last.files_gone, last.files_changed, last.regrade
+    )
 
 
 def match_stored(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +22,7 @@ from caid_triage.case.rows import CaseHeader
 from caid_triage.case.schema import holds_case
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
 from caid_triage.config import ScanOptions
-from caid_triage.errors import CaidTriageError, CaseError, EvidenceError, SourceError, UsageError
+from caid_triage.errors import CaidTriageError, CaseError, SourceError, UsageError
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.evidence.source import EvidenceSource
 from caid_triage.match.policy import propose
@@ -87,8 +87,10 @@ class Scan:
         self.progress.problems += _problems(source.problems())
         self._progress_stage("examining")
         locked = LockedSource(source)
+        unread = case.begin_walk(source_id)
+        if unread:
+            case.audit("read-again", exhibit=info.exhibit, source=info.source, files=unread)
         done = case.done(source_id)
-        unread = done.read_failed()
         walked = Tally()
         items = _walk_new(locked.walk(), done.__contains__, walked)
         results = self._examined(items, locked)
@@ -102,8 +104,6 @@ class Scan:
                 elif isinstance(result, Skipped):
                     done.holds(result.entry)  # CaseError when the source has changed since
                     below = done.inside(result.entry.number)
-                    if result.entry.number in unread:
-                        _meet_again(locked, result.entry)
                     self.progress.resumed_files += 1
                     self.progress.resumed_bytes += result.entry.size or 0 if result.entry.readable else 0
                     met_again += 1 + below
@@ -137,7 +137,9 @@ class Scan:
                 f"conservation of files is broken for exhibit {source.info.exhibit}: walked {met}, examined "
                 f"{examined}, stored {stored}; this is a bug of caid-triage, the report must not be relied on"
             )
-        case.finish_source(source_id, met, examined)
+        healed = case.finish_source(source_id, met, examined)
+        if healed:
+            case.audit("problems-gone", exhibit=info.exhibit, source=info.source, problems=healed)
         outcome.walked += met
         outcome.examined += examined
         outcome.stored += stored
@@ -233,13 +235,6 @@ class Batch:
 def _problems(found: Iterable[Problem]) -> int:
     """How many of them are problems; notes are not."""
     return sum(problem.severity is Severity.PROBLEM for problem in found)
-
-
-def _meet_again(source: LockedSource, entry: FileEntry) -> None:
-    """Read a stored file that could not be read to its end once more: the ledger tells what an earlier run met, too."""
-    with suppress(EvidenceError):
-        for _ in source.read(entry):
-            pass
 
 
 def _walk_new(walk: Iterator[Walked], is_done: Callable[[int], bool], tally: Tally) -> Iterator[Walked]:

@@ -222,6 +222,32 @@ def test_an_audit_line_that_does_not_fit_leaves_the_chain_whole(
     assert verify_audit(tmp_path / "case") == []
 
 
+def test_an_audit_line_that_the_database_could_not_note_is_taken_back(tmp_path: Path) -> None:
+    """The disk is full between a line and its note, twice: the lines after them would stand two ahead of the note."""
+    with create_case(tmp_path / "case", CaseHeader("R")) as case:
+        case.audit("one")
+        case._connection.execute("PRAGMA query_only = ON")
+        for _ in range(2):
+            with pytest.raises(CaseError):
+                case.audit("not noted")
+        case._connection.execute("PRAGMA query_only = OFF")
+        case.audit("two")
+    assert b"not noted" not in (tmp_path / "case" / "audit.jsonl").read_bytes()
+    assert verify_audit(tmp_path / "case") == []
+
+
+def test_two_kills_between_a_line_and_its_note_are_no_change_from_outside(tmp_path: Path) -> None:
+    made(tmp_path / "case")
+    for _ in range(2):
+        with open_case_for_writing(tmp_path / "case") as case:
+            head = case._connection.execute("SELECT sequence, sha256 FROM audit_head").fetchone()
+            case.audit("line")
+            case._connection.execute("UPDATE audit_head SET sequence = ?, sha256 = ?", head)  # it was not noted
+    with open_case_for_writing(tmp_path / "case") as case:
+        case.audit("after")
+    assert verify_audit(tmp_path / "case") == []
+
+
 def test_a_folder_that_cannot_be_written_to_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = made(tmp_path / "case")
     (folder / "case.lock").unlink()

@@ -325,10 +325,24 @@ def test_a_manifest_that_lacks_a_column_or_counts_otherwise_is_refused(tmp_path:
         open_hashset(tmp_path / "a.chs")
 
 
-def test_leftovers_of_killed_builds_are_named(tmp_path: Path) -> None:
-    (tmp_path / "a.chs.tmp-999999").mkdir()
-    assert small(tmp_path / "a.chs").leftovers == (tmp_path / "a.chs.tmp-999999",)
-    assert leftovers(tmp_path / "b.chs") == ()
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no lock on folders: there they are named and stay")
+def test_leftovers_of_killed_builds_are_removed_and_those_of_running_ones_are_named(tmp_path: Path) -> None:
+    import fcntl
+
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead, other = (tmp_path / f"{name}.tmp-{ended.pid}" for name in ("a.chs", "b.chs"))
+    runs = tmp_path / f"a.chs.tmp-{os.getppid()}"
+    locked = tmp_path / "a.chs.tmp-elsewhere"  # a build on another machine: no process of that number is here
+    for folder in (dead, other, runs, locked):
+        folder.mkdir()
+        (folder / "md5.npy").write_bytes(b"hashes")
+    handle = os.open(locked, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    assert small(tmp_path / "a.chs").leftovers == tuple(sorted((runs, locked)))
+    os.close(handle)
+    assert small(tmp_path / "a.chs").leftovers == (runs,)
+    assert leftovers(tmp_path / "b.chs") == (other,)
 
 
 @pytest.mark.parametrize(
