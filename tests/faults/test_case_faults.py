@@ -239,10 +239,13 @@ def test_an_audit_line_that_the_database_could_not_note_is_taken_back(tmp_path: 
 def test_two_kills_between_a_line_and_its_note_are_no_change_from_outside(tmp_path: Path) -> None:
     made(tmp_path / "case")
     for _ in range(2):
-        with open_case_for_writing(tmp_path / "case") as case:
-            head = case._connection.execute("SELECT sequence, sha256 FROM audit_head").fetchone()
-            case.audit("line")
-            case._connection.execute("UPDATE audit_head SET sequence = ?, sha256 = ?", head)  # it was not noted
+        case = open_case_for_writing(tmp_path / "case")
+        case.begin()
+        head = case._connection.execute("SELECT sequence, sha256 FROM audit_head").fetchone()
+        case.audit("line")
+        case._connection.execute("UPDATE audit_head SET sequence = ?, sha256 = ?", head)  # it was not noted
+        case._connection.close()  # and the process ends here, without a word
+        case._lock.release()
     with open_case_for_writing(tmp_path / "case") as case:
         case.audit("after")
     assert verify_audit(tmp_path / "case") == []
