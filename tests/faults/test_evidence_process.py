@@ -323,7 +323,7 @@ def test_where_leaving_out_a_place_does_not_help_the_volume_ends_there(disk: Pat
 
 def test_after_so_many_deaths_the_rest_is_given_up_in_words(disk: Path, calm: Told) -> None:
     volume = entry_of(calm, "/d1/f4.txt").locator[0]
-    found = told(remote(disk, {"do": "die", "step": "STREAMS", "volume": volume}, limits=replace(LIMITS, deaths=7)))
+    found = told(remote(disk, {"do": "die", "step": "STREAMS", "volume": volume}, limits=replace(LIMITS, deaths=3)))
     assert found.codes()[-1] == "parser-gave-up"
     assert isinstance(found.items[-1], Problem)
     assert_numbered(found)
