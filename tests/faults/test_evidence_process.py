@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import re
 import signal
 import threading
@@ -154,6 +155,19 @@ def entry_of(found: Told, path: str) -> FileEntry:
 def test_a_source_in_a_process_of_its_own_says_what_it_says_in_this_one(disk: Path, calm: Told) -> None:
     found = told(remote(disk))
     assert found == calm
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_of_a_damaged_source_it_says_the_same_faults(disk: Path, image: bytes, seed: int) -> None:
+    """Bytes of both file systems' own areas are changed, and the end of the image is cut off."""
+    chosen, damaged = random.Random(seed), bytearray(image[: -MIB // 2])
+    for start, length in ((MIB, 200_000), (9 * MIB, 200_000)):
+        for _ in range(40):
+            damaged[start + 600 + chosen.randrange(length)] = chosen.randrange(256)
+    disk.write_bytes(damaged)
+    here = told(open_source(disk, "E", "s", carving="fast"))
+    assert here.problems
+    assert told(remote(disk)) == here
 
 
 # ------------------------------------------------------------ a death that was somebody else's
@@ -322,7 +336,7 @@ def test_where_leaving_out_a_place_does_not_help_the_volume_ends_there(disk: Pat
 
 def test_after_so_many_deaths_the_rest_is_given_up_in_words(disk: Path, calm: Told) -> None:
     volume = entry_of(calm, "/d1/f4.txt").locator[0]
-    found = told(remote(disk, {"do": "die", "step": "STREAMS", "volume": volume}, limits=replace(LIMITS, deaths=7)))
+    found = told(remote(disk, {"do": "die", "step": "STREAMS", "volume": volume}, limits=replace(LIMITS, deaths=3)))
     assert found.codes()[-1] == "parser-gave-up"
     assert isinstance(found.items[-1], Problem)
     assert_numbered(found)
