@@ -35,11 +35,11 @@ from caid_triage.errors import CaseError
 AUDIT_FILE = "audit.jsonl"
 FIELDS = ("sequence", "time", "action", "previous", "digest")
 CLOSED = "closed"
-MIGRATED = "migrated"
+OPENED, MIGRATED = "opened", "migrated"
 REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED = "reports-began", "reports-written", "bundle-sealed"
 # Lines that change nothing of what a report says: the same case printed again prints the same end of the chain.
 CHANGES_NOTHING = frozenset(
-    {"command", CLOSED, MIGRATED, REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED, "not-closed", "recovered"}
+    {"command", OPENED, CLOSED, MIGRATED, REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED, "not-closed", "recovered"}
 )
 
 Line = Mapping[str, Any]
@@ -66,6 +66,8 @@ class AuditChain:
         self._path = folder / AUDIT_FILE
         self._connection = connection
         self._head = AuditHead()
+        self._torn = b""
+        self._last: Line | None = None  # as the last command left it
 
     @property
     def head(self) -> AuditHead:
@@ -79,35 +81,44 @@ class AuditChain:
         last = parse(lines[-1]) if lines else None
         return last if last is not None and last.get("action") == CLOSED else None
 
-    def begin(self, changed: Mapping[str, object] | None = None, before: int | None = None) -> None:
-        """Take up the chain: mend a line torn by a crash, and put on record what is not as the last command left it.
+    def open(self, changed: Mapping[str, object] | None = None) -> None:
+        """Say that the case is no longer closed, before anything of its database is changed.
 
-        ``changed`` are facts of a database that is not as the last line says. What is recorded here ``verify`` reports
-        from then on: going on with a case does not hide what was done to it. ``before`` is the earlier schema of a case
-        that has just been brought up to this one.
+        Else a process that is killed, or a disk that fails, while the database is being opened would leave one that is
+        not as the line ``closed`` says, and look like tampering. ``changed`` are facts of a database that is not as
+        that line says already; they are put on record first.
+        """
+        self._torn, lines = self._cut_torn_end()
+        self._head = head_of(lines)
+        self._last = parse(lines[-1]) if lines else None
+        if (self._last or {}).get("action") != CLOSED:
+            return
+        if changed is not None:
+            self._head = self._write("audit-fault", changed, noted=False)
+        self._head = self._write(OPENED, {}, noted=False)
+
+    def begin(self, before: int | None = None) -> None:
+        """Take up the chain that was :meth:`open`-ed, and put on record what is not as the last command left it.
+
+        What is recorded here ``verify`` reports from then on: going on with a case does not hide what was done to it.
+        ``before`` is the earlier schema of a case that has just been brought up to this one.
         """
         sequence, sha256, was_closing = self._connection.execute(
             "SELECT sequence, sha256, closing FROM audit_head"
         ).fetchone()
-        noted = AuditHead(sequence, sha256)
-        torn, lines = self._cut_torn_end()
-        self._head = head_of(lines)
-        last = parse(lines[-1]) if lines else None
-        # A crash may fall between the line and the note of it in the database: one line ahead is no fault.
-        one_ahead = self._head.sequence == noted.sequence + 1 and last is not None and last.get("previous") == sha256
+        noted, last = AuditHead(sequence, sha256), self._last
         self._connection.execute("UPDATE audit_head SET closing = 0")
-        if one_ahead:
+        lines, _ = read_lines(self._path)
+        if follows_on(lines, noted):
             with storage_faults(self._folder):
-                self._note(self._head)  # or a second crash at this place would leave the chain two ahead
-        elif self._head != noted:
+                self._note(self._head)  # or a second crash at this place would leave the chain farther ahead
+        else:
             self.append("audit-fault", what="chain", noted_sequence=noted.sequence, noted_sha256=noted.sha256)
-        if torn:
-            self.append("recovered", torn=torn.decode("utf-8", "backslashreplace"), torn_bytes=len(torn))
-        if changed is not None:
-            self.append("audit-fault", **changed)
+        if self._torn:
+            self.append("recovered", torn=self._torn.decode("utf-8", "backslashreplace"), torn_bytes=len(self._torn))
         if before is not None or (last is not None and "digest" not in last):  # an earlier version closed no case
             self.append(MIGRATED, from_schema=before or OLDEST_SCHEMA, to_schema=SCHEMA_VERSION)
-        elif lines and (last or {}).get("action") != CLOSED:
+        elif last is not None and last.get("action") != CLOSED:
             self.append("not-closed", closing=bool(was_closing))
 
     def append(self, action: str, **facts: object) -> None:
@@ -154,6 +165,18 @@ class AuditChain:
                 with self._path.open("r+b") as file:
                     file.truncate(sum(len(line) + 1 for line in lines))
         return torn, lines
+
+
+def follows_on(lines: Sequence[bytes], noted: AuditHead) -> bool:
+    """Whether a chain ends with the line that the database noted, or goes on as a crash or a session's end leaves it.
+
+    One line may stand behind it, for it is noted only once it is on disk; and behind the line ``closed``, which is
+    never noted, those that say that the case was opened.
+    """
+    if len(lines) < noted.sequence or head_of(lines[: noted.sequence]) != noted:
+        return False
+    behind = [(parse(line) or {}).get("action") for line in lines[noted.sequence + 1 :]]
+    return all(action in (OPENED, "audit-fault") for action in behind)
 
 
 def head_of(lines: Sequence[bytes]) -> AuditHead:
@@ -259,7 +282,7 @@ def end_faults(lines: Sequence[bytes], connection: sqlite3.Connection, schema: i
     if noted.sequence and hashlib.sha256(lines[noted.sequence - 1]).hexdigest() != noted.sha256:
         where = f"{AUDIT_FILE} line {noted.sequence}"
         yield Fault(where, "is not the line that the case noted as its last: it was changed, moved or inserted")
-    if len(lines) > noted.sequence + 1:
+    if not follows_on(lines, head_of(lines[: noted.sequence])):
         what = f"has {len(lines)} lines, the case knows of {noted.sequence}: some were added outside"
         yield Fault(AUDIT_FILE, what)
     elif schema >= WITH_DIGESTS and not _is_closed(lines):

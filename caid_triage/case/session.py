@@ -59,9 +59,9 @@ class CaseSession:
         with storage_faults(self.folder):
             closed = self._audit.last_closed()
             changed = None if closed is None else changed_since(self.folder, closed.get("database") or {}, self._logs)
+            self._audit.open(changed)
             make_durable(self._connection)
-            before = bring_up_to_date(self._connection)
-            self._audit.begin(changed, before)
+            self._audit.begin(bring_up_to_date(self._connection))
         self._begun = True
 
     def close(self) -> None:

@@ -63,7 +63,7 @@ def write_hashset(out: Path, columns: Columns, facts: Mapping[str, Any]) -> dict
     except OSError as error:
         raise HashSetError(
             f"{printable(out.name)}: could not be written: {error.strerror or error}. "
-            "The set that stood there before was not harmed."
+            "The set that stood there before was not harmed. Check the disk, then build it again."
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -56,7 +56,7 @@ def test_each_line_holds_the_digest_of_the_line_before_and_its_number(folder: Pa
 def test_the_chain_goes_on_in_the_next_run(folder: Path) -> None:
     with open_case_for_writing(folder) as case:
         case.audit("again")
-    assert [json.loads(line)["action"] for line in lines_of(folder)][5:] == ["closed", "again", "closed"]
+    assert [json.loads(line)["action"] for line in lines_of(folder)][5:] == ["closed", "opened", "again", "closed"]
     assert verify_audit(folder) == []
 
 
