@@ -1,4 +1,4 @@
-"""What it costs that the parsers of the evidence run in a process of their own (docs/decisions/0033).
+"""What it costs that the parsers of the evidence run in a process of their own (docs/decisions/0034).
 
     python benchmarks/evidence_process.py --photos ../shared/photos --count 150 --rounds 5
 

@@ -151,7 +151,10 @@ class PageSteps(Steps):
         slot = ANSWERING if threading.get_ident() == self._answering else SEARCHING
         self._counts[slot] = count = self._counts[slot] + 1
         self._page.say_count(slot, count)
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + _TOLD_SECONDS
-            self._page.say_progress(self.progress())
+        if time.monotonic() >= self._next:
+            self.tell_progress()
+
+    def tell_progress(self) -> None:
+        """Write how far the search of free space is."""
+        self._next = time.monotonic() + _TOLD_SECONDS
+        self._page.say_progress(self.progress())

@@ -215,6 +215,7 @@ class Answers:
                 size += 2 * len(item.path) + 8 * len(item.locator) + 200
             else:
                 size += 2 * len(item.path) + len(item.detail)
+        self._steps.tell_progress()  # before what it found: the last word of a search is that it is done
         self._say(words.ITEMS, {"items": items, "end": end, "met": met})
 
     # ------------------------------------------------------------ content
