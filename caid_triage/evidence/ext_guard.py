@@ -174,7 +174,9 @@ class ExtGuard(pytsk3.Img_Info):  # type: ignore[misc]  # pytsk3 has no types
         below = (self._block // 4) ** (level - 1)
         with evidence_faults("read", "read-failed", "a map of where this file's content lies could not be read"):
             content = read_range(self._image, self._offset + block * self._block, self._block)
-            inside = struct.unpack(f"<{self._block // 4}I", content)[: -(-wanted // below)]
+            if len(content) < self._block:
+                raise OSError(5, "it would lie beyond the end of the disk")
+        inside = struct.unpack(f"<{self._block // 4}I", content)[: -(-wanted // below)]
         if level == 1:
             yield from inside
             return

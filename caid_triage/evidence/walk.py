@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import pytsk3
@@ -23,6 +23,7 @@ from caid_triage.evidence.file_system import EXT_KINDS, OpenFileSystem
 from caid_triage.evidence.folder_names import damage_of_names
 from caid_triage.evidence.layers.shadow import STORE_NAME
 from caid_triage.evidence.nameless import ORPHANS, Told, nameless
+from caid_triage.evidence.names import NAME_DIR, NAME_UNKNOWN, Folder, Listed, Name, judged, lost
 from caid_triage.evidence.numbers import NumberSet
 from caid_triage.evidence.paths import display_name
 from caid_triage.evidence.steps import LEFT_OUT, NOBODY, LeftOut, Step, Steps
@@ -32,14 +33,9 @@ from caid_triage.model import FileEntry, FileTimes, Problem, Severity, State
 _MAX_DEPTH = 2000
 _FIRST_NTFS_FILE = 24
 _UNALLOCATED = int(pytsk3.TSK_FS_NAME_FLAG_UNALLOC)
-_META_ALLOCATED = int(pytsk3.TSK_FS_META_FLAG_ALLOC)
-_META_UNALLOCATED = int(pytsk3.TSK_FS_META_FLAG_UNALLOC)
 _NAME_FILE = int(pytsk3.TSK_FS_NAME_TYPE_REG)
-_NAME_DIR = int(pytsk3.TSK_FS_NAME_TYPE_DIR)
-_NAME_UNKNOWN = int(pytsk3.TSK_FS_NAME_TYPE_UNDEF)
 _NAME_VIRTUAL = int(pytsk3.TSK_FS_NAME_TYPE_VIRT)
 _NAME_ORPHANS = int(pytsk3.TSK_FS_NAME_TYPE_VIRT_DIR)
-_TYPE_DIR = int(pytsk3.TSK_FS_META_TYPE_DIR)
 _TYPE_REG = int(pytsk3.TSK_FS_META_TYPE_REG)
 _TYPE_UNKNOWN = int(pytsk3.TSK_FS_META_TYPE_UNDEF)
 _TYPE_LINK = int(pytsk3.TSK_FS_META_TYPE_LNK)
@@ -51,38 +47,7 @@ _LOST_FOLDER = ("folder-not-recoverable", "deleted folders whose list of names i
 _LOOK_ALIKE = ("not-a-name", "free places that only look like a deleted name, not listed as files")
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    """A folder to be listed. One in use is ALLOCATED, or ORPHAN where no name leads to it."""
-
-    inode: int
-    raw: bytes
-    path: str
-    state: State
-    depth: int
-    in_use: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class _Name:
-    """One name of a folder, with the record behind it when that is truly this name's.
-
-    ``loss`` is a (code, detail) when no content can belong to the name. ``kind`` is what the folder says it is.
-    """
-
-    raw: bytes
-    path: str
-    inode: int
-    state: State
-    is_folder: bool
-    file: pytsk3.File | None
-    meta: pytsk3.TSK_FS_META | None
-    loss: tuple[str, str, Severity] | None
-    in_use: bool = True
-    kind: int = _NAME_UNKNOWN
-
-
-_ORPHANS = _Folder(0, ORPHANS.encode(), ORPHANS, State.ORPHAN, 1)
+_ORPHANS = Folder(0, ORPHANS.encode(), ORPHANS, State.ORPHAN, 1)
 
 
 class VolumeWalk:
@@ -114,7 +79,7 @@ class VolumeWalk:
         self._deleted_seen: set[int] = set()
         self._met = NumberSet()
         self._owners = array("Q")
-        self._orphans: list[_Folder] = []
+        self._orphans: list[Folder] = []
         self._skipped: Counter[tuple[str, str]] = Counter()
         self._unchanged = 0
         self._slack = slack
@@ -122,15 +87,16 @@ class VolumeWalk:
         self._shared = system.shared
         self._clusters = ClusterMap(system) if self._is_ntfs else None
         self._steps = steps
+        self._begins = partial(steps.at, Step.RECORD, index)
 
     def __iter__(self) -> Iterator[FileEntry | Problem]:
         root = int(self._system.fs.info.root_inum)
         self._folders_seen.add(root)
-        pending = [_Folder(root, b"", "", State.ALLOCATED, 0)]
+        pending = [Folder(root, b"", "", State.ALLOCATED, 0)]
         if self._is_ntfs:
             yield from self._streams_of_root(root)
         while pending:
-            inside: list[_Folder] = []
+            inside: list[Folder] = []
             yield from self._folder(pending.pop(), inside)
             pending.extend(reversed(inside))
             if not pending:  # orphans last: what was met by its path is none
@@ -140,25 +106,24 @@ class VolumeWalk:
 
     def _without_name(self) -> Iterator[FileEntry | Problem]:
         """What is in use and no name led to, with all that lies in it."""
-        begins = partial(self._steps.at, Step.RECORD, self._index)
-        for found in nameless(self._system, self._met, self._deleted_seen, self._owners, begins):
+        for found in nameless(self._system, self._met, self._deleted_seen, self._owners, self._begins):
             if isinstance(found, Told):
                 yield self._problem(found.code, found.detail, found.severity, "")
                 continue
             raw, path = _ORPHANS.raw + b"/" + found.name, f"{_ORPHANS.path}/{display_name(found.name)}"
             meta = found.file.info.meta
-            name = _Name(raw, path, found.inode, State.ORPHAN, found.is_folder, found.file, meta, None)
-            pending: list[_Folder] = []
+            name = Name(raw, path, found.inode, State.ORPHAN, found.is_folder, found.file, meta, None)
+            pending: list[Folder] = []
             yield from self._entries(name, _ORPHANS, pending)
             while pending:
-                inside: list[_Folder] = []
+                inside: list[Folder] = []
                 yield from self._folder(pending.pop(), inside)
                 pending.extend(reversed(inside))
 
     def beside(self, entry: FileEntry, name: str) -> FileEntry | None:
         """The living file of that name in the folder of a living one, None where there is none or it is damaged."""
         raw, own = entry.raw_path.rpartition(b"/")[::2]
-        folder = _Folder(0, raw, entry.parent_path.rstrip("/"), State.ALLOCATED, 0)
+        folder = Folder(0, raw, entry.parent_path.rstrip("/"), State.ALLOCATED, 0)
         met: dict[bytes, pytsk3.File] = {}
         try:
             for file in self._system.fs.open_dir(path=raw.decode() or "/"):
@@ -171,7 +136,7 @@ class VolumeWalk:
             found = self._name(met[name.encode()], folder)
         except (*LIBRARY_ERRORS, UnicodeDecodeError):
             return None
-        inner: list[_Folder] = []
+        inner: list[Folder] = []
         streams = self._entries(found, folder, inner) if found is not None and not found.is_folder else ()
         return next((one for one in streams if isinstance(one, FileEntry) and one.readable and not one.stream), None)
 
@@ -186,12 +151,12 @@ class VolumeWalk:
             yield self._problem(error.code, error.detail, Severity.PROBLEM, "/")
             return
         yield from self._streams(
-            _Name(b"/", "/", root, State.ALLOCATED, True, file, meta, None), meta, folder_streams=True
+            Name(b"/", "/", root, State.ALLOCATED, True, file, meta, None), meta, folder_streams=True
         )
 
     # ------------------------------------------------------------ folders
 
-    def _folder(self, folder: _Folder, inside: list[_Folder]) -> Iterator[FileEntry | Problem]:
+    def _folder(self, folder: Folder, inside: list[Folder]) -> Iterator[FileEntry | Problem]:
         """The entries of one folder; its sub-folders are added to ``inside``."""
         try:
             directory = self._opened(folder)
@@ -236,7 +201,7 @@ class VolumeWalk:
         if not folder.in_use and self._system.fat is not None and folder.inode not in self._roots():
             yield from self._behind_first_cluster(folder, inside)
 
-    def _opened(self, folder: _Folder) -> pytsk3.Directory:
+    def _opened(self, folder: Folder) -> pytsk3.Directory:
         """A folder's names; tried twice, because a record damaged elsewhere fails the first listing of NTFS alone."""
         self._steps.at(Step.FOLDER, self._index, folder.inode)
         try:
@@ -249,7 +214,7 @@ class VolumeWalk:
         info = self._system.fs.info
         return int(info.root_inum), int(info.last_inum)  # the last is Sleuth Kit's folder of orphans
 
-    def _behind_first_cluster(self, folder: _Folder, inside: list[_Folder]) -> Iterator[FileEntry | Problem]:
+    def _behind_first_cluster(self, folder: Folder, inside: list[Folder]) -> Iterator[FileEntry | Problem]:
         """The entries of a deleted FAT folder that Sleuth Kit does not list."""
         fat = self._system.fat
         assert fat is not None
@@ -263,13 +228,14 @@ class VolumeWalk:
                     self._steps.at(Step.RECORD, self._index, slot.address)
                     file = self._system.fs.open_meta(slot.address)
                     meta = file.info.meta
-                name = self._judge(slot.name, slot.address, 0, _NAME_UNKNOWN, file, meta, folder, deleted=True)
+                listed = Listed(slot.name, slot.address, 0, NAME_UNKNOWN, file, meta)
+                name = judged(self._system, folder, listed, deleted=True, begins=self._begins)
                 yield from self._entries(name, folder, inside)
         except EvidenceError as error:
             severity = Severity.PROBLEM if isinstance(error, LeftOut) else Severity.NOTE
             yield self._problem(error.code, error.detail, severity, folder.path)
 
-    def _name(self, file: pytsk3.File, folder: _Folder) -> _Name | None:
+    def _name(self, file: pytsk3.File, folder: Folder) -> Name | None:
         """One listed name judged; None for those that are not part of the evidence's own tree."""
         info = file.info
         name = info.name
@@ -281,7 +247,7 @@ class VolumeWalk:
             return None
         inode = int(name.meta_addr)
         if kind == _NAME_ORPHANS:
-            self._orphans = [_Folder(inode, b"/" + raw, "/" + display_name(raw), State.ORPHAN, 1, in_use=False)]
+            self._orphans = [Folder(inode, b"/" + raw, "/" + display_name(raw), State.ORPHAN, 1, in_use=False)]
             return None
         deleted = bool(int(name.flags) & _UNALLOCATED)
         if deleted and folder.state is State.ORPHAN and not folder.in_use:
@@ -290,80 +256,12 @@ class VolumeWalk:
             if self._system.fat is not None and not self._system.fat.is_file_entry(inode):
                 self._skipped[_LOOK_ALIKE] += 1
                 return None
-        return self._judge(raw, inode, int(name.meta_seq), kind, file, info.meta, folder, deleted=deleted)
-
-    def _judge(
-        self,
-        raw: bytes | None,
-        inode: int,
-        sequence: int,
-        kind: int,
-        file: pytsk3.File,
-        meta: pytsk3.TSK_FS_META | None,
-        folder: _Folder,
-        *,
-        deleted: bool,
-    ) -> _Name:
-        """Decide whether the record behind a name is this name's own."""
-        raw = raw or b"unnamed-%d" % inode
-        state = folder.state if not folder.in_use else State.DELETED if deleted else State.ALLOCATED
-        loss = None
-        if meta is None and inode:
-            try:
-                self._steps.at(Step.RECORD, self._index, inode)
-                file = self._system.fs.open_meta(inode)
-                meta = file.info.meta
-            except LeftOut as error:
-                loss = error.code, error.detail, Severity.PROBLEM
-            except LIBRARY_ERRORS as error:
-                loss = self._lost(
-                    f"its record could not be read: {plain_reason(error)}", in_use=state is State.ALLOCATED
-                )
-        if meta is not None:
-            flags = int(meta.flags)
-            if state is State.ALLOCATED and flags & _META_UNALLOCATED:
-                state = State.DELETED
-            loss = self._not_its_own(state, flags, int(meta.seq), sequence)
-        elif loss is None:
-            loss = self._lost("the name no longer says where its content was", in_use=state is State.ALLOCATED)
-        is_folder = kind == _NAME_DIR
-        if loss is None and meta is not None:
-            is_folder = int(meta.type) == _TYPE_DIR
-        else:
-            meta = None
-        path = f"{folder.path}/{display_name(raw)}"
-        in_use = state is State.ALLOCATED
-        if in_use:
-            state = folder.state
-        return _Name(folder.raw + b"/" + raw, path, inode, state, is_folder, file, meta, loss, in_use, kind)
-
-    def _lost(self, reason: str, *, in_use: bool) -> tuple[str, str, Severity]:
-        if in_use:
-            return "metadata-unreadable", f"this file could not be examined: {reason}", Severity.PROBLEM
-        return "content-not-recoverable", f"the content of this deleted file is lost: {reason}", Severity.NOTE
-
-    def _not_its_own(self, state: State, flags: int, record: int, name: int) -> tuple[str, str, Severity] | None:
-        """Why a record is not the name's own, by NTFS sequence numbers and by being in use; None when it is."""
-        in_use = bool(flags & _META_ALLOCATED)
-        if state is State.ALLOCATED:
-            if self._is_ntfs and record != name:
-                detail = "this name points to a record that was given to another file since: the folder is damaged"
-                return "metadata-unreadable", detail, Severity.PROBLEM
-            return None
-        if in_use and self._is_ntfs and record == name:
-            detail = "an earlier name of a file that still exists; its content is recorded under its present name"
-            return "former-name", detail, Severity.NOTE
-        # NTFS raises the number when it frees a record: a freed record is its last file's at name + 1.
-        # Names of orphans come from the record itself, with whatever number it has.
-        freed = not self._is_ntfs or state is State.ORPHAN or record - name in (0, 1, 1 - 0xFFFF)
-        if in_use or not freed:
-            detail = "the record of this deleted name was given to another file since; its content is gone"
-            return "reallocated", detail, Severity.NOTE
-        return None
+        listed = Listed(raw, inode, int(name.meta_seq), kind, file, info.meta)
+        return judged(self._system, folder, listed, deleted=deleted, begins=self._begins)
 
     # ------------------------------------------------------------ entries
 
-    def _entries(self, name: _Name, folder: _Folder, inside: list[_Folder]) -> Iterator[FileEntry | Problem]:
+    def _entries(self, name: Name, folder: Folder, inside: list[Folder]) -> Iterator[FileEntry | Problem]:
         if name.loss is not None:
             if name.is_folder and not name.in_use and name.loss[0] not in LEFT_OUT:
                 self._skipped[_LOST_FOLDER] += 1
@@ -389,8 +287,8 @@ class VolumeWalk:
         kind = int(meta.type)
         if kind == _TYPE_REG or (kind == _TYPE_UNKNOWN and not name.in_use):
             yield from self._streams(name, meta, folder_streams=False)
-        elif self._is_ext and name.in_use and (kind == _TYPE_UNKNOWN or name.kind in (_NAME_FILE, _NAME_DIR)):
-            loss = self._lost("its record is not that of a file or folder, as its folder says", in_use=True)
+        elif self._is_ext and name.in_use and (kind == _TYPE_UNKNOWN or name.kind in (_NAME_FILE, NAME_DIR)):
+            loss = lost("its record is not that of a file or folder, as its folder says", in_use=True)
             code, detail, severity = loss
             yield self._entry(name, None, FileTimes(), (self._problem(code, detail, severity, name.path),))
         else:
@@ -404,7 +302,7 @@ class VolumeWalk:
         except EvidenceError:
             return  # its entry could be read a moment before; what it has is told as nobody's
 
-    def _enter(self, name: _Name, folder: _Folder, inside: list[_Folder]) -> Iterator[Problem]:
+    def _enter(self, name: Name, folder: Folder, inside: list[Folder]) -> Iterator[Problem]:
         """Add a sub-folder to the walk, unless it was met before or lies too deep."""
         if name.inode in self._folders_seen:
             detail = "this folder was already listed under another path; it was not listed twice"
@@ -414,9 +312,9 @@ class VolumeWalk:
             yield self._problem("folder-too-deep", detail, Severity.PROBLEM, name.path)
         else:
             self._folders_seen.add(name.inode)
-            inside.append(_Folder(name.inode, name.raw, name.path, name.state, folder.depth + 1, name.in_use))
+            inside.append(Folder(name.inode, name.raw, name.path, name.state, folder.depth + 1, name.in_use))
 
-    def _streams(self, name: _Name, meta: pytsk3.TSK_FS_META, *, folder_streams: bool) -> Iterator[FileEntry | Problem]:
+    def _streams(self, name: Name, meta: pytsk3.TSK_FS_META, *, folder_streams: bool) -> Iterator[FileEntry | Problem]:
         """One entry for each data stream of a file (or of a folder: only its named ones)."""
         times = file_times(self._system, name.inode, meta)
         deleted = not name.in_use
@@ -428,7 +326,7 @@ class VolumeWalk:
                     self._system, name.inode, name.file, meta, deleted=deleted, slack=wanted, valid=self._valid
                 )
         except EvidenceError as error:
-            code, detail, severity = self._lost(error.detail, in_use=name.in_use)
+            code, detail, severity = lost(error.detail, in_use=name.in_use)
             if isinstance(error, LeftOut):
                 code, detail, severity = error.code, error.detail, Severity.PROBLEM
                 if folder_streams:
@@ -486,7 +384,7 @@ class VolumeWalk:
         detail = "this file claims to be larger than its whole volume, so most of it is a hole; it was not read"
         return replace(stream, remark=("larger-than-volume", detail, Severity.PROBLEM, False))
 
-    def _entry(self, name: _Name, stream: Stream | None, times: FileTimes, problems: tuple[Problem, ...]) -> FileEntry:
+    def _entry(self, name: Name, stream: Stream | None, times: FileTimes, problems: tuple[Problem, ...]) -> FileEntry:
         raw, path, label = name.raw, name.path, ""
         if stream is not None and stream.name:
             label = display_name(stream.name)

@@ -10,6 +10,7 @@ the coordinator then marks one file (scan/pool.py).
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -152,18 +153,17 @@ def confined(orders: Orders) -> dict[str, Any]:
     return facts
 
 
-def serve(source: BinaryIO, sink: BinaryIO, orders: Orders) -> None:
-    """Answer tasks until the coordinator closes the pipe."""
-    examiner = Examiner(Limits())
-    prepare_pictures()  # what a unit has installed may lie anywhere, and is trusted like this program
-    facts = confined(orders)
+def serve(
+    source: BinaryIO, sink: BinaryIO, examiner: Examiner, limits: WorkerLimits, facts: Mapping[str, Any] | None = None
+) -> None:
+    """Answer tasks until the coordinator closes the pipe; ``facts`` are what came of being confined."""
 
     def tell(began: bool) -> None:
         protocol.write_frame(sink, protocol.LOADING if began else protocol.LOADED)
         sink.flush()
 
     told_of_loading.set(tell)
-    protocol.write_frame(sink, protocol.READY, protocol.to_json(facts))
+    protocol.write_frame(sink, protocol.READY, protocol.to_json(dict(facts or {})))
     sink.flush()
     while True:
         try:
@@ -172,7 +172,7 @@ def serve(source: BinaryIO, sink: BinaryIO, orders: Orders) -> None:
             return
         if kind != protocol.TASK:
             raise protocol.ProtocolError("a task was expected")
-        answer_task(examiner, protocol.from_json(payload), source, sink, orders.limits)
+        answer_task(examiner, protocol.from_json(payload), source, sink, limits)
 
 
 def main() -> int:
@@ -180,8 +180,11 @@ def main() -> int:
     source, sink = private_streams()
     orders = orders_from(sys.argv[1])
     die_with_parent(orders.parent)
+    examiner = Examiner(Limits())
+    prepare_pictures()  # what a unit has installed may lie anywhere, and is trusted like this program
+    facts = confined(orders)
     try:
-        serve(source, sink, orders)
+        serve(source, sink, examiner, orders.limits, facts)
     except BrokenPipeError:
         return 0  # the coordinator is gone
     return 0

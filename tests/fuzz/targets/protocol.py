@@ -27,6 +27,8 @@ from support.embedded import zipped
 from caid_triage.case.encode import entry_id, entry_row, hash_rows, metadata_rows, problem_rows, record_of
 from caid_triage.config import WorkerLimits
 from caid_triage.errors import EvidenceError
+from caid_triage.examine.examine import Examiner
+from caid_triage.examine.limits import Limits
 from caid_triage.model import INSIDE, FileEntry, ScanRecord, State
 from caid_triage.scan import protocol
 from caid_triage.scan.slot import Slot
@@ -155,7 +157,7 @@ def _stored(record: ScanRecord) -> None:
 def of_worker(data: bytes) -> str:
     sink = io.BytesIO()
     try:
-        copy_context().run(serve, io.BytesIO(data), sink)
+        copy_context().run(serve, io.BytesIO(data), sink, Examiner(Limits()), WorkerLimits())
         word = "worker ended"
     except (protocol.ProtocolError, EOFError) as error:
         word = f"worker {type(error).__name__}"
@@ -268,7 +270,7 @@ def dialogue(contents: list[bytes], *, random_access: bool = False) -> tuple[byt
         task = {"mode": "full", "size": len(content), "random": random_access, "again": [0, []]}
         asked += [(protocol.TASK, protocol.to_json(task)), (protocol.CHUNK, content), (protocol.END, b"")]
     sink = io.BytesIO()
-    copy_context().run(serve, io.BytesIO(joined(asked)), sink)
+    copy_context().run(serve, io.BytesIO(joined(asked)), sink, Examiner(Limits()), WorkerLimits())
     return joined(asked), joined(frames(sink.getvalue())[1:])
 
 

@@ -58,8 +58,8 @@ def _read(kind: str, path: Path, body: bytes) -> str:
     if kind == "parts":
         return "missing" if check_parts([path], path) else "whole"
     faults = verify_audit(path.parent)
-    expect(all(isinstance(one, str) and one for one in faults), "a fault without words")
-    expect(body != _audit()[0] or not faults, "faults of a whole trail")
+    expect(all(one.where and one.what for one in faults), "a fault without a place or words")
+    expect((body != _audit()[0]) == bool(faults), "faults of a whole trail, or none of a changed one")
     return "faults" if faults else "whole"
 
 
