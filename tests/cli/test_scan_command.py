@@ -129,7 +129,7 @@ def test_an_interrupted_scan_ends_with_130_and_resumes(run, small, tmp_path) -> 
     assert run(*command[3:]).returncode == 0
     audit = [json.loads(line)["action"] for line in (case / "audit.jsonl").read_text().splitlines()]
     assert "scan-interrupted" in audit
-    assert audit[-5:] == ["scan-finished", "closed", "reports-began", "reports-written", "closed"]
+    assert audit[-6:] == ["scan-finished", "closed", "opened", "reports-began", "reports-written", "closed"]
 
 
 def test_a_changed_source_is_not_resumed_into_the_same_case(run, small, tmp_path) -> None:
