@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import bisect
+import errno
 import os
 import re
 import stat
+import weakref
 from collections.abc import Sequence
 from io import RawIOBase
 from itertools import accumulate
@@ -26,11 +28,13 @@ class SplitImage(ProxiedImage):
     """Several files (or one whose name the library cannot take) joined into one disk for pytsk3."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._files: list[RawIOBase] = []
+        self._files: list[int] = []
+        # Whoever lets go of a source without closing it leaves no file open.
+        self._close = weakref.finalize(self, _close_all, self._files)
         try:
             for path in paths:
-                self._files.append(path.open("rb", buffering=0))
-            sizes = [file.seek(0, os.SEEK_END) for file in self._files]
+                self._files.append(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+            sizes = [os.lseek(file, 0, os.SEEK_END) for file in self._files]
         except OSError:
             self.close()
             raise
@@ -43,12 +47,14 @@ class SplitImage(ProxiedImage):
 
     def exact(self, offset: int, size: int) -> bytes:
         """The bytes at ``offset``, across the border of segments; shorter only at the end."""
+        if not self._close.alive:
+            raise OSError(errno.EBADF, "the image was closed")
         pieces = []
         while size > 0 and offset < self._ends[-1]:
             index = bisect.bisect_right(self._ends, offset)
             start = self._ends[index - 1] if index else 0
-            self._files[index].seek(offset - start)
-            piece = self._files[index].read(min(size, self._ends[index] - offset)) or b""
+            os.lseek(self._files[index], offset - start, os.SEEK_SET)
+            piece = os.read(self._files[index], min(size, self._ends[index] - offset))
             if not piece:
                 message = f"segment {index + 1} ended early"
                 raise OSError(message)
@@ -58,9 +64,13 @@ class SplitImage(ProxiedImage):
         return b"".join(pieces)
 
     def close(self) -> None:
-        """Close every segment."""
-        for file in self._files:
-            file.close()
+        """Close every segment. May be called twice."""
+        self._close()
+
+
+def _close_all(files: list[int]) -> None:
+    while files:
+        os.close(files.pop())
 
 
 def find_segments(path: Path) -> list[Path]:
