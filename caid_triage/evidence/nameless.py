@@ -90,6 +90,10 @@ def nameless(
         return
     try:
         begins(0)
+    except LeftOut as error:
+        yield Told(error.code, f"{error.detail}; which file records are in use and have no name was not looked up")
+        return
+    try:
         with evidence_faults("walk", "metadata-unreadable", "which file records are in use could not be told"):
             unmet = _unmet(system, met)
     except (EvidenceError, struct.error) as error:

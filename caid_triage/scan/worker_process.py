@@ -130,15 +130,11 @@ def widen_pipe(descriptor: int) -> None:
             fcntl.fcntl(descriptor, 1031, 1 << 20)  # F_SETPIPE_SZ
 
 
-def why_no_start(module: str = WORKER_MODULE) -> str:
+def why_no_start(module: str = "") -> str:
     """The last line that a worker (or another process of ours) says when it is started by hand."""
+    modules = module or f"{WORKER_MODULE}, caid_triage.scan.worker"
     finished = subprocess.run(  # noqa: S603 - our own interpreter and module
-        [
-            sys.executable,
-            "-P",
-            "-c",
-            f"import {module}" + (", caid_triage.scan.worker" if module == WORKER_MODULE else ""),
-        ],
+        [sys.executable, "-P", "-c", f"import {modules}"],
         capture_output=True,
         text=True,
         check=False,

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def use(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
 def children() -> list[int]:
     found: list[int] = []
     for thread in Path(f"/proc/{os.getpid()}/task").iterdir():
-        found += map(int, (thread / "children").read_text().split())
+        with suppress(FileNotFoundError):  # a thread that has just ended
+            found += map(int, (thread / "children").read_text().split())
     return found
 
 

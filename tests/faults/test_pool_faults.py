@@ -162,7 +162,10 @@ def children() -> list[int]:
     task = Path(f"/proc/{os.getpid()}/task")
     found = []
     for thread in task.iterdir():
-        listing = (thread / "children").read_text().split()
+        try:
+            listing = (thread / "children").read_text().split()
+        except FileNotFoundError:  # a thread that has just ended
+            continue
         found += [int(child) for child in listing]
     return found
 

@@ -271,7 +271,8 @@ def test_a_worker_without_memory_costs_pictures_not_files(exhibit: Small, tmp_pa
         "import sys\n"
         "from pathlib import Path\n"
         "from caid_triage.config import ScanOptions, WorkerLimits\n"
-        "from caid_triage.scan.run import SourceRequest, run_scan\n"
+        "from caid_triage.scan.run import run_scan\n"
+        "from caid_triage.scan.sources import SourceRequest\n"
         "limits = WorkerLimits(memory_bytes=int(sys.argv[3]) << 20)\n"
         "request = SourceRequest(Path(sys.argv[1]), 'E', 's')\n"
         "outcome = run_scan([request], Path(sys.argv[2]), [], ScanOptions(workers=2, limits=limits))\n"
@@ -282,7 +283,7 @@ def test_a_worker_without_memory_costs_pictures_not_files(exhibit: Small, tmp_pa
     (large / "large.bmp").write_bytes(wide_bitmap(9000, 9000))
     (large / "small.jpg").write_bytes(picture("coast.jpg"))
     done = subprocess.run(
-        [sys.executable, str(script), str(large), str(case), "450"], capture_output=True, text=True, check=False
+        [sys.executable, str(script), str(large), str(case), "575"], capture_output=True, text=True, check=False
     )
     assert done.stdout == "2 2 2\n", done.stderr
     assert run_command("report", "--case", case).returncode == 0

@@ -33,6 +33,7 @@ from caid_triage.model import Digests, FileEntry, MatchKind, PerceptualHash, Pro
 from caid_triage.report import html, ledger_csv, matches_csv, rows_csv, summary_json
 from caid_triage.scan import run as scan_run
 from caid_triage.scan import serial
+from caid_triage.scan import sources as scan_sources
 from caid_triage.scan.rematch import match_stored, stored_options
 from caid_triage.scan.run import open_hashsets
 from caid_triage.validate.catalogue import REQUIREMENTS, chosen
@@ -116,7 +117,7 @@ def drop_orphans(patch: Patch) -> None:
 
 
 def no_carving(patch: Patch) -> None:
-    patch.setattr(scan_run, "CARVING", {"standard": "none"})
+    patch.setattr(scan_sources, "CARVING", {"standard": "none"})
 
 
 def cut_names(patch: Patch) -> None:
