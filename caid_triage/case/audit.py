@@ -14,7 +14,6 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,8 +25,6 @@ from caid_triage.case.schema import (
     OLDEST_SCHEMA,
     SCHEMA_VERSION,
     WITH_DIGESTS,
-    check_schema,
-    connect_for_reading,
     storage_faults,
 )
 from caid_triage.errors import CaseError
@@ -59,7 +56,7 @@ class AuditHead:
 
 
 class AuditChain:
-    """Appends to a case's audit.jsonl, once :meth:`begin` has taken it up where it ends."""
+    """Appends to a case's audit.jsonl, once it was taken up, opened and begun: :meth:`take_up`, ``open``, ``begin``."""
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
         self._folder = folder
@@ -69,36 +66,40 @@ class AuditChain:
         self._torn = b""
         self._last: Line | None = None  # as the last command left it
 
-    @property
-    def head(self) -> AuditHead:
-        """The last line, once begun."""
-        return self._head
+    def take_up(self) -> Line | None:
+        """Find the end of the chain; nothing is changed yet.
 
-    def last_closed(self) -> Line | None:
-        """The facts of the last line where that is the line ``closed``; None of a case that a command left open."""
-        with storage_faults(self._folder):
-            lines = read_lines(self._path)[0]
-        last = parse(lines[-1]) if lines else None
-        return last if last is not None and last.get("action") == CLOSED else None
-
-    def open(self, changed: Mapping[str, object] | None = None) -> None:
-        """Say that the case is no longer closed, before anything of its database is changed.
-
-        Else a process that is killed, or a disk that fails, while the database is being opened would leave one that is
-        not as the line ``closed`` says, and look like tampering. ``changed`` are facts of a database that is not as
-        that line says already; they are put on record first.
+        Returns the last line where that is the line ``closed``, None of a case that a command left open.
         """
-        self._torn, lines = self._cut_torn_end()
+        with storage_faults(self._folder):
+            lines, self._torn = read_lines(self._path)
         self._head = head_of(lines)
         self._last = parse(lines[-1]) if lines else None
-        if (self._last or {}).get("action") != CLOSED:
+        return self._last if self._is_closed else None
+
+    @property
+    def _is_closed(self) -> bool:
+        return self._last is not None and self._last.get("action") == CLOSED
+
+    def open(self, changed: Mapping[str, object] | None = None) -> None:
+        """Say of a case taken up that it is no longer closed, before anything of its database is changed.
+
+        A line torn by a crash is cut off first. Without the new line a process that is killed, or a disk that fails,
+        while the database is being opened would leave one that is not as the line ``closed`` says, and look like
+        tampering. ``changed`` are facts of a database that is not as that line says already; they are put on record
+        first.
+        """
+        if self._torn:
+            with storage_faults(self._folder), self._path.open("r+b") as file:
+                file.truncate(self._path.stat().st_size - len(self._torn))
+        if not self._is_closed:
             return
         if changed is not None:
             self._head = self._write("audit-fault", changed, noted=False)
         self._head = self._write(OPENED, {}, noted=False)
 
     def begin(self, before: int | None = None) -> None:
-        """Take up the chain that was :meth:`open`-ed, and put on record what is not as the last command left it.
+        """Go on with the chain that was :meth:`open`-ed, and put on record what is not as the last command left it.
 
         What is recorded here ``verify`` reports from then on: going on with a case does not hide what was done to it.
         ``before`` is the earlier schema of a case that has just been brought up to this one.
@@ -118,7 +119,7 @@ class AuditChain:
             self.append("recovered", torn=self._torn.decode("utf-8", "backslashreplace"), torn_bytes=len(self._torn))
         if before is not None or (last is not None and "digest" not in last):  # an earlier version closed no case
             self.append(MIGRATED, from_schema=before or OLDEST_SCHEMA, to_schema=SCHEMA_VERSION)
-        elif last is not None and last.get("action") != CLOSED:
+        elif last is not None and not self._is_closed:
             self.append("not-closed", closing=bool(was_closing))
 
     def append(self, action: str, **facts: object) -> None:
@@ -156,15 +157,6 @@ class AuditChain:
     def _note(self, head: AuditHead) -> None:
         """Keep in the database which line is the last."""
         self._connection.execute("UPDATE audit_head SET sequence = ?, sha256 = ?", (head.sequence, head.sha256))
-
-    def _cut_torn_end(self) -> tuple[bytes, list[bytes]]:
-        """Cut off a torn last line and return its bytes with the lines that stay."""
-        with storage_faults(self._folder):
-            lines, torn = read_lines(self._path)
-            if torn:
-                with self._path.open("r+b") as file:
-                    file.truncate(sum(len(line) + 1 for line in lines))
-        return torn, lines
 
 
 def follows_on(lines: Sequence[bytes], noted: AuditHead) -> bool:
@@ -215,14 +207,6 @@ def parse(line: bytes) -> Line | None:
     except (ValueError, RecursionError):
         return None
     return fields if isinstance(fields, dict) else None
-
-
-def verify_audit(folder: Path) -> list[Fault]:
-    """Every fault of the case's audit chain; an empty list means that it is whole and ends as a closed case does."""
-    with storage_faults(folder), closing(connect_for_reading(folder)) as connection:
-        version = check_schema(connection, folder)
-        lines, torn = read_lines(folder / AUDIT_FILE)
-        return [*chain_faults(lines, torn), *end_faults(lines, connection, version)]
 
 
 def chain_faults(lines: Sequence[bytes], torn: bytes = b"") -> Iterator[Fault]:

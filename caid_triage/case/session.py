@@ -57,7 +57,7 @@ class CaseSession:
         if self._begun:
             return
         with storage_faults(self.folder):
-            closed = self._audit.last_closed()
+            closed = self._audit.take_up()
             changed = None if closed is None else changed_since(self.folder, closed.get("database") or {}, self._logs)
             self._audit.open(changed)
             make_durable(self._connection)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-COMPLETE, BUG, USAGE, WITH_PROBLEMS, SOURCE, HASHSET, CASE, VERIFICATION, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 130
+from caid_triage.cli.interrupts import INTERRUPTED
+
+COMPLETE, BUG, USAGE, WITH_PROBLEMS, SOURCE, HASHSET, CASE, VERIFICATION = 0, 1, 2, 3, 4, 5, 6, 7
 
 MEANINGS = {
     COMPLETE: "complete",

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from caid_triage.cli.console import say, shown_refusals
-from caid_triage.cli.exit_codes import INTERRUPTED, GroupWithExitCodes
-from caid_triage.cli.interrupts import SENTENCE, end_when_asked, interruptible, leave
+from caid_triage.cli.exit_codes import GroupWithExitCodes
+from caid_triage.cli.interrupts import INTERRUPTED, SENTENCE, end_when_asked, interruptible, leave
 from caid_triage.errors import CaidTriageError
 from caid_triage.version import __version__
 

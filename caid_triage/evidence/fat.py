@@ -203,10 +203,6 @@ class FatVolume:
         """The cluster of a byte of the volume that lies behind the start of the clusters."""
         return 2 + (offset - self._heap) // self.cluster_size
 
-    def range_of(self, first: int, end: int) -> tuple[int, int]:
-        """The bytes of the clusters ``first`` to ``end`` (not with it)."""
-        return self._offset(first), self._offset(end)
-
     def slot(self, address: int, count: int = 1) -> bytes:
         """The 32 bytes of a directory entry (or of ``count`` that follow each other)."""
         at, length = self._data + (address - _FIRST_SLOT) * 32, 32 * count

@@ -100,6 +100,16 @@ class EvidenceSource(Protocol):
         ...
 
 
+def running_count(source: EvidenceSource) -> Iterator[tuple[int, int]]:
+    """Files with a name, and the bytes that can be read of them, after each: a walk that reads no content."""
+    files = size = 0
+    for item in source.walk(named_only=True):  # free space is searched while these are examined
+        if isinstance(item, FileEntry):
+            files += 1
+            size += item.size or 0 if item.readable else 0
+            yield files, size
+
+
 def open_source(
     path: Path, exhibit: str, name: str, secrets: Secrets = NO_SECRETS, carving: str = "none"
 ) -> EvidenceSource:

@@ -24,8 +24,9 @@ from typing import IO, Any
 from caid_triage.case.audit import AUDIT_FILE, AuditHead, chain_faults, head_of, read_lines
 from caid_triage.case.view import CaseView
 from caid_triage.errors import CaseError, VerificationError
-from caid_triage.report.manifest import LINE, MANIFEST, manifest_text
+from caid_triage.report.manifest import LINE, MANIFEST, file_sha256, manifest_digests, manifest_text
 from caid_triage.report.summary_json import hashset_facts, source_facts
+from caid_triage.report.write import UNFINISHED
 
 FACTS = "BUNDLE.json"
 FORMAT = "caid-triage sealed bundle"
@@ -56,7 +57,7 @@ def seal(view: CaseView, reports: Path, out: Path) -> str:
 
     The audit chain is taken as it lies in the case's folder. CaseError when the bundle cannot be written.
     """
-    part = out.with_name(out.name + ".part")
+    part = out.with_name(out.name + UNFINISHED)
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
             lines, _ = read_lines(view.folder / AUDIT_FILE)
@@ -70,8 +71,7 @@ def seal(view: CaseView, reports: Path, out: Path) -> str:
                 with (reports / name).open("rb") as file:
                     digests[REPORTS + name] = _copy(archive, REPORTS + name, file)
             _put(archive, MANIFEST, manifest_text(digests).encode())
-        with part.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = file_sha256(part)
         part.replace(out)
     except OSError as fault:
         message = f"the bundle could not be written to {out}: {fault.strerror or fault}. Free some space and seal again"
@@ -116,9 +116,7 @@ def case_schemes(view: CaseView) -> dict[str, Any]:
 
 def _report_names(reports: Path) -> list[str]:
     """The reports that the manifest lists, the manifest and what belongs to it; not what else lies in the folder."""
-    listed = (reports / MANIFEST).read_text(encoding="utf-8").splitlines()
-    names = {parts[2] for parts in map(LINE.fullmatch, listed) if parts is not None}
-    return sorted({*names, *(path.name for path in reports.glob(f"{MANIFEST}*"))})
+    return sorted({*manifest_digests(reports), *(path.name for path in reports.glob(f"{MANIFEST}*"))})
 
 
 def _spelt(value: object) -> bytes:
@@ -193,22 +191,19 @@ class Bundle:
         self._archive.close()
 
     def faults(self) -> list[str]:
-        """Everything that is not as it was sealed, each a sentence: members against the manifest, and the chain."""
-        listed: dict[str, str] = {}
+        """Everything that is not as it was sealed, each a sentence: members against the manifests, and the chain."""
+        digests = {name: self._digest(name) for name in sorted(set(self._members) - {MANIFEST})}
         faults = []
+        listed: dict[str, str] = {}
         for place, line in enumerate(self._read(MANIFEST).decode("utf-8", "replace").splitlines(), start=1):
             parts = BUNDLE_LINE.fullmatch(line)
             if parts is None or parts[2] in listed:
                 faults.append(f"line {place} of {MANIFEST} is not a digest and the name of a member")
             else:
                 listed[parts[2]] = parts[1]
-        faults += [f"{name} is not in {MANIFEST}" for name in sorted(set(self._members) - set(listed) - {MANIFEST})]
-        for name, digest in sorted(listed.items()):
-            if name not in self._members:
-                faults.append(f"{name} is missing")
-            elif self._digest(name) != digest:
-                faults.append(f"{name} is not as it was sealed")
-        return faults + self._chain_faults() + self._report_faults()
+        faults += [f"{name} is not in {MANIFEST}" for name in digests if name not in listed]
+        faults += _differing(listed, digests, "sealed")
+        return faults + self._chain_faults() + self._report_faults(digests)
 
     def _chain_faults(self) -> list[str]:
         *lines, torn = self._read(AUDIT_FILE).split(b"\n")
@@ -218,24 +213,15 @@ class Bundle:
             faults.append(f"{AUDIT_FILE} does not end with the line that {FACTS} names")
         return faults
 
-    def _report_faults(self) -> list[str]:
+    def _report_faults(self, digests: Mapping[str, str]) -> list[str]:
         """The reports against the manifest that was written with them."""
         inner = REPORTS + MANIFEST
-        if inner not in self._members:
+        if inner not in digests:
             return [f"{inner} is missing"]
-        faults = []
-        listed = set()
-        for line in self._read(inner).decode("utf-8", "replace").splitlines():
-            parts = LINE.fullmatch(line)
-            if parts is None:
-                faults.append(f"a line of {inner} is not a digest and a name")
-                continue
-            listed.add(REPORTS + parts[2])
-            if REPORTS + parts[2] not in self._members:
-                faults.append(f"{REPORTS}{parts[2]} is missing")
-            elif self._digest(REPORTS + parts[2]) != parts[1]:
-                faults.append(f"{REPORTS}{parts[2]} is not as it was written")
-        return faults
+        lines = [LINE.fullmatch(line) for line in self._read(inner).decode("utf-8", "replace").splitlines()]
+        listed = {REPORTS + parts[2]: parts[1] for parts in lines if parts is not None}
+        wrong = [f"a line of {inner} is not a digest and a name" for parts in lines if parts is None]
+        return wrong + _differing(listed, digests, "written")
 
     def schemes(self) -> dict[str, Any]:
         """The category schemes of the bundle, by file name."""
@@ -292,3 +278,12 @@ class Bundle:
                     yield piece
         except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as fault:
             raise VerificationError(f"{self.path} is damaged: {name} cannot be read ({fault})") from fault
+
+
+def _differing(listed: Mapping[str, str], digests: Mapping[str, str], made: str) -> list[str]:
+    """The members that are missing or not as a manifest lists them, each a sentence."""
+    return [
+        f"{name} is not as it was {made}" if name in digests else f"{name} is missing"
+        for name, digest in sorted(listed.items())
+        if digests.get(name) != digest
+    ]

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from caid_triage.errors import EvidenceError, SourceError
 from caid_triage.evidence.disk import DiskSource
 from caid_triage.evidence.secrets import Secret, Secrets
-from caid_triage.evidence.source import BesideSearch, EvidenceSource, open_source
+from caid_triage.evidence.source import BesideSearch, EvidenceSource, open_source, running_count
 from caid_triage.evidence.steps import Place, Step, told_of_steps
 from caid_triage.model import FileEntry, Problem, Searching
 from caid_triage.scan import evidence_words as words
@@ -141,11 +141,7 @@ class Answers:
     def _count(self, _value: Mapping[str, Any]) -> None:
         files = size = told = 0
         last = time.monotonic()
-        for item in self._source.walk(named_only=True):  # free space is searched while these are examined
-            if not isinstance(item, FileEntry):
-                continue
-            files += 1
-            size += item.size or 0 if item.readable else 0
+        for files, size in running_count(self._source):
             if files - told >= _COUNTED and time.monotonic() - last >= _COUNTED_SECONDS:
                 told, last = files, time.monotonic()
                 self._say(words.COUNTED, {"files": files, "size": size, "end": False})

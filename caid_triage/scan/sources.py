@@ -11,8 +11,7 @@ from pathlib import Path
 from caid_triage.config import CARVING, ScanOptions
 from caid_triage.evidence.recognise import is_sparse_bundle
 from caid_triage.evidence.secrets import Secrets
-from caid_triage.evidence.source import EvidenceSource, open_source
-from caid_triage.model import FileEntry
+from caid_triage.evidence.source import EvidenceSource, open_source, running_count
 from caid_triage.scan.remote import RemoteSource
 
 
@@ -58,12 +57,11 @@ def begin_opening(
 @contextmanager
 def stopped_by_errors(source: EvidenceSource) -> Iterator[None]:
     """Where what is inside ends with an error or Ctrl+C, let nobody wait for an answer of the source's process."""
-    try:
-        yield
-    except BaseException:
+    with ExitStack() as undo:
         if isinstance(source, RemoteSource):
-            source.stop()
-        raise
+            undo.callback(source.stop)
+        yield
+        undo.pop_all()
 
 
 def verified(source: EvidenceSource, show: Callable[[], None]) -> dict[str, bool]:
@@ -83,10 +81,7 @@ def counted(source: EvidenceSource, show: Callable[[], None]) -> tuple[int, int]
     if isinstance(source, RemoteSource):
         return source.counted(show)
     files = size = 0
-    for item in source.walk(named_only=True):  # free space is searched while these are examined
-        if isinstance(item, FileEntry):
-            files += 1
-            size += item.size or 0 if item.readable else 0
-            if files % 5000 == 0:
-                show()
+    for files, size in running_count(source):  # noqa: B007 - the last of them is the count
+        if files % 5000 == 0:
+            show()
     return files, size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -10,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from caid_triage.report.html import page_environment, page_policy
 from caid_triage.validate.exhibits import Plan
 from caid_triage.validate.rates import CONFIDENCE
 from caid_triage.validate.requirement import Measurement, Status
@@ -64,20 +63,9 @@ def write_record(
 
 
 def _page(content: Mapping[str, Any], validation: Validation, digest: str, complete: int) -> str:
-    environment = Environment(
-        loader=PackageLoader("caid_triage.validate"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment, style = page_environment("caid_triage.validate", "validation.css")
     environment.filters.update(rate=rate_words, percent=percent, number=number, moment=moment)
-    style, _, _ = (
-        environment.loader.get_source(environment, "validation.css") if environment.loader else ("", None, None)
-    )
-    allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'"
+    policy = page_policy(style)
     sizes: dict[str, tuple[int, int]] = {}
     for reference, _, size, _ in validation.exhibits:
         files, total = sizes.get(reference, (0, 0))

@@ -11,11 +11,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.processes import children
 
 from caid_triage.case.view import open_case
 from caid_triage.config import ScanOptions, WorkerLimits
@@ -55,14 +55,6 @@ def use(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     monkeypatch.setattr(worker_process, "WORKER_MODULE", module)
     known = os.environ.get("PYTHONPATH", "")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(Path(__file__).parent), known))))
-
-
-def children() -> list[int]:
-    found: list[int] = []
-    for thread in Path(f"/proc/{os.getpid()}/task").iterdir():
-        with suppress(FileNotFoundError):  # a thread that has just ended
-            found += map(int, (thread / "children").read_text().split())
-    return found
 
 
 @ON_PROC

@@ -13,10 +13,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.trail import verify_audit
 from unit.case import samples
 
 from caid_triage.case import audit as audit_module
-from caid_triage.case.audit import verify_audit
 from caid_triage.case.lock import CaseLock
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing

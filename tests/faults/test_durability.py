@@ -29,8 +29,8 @@ from support.nights import (
     survive,
     told,
 )
+from support.trail import verify_audit
 
-from caid_triage.case.audit import verify_audit
 from caid_triage.case.schema import DATABASE, holds_case
 from caid_triage.case.view import open_case
 from caid_triage.hashset.store import open_hashset

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.processes import children
 
 from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.errors import CaidTriageError, EvidenceError
@@ -158,18 +159,6 @@ def test_a_worker_that_always_dies_before_the_digests_is_given_up_with_a_problem
     assert all(records[number].examination.digests for number in (0, 1, 3, 4, 5))
 
 
-def children() -> list[int]:
-    task = Path(f"/proc/{os.getpid()}/task")
-    found = []
-    for thread in task.iterdir():
-        try:
-            listing = (thread / "children").read_text().split()
-        except FileNotFoundError:  # a thread that has just ended
-            continue
-        found += [int(child) for child in listing]
-    return found
-
-
 @pytest.mark.skipif(not Path(f"/proc/{os.getpid()}/task").exists(), reason="finds the worker processes in /proc")
 def test_workers_killed_from_outside_change_no_result() -> None:
     contents = [plain_content(number) for number in range(150)]
@@ -299,7 +288,7 @@ def test_workers_die_with_a_killed_coordinator(tmp_path: Path) -> None:
     script = tmp_path / "coordinator.py"
     script.write_text(
         "import sys, time\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"
         "from test_pool_faults import *\n"
         "def read(entry):\n"
         "    print('\\n'.join(map(str, children())), flush=True)\n"

@@ -24,6 +24,7 @@ from support.cli import (
     vics_record,
     write_vics,
 )
+from support.processes import children
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sends POSIX signals and looks into /proc")
 FILES = 70
@@ -56,16 +57,6 @@ def arguments(exhibit: Small, case: Path) -> list[str]:
 def begin(exhibit: Small, case: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-P", "-m", "caid_triage", *arguments(exhibit, case)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def children_of(process: int) -> list[int]:
-    found = []
-    for listing in Path(f"/proc/{process}/task").glob("*/children"):
-        try:
-            found += [int(child) for child in listing.read_text().split()]
-        except OSError:
-            continue
-    return found
 
 
 def gone(process: int) -> bool:
@@ -104,10 +95,10 @@ def test_killed_at_any_moment_it_resumes_to_the_same_reports(
         process = begin(exhibit, case)
         seen: list[int] = []
         while attempt % 2 and process.poll() is None and not seen:  # every second time the workers are at it
-            seen = children_of(process.pid)
+            seen = children(process.pid)
             time.sleep(0.02)
         time.sleep(moments.uniform(0, 0.8))
-        workers += seen + children_of(process.pid)
+        workers += seen + children(process.pid)
         if process.poll() is None:
             process.kill()
             killed += 1
@@ -187,7 +178,7 @@ def test_asked_to_stop_it_says_so_and_leaves_nobody_behind(
 ) -> None:
     case = tmp_path / "case"
     process = begin(exhibit, case)
-    while not (workers := children_of(process.pid)) and process.poll() is None:
+    while not (workers := children(process.pid)) and process.poll() is None:
         time.sleep(0.02)
     time.sleep(0.3)
     process.send_signal(number)
@@ -203,7 +194,7 @@ def test_killed_workers_change_nothing(exhibit: Small, calm: dict[str, str], tmp
     process = begin(exhibit, case)
     killed: set[int] = set()
     while process.poll() is None:
-        fresh = [child for child in children_of(process.pid) if child not in killed]
+        fresh = [child for child in children(process.pid) if child not in killed]
         if fresh and len(killed) < 2:
             time.sleep(0.7)  # let it become ready and get a file
             for child in fresh[:1]:
@@ -219,7 +210,7 @@ def test_killed_workers_change_nothing(exhibit: Small, calm: dict[str, str], tmp
 
 PAUSED = """
 import sys
-sys.path.insert(0, {here!r})
+sys.path[:0] = {here!r}
 from test_pool_faults import *
 pool_limits = WorkerLimits(decode_seconds=2, decode_seconds_per_mb=0, chunk_seconds=2)
 if __name__ == "__main__":
@@ -236,13 +227,13 @@ if __name__ == "__main__":
 def test_a_machine_that_stood_still_blames_no_file(tmp_path: Path) -> None:
     """A paused virtual machine or a stopped job lasts longer than any deadline; no decode is given up for it."""
     script = tmp_path / "paused.py"
-    script.write_text(PAUSED.format(here=str(Path(__file__).parent)))
+    script.write_text(PAUSED.format(here=[str(Path(__file__).parent), str(Path(__file__).parents[1])]))
     searched = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": searched.rstrip(os.pathsep)}
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
-    while not (workers := children_of(process.pid)):
+    while not (workers := children(process.pid)):
         time.sleep(0.02)
     wait_until_napping(workers[0])
     for one in (process.pid, workers[0]):

@@ -10,7 +10,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from caid_triage.case.audit import verify_audit
+from support.trail import verify_audit
+
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.store import create_case
 from caid_triage.errors import CaidTriageError

@@ -12,8 +12,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.trail import verify_audit
 
-from caid_triage.case.audit import canonical_json, own_digest, verify_audit
+from caid_triage.case.audit import canonical_json, own_digest
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.store import create_case, open_case_for_writing
 from caid_triage.errors import CaseError
