@@ -1,6 +1,6 @@
 """``python -m caid_triage`` and the command ``caid-triage``: ready to be interrupted before anything is imported."""
 
-from caid_triage.cli.interrupts import end_when_asked
+from caid_triage.cli.interrupts import end_when_asked, outcome_stands
 
 
 def main() -> None:
@@ -8,7 +8,10 @@ def main() -> None:
     end_when_asked()
     from caid_triage.cli.main import main as command  # noqa: PLC0415 - see above
 
-    command()
+    try:
+        command()
+    finally:
+        outcome_stands()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import Any
 
 from caid_triage.case.collisions import COLLIDED, CONTRADICTED
-from caid_triage.case.counts import propose_once
+from caid_triage.case.counts import GRAVEST_FIRST, propose_once
 from caid_triage.case.decode import reader
 from caid_triage.case.places import CONTAINER_STATE, REMOVED
 from caid_triage.case.rows import ContradictionRow, MediaFileRow
@@ -28,18 +28,19 @@ FROM match_detail d JOIN file_match m ON m.entry_id = d.entry_id AND m.hashset_i
     JOIN entry e ON e.id = d.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
 WHERE d.listed_size IS NOT NULL ORDER BY e.id, h.id, d.position"""  # noqa: S608 - constants only
 
-# Every grade of a file with more than one, in a fixed order; whether they contradict is told by the categories.
+# Every grade of a file with more than one, gravest first and then by its set (a category's number is of no use: it
+# tells which worker was quicker); whether they contradict is told by the categories.
 GRADES = f"""SELECT {WHERE_IT_IS}, x.grades FROM (
     SELECT entry_id, json_group_array(json_array(code, label, scheme, severity, by_whom, examiner)) AS grades FROM (
-        SELECT DISTINCT m.entry_id, c.id AS category, c.code, c.label, c.scheme, c.severity, h.name AS by_whom,
+        SELECT * FROM (SELECT DISTINCT m.entry_id, c.code, c.label, c.scheme, c.severity, h.name AS by_whom,
             h.id AS place, 0 AS examiner
         FROM file_match m JOIN category c ON c.id = m.category_id JOIN hashset h ON h.id = m.hashset_id
         WHERE m.match_kind = 'exact' AND m.contradicted = 0 AND h.role = 'notable'
         UNION ALL
-        SELECT e.id, c.id, c.code, c.label, c.scheme, c.severity, d.examiner, 0, 1
+        SELECT e.id, c.code, c.label, c.scheme, c.severity, d.examiner, 0, 1
         FROM decision d JOIN entry e ON e.sha256 = d.sha256 JOIN category c ON c.id = d.category_id
         WHERE d.id = (SELECT max(l.id) FROM decision l WHERE l.sha256 = d.sha256)
-        ORDER BY 1, examiner, category, place
+        ) c ORDER BY entry_id, examiner, {GRAVEST_FIRST}, place
     ) GROUP BY entry_id HAVING count(DISTINCT code || char(0) || scheme) > 1
 ) x {OF_FILE} ORDER BY e.id"""  # noqa: S608 - constants only
 

@@ -1,8 +1,9 @@
 """Ctrl+C and SIGTERM from the first moment to the last: the command ends with 130 and one sentence, whatever it is at.
 
 Until a command begins, and when it has ended, there is nothing to put in order: the handler ends the process at once.
-While it runs the first signal raises KeyboardInterrupt, so that workers, case and evidence are closed; while they are,
-a second one is ignored and a third does not wait any longer (what is stored is whole all the same).
+Once its exit code is decided nothing changes it. While it runs the first signal raises KeyboardInterrupt, so that
+workers, case and evidence are closed; while they are, a second one is ignored and a third does not wait any longer
+(what is stored is whole all the same).
 
 This module imports next to nothing: it is the first thing that a command does.
 """
@@ -27,6 +28,12 @@ def end_when_asked() -> None:
     """From now on the process ends at once when it is asked to."""
     for number in _SIGNALS:
         signal.signal(number, _end)
+
+
+def outcome_stands() -> None:
+    """From now on signals are ignored: the exit code is decided, and Python's own end would let one replace it."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import re
 
-# White space (but line breaks), quotes and what draws nothing: a formula may stand behind any of it.
+# White space (but line breaks), quotes and what draws nothing: a formula may stand behind any of it. One class of
+# characters, and never given back: two classes that share a sign would try every way to read a name made of them.
 _BLANK = (
-    "(?:[^\\S\\r\\n]|[\"'\u2018-\u201f\u00ab\u00bb\u2039\u203a]"
-    "|[\\x00-\\x08\\x0e-\\x1f\\x7f-\\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff])*"
+    "[\\t\\v\\f \u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\"'\u2018-\u201f\u00ab\u00bb\u2039\u203a"
+    "\\x00-\\x08\\x0e-\\x1f\\x7f-\xa0\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*+"
 )
 _SIGN = "[-=+@\uff0d\uff1d\uff0b\uff20\ufe62\ufe63\ufe66\ufe6b]"
 # Where a text, or a line of it, begins with what a spreadsheet would run; a tab or a line break in front is enough.

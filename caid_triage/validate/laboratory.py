@@ -15,10 +15,11 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
 from caid_triage.config import OFF, ScanOptions
 from caid_triage.model import Severity
-from caid_triage.report.write import write_reports
+from caid_triage.report.on_record import REPORTS, write_reports_on_record
 from caid_triage.scan.progress import Progress, Show
 from caid_triage.scan.run import run_scan
 from caid_triage.scan.sources import SourceRequest
@@ -79,11 +80,12 @@ class Laboratory:
 
     def reported(self, case: Path, exit_code: int = 0) -> Reports:
         """Write the reports of a case as the scan does at its end; 3 in place of 0 where something was not examined."""
+        with open_case_for_writing(case) as writer:
+            write_reports_on_record(writer, case / REPORTS)
         with open_case(case) as view:
-            write_reports(view, case / "reports")
             if not exit_code and any(row.severity is Severity.PROBLEM for row in view.problem_counts()):
                 exit_code = 3
-        return Reports(case / "reports", exit_code)
+        return Reports(case / REPORTS, exit_code)
 
     @cached_property
     def disk_scan(self) -> Reports:

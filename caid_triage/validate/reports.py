@@ -17,7 +17,7 @@ from caid_triage.errors import VerificationError
 Row = Mapping[str, str]
 
 # What may differ between two runs on the same material: when they ran, and what follows from it.
-RUN_KEYS = ("started", "finished")
+RUN_KEYS = ("started", "finished", "audit")
 RUN_LINE = 'id="run-times"'
 
 

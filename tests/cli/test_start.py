@@ -79,3 +79,17 @@ def test_workers_are_started_before_anything_is_imported_or_opened(small, tmp_pa
     for modules in starts:
         for room in ("evidence", "case", "hashset", "report", "examine"):
             assert not [name for name in modules if name.startswith(f"caid_triage.{room}")], room
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_signal_behind_the_outcome_does_not_replace_it(number: str) -> None:
+    """Python puts back the plain handlers as it ends: a signal there ended a command that was done as killed."""
+    script = (
+        "import atexit, os, signal, sys\n"
+        f"atexit.register(lambda: os.kill(os.getpid(), signal.{number}))\n"
+        "sys.argv[1:] = ['--version']\n"
+        "from caid_triage.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

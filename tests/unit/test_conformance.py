@@ -115,7 +115,7 @@ def test_a_bad_plug_in_is_told_what_is_wrong(algorithm: str, plugin: Callable[[A
 
 
 def test_one_that_takes_its_time_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conformance, "MOST_SECONDS", 0.0)
+    monkeypatch.setattr(conformance, "MOST_SECONDS", -1.0)  # a coarse clock may say 0.0
     assert [fault for fault in faults_of("other", good) if "processor time" in fault]
 
 

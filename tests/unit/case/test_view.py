@@ -181,6 +181,36 @@ def test_each_kind_of_contradiction_is_listed(writer: CaseWriter) -> None:
     assert named == "listed in several categories: Category A (uk, unit-set); Category C (uk, unit-set)"
 
 
+def test_the_batch_that_came_first_changes_no_row(tmp_path: Path) -> None:
+    """Law 7: which worker was quicker is nobody's business; the numbers of the categories tell it."""
+    other = {**samples.NOTABLE, "name": "other-set"}
+    strange = samples.match(samples.UNKNOWN, hashset="other-set")
+    items = [
+        (samples.record(0), (samples.match(samples.CATEGORY_C), samples.near(samples.CATEGORY_A, 3), strange)),
+        (samples.record(1), (samples.match(samples.CATEGORY_A), samples.match(samples.CATEGORY_C), strange)),
+        (samples.record(2, kind=Kind.VIDEO), (strange, samples.near(samples.CATEGORY_C, 5))),
+        (samples.record(3), (samples.match(samples.CATEGORY_C, hashset="other-set"), samples.match())),
+        (samples.record(4, problems=(samples.problem(),)), (samples.match(contradicted=True), good())),
+    ]
+    seen = []
+    for name, order in {"forward": (0, 1, 2, 3, 4), "backward": (4, 3, 2, 1, 0), "mixed": (2, 0, 4, 3, 1)}.items():
+        with create_case(tmp_path / name, CaseHeader("R")) as case:
+            for hashset in (samples.NOTABLE, other, samples.KNOWN_GOOD):
+                case.record_hashset(hashset)
+            source_id = case.add_source(samples.source(), {})
+            for walked, number in enumerate(order, 1):
+                case.write_batch(source_id, [items[number][0]], [items[number][1]], [], walked)
+            case.finish_source(source_id, len(items), len(items))
+        with open_case(tmp_path / name) as view:
+            rows = (view.files(), view.matches(), view.counts(), view.media_files(), view.contradictions())
+            seen.append([*map(list, rows), *map(list, (view.problems(), view.contradicted_matches()))])
+    assert seen[0] == seen[1] == seen[2]
+    details = [row.detail for row in seen[0][4] if row.kind in ("category", "sets")]
+    assert len(details) == 3
+    assert all(detail.index("Category") < detail.index("code 77") for detail in details[:2])
+    assert details[2].index("Category A") < details[2].index("Category C")
+
+
 def test_problems_come_widest_first(writer: CaseWriter) -> None:
     source_id = writer.add_source(samples.source(), {})
     writer.write_batch(
