@@ -15,7 +15,7 @@ from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.on_record import examiner_option, given_command, say_head
 from caid_triage.errors import CaseError, UsageError
 from caid_triage.report.on_record import REPORTS, Sealing, seal_on_record, write_reports_on_record
-from caid_triage.report.write import FORMATS, write_reports
+from caid_triage.report.write import ALL, FORMATS, write_reports
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     "--format",
     "formats",
     multiple=True,
-    type=click.Choice(sorted(FORMATS)),
-    help="Only this report (delta: delta.csv, delta-figures: delta.json); may be repeated.  [default: all]",
+    type=click.Choice([ALL, *sorted(FORMATS)]),
+    help="Only this report (delta: delta.csv, delta-figures: delta.json); may be repeated.  [default: the usual ones]",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), default=None, help="Folder to write to.  [default: CASE/reports]"

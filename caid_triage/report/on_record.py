@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 REPORTS = "reports"
-SUMMARY = FORMATS["summary"][0]
+SUMMARY = FORMATS["summary"].file
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO
 
 from caid_triage.case.view import CaseView
 from caid_triage.errors import CaseError, UsageError
@@ -26,23 +27,39 @@ from caid_triage.report.problems_csv import write_problems
 from caid_triage.report.summary_json import write_summary
 from caid_triage.report.vics_json import write_vics
 
-Writer = Callable[[CaseView, TextIO], None]
+Writer = Callable[[CaseView, TextIO], None] | Callable[[CaseView, BinaryIO], None]
 
-# Format name -> file and writer, in the order they are written.
-FORMATS: Mapping[str, tuple[str, Writer]] = MappingProxyType(
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A report: its file, and what writes it into an open file of text, or of bytes where ``binary``.
+
+    One that is not ``usual`` is written when it is asked for by name: what a unit hands on to another program, or
+    what takes long. Once it lies beside the others it is in the manifest like them, and written again with them.
+    """
+
+    file: str
+    write: Writer
+    binary: bool = False
+    usual: bool = True
+
+
+# Format name -> what it is, in the order they are written.
+FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "html": ("report.html", write_html),
-        "summary": ("summary.json", write_summary),
-        "matches": ("matches.csv", write_matches),
-        "files": ("files.csv", write_files),
-        "problems": ("problems.csv", write_problems),
-        "ledger": ("ledger.csv", write_ledger),
-        "metadata": ("metadata.csv", write_metadata),
-        "vics": ("vics.json", write_vics),
-        "delta": ("delta.csv", write_delta_rows),
-        "delta-figures": ("delta.json", write_delta),
+        "html": Format("report.html", write_html),
+        "summary": Format("summary.json", write_summary),
+        "matches": Format("matches.csv", write_matches),
+        "files": Format("files.csv", write_files),
+        "problems": Format("problems.csv", write_problems),
+        "ledger": Format("ledger.csv", write_ledger),
+        "metadata": Format("metadata.csv", write_metadata),
+        "vics": Format("vics.json", write_vics),
+        "delta": Format("delta.csv", write_delta_rows),
+        "delta-figures": Format("delta.json", write_delta),
     }
 )
+ALL = "all"
 # Only of a case that was matched again: others have nothing to compare.
 OF_A_REGRADING = frozenset({"delta", "delta-figures"})
 UNFINISHED = ".part"
@@ -51,27 +68,26 @@ UNFINISHED = ".part"
 def write_reports(view: CaseView, out: Path, formats: Sequence[str] | None = None) -> list[Path]:
     """Write the reports into the folder ``out`` and return their paths, the manifest last.
 
-    ``formats`` are names of FORMATS (None: all). Reports of other formats that are there already stay and are in the
-    manifest too. Raises UsageError for an unknown format, CaseError when the folder cannot be written to or is full.
+    ``formats`` are names of FORMATS (None: the usual ones, and those that lie there), or ALL. Reports of other formats
+    that are there already stay and are in the manifest too. Raises UsageError for an unknown format, CaseError when the
+    folder cannot be written to or is full.
     """
-    regraded = bool(view.regrades())
-    every = [name for name in FORMATS if regraded or name not in OF_A_REGRADING]
-    chosen = every if formats is None else list(dict.fromkeys(formats))
+    chosen = _chosen(formats, out, bool(view.regrades()))
     unknown = [name for name in chosen if name not in FORMATS]
     if unknown:
         raise UsageError(f"no report format is called {', '.join(unknown)}; there are {', '.join(FORMATS)}")
-    names = [FORMATS[name][0] for name in chosen]
+    names = [FORMATS[name].file for name in chosen]
     parts = [out / (name + UNFINISHED) for name in [*names, MANIFEST]]
     # A run that was killed may have left some, also of formats that are not written now.
-    dropped = [out / (name + UNFINISHED) for name, _ in FORMATS.values()]
+    dropped = [out / (form.file + UNFINISHED) for form in FORMATS.values()]
     placed = False
     try:
         out.mkdir(parents=True, exist_ok=True)
-        digests = {name: file_sha256(out / name) for name, _ in FORMATS.values() if (out / name).is_file()}
-        for name, part, form in zip(names, parts, chosen, strict=False):
-            _write(part, FORMATS[form][1], view)
-            digests[name] = file_sha256(part)
-        _write(parts[-1], lambda _, file: _put(file, manifest_text(digests)), view)
+        digests = {form.file: file_sha256(out / form.file) for form in FORMATS.values() if (out / form.file).is_file()}
+        for name, part in zip(chosen, parts, strict=False):
+            _write(part, FORMATS[name], view)
+            digests[FORMATS[name].file] = file_sha256(part)
+        _write(parts[-1], Format(MANIFEST, lambda _, file: _put(file, manifest_text(digests))), view)
         paths = [out / name for name in [*names, MANIFEST]]
         for part, path in zip(parts, paths, strict=True):
             part.replace(path)
@@ -94,10 +110,23 @@ def write_reports(view: CaseView, out: Path, formats: Sequence[str] | None = Non
     return paths
 
 
-def _write(path: Path, writer: Writer, view: CaseView) -> None:
+def _chosen(formats: Sequence[str] | None, out: Path, regraded: bool) -> list[str]:
+    """The names of the formats to write: as they were asked for, or all, or the usual ones and those that lie there.
+
+    Of a report that was asked for once nobody would see that it tells of before the last match.
+    """
+    fitting = [name for name in FORMATS if regraded or name not in OF_A_REGRADING]
+    if formats is None:
+        return [name for name in fitting if FORMATS[name].usual or (out / FORMATS[name].file).is_file()]
+    return list(dict.fromkeys(name for asked in formats for name in (fitting if asked == ALL else [asked])))
+
+
+def _write(path: Path, form: Format, view: CaseView) -> None:
     # A name that UTF-8 cannot hold (a lone surrogate of the operating system's) is escaped: valid in JSON strings too.
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        writer(view, file)
+    as_text: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
+    write: Callable[[CaseView, Any], None] = form.write
+    with path.open("wb" if form.binary else "w", **({} if form.binary else as_text)) as file:
+        write(view, file)
         file.flush()
         os.fsync(file.fileno())
 

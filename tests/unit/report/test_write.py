@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 import pytest
 from unit.case import samples
@@ -17,11 +17,11 @@ from unit.report import exhibits
 
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.store import create_case
-from caid_triage.case.view import open_case
+from caid_triage.case.view import CaseView, open_case
 from caid_triage.errors import CaseError, UsageError, VerificationError
 from caid_triage.report import write as write_module
 from caid_triage.report.manifest import verify_manifest
-from caid_triage.report.write import FORMATS, write_reports
+from caid_triage.report.write import ALL, FORMATS, Format, write_reports
 
 NAMES = ["report.html", "summary.json", "vics.json", "MANIFEST.sha256"]
 NAMES += ["matches.csv", "files.csv", "problems.csv", "ledger.csv", "metadata.csv"]
@@ -110,6 +110,27 @@ def test_one_format_again_keeps_the_others_in_the_manifest(reports: Path) -> Non
     assert verify_manifest(reports) == []
 
 
+def test_a_format_on_request_is_written_when_asked_for_and_kept_up_to_date(
+    reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [b"\x00first\xff", b"\x00second\xff"]
+
+    def sheet(view: CaseView, out: BinaryIO) -> None:
+        out.write(said[0])
+
+    monkeypatch.setattr(write_module, "FORMATS", {**FORMATS, "sheet": Format("sheet.bin", sheet, True, usual=False)})
+    with open_case(reports.parent) as view:
+        assert "sheet.bin" not in [path.name for path in write_reports(view, reports)]
+        assert "sheet.bin" in [path.name for path in write_reports(view, reports, [ALL])]
+        assert (reports / "sheet.bin").read_bytes() == said.pop(0)
+        write_reports(view, reports)
+        assert (reports / "sheet.bin").read_bytes() == said.pop(0)
+        written = write_reports(view, reports.with_name("other"), ["html"])
+        assert [path.name for path in written] == ["report.html", "MANIFEST.sha256"]
+    assert "  sheet.bin\n" in (reports / "MANIFEST.sha256").read_text()
+    assert verify_manifest(reports) == []
+
+
 def test_an_unknown_format_is_refused_before_anything_is_written(reports: Path, tmp_path: Path) -> None:
     with open_case(reports.parent) as view, pytest.raises(UsageError, match="html, summary, matches"):
         write_reports(view, tmp_path / "new", ["pdf"])
@@ -123,7 +144,7 @@ def test_a_writer_that_runs_out_of_space_leaves_the_earlier_reports_whole(
         raise OSError(28, "No space left on device")
 
     before = contents(reports)
-    monkeypatch.setattr(write_module, "FORMATS", {**FORMATS, "vics": ("vics.json", full)})
+    monkeypatch.setattr(write_module, "FORMATS", {**FORMATS, "vics": Format("vics.json", full)})
     with (
         open_case(reports.parent) as view,
         pytest.raises(CaseError, match="No space left on device; earlier reports") as caught,
