@@ -46,8 +46,8 @@ PLACE_TITLES = {
     "all": "All",
 }
 PLACES_EXPLAINED = (
-    "* Not accessible without specialist software. Each cell: files / different contents. A file counts in every place "
-    "where a content was found; a content counts once a cell, so different contents do not add up from left to right. "
+    "* Not accessible without specialist software. Files counts every place where a content was found; different "
+    "contents counts each once in a place, so they do not add up over places. "
     "Inside a live file: in an archive, document, message or cache that lists it. Elsewhere: recovered from free "
     "space or slack, or named by no folder, and what lies in such files."
 )

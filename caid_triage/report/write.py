@@ -28,6 +28,7 @@ from caid_triage.report.schedule import write_schedule_docx, write_schedule_pdf
 from caid_triage.report.sfr import write_sfr_docx, write_sfr_pdf
 from caid_triage.report.summary_json import write_summary
 from caid_triage.report.vics_json import write_vics
+from caid_triage.report.workbook import write_workbook
 
 Writer = Callable[[CaseView, TextIO], None] | Callable[[CaseView, BinaryIO], None]
 
@@ -63,6 +64,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "sfr-pdf": Format("sfr.pdf", write_sfr_pdf, binary=True, usual=False),
         "schedule-docx": Format("schedule.docx", write_schedule_docx, binary=True, usual=False),
         "schedule-pdf": Format("schedule.pdf", write_schedule_pdf, binary=True, usual=False),
+        "xlsx": Format("workbook.xlsx", write_workbook, binary=True, usual=False),
     }
 )
 ALL = "all"

@@ -29,6 +29,7 @@ from caid_triage.report.schedule import schedule
 from caid_triage.report.sfr import PLACE_TITLES, sfr
 from caid_triage.report.telling import words_of
 from caid_triage.report.text import shown
+from caid_triage.report.write import FORMATS
 
 DOCUMENTS = ("sfr-docx", "sfr-pdf", "schedule-docx", "schedule-pdf")
 HOSTILE = (
@@ -339,15 +340,17 @@ def test_the_end_of_the_audit_trail_stands_in_the_summary(view: CaseView) -> Non
 
 
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice (soffice) is not installed")
-@pytest.mark.parametrize("name", ["sfr-docx", "schedule-docx"])
-def test_libreoffice_opens_the_word_files(case: Path, tmp_path: Path, name: str) -> None:
-    written(case, tmp_path, name)
-    file = tmp_path / f"{name.partition('-')[0]}.docx"
-    opened = tmp_path / "opened"
+def test_libreoffice_opens_the_word_files_and_the_workbook(case: Path, tmp_path: Path) -> None:
+    files = [tmp_path / FORMATS[name].file for name in ("sfr-docx", "schedule-docx", "xlsx")]
+    for name in ("sfr-docx", "schedule-docx", "xlsx"):
+        written(case, tmp_path, name)
     command = ["soffice", f"-env:UserInstallation=file://{tmp_path}/profile", "--headless", "--convert-to", "pdf"]
-    subprocess.run([*command, "--outdir", str(opened), str(file)], check=True, timeout=120, capture_output=True)
-    with_ours = pdf_text((opened / file.with_suffix(".pdf").name).read_bytes())
-    assert "CategoryA(schemeuk,confirmed)" in with_ours
+    command += ["--outdir", str(tmp_path / "opened"), *map(str, files)]
+    subprocess.run(command, check=True, timeout=180, capture_output=True)
+    for file in files:
+        read = pdf_text((tmp_path / "opened" / f"{file.stem}.pdf").read_bytes())
+        assert "CategoryA" in read
+        assert "NOTCONFIRMED" in read
 
 
 def test_the_answer_stands_first_in_every_layout(view: CaseView) -> None:
