@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +43,8 @@ _ATTRIBUTE = re.compile(r"""\b(Type|TargetMode|Target)\s*=\s*(?:"([^"]*)"|'([^']
 _INSTRUCTION = re.compile(
     r"<(?:\w+:)?instrText\b[^>]*>([^<]*)<|<(?:\w+:)?fldSimple\b[^>]*?\binstr\s*=\s*[\"']([^\"']*)"
 )
+# What the library of archives, which checks little before it reads, meets in damaged ones.
+_NO_ARCHIVE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, LookupError, RuntimeError, struct.error)
 _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
@@ -68,7 +71,7 @@ def check_template(content: bytes, name: str) -> None:
         for what in _amiss(content):
             raise UsageError(f"the template {name} is not used: {what}")
         opened(content)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError) as fault:
+    except _NO_ARCHIVE as fault:
         raise UsageError(f"the template {name} is not used: it is no whole Word file (.docx): {fault}") from fault
 
 
