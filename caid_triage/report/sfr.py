@@ -52,6 +52,7 @@ PLACES_EXPLAINED = (
     "space or slack, or named by no folder, and what lies in such files."
 )
 LIMITS = "see section 8"
+KEPT_BY_PROGRAMS = frozenset({"program", "hidden", "system"})  # reaches of locations.py
 METHOD = (
     "The copy of each exhibit was opened for reading only. Every file that could be found was read to its end: live "
     "ones, deleted ones, those recovered from free space, and those inside other files. Of each the digital "
@@ -155,6 +156,12 @@ def _quantity(facts: CourtFacts) -> Iterator[Block]:
     rows.append([facts.exact.total.label, "all kinds", *pairs(facts.exact.total)])
     yield Grid("Files identical to a listed item: files / different contents", columns, rows, totals=1)
     yield Paragraph(PLACES_EXPLAINED, Mood.NOTE)
+    if kept := sum(place.live for place in facts.places if place.location.reach in KEPT_BY_PROGRAMS):
+        text = (
+            f"{files_of(kept)} of those called accessible {'lies' if kept == 1 else 'lie'} where a program keeps them "
+            "for itself, hidden, or among files of the system: see section 3."
+        )
+        yield Paragraph(text)
     if facts.exact.ignorable.files:
         text = (
             f"{files_of(facts.exact.ignorable.files)} of these {_is(facts.exact.ignorable.files)} in a category that "
@@ -182,14 +189,13 @@ def pair(cell: Cell) -> str:
 def in_words(line: Line) -> str:
     """How much of a category there is and how it can be come to, as a sentence."""
     cells, every = line.cells, line.cells["all"]
-    hidden = cells["deleted"].files + cells["other"].files
+    live, inside, deleted, other = (cells[place].files for place in PLACES)
     kinds = ", ".join(f"{number(cell.files)} {word}" for word, cell in line.kinds.items() if cell.files)
-    reach = [
-        f"{number(cells['live'].files)} accessible as live files",
-        f"{number(cells['inside'].files)} inside live files",
-        f"{number(hidden)} not accessible without specialist software ({number(cells['deleted'].files)} deleted, "
-        f"{number(cells['other'].files)} recovered elsewhere)",
-    ]
+    gone = [f"{number(deleted)} deleted"] * bool(deleted) + [f"{number(other)} recovered elsewhere"] * bool(other)
+    reach = [f"{number(live)} accessible as live files"] * bool(live)
+    reach += [f"{number(inside)} inside live files"] * bool(inside)
+    if gone:
+        reach.append(f"{number(deleted + other)} not accessible without specialist software ({', '.join(gone)})")
     return f"{files_of(every.files)}, {number(every.unique)} different ({kinds}): {', '.join(reach)}."
 
 
@@ -217,9 +223,9 @@ def _where(facts: CourtFacts) -> Iterator[Block]:
     )
     yield Paragraph(text, Mood.NOTE)
     if facts.folders:
-        columns = [Column("Folder", 0.75), Column("Files / different", 0.25, figures=True)]
+        columns = [Column("Folder", 0.5), Column("Of", 0.33), Column("Files / different", 0.17, figures=True)]
         rows = [
-            [_place(row.exhibit, row.source, row.volume, row.folder), f"{number(row.files)} / {number(row.unique)}"]
+            [*_place(row.exhibit, row.source, row.volume, row.folder), f"{number(row.files)} / {number(row.unique)}"]
             for row in facts.folders
         ]
         total = facts.folders[0].folders
@@ -304,7 +310,9 @@ def _known_by(facts: CourtFacts) -> Iterator[Block]:
         entries = number(one.entries) if isinstance(one.entries, int) else "not stated"
         found = f"{number(tally.files)} / {number(tally.unique)}" if tally else "not in the counts"
         scheme: Words = (short(one.scheme), one.confirmed) if one.role == "notable" else "counts nothing"
-        sources = [f"from {short(file, 80)}, SHA-256 {digest}" for file, digest in one.sources[:5]]
+        sources = [
+            line for file, digest in one.sources[:5] for line in (f"from {short(file, 80)}", f"SHA-256 {digest}")
+        ]
         more = [f"and {number(len(one.sources) - 5)} more files"] * (len(one.sources) > 5)
         name = (short(one.name), f"version {short(one.generation, 80) or 'not stated'}", *sources, *more)
         rows.append([name, one.role, entries, found, scheme])
@@ -377,10 +385,11 @@ def _limits(facts: CourtFacts) -> Iterator[Block]:
     files, unique = facts.md5_alone
     if files:
         text = (
-            f"({number(unique)} different): they are counted. Two different files with one MD5 can be made on purpose, "
-            "so compare the file itself where it matters."
+            "counted here. Two different files with one MD5 can be made on purpose, so compare the file itself where "
+            "it matters"
         )
-        items.append((f"{files_of(files)} {'agrees' if files == 1 else 'agree'} by MD5 alone", text))
+        agree = "agrees" if files == 1 else "agree"
+        items.append((f"{files_of(files)} ({number(unique)} different) {agree} by MD5 alone", text))
     if facts.contradictions:
         text = "digests, sizes or categories that cannot both be true: report.html and summary.json list them"
         items.append((f"{number(facts.contradictions)} contradictions", text))

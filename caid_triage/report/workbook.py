@@ -35,6 +35,8 @@ WIDTHS = {
     "hashset": 20, "problems": 24, "media_type": 18, "source": 18, "size": 14, "physical_offset": 16,
 }  # fmt: skip
 NARROW = 12
+# Of the first sheet: its columns, and how many characters of a sentence stand beside each other over all of them.
+COLUMNS, CHARACTERS_A_LINE = 14, 180
 
 
 def write_workbook(view: CaseView, out: BinaryIO) -> None:
@@ -92,11 +94,13 @@ class _Sheets:
     bold: Any = field(init=False)
     whole: Any = field(init=False)
     wrapped: Any = field(init=False)
+    title: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.bold = self.book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
         self.whole = self.book.add_format({"num_format": "#,##0"})
         self.wrapped = self.book.add_format({"text_wrap": True, "valign": "top"})
+        self.title = self.book.add_format({"bold": True})
 
     def add(self, title: str) -> Any:
         """A new sheet, printed on its side, as many columns as there are on one page."""
@@ -209,29 +213,43 @@ def _summary(sheets: _Sheets, sheet: Any, facts: CourtFacts, lists: Sequence[_Li
                 sheets.cell(sheet, line, place, value, "summary.json", form)
         line += 1
 
+    def say(text: str) -> None:
+        """A sentence over all columns, in as many lines as it needs: rows are not made higher by themselves."""
+        nonlocal line
+        said = fitting(text, "summary.json")
+        sheet.set_row(line, 15 * (1 + len(said) // CHARACTERS_A_LINE))
+        sheet.merge_range(line, 0, line, COLUMNS - 1, "", sheets.wrapped)
+        sheet.write_string(line, 0, said, sheets.wrapped)
+        line += 1
+
+    def head(*titles: str) -> None:
+        sheet.set_row(line, 45)
+        put(*titles, form=sheets.bold)
+
     sheet.set_column(0, 0, 44)
     sheet.set_column(1, 3, 16)
-    sheet.set_column(4, 20, NARROW)
-    put("Digital examination: known material", form=sheets.bold)
-    put(SUBTITLE)
+    sheet.set_column(4, COLUMNS - 1, NARROW)
+    put("Digital examination: known material", form=sheets.title)
+    say(SUBTITLE)
     for name, value in (
         ("Exhibits", ", ".join(facts.exhibits)), ("Case reference", facts.reference),
         ("Operation or instruction", facts.operation), ("Examiner", facts.examiner), ("Examined", examined_when(facts)),
-        ("With", facts.tool), ("Answer", facts.verdict.headline), ("", facts.verdict.sentence),
+        ("With", facts.tool), ("Answer", facts.verdict.headline),
         ("Files found", facts.figures.walked), ("Files examined", facts.figures.examined),
         ("Files stored", facts.figures.stored), ("All accounted for", "yes" if facts.figures.holds else "NO"),
     ):  # fmt: skip
         put(name, value)
+    say(facts.verdict.sentence)
     for title, table in (
         ("Files identical to a listed item", facts.exact),
         ("Leads: only look like a listed item, in no count, confirmed by nobody", facts.leads),
     ):
         put()
-        put(title, form=sheets.bold)
-        _counts(put, sheets, facts, table)
-    put(PLACES_EXPLAINED)
+        put(title, form=sheets.title)
+        _counts(put, head, facts, table)
+    say(PLACES_EXPLAINED)
     put()
-    put("Sheet", "Rows", "On sheets", "As a file", form=sheets.bold)
+    head("Sheet", "Rows", "On sheets", "As a file")
     for one in lists:
         put(one.title, one.rows, ", ".join(one.sheets), one.csv)
         if len(one.sheets) > 1:
@@ -239,10 +257,10 @@ def _summary(sheets: _Sheets, sheet: Any, facts: CourtFacts, lists: Sequence[_Li
     put("The files hold the same rows, and texts of any length whole. What begins as a formula does is text here.")
 
 
-def _counts(put: Callable[..., None], sheets: _Sheets, facts: CourtFacts, table: CountTable) -> None:
+def _counts(put: Callable[..., None], head: Callable[..., None], facts: CourtFacts, table: CountTable) -> None:
     """A count table as numbers: of each place the files and the different contents."""
     titles = [f"{PLACE_TITLES[place]}: {what}" for place in (*PLACES, "all") for what in ("files", "different")]
-    put("Category", "Scheme", "Confirmed", "Kind", *titles, form=sheets.bold)
+    head("Category", "Scheme", "Confirmed", "Kind", *titles)
     for one in (*table.lines, *([table.total] if table.lines else [])):
         cells = [one.cells[place] for place in (*PLACES, "all")]
         known = (one.scheme, facts.confirmed(one.scheme), one.kind) if one is not table.total else ("", "", "all kinds")
