@@ -7,7 +7,7 @@ that a ZIP can say.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -35,6 +35,7 @@ from caid_triage.report.blocks import (
     lines_of,
     short,
 )
+from caid_triage.report.template import TEMPLATE, fill, fitting_together
 from caid_triage.report.text import shown
 
 if TYPE_CHECKING:
@@ -54,22 +55,27 @@ SMALL, NORMAL = Pt(8), Pt(10)
 GREY = "E6E6E6"
 
 
-def write_docx(document: Document, facts: CourtFacts, out: BinaryIO, template: bytes | None = None) -> None:
-    """Write a document. Of a ``template``, which has passed :mod:`template`, all is kept but its placeholders."""
-    from caid_triage.report.template import fill, opened  # noqa: PLC0415 - only here
+def write_docx(
+    document: Document, values: Mapping[str, str], out: BinaryIO, template: bytes | None = None, name: str = TEMPLATE
+) -> None:
+    """Write a document. Of a ``template``, which has passed :mod:`template`, all is kept but its placeholders.
 
+    ``values`` are what stands in the place of those. UsageError where the parts of the template do not fit together.
+    """
+    made = BytesIO()
     if template is None:
         word = _plain(document)
         _lay_out(word, document)
+        _describe(word, document)
+        word.save(made)
     else:
-        word = opened(template)
-        before = list(word.element.body)  # held, so that each stays the same object
-        _lay_out(word, document)
-        laid = [element for element in word.element.body if not any(element is one for one in before)]
-        fill(word, placeholders(document, facts), laid)
-    _describe(word, document)
-    made = BytesIO()
-    word.save(made)
+        with fitting_together(name):
+            word = docx.Document(BytesIO(template))
+            before = list(word.element.body)  # held, so that each stays the same object
+            _lay_out(word, document)
+            fill(word, values, [one for one in word.element.body if not any(one is other for other in before)])
+            _describe(word, document)
+            word.save(made)
     _same_bytes(made, out)
 
 

@@ -25,11 +25,12 @@ SEGMENTS_SHOWN = 3
 
 def write_schedule_docx(view: CaseView, out: BinaryIO) -> None:
     """Write the schedule as a Word file, in the case's own template where there is one."""
-    from caid_triage.report.docx_file import write_docx  # noqa: PLC0415 - heavy, and only for this
+    from caid_triage.report.docx_file import placeholders, write_docx  # noqa: PLC0415 - heavy, and only for this
     from caid_triage.report.template import case_template  # noqa: PLC0415
 
     facts = court_facts(view)
-    write_docx(schedule(facts), facts, out, case_template(view.folder))
+    document = schedule(facts)
+    write_docx(document, placeholders(document, facts), out, case_template(view.folder))
 
 
 def write_schedule_pdf(view: CaseView, out: BinaryIO) -> None:

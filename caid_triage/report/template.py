@@ -13,11 +13,13 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caid_triage.errors import UsageError
+from caid_triage.report.blocks import Bullets, Column, Document, Facts, Grid, Heading, Mood, Paragraph, Signature
 
 if TYPE_CHECKING:
     from docx.document import Document as WordFile
@@ -45,6 +47,15 @@ _INSTRUCTION = re.compile(
 )
 # What the library of archives, which checks little before it reads, meets in damaged ones.
 _NO_ARCHIVE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, LookupError, RuntimeError, struct.error)
+# What the library of Word files meets in parts that do not fit together.
+_MISFITS = (LookupError, ValueError, TypeError, AttributeError, RecursionError, AssertionError)
+# A document with every kind of block, to be written into a template before it is used.
+TRIAL = Document(
+    "Trial", "of a template", "", (
+        Heading("1"), Paragraph("2", Mood.ANSWER, "3"), Paragraph("4", Mood.WARNING, "5"), Bullets([("6", "7")]),
+        Facts([("8", "9")]), Grid("10", [Column("11", 1.0)], [["12"]], totals=1), Signature(["13"]),
+    ),
+)  # fmt: skip
 _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
@@ -70,29 +81,38 @@ def check_template(content: bytes, name: str) -> None:
     try:
         for what in _amiss(content):
             raise UsageError(f"the template {name} is not used: {what}")
-        opened(content)
+        _tried(content, name)
     except _NO_ARCHIVE as fault:
         raise UsageError(f"the template {name} is not used: it is no whole Word file (.docx): {fault}") from fault
 
 
-def opened(content: bytes) -> WordFile:
-    """The file, opened by python-docx. UsageError when its parts do not fit together."""
-    import docx  # noqa: PLC0415 - heavy
+@contextmanager
+def fitting_together(name: str) -> Iterator[None]:
+    """Turn what python-docx raises where the parts of a file do not fit together into a UsageError."""
+    from docx.exceptions import PythonDocxError  # noqa: PLC0415 - heavy
     from docx.opc.exceptions import OpcError  # noqa: PLC0415
+    from docx.oxml.exceptions import XmlchemyError  # noqa: PLC0415
     from lxml.etree import LxmlError  # noqa: PLC0415
 
     try:
-        word = docx.Document(BytesIO(content))
-        # What laying out a document and filling it in looks at.
-        width = [(one.page_width, one.left_margin, one.right_margin) for one in word.sections]
-        named = [style.name for style in word.styles]
-        parts = sum(1 for _ in _paragraphs(word))
-    except (OpcError, LxmlError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as fault:
-        message = f"the template is not used: its parts do not fit together ({type(fault).__name__}); save it again"
-        raise UsageError(message) from fault
-    if not width or parts > 200_000 or len(named) > 20_000:
-        raise UsageError("the template is not used: it has no page, or far more in it than a letterhead needs")
-    return word
+        yield
+    except (PythonDocxError, OpcError, XmlchemyError, LxmlError, *_MISFITS) as fault:
+        what = f"its parts do not fit together ({type(fault).__name__}); save it again with a word processor"
+        raise UsageError(f"the template {name} is not used: {what}") from fault
+
+
+def _tried(content: bytes, name: str) -> None:
+    """UsageError for a file that no document can be written into: one of every kind of block is, and read again."""
+    import docx  # noqa: PLC0415 - heavy
+
+    from caid_triage.report.docx_file import write_docx  # noqa: PLC0415
+
+    made = BytesIO()
+    write_docx(TRIAL, {"title": "x"}, made, content, name)
+    with fitting_together(name):
+        said = [paragraph.text for paragraph in docx.Document(BytesIO(made.getvalue())).paragraphs]
+        if not any(TRIAL.title in text for text in said):
+            raise UsageError(f"the template {name} is not used: what is written into it does not stand in it")
 
 
 def _amiss(content: bytes) -> Iterator[str]:
@@ -191,10 +211,10 @@ def _paragraphs(word: WordFile) -> Iterator[Any]:
 
 def _of(holder: Any) -> Iterator[Any]:
     from docx.oxml.ns import qn  # noqa: PLC0415 - heavy
-    from docx.text.paragraph import Paragraph  # noqa: PLC0415
+    from docx.text.paragraph import Paragraph as WordParagraph  # noqa: PLC0415
 
     element = holder.element.body if hasattr(holder, "element") else holder._element
-    yield from (Paragraph(found, holder) for found in element.iter(qn("w:p")))
+    yield from (WordParagraph(found, holder) for found in element.iter(qn("w:p")))
 
 
 def _replace(paragraph: Any, values: Mapping[str, str]) -> None:
