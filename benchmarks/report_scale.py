@@ -84,11 +84,12 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=None, help="files of the smaller case  [default: a tenth]")
     parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()
-    figures: dict[str, Any] = {"files": options.files, "small": options.small or options.files // 10}
+    counts = {"large": options.files, "small": options.small or options.files // 10}
+    figures: dict[str, Any] = {"files_of_case": counts}
     with tempfile.TemporaryDirectory(dir=options.folder) as place:
-        cases = {name: Path(place) / name for name in ("small", "files")}
+        cases = {name: Path(place) / name for name in ("small", "large")}
         for name, case in cases.items():
-            make_case(case, figures[name])
+            make_case(case, counts[name])
         for form in FORMATS:
             small, large = (written(case, Path(place) / "out", form) for case in cases.values())
             more = round(large["peak_mb"] - small["peak_mb"], 1)
