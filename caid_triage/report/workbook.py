@@ -217,13 +217,13 @@ def _summary(sheets: _Sheets, sheet: Any, facts: CourtFacts, lists: Sequence[_Li
         """A sentence over all columns, in as many lines as it needs: rows are not made higher by themselves."""
         nonlocal line
         said = fitting(text, "summary.json")
-        sheet.set_row(line, 15 * (1 + len(said) // CHARACTERS_A_LINE))
+        sheet.set_row(line, min(15 * (1 + len(said) // CHARACTERS_A_LINE), 405))  # a row has 409 points at most
         sheet.merge_range(line, 0, line, COLUMNS - 1, "", sheets.wrapped)
         sheet.write_string(line, 0, said, sheets.wrapped)
         line += 1
 
     def head(*titles: str) -> None:
-        sheet.set_row(line, 45)
+        sheet.set_row(line, 60)
         put(*titles, form=sheets.bold)
 
     sheet.set_column(0, 0, 44)
@@ -233,7 +233,8 @@ def _summary(sheets: _Sheets, sheet: Any, facts: CourtFacts, lists: Sequence[_Li
     say(SUBTITLE)
     for name, value in (
         ("Exhibits", ", ".join(facts.exhibits)), ("Case reference", facts.reference),
-        ("Operation or instruction", facts.operation), ("Examiner", facts.examiner), ("Examined", examined_when(facts)),
+        ("Operation or instruction", facts.operation or "not stated"),
+        ("Examiner", facts.examiner or "not stated"), ("Examined", examined_when(facts)),
         ("With", facts.tool), ("Answer", facts.verdict.headline),
         ("Files found", facts.figures.walked), ("Files examined", facts.figures.examined),
         ("Files stored", facts.figures.stored), ("All accounted for", "yes" if facts.figures.holds else "NO"),

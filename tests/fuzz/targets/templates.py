@@ -83,5 +83,5 @@ def seeds() -> dict[str, bytes]:
 
 
 TARGET = Target(
-    "templates", "Word files as templates", seeds, check, (), longest=1 << 16, seconds=6.0, seconds_per_kib=0.2
+    "templates", "Word files as templates", seeds, check, (), longest=1 << 18, seconds=6.0, seconds_per_kib=0.2
 )

@@ -127,8 +127,8 @@ def test_a_template_without_any_of_our_styles_is_laid_out_all_the_same(tmp_path:
     folder = make_mixed_case(tmp_path / "case")
     (folder / "template.docx").write_bytes(changed(few))
     plain = make_mixed_case(tmp_path / "plain")
-    ours = docx_lines(written(folder, tmp_path / "a", "sfr-docx"))
-    assert {line for line in docx_lines(written(plain, tmp_path / "b", "sfr-docx")) if line} <= {
+    ours = docx_lines(written(folder, tmp_path / "a", "schedule-docx"))
+    assert {line for line in docx_lines(written(plain, tmp_path / "b", "schedule-docx")) if line} <= {
         line.removeprefix("- ") for line in ours
     }
 
@@ -260,10 +260,10 @@ def test_a_template_that_is_refused_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_template_of_the_case_that_somebody_changed_is_refused_and_the_reports_stay(tmp_path: Path) -> None:
     case = make_mixed_case(tmp_path / "case")
-    written(case, tmp_path / "out", "sfr-docx")
-    before = (tmp_path / "out" / "sfr.docx").read_bytes()
+    written(case, tmp_path / "out", "schedule-docx")
+    before = (tmp_path / "out" / "schedule.docx").read_bytes()
     (case / "template.docx").write_bytes(b"no Word file")
     with open_case(case) as view, pytest.raises(UsageError, match=r"template\.docx is not used"):
-        write_reports(view, tmp_path / "out")
-    assert (tmp_path / "out" / "sfr.docx").read_bytes() == before
+        write_reports(view, tmp_path / "out", ["schedule-docx"])
+    assert (tmp_path / "out" / "schedule.docx").read_bytes() == before
     assert not list((tmp_path / "out").glob("*.part"))
