@@ -127,7 +127,7 @@ def verdict(
         "a lead to check by eye, in no count."
     )
     if far:
-        lead_words += f" {number(far)} of them {_is(far)} only beyond the strong distance."
+        lead_words += f" {number(far)} of them {_is(far)} farther off than the strong distance: less sure."
     ignorable_words = (
         f"{files_of(ignorable.files)} {_is(ignorable.files)} identical to an item in a category that its scheme ranks "
         "as not pertinent."
