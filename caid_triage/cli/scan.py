@@ -83,6 +83,7 @@ def scan_and_report(
         reports = write_reports_on_record(case, case_folder / REPORTS)
     with open_case(case_folder) as view:
         outcome.problems = sum(row.count for row in view.problem_counts() if row.severity == Severity.PROBLEM)
+        outcome.unfinished = not view.conservation().complete
         lines = verdict_lines(view, outcome)
     page = next(path for path in reports if path.name == "report.html")
     if as_json:
