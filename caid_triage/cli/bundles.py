@@ -30,8 +30,10 @@ def verify_bundle(path: Path, trust: Trust) -> None:
         if trust.noted is not None and trust.noted not in digests:
             faults.append(f"{AUDIT_FILE}: {NO_SUCH_LINE}")
         _refuse(path, faults)
-        head = bundle.facts["audit"]
+        head, figures = bundle.facts["audit"], bundle.facts.get("figures")
     say(f"{path}: every part of the bundle is as it was sealed, and its audit chain is whole")
+    if not isinstance(figures, dict) or figures.get("complete") is not True:
+        say("note: a scan of the case was not complete when it was sealed")
     say_trust(trust, digests)
     say(f"SHA-256 of the bundle: {file_sha256(path)} (compare it with the one that was noted when it was sealed)")
     say_head(AuditHead(head["sequence"], head["sha256"]))

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "sealed",
     is_flag=True,
     help="Write all reports and put them with the audit chain, options, versions and category schemes into one archive "
-    "beside their folder, for somebody else to check: caid-triage verify BUNDLE.",
+    "beside their folder, for somebody else to check: caid-triage verify BUNDLE. An earlier one there is replaced.",
 )
 @click.option(
     "--sign-key",

@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from support.cli import Run, Small
 
+from caid_triage.case.store import open_case_for_writing
 from caid_triage.errors import VerificationError
+from caid_triage.model import SourceInfo
 from caid_triage.report.bundle import Bundle, is_bundle
 
 
@@ -39,6 +41,7 @@ def test_it_verifies_by_this_tool_and_by_any_other(run: Run, sealed: Path, tmp_p
     bundle = bundle_of(sealed)
     done = run("verify", bundle)
     assert done.returncode == 0, done.stderr
+    assert "not complete" not in done.stdout
     assert run("verify", sealed).returncode == 0
     with zipfile.ZipFile(bundle) as archive:
         names = set(archive.namelist())
@@ -273,7 +276,10 @@ def test_a_changed_bundle_in_the_case_is_found_and_one_handed_over_is_not_missed
     assert "reports.sealed.zip: no line of audit.jsonl has its SHA-256" in done.stderr
     bundle.unlink()
     assert run("verify", case).returncode == 0
+    with open_case_for_writing(case) as opened:  # as a scan leaves it that is stopped before its source's end
+        opened.add_source(SourceInfo("B/2", "other.dd", "raw", 1024), {})
     assert run("report", "--case", case, "--seal").returncode == 0
     assert run("verify", case).returncode == 0
+    assert "was not complete when it was sealed" in run("verify", bundle).stdout
     bundle.write_bytes(first)  # an earlier one, which the chain names too
     assert run("verify", case).returncode == 0
