@@ -249,6 +249,7 @@ class Page:
     films_total: int
     options: list[tuple[str, str]]
     audit_head: AuditHead
+    audit_faults: list[int]
     started: str
     finished: str
 
@@ -357,6 +358,7 @@ def page(view: CaseView) -> Page:
         films_total=films_total,
         options=[(str(name), str(value)) for name, value in sorted(header.options.items())],
         audit_head=view.audit_head(),
+        audit_faults=view.audit_faults(),
         started=times.started.strftime("%Y-%m-%d %H:%M:%S UTC") if times.started else "not recorded",
         finished=times.finished.strftime("%Y-%m-%d %H:%M:%S UTC") if times.finished else "not finished",
     )
