@@ -187,6 +187,17 @@ def content_head(folder: Path) -> AuditHead:
     return AuditHead()
 
 
+def recorded_faults(folder: Path) -> list[int]:
+    """The lines by which the program recorded that chain or database had been changed from outside; [] of a clean case.
+
+    What the case says since may not be what was stored.
+    """
+    with storage_faults(folder):
+        lines, _ = read_lines(folder / AUDIT_FILE)
+    actions = ((place, parse(line) or {}) for place, line in enumerate(lines, start=1) if b"audit-fault" in line)
+    return [place for place, fields in actions if fields.get("action") == "audit-fault"]
+
+
 def own_digest(fields: Mapping[str, object]) -> str:
     """The SHA-256 of a line without its field ``digest``, in the one spelling."""
     return hashlib.sha256(canonical_json(fields).encode()).hexdigest()

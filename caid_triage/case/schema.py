@@ -203,7 +203,8 @@ def _sentence(fault: sqlite3.DatabaseError, folder: Path) -> str | None:
         sqlite3.SQLITE_IOERR: "its disk failed to read or write, or takes no more (a quota; FAT32 ends a file at 4 "
         "GiB); check the disk, then run again",
         sqlite3.SQLITE_CORRUPT: "its database is damaged; restore it from a copy, or scan into a new case folder",
-        sqlite3.SQLITE_NOTADB: "its case.db is not a case database; choose another folder",
+        sqlite3.SQLITE_NOTADB: "its case.db is not, or not any more, a case database; restore it from a copy, or "
+        "choose another folder",
     }.get(code)
     return None if meaning is None else f"the case in {folder}: {meaning}"
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from caid_triage.case.audit import AuditHead, content_head
+from caid_triage.case.audit import AuditHead, content_head, recorded_faults
 from caid_triage.case.counts import (
     GRAVEST_FIRST,
     STRONGEST_KIND_FIRST,
@@ -426,6 +426,10 @@ class CaseView:
     def audit_head(self) -> AuditHead:
         """The line of the audit chain that a report prints: the last that changed what it says."""
         return content_head(self.folder)
+
+    def audit_faults(self) -> list[int]:
+        """The lines of the audit chain that record a change from outside (:func:`recorded_faults`)."""
+        return recorded_faults(self.folder)
 
     def run_times(self) -> RunTimes:
         """When the first run began and when the last one ended."""

@@ -19,14 +19,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from caid_triage.case.audit import AUDIT_FILE, AuditHead, chain_faults, head_of, read_lines
 from caid_triage.case.view import CaseView
 from caid_triage.errors import CaseError, VerificationError
-from caid_triage.report.manifest import LINE, MANIFEST, file_sha256, manifest_digests, manifest_text
+from caid_triage.report.manifest import LINE, MANIFEST, SIGNATURE, file_sha256, manifest_digests, manifest_text
 from caid_triage.report.summary_json import hashset_facts, source_facts
 from caid_triage.report.write import UNFINISHED
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 FACTS = "BUNDLE.json"
 FORMAT = "caid-triage sealed bundle"
@@ -204,6 +207,19 @@ class Bundle:
         faults += [f"{name} is not in {MANIFEST}" for name in digests if name not in listed]
         faults += _differing(listed, digests, "sealed")
         return faults + self._chain_faults() + self._report_faults(digests)
+
+    def signature_fault(self, key: Ed25519PublicKey) -> str:
+        """Why the reports in it are not signed with this key, as the end of a sentence; "" where they are."""
+        from caid_triage.report.signing import content_fault  # noqa: PLC0415 - few bundles are signed
+
+        if REPORTS + MANIFEST not in self._members:
+            return f"proves nothing: {REPORTS}{MANIFEST} is missing"
+        signature = self._read(REPORTS + SIGNATURE) if REPORTS + SIGNATURE in self._members else None
+        return content_fault(self._read(REPORTS + MANIFEST), signature, key)
+
+    def line_digests(self) -> list[str]:
+        """The SHA-256 of each line of the audit chain in it, in lower-case hex."""
+        return [hashlib.sha256(line).hexdigest() for line in self._read(AUDIT_FILE).split(b"\n")[:-1]]
 
     def _chain_faults(self) -> list[str]:
         *lines, torn = self._read(AUDIT_FILE).split(b"\n")

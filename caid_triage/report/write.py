@@ -6,6 +6,7 @@ that were there before are still whole.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -82,9 +83,11 @@ def write_reports(view: CaseView, out: Path, formats: Sequence[str] | None = Non
             if placed
             else "earlier reports there are whole"
         )
+        refused = fault.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+        remedy = "Give write permission" if refused else "Free some space"
         message = (
             f"the reports could not be written to {out}: {fault.strerror or fault}; {state}. "
-            "Free some space or choose another folder, then run `caid-triage report` again"
+            f"{remedy} or choose another folder with --out, then run `caid-triage report` again"
         )
         raise CaseError(message) from fault
     finally:

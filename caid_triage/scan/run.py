@@ -43,12 +43,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ScanOutcome:
-    """What a scan came to. ``not_opened`` are one sentence each; ``problems`` counts those of severity "problem"."""
+    """What a scan came to. ``not_opened`` are one sentence each; ``problems`` counts those of severity "problem".
+
+    ``unfinished``: another source of the case was stopped in an earlier run, so the case is not complete.
+    """
 
     walked: int = 0
     examined: int = 0
     stored: int = 0
     problems: int = 0
+    unfinished: bool = False
     not_opened: list[str] = field(default_factory=list)
 
     @property
@@ -56,7 +60,7 @@ class ScanOutcome:
         """0 complete, 3 complete with problems, 4 when a source could not be opened."""
         if self.not_opened:
             return SourceError.exit_code
-        return 3 if self.problems else 0
+        return 3 if self.problems or self.unfinished else 0
 
 
 class Scan:
