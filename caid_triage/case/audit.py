@@ -16,6 +16,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,9 @@ REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED = "reports-began", "reports-writte
 CHANGES_NOTHING = frozenset(
     {"command", OPENED, CLOSED, MIGRATED, REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED, "not-closed", "recovered"}
 )
+
+# Of a whole chain, which is read into memory: a case that gets ten commands a day for centuries has less.
+MOST_BYTES, MOST_LINES = 256 << 20, 1 << 20
 
 Line = Mapping[str, Any]
 
@@ -193,11 +197,30 @@ def own_digest(fields: Mapping[str, object]) -> str:
 
 
 def read_lines(path: Path) -> tuple[list[bytes], bytes]:
-    """The whole lines of a chain without their newlines, and what follows the last of them (b"": nothing)."""
+    """The whole lines of a chain without their newlines, and what follows the last of them (b"": nothing).
+
+    CaseError: it is no file (a pipe or a device would never end), or larger than any that this program writes.
+    """
+    if what := unreadable(path):
+        raise CaseError(f"the case in {path.parent}: its {AUDIT_FILE} {what}; restore it from a copy")
     if not path.exists():
         return [], b""
     *lines, torn = path.read_bytes().split(b"\n")
     return lines, torn
+
+
+def unreadable(path: Path) -> str | None:
+    """Why a chain is not even to be read, as the end of a sentence; None where it is, or is missing."""
+    if not path.exists():
+        return None
+    if not path.is_file():
+        return "is no file"
+    if path.stat().st_size > MOST_BYTES:
+        return "is larger than any that a case has"
+    with path.open("rb") as file:
+        if sum(piece.count(b"\n") for piece in iter(partial(file.read, 1 << 20), b"")) > MOST_LINES:
+            return "has more lines than that of any case"
+    return None
 
 
 def parse(line: bytes) -> Line | None:

@@ -23,6 +23,7 @@ from caid_triage.case.audit import (
     head_of,
     parse,
     read_lines,
+    unreadable,
 )
 from caid_triage.case.closing import file_facts, logs_beside
 from caid_triage.case.digests import content_digest
@@ -43,6 +44,7 @@ class CaseCheck:
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rows: int = 0  # how many were compared with their digests
+    cut_short: bool = False  # the chain cannot be read, so that there is nothing to compare with
 
 
 def check_case(folder: Path) -> CaseCheck:
@@ -56,6 +58,8 @@ def check_case(folder: Path) -> CaseCheck:
     if is_locked(folder):
         raise CaseError(f"the case in {folder} is in use: a command is writing to it; verify it when that has ended")
     with storage_faults(folder):
+        if what := unreadable(folder / AUDIT_FILE):
+            return CaseCheck(faults=[Fault(AUDIT_FILE, f"{what}: nothing was checked")], cut_short=True)
         lines, torn = read_lines(folder / AUDIT_FILE)
         digests = [hashlib.sha256(line).hexdigest() for line in lines]
         check = CaseCheck(head_of(lines), [parse(line) or {} for line in lines], digests)

@@ -26,17 +26,19 @@ def logs_beside(folder: Path) -> list[str]:
     return [name for name in LOGS if (folder / name).exists() and (folder / name).stat().st_size]
 
 
-def changed_since(folder: Path, noted: Mapping[str, object], logs: Sequence[str]) -> dict[str, object] | None:
+def changed_since(folder: Path, noted: object, logs: Sequence[str]) -> dict[str, object] | None:
     """What an audit line records of a database that is not as it was closed; None where it is.
 
-    ``noted`` is what the line ``closed`` says of the database, ``logs`` which stood beside it before it was opened.
+    ``noted`` is what the line ``closed`` says of the database (a forged one: anything), ``logs`` which stood beside it
+    before it was opened.
     Must not be called while this process has the database open in WAL mode: closing a file gives up all of a process's
     locks on it.
     """
     found = file_facts(folder / DATABASE)
     if found == noted and not logs:
         return None
-    return {"what": "database", "noted": dict(noted), "found": found, "logs": list(logs)}
+    said = dict(noted) if isinstance(noted, Mapping) else None
+    return {"what": "database", "noted": said, "found": found, "logs": list(logs)}
 
 
 def put_to_rest(connection: sqlite3.Connection) -> bool:
