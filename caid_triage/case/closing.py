@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from caid_triage.case.schema import DATABASE
+from caid_triage.case.schema import DATABASE, is_stranger
 
 # Beside a database at rest neither may stand: SQLite would read them as newer content of it.
 LOGS = (f"{DATABASE}-wal", f"{DATABASE}-journal")
@@ -22,8 +22,12 @@ def file_facts(path: Path) -> dict[str, object]:
 
 
 def logs_beside(folder: Path) -> list[str]:
-    """Which logs with anything in them stand beside the database."""
-    return [name for name in LOGS if (folder / name).exists() and (folder / name).stat().st_size]
+    """Which logs with anything in them stand beside the database; links, pipes and the like too."""
+    return [name for name in LOGS if is_stranger(folder / name) or _size(folder / name)]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def changed_since(folder: Path, noted: object, logs: Sequence[str]) -> dict[str, object] | None:

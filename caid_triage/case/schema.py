@@ -267,8 +267,22 @@ def check_schema(connection: sqlite3.Connection, folder: Path) -> int:
     return int(version)
 
 
+def is_stranger(path: Path) -> bool:
+    """Whether a link, a folder, a pipe or a device lies where SQLite keeps a file of its own."""
+    return path.is_symlink() or (path.exists() and not path.is_file())
+
+
+def _refuse_strangers(path: Path) -> None:
+    """CaseError: SQLite would write through a link, to wherever a stranger let it lead, or wait at a pipe for good."""
+    for name in (f"{path.name}{suffix}" for suffix in ("-wal", "-journal", "-shm")):
+        if is_stranger(path.with_name(name)):
+            message = f"the case in {path.parent}: {name} is no file of a database: it was put there; remove it"
+            raise CaseError(message)
+
+
 def connect_for_writing(path: Path) -> sqlite3.Connection:
     """Open the database for the one writer; transactions are begun and ended by hand."""
+    _refuse_strangers(path)
     return sqlite3.connect(path, isolation_level=None, timeout=5.0)
 
 
@@ -284,6 +298,7 @@ def connect_for_reading(folder: Path) -> sqlite3.Connection:
     path = folder / DATABASE
     if not path.is_file():
         raise CaseError(f"there is no case in {folder} (no {DATABASE}); check the folder's name")
+    _refuse_strangers(path)
     address = "file:" + quote(os.fsencode(path.resolve()), safe="/:\\")
     connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
     try:

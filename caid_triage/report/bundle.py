@@ -63,7 +63,8 @@ def seal(view: CaseView, reports: Path, out: Path) -> str:
     """
     part = out.with_name(out.name + UNFINISHED)
     try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        part.unlink(missing_ok=True)
+        with zipfile.ZipFile(part, "x", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
             lines, _ = read_lines(view.folder / AUDIT_FILE)
             digests = {
                 FACTS: _put(archive, FACTS, _spelt(bundle_facts(view, head_of(lines)))),
