@@ -211,10 +211,8 @@ def read_lines(path: Path) -> tuple[list[bytes], bytes]:
 
 def unreadable(path: Path) -> str | None:
     """Why a chain is not even to be read, as the end of a sentence; None where it is, or is missing."""
-    if not path.exists():
-        return None
-    if not path.is_file():
-        return "is no file"
+    if not path.is_file():  # a link that leads nowhere would be followed to make a file there
+        return "is no file" if path.exists() or path.is_symlink() else None
     if path.stat().st_size > MOST_BYTES:
         return "is larger than any that a case has"
     with path.open("rb") as file:

@@ -56,13 +56,15 @@ def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(folder: Path, name: 
     assert name in written.stderr
 
 
-def test_a_trail_without_an_end_is_not_read(folder: Path) -> None:
+@pytest.mark.parametrize("target", ["/dev/zero", "audit.jsonl", "../nowhere"])
+def test_a_trail_that_is_no_file_is_not_read(folder: Path, target: str) -> None:
     (folder / "audit.jsonl").unlink()
-    (folder / "audit.jsonl").symlink_to("/dev/zero")
+    (folder / "audit.jsonl").symlink_to(target)
     (fault,) = verify_case(folder)
     assert fault.what == "is no file: nothing was checked"
     with pytest.raises(CaseError, match="is no file"), open_case_for_writing(folder) as case:
         case.audit("next")
+    assert not (folder.parent / "nowhere").exists()
 
 
 @pytest.mark.parametrize(("size", "lines"), [(MOST_BYTES + 1, 0), (0, MOST_LINES + 1)])
