@@ -30,7 +30,14 @@ from caid_triage.case.digests import content_digest
 from caid_triage.case.fault import Fault
 from caid_triage.case.lock import is_locked
 from caid_triage.case.rows_check import row_faults
-from caid_triage.case.schema import DATABASE, WITH_DIGESTS, check_schema, connect_at_rest, storage_faults
+from caid_triage.case.schema import (
+    DATABASE,
+    WITH_DIGESTS,
+    check_schema,
+    connect_at_rest,
+    foreign_parts,
+    storage_faults,
+)
 from caid_triage.errors import CaseError
 
 
@@ -89,6 +96,13 @@ def _check_database(folder: Path, check: CaseCheck, lines: list[bytes], closed: 
     try:
         with storage_faults(folder), closing(connect_at_rest(folder)) as connection:
             version = check_schema(connection, folder)
+            strange = [
+                part for part in foreign_parts(connection) if not part.startswith("trigger")
+            ]  # reading runs none
+            if strange:
+                what = "was added outside; nothing of the database was checked, for a view need not come to an end"
+                check.faults += [Fault(f"{DATABASE} table sqlite_schema, {part}", what) for part in strange]
+                return
             check.faults += end_faults(lines, connection, version)
             if version < WITH_DIGESTS:
                 check.notes.append(

@@ -267,6 +267,28 @@ def check_schema(connection: sqlite3.Connection, folder: Path) -> int:
     return int(version)
 
 
+def foreign_parts(connection: sqlite3.Connection) -> list[str]:
+    """What the schema has that runs what a stranger wrote, as it is read or changed: "trigger NAME", "view NAME", ...
+
+    This program makes tables and indexes only. A view in the place of a table may never come to its end.
+    """
+    connection.execute("PRAGMA trusted_schema = OFF")
+    found = connection.execute(
+        "SELECT iif(type = 'table', 'virtual table', type), name FROM sqlite_schema "
+        "WHERE type NOT IN ('table', 'index') OR (type = 'table' AND rootpage = 0) ORDER BY type, name"
+    )
+    return [f"{kind} {name}" for kind, name in found]
+
+
+def refuse_foreign_parts(connection: sqlite3.Connection, folder: Path) -> None:
+    """CaseError: the schema of a case has what :func:`foreign_parts` finds; nothing of it is to be run."""
+    if parts := foreign_parts(connection):
+        raise CaseError(
+            f"the case in {folder}: its database has a part that this program does not make ({parts[0]}): another "
+            "program changed it; `caid-triage verify` says more. Restore it from a copy"
+        )
+
+
 def is_stranger(path: Path) -> bool:
     """Whether a link, a folder, a pipe or a device lies where SQLite keeps a file of its own."""
     return path.is_symlink() or (path.exists() and not path.is_file())

@@ -40,6 +40,7 @@ from caid_triage.case.schema import (
     check_schema,
     connect_for_writing,
     holds_case,
+    refuse_foreign_parts,
     storage_faults,
 )
 from caid_triage.case.session import CaseSession
@@ -103,6 +104,7 @@ def open_case_for_writing(folder: Path) -> CaseWriter:
             connection = connect_for_writing(folder / DATABASE)
             undo.callback(connection.close)
             check_schema(connection, folder)
+            refuse_foreign_parts(connection, folder)
         writer = CaseWriter(folder, lock, connection, logs)
         undo.pop_all()
     return writer

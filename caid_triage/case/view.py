@@ -60,7 +60,7 @@ from caid_triage.case.rows import (
     VolumeRow,
     WithheldRow,
 )
-from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, reading_faults
+from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, reading_faults, refuse_foreign_parts
 from caid_triage.model import LedgerRange, ScanRecord
 from caid_triage.perceptual import ORIENTATIONS, hash_name
 
@@ -154,6 +154,7 @@ def open_case(folder: Path | str) -> CaseView:
         with ExitStack() as undo:
             undo.callback(connection.close)
             check_schema(connection, folder)
+            refuse_foreign_parts(connection, folder)
             # One moment of the case for all that is read, also while a scan goes on.
             connection.execute("BEGIN")
             view = CaseView(folder, connection)

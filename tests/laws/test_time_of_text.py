@@ -43,7 +43,7 @@ SLOW = {
 
 @pytest.mark.parametrize("what", SLOW)
 def test_a_text_made_to_be_slow_is_not(what: str, tmp_path: Path) -> None:
-    """A megabyte in seconds: the square of it takes an hour and more, and each further blank of a header doubled its time."""
+    """A megabyte in seconds: its square takes an hour and more, and each further blank of a header doubled the time."""
     begun = time.process_time()
     with suppress(ValueError, SourceError):  # damaged, as it is
         SLOW[what](tmp_path)
