@@ -111,6 +111,8 @@ class AuditChain:
         sequence, sha256, was_closing = self._connection.execute(
             "SELECT sequence, sha256, closing FROM audit_head"
         ).fetchone()
+        if type(sequence) is not int or not isinstance(sha256, str | None):  # no writer of ours stores that
+            sequence, sha256 = -1, None
         noted, last = AuditHead(sequence, sha256), self._last
         self._connection.execute("UPDATE audit_head SET closing = 0")
         lines, _ = read_lines(self._path)
@@ -169,7 +171,7 @@ def follows_on(lines: Sequence[bytes], noted: AuditHead) -> bool:
     One line may stand behind it, for it is noted only once it is on disk; and behind the line ``closed``, which is
     never noted, those that say that the case was opened.
     """
-    if len(lines) < noted.sequence or head_of(lines[: noted.sequence]) != noted:
+    if not 0 <= noted.sequence <= len(lines) or head_of(lines[: noted.sequence]) != noted:
         return False
     behind = [(parse(line) or {}).get("action") for line in lines[noted.sequence + 1 :]]
     return all(action in (OPENED, "audit-fault") for action in behind)

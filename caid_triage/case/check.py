@@ -28,6 +28,7 @@ from caid_triage.case.audit import (
 from caid_triage.case.closing import file_facts, logs_beside
 from caid_triage.case.digests import content_digest
 from caid_triage.case.fault import Fault
+from caid_triage.case.foreign import foreign_parts
 from caid_triage.case.lock import is_locked
 from caid_triage.case.rows_check import row_faults
 from caid_triage.case.schema import (
@@ -35,7 +36,6 @@ from caid_triage.case.schema import (
     WITH_DIGESTS,
     check_schema,
     connect_at_rest,
-    foreign_parts,
     storage_faults,
 )
 from caid_triage.errors import CaseError

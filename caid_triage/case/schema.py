@@ -191,6 +191,8 @@ def reading_faults(folder: Path) -> Iterator[None]:
 def _sentence(fault: sqlite3.DatabaseError, folder: Path) -> str | None:
     # The low byte is the primary code, the rest of an extended code only refines it.
     code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
+    if code == 0 and isinstance(fault, sqlite3.OperationalError):  # Python's own: a text that is no UTF-8
+        code = sqlite3.SQLITE_CORRUPT
     state = disk_state(folder) if code in _OF_THE_DISK else None
     meaning = state or {
         # SQLite sorts and compares large cases in files of the system's temporary folder.
@@ -265,28 +267,6 @@ def check_schema(connection: sqlite3.Connection, folder: Path) -> int:
         )
         raise CaseError(message)
     return int(version)
-
-
-def foreign_parts(connection: sqlite3.Connection) -> list[str]:
-    """What the schema has that runs what a stranger wrote, as it is read or changed: "trigger NAME", "view NAME", ...
-
-    This program makes tables and indexes only. A view in the place of a table may never come to its end.
-    """
-    connection.execute("PRAGMA trusted_schema = OFF")
-    found = connection.execute(
-        "SELECT iif(type = 'table', 'virtual table', type), name FROM sqlite_schema "
-        "WHERE type NOT IN ('table', 'index') OR (type = 'table' AND rootpage = 0) ORDER BY type, name"
-    )
-    return [f"{kind} {name}" for kind, name in found]
-
-
-def refuse_foreign_parts(connection: sqlite3.Connection, folder: Path) -> None:
-    """CaseError: the schema of a case has what :func:`foreign_parts` finds; nothing of it is to be run."""
-    if parts := foreign_parts(connection):
-        raise CaseError(
-            f"the case in {folder}: its database has a part that this program does not make ({parts[0]}): another "
-            "program changed it; `caid-triage verify` says more. Restore it from a copy"
-        )
 
 
 def is_stranger(path: Path) -> bool:

@@ -25,6 +25,7 @@ from caid_triage.case.counts import (
 )
 from caid_triage.case.decode import reader
 from caid_triage.case.findings import contradiction_rows, media_rows
+from caid_triage.case.foreign import refuse_foreign_schema
 from caid_triage.case.metadata import (
     CameraRow,
     MetadataFigures,
@@ -60,7 +61,7 @@ from caid_triage.case.rows import (
     VolumeRow,
     WithheldRow,
 )
-from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, reading_faults, refuse_foreign_parts
+from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, reading_faults
 from caid_triage.model import LedgerRange, ScanRecord
 from caid_triage.perceptual import ORIENTATIONS, hash_name
 
@@ -153,8 +154,7 @@ def open_case(folder: Path | str) -> CaseView:
         connection = connect_for_reading(folder)
         with ExitStack() as undo:
             undo.callback(connection.close)
-            check_schema(connection, folder)
-            refuse_foreign_parts(connection, folder)
+            refuse_foreign_schema(connection, check_schema(connection, folder), folder)
             # One moment of the case for all that is read, also while a scan goes on.
             connection.execute("BEGIN")
             view = CaseView(folder, connection)

