@@ -184,15 +184,14 @@ def reading_faults(folder: Path) -> Iterator[None]:
         with storage_faults(folder):
             yield
     except (*_STORED_OTHERWISE, sqlite3.OperationalError) as fault:
-        message = f"the case in {folder}: its database is damaged, or another program changed it"
-        raise CaseError(f"{message}; restore it from a copy, or scan into a new case folder") from fault
+        raise CaseError(f"the case in {folder}: {_CHANGED}") from fault
 
 
 def _sentence(fault: sqlite3.DatabaseError, folder: Path) -> str | None:
     # The low byte is the primary code, the rest of an extended code only refines it.
     code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
     if code == 0 and isinstance(fault, sqlite3.OperationalError):  # Python's own: a text that is no UTF-8
-        code = sqlite3.SQLITE_CORRUPT
+        return f"the case in {folder}: {_CHANGED}"
     state = disk_state(folder) if code in _OF_THE_DISK else None
     meaning = state or {
         # SQLite sorts and compares large cases in files of the system's temporary folder.
@@ -211,6 +210,9 @@ def _sentence(fault: sqlite3.DatabaseError, folder: Path) -> str | None:
 
 
 _WHOLE = "what was stored is whole: free some space and run again"
+_CHANGED = (
+    "its database is damaged, or another program changed it; restore it from a copy, or scan into a new case folder"
+)
 _READ_ONLY = "it cannot be written to; give write permission or choose another folder"
 _OF_THE_DISK = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY})
 _GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO, errno.ENOTCONN, getattr(errno, "ESTALE", 0)})
