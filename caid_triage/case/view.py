@@ -25,6 +25,7 @@ from caid_triage.case.counts import (
 )
 from caid_triage.case.decode import reader
 from caid_triage.case.findings import contradiction_rows, media_rows
+from caid_triage.case.foreign import refuse_foreign_schema
 from caid_triage.case.metadata import (
     CameraRow,
     MetadataFigures,
@@ -153,7 +154,7 @@ def open_case(folder: Path | str) -> CaseView:
         connection = connect_for_reading(folder)
         with ExitStack() as undo:
             undo.callback(connection.close)
-            check_schema(connection, folder)
+            refuse_foreign_schema(connection, check_schema(connection, folder), folder)
             # One moment of the case for all that is read, also while a scan goes on.
             connection.execute("BEGIN")
             view = CaseView(folder, connection)

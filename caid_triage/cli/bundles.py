@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,7 +11,7 @@ from caid_triage.case.audit import AUDIT_FILE, AuditHead, head_of, read_lines
 from caid_triage.case.view import open_case
 from caid_triage.cli.console import say
 from caid_triage.cli.on_record import say_head
-from caid_triage.errors import VerificationError
+from caid_triage.errors import CaseError, VerificationError
 from caid_triage.report.bundle import FACTS, REPORTS, Bundle, bundle_facts, case_schemes, is_bundle
 from caid_triage.report.compare import Difference, compare_reports, compare_values
 from caid_triage.report.manifest import SIGNATURE, file_sha256
@@ -67,7 +68,7 @@ def compare_with_bundle(target: Path, against: Path) -> None:
 
 
 def _differences(target: Path, against: Path, *, is_case: bool) -> Iterator[Difference]:
-    with Bundle(against) as bundle, TemporaryDirectory(prefix="caid-triage-") as room:
+    with Bundle(against) as bundle, _room() as room:
         before, after = Path(room, "before"), Path(room, "after")
         before.mkdir()
         bundle.unpack_reports(before)
@@ -84,6 +85,19 @@ def _differences(target: Path, against: Path, *, is_case: bool) -> Iterator[Diff
         yield from compare_values(FACTS, bundle.facts, facts)
         yield from compare_values("schemes", bundle.schemes(), schemes)
         yield from compare_reports(before, after)
+
+
+@contextmanager
+def _room() -> Iterator[str]:
+    """A folder to unpack into, gone afterwards. CaseError: the system's temporary folder has no room for it."""
+    try:
+        with TemporaryDirectory(prefix="caid-triage-") as room:
+            yield room
+    except OSError as fault:
+        raise CaseError(
+            f"the bundle could not be unpacked into the system's temporary folder: {fault.strerror or fault}. "
+            "Free some space there, or name another folder (TMPDIR), then run again"
+        ) from fault
 
 
 def _refuse(path: Path, faults: list[str]) -> None:

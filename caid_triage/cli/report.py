@@ -71,7 +71,7 @@ def report(
     """Write the reports of a case again, from what is stored; the exhibit is not needed.
 
     The audit trail gets a line with the SHA-256 of each. Of a case that cannot be written to (read-only media, a scan
-    that goes on) they are written all the same, without that line.
+    that goes on) they are written all the same with --out, without that line.
     """
     if sealed and formats:
         raise UsageError("--seal puts every report into the bundle; leave out --format")
@@ -83,6 +83,10 @@ def report(
         if sealing or sealed:
             raise
         with open_case(case_folder) as view:
+            if target.resolve() == (case_folder / REPORTS).resolve():
+                # What writes to the case may be writing these too, and reports that no line names do not verify.
+                elsewhere = "or have the reports written elsewhere (--out DIR), without a line of the audit trail"
+                raise CaseError(f"{refused}; {elsewhere}") from refused
             paths = write_reports(view, target, formats or None)
         _say(paths)
         say_faults(case_folder)

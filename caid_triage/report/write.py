@@ -99,7 +99,8 @@ def write_reports(view: CaseView, out: Path, formats: Sequence[str] | None = Non
 
 def _write(path: Path, writer: Writer, view: CaseView) -> None:
     # A name that UTF-8 cannot hold (a lone surrogate of the operating system's) is escaped: valid in JSON strings too.
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    path.unlink(missing_ok=True)  # of a run that was killed; or a link that a stranger's case has there, never followed
+    with path.open("x", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer(view, file)
         file.flush()
         os.fsync(file.fileno())
@@ -109,7 +110,8 @@ def write_file(path: Path, content: bytes) -> None:
     """Write a file beside the reports whole or not at all, as they are. CaseError: the folder is full or read-only."""
     part = path.with_name(path.name + UNFINISHED)
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -33,7 +33,7 @@ from caid_triage.scan.progress import Progress, Show
 from caid_triage.scan.rematch import check_names, check_radii, hashset_facts, match_options, match_stored
 from caid_triage.scan.results import Result, Skipped, Walked
 from caid_triage.scan.sources import SourceRequest, begin_opening, counted, stopped_by_errors, verified
-from caid_triage.scan.trial import settle
+from caid_triage.scan.trial import NOT_TRIED, settle
 from caid_triage.scan.workforce import Workforce, started_workers
 from caid_triage.version import __version__
 
@@ -395,7 +395,10 @@ def run_scan(
             told = [] if border is None else border.problems()
             if border is not None:
                 case.audit("workers-confined", **border.facts())
-                case.add_problems(told)
+            elif options.executor == "pool":
+                told = [NOT_TRIED]
+                case.audit("workers-confined", tried=False)
+            case.add_problems(told)
             scan = Scan(case, hashsets, options, show, workers)
             scan.progress.problems = len(not_opened) + _problems(told)
             for source in sources:

@@ -98,6 +98,10 @@ def test_reports_of_a_case_that_is_in_use_are_written_without_a_line(scanned: tu
         done = run_command("report", "--case", case, "--out", tmp_path / "out", "--format", "summary")
         assert (done.returncode, "no line of this" in done.stderr) == (0, True)
         assert run_command("verify", case).returncode == 6
+        reports = {path.name: path.read_bytes() for path in (case / "reports").iterdir()}
+        own = run_command("report", "--case", case)
+        assert (own.returncode, "--out DIR" in own.stderr) == (6, True), own.stderr
+        assert {path.name: path.read_bytes() for path in (case / "reports").iterdir()} == reports
         process.communicate("")
     assert (tmp_path / "out" / "summary.json").is_file()
     assert audit(case) == before

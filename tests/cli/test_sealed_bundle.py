@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 import sqlite3
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -17,8 +18,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from support.cli import Run, Small
 
+from caid_triage.case.audit import MOST_LINES
 from caid_triage.case.store import open_case_for_writing
-from caid_triage.errors import VerificationError
+from caid_triage.cli.bundles import compare_with_bundle
+from caid_triage.errors import CaseError, VerificationError
 from caid_triage.model import SourceInfo
 from caid_triage.report.bundle import Bundle, is_bundle
 
@@ -170,6 +173,101 @@ def test_random_damage_is_an_error_in_words_or_changes_nothing_that_is_read(seal
         except VerificationError:
             noticed += 1
     assert noticed > 150, f"seed {seed}"
+
+
+def digest_lines(members: dict[str, bytes], folder: str) -> bytes:
+    inside = {name.removeprefix(folder): content for name, content in members.items() if name.startswith(folder)}
+    listed = {name: hashlib.sha256(inside[name]).hexdigest() for name in sorted(inside) if name != "MANIFEST.sha256"}
+    return "".join(f"{digest}  {name}\n" for name, digest in listed.items()).encode()
+
+
+def resealed(change: Callable[[dict[str, bytes]], None]) -> Callable[[dict[str, bytes]], None]:
+    """The change, with both manifests made again: as somebody does it who wants it to be believed."""
+
+    def changed(members: dict[str, bytes]) -> None:
+        change(members)
+        members["reports/MANIFEST.sha256"] = digest_lines(members, "reports/")
+        members["MANIFEST.sha256"] = digest_lines(members, "")
+
+    return changed
+
+
+def made(name: str, content: bytes) -> Callable[[dict[str, bytes]], None]:
+    return resealed(lambda members: members.update({name: content}))
+
+
+def without_a_trail(members: dict[str, bytes]) -> None:
+    facts = json.loads(members["BUNDLE.json"]) | {"audit": {"sequence": 0, "sha256": None}}
+    members.update({"BUNDLE.json": json.dumps(facts).encode(), "audit.jsonl": b""})
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+NESTED = b'{"a":' * 500 + b"1" + b"}" * 500
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (made("BUNDLE.json", DEEP), "its BUNDLE.json is no JSON of a bundle"),
+        (made("BUNDLE.json", b'{"format": "caid-triage sealed bundle", "version": 1, "x": %s}' % NESTED), "no JSON of"),
+        (resealed(without_a_trail), "audit.jsonl has no line"),
+        (made("audit.jsonl", b"\n" * (MOST_LINES + 1)), "its audit.jsonl has more lines than any"),
+        (
+            lambda members: members.update({"MANIFEST.sha256": b"\n" * 100_000}),
+            "MANIFEST.sha256 has more lines than any",
+        ),
+        (made("schemes/x.json", DEEP), "its schemes/x.json is no JSON of a bundle"),
+        (made("reports/summary.json", DEEP), "summary.json: no report that can be read in the bundle"),
+        (made("reports/summary.json", NESTED), "summary.json: no report that can be read in the bundle"),
+        (made("reports/summary.json", b"\xff{"), "summary.json: no report that can be read in the bundle"),
+        (made("reports/problems.csv", b"\xff\r\n"), "problems.csv: no report that can be read in the bundle"),
+        (made("reports/report.html", b"\xff"), "report.html: no report that can be read in the bundle"),
+    ],
+)
+def test_a_bundle_made_to_be_believed_is_compared_in_words(
+    sealed: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[dict[str, bytes]], None],
+    said: str,
+) -> None:
+    forged = repacked(bundle_of(sealed), tmp_path / "forged.zip", change)
+    with pytest.raises(VerificationError) as refused:
+        compare_with_bundle(bundle_of(sealed), forged)
+    assert said in f"{refused.value} {refused.value.args} {capsys.readouterr().out}"
+
+
+@pytest.mark.parametrize("name", ["audit.jsonl", "reports/files.csv"])
+def test_a_bundle_that_would_fill_the_disk_or_the_memory_is_refused_before(
+    sealed: Path, tmp_path: Path, name: str
+) -> None:
+    bomb = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(bundle_of(sealed)) as archive:
+        members = {one: archive.read(one) for one in archive.namelist() if one != name}
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for one, content in members.items():
+            archive.writestr(one, content)
+        with archive.open(name, "w", force_zip64=True) as out:
+            for _ in range(400):
+                out.write(bytes(1 << 20))
+    with pytest.raises(VerificationError, match="unpacked it would have"):
+        Bundle(bomb)
+
+
+def test_a_packing_that_no_bundle_has_is_refused(sealed: Path, tmp_path: Path) -> None:
+    """Of bzip2 a few bytes come to gigabytes."""
+    other = tmp_path / "other.zip"
+    with zipfile.ZipFile(bundle_of(sealed)) as archive, zipfile.ZipFile(other, "w", zipfile.ZIP_BZIP2) as out:
+        for name in archive.namelist():
+            out.writestr(name, archive.read(name))
+    with pytest.raises(VerificationError, match="packed in a way that a bundle is not"):
+        Bundle(other)
+
+
+def test_no_room_to_unpack_is_said(sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(CaseError, match="TMPDIR"):
+        compare_with_bundle(sealed, bundle_of(sealed))
 
 
 def test_seal_goes_with_all_reports_only(run: Run, sealed: Path) -> None:
