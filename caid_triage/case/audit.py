@@ -35,9 +35,21 @@ FIELDS = ("sequence", "time", "action", "previous", "digest")
 CLOSED = "closed"
 OPENED, MIGRATED = "opened", "migrated"
 REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED = "reports-began", "reports-written", "bundle-sealed"
+TEMPLATE_KEPT = "template-kept"
 # Lines that change nothing of what a report says: the same case printed again prints the same end of the chain.
 CHANGES_NOTHING = frozenset(
-    {"command", OPENED, CLOSED, MIGRATED, REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED, "not-closed", "recovered"}
+    {
+        "command",
+        OPENED,
+        CLOSED,
+        MIGRATED,
+        REPORTS_BEGAN,
+        REPORTS_WRITTEN,
+        BUNDLE_SEALED,
+        TEMPLATE_KEPT,
+        "not-closed",
+        "recovered",
+    }
 )
 
 # Of a whole chain, which is read into memory: a case that gets ten commands a day for centuries has less.

@@ -24,6 +24,20 @@ from caid_triage.case.counts import (
     tally_rows,
 )
 from caid_triage.case.decode import reader
+from caid_triage.case.documents import (
+    FolderRow,
+    NamedRow,
+    SetTallyRow,
+    SourceProblemRow,
+    SourceTallyRow,
+    SpanRow,
+    folder_rows,
+    named_rows,
+    set_tally_rows,
+    source_problem_rows,
+    source_tally_rows,
+    span_rows,
+)
 from caid_triage.case.findings import contradiction_rows, media_rows
 from caid_triage.case.foreign import refuse_foreign_schema
 from caid_triage.case.metadata import (
@@ -436,3 +450,33 @@ class CaseView:
         """When the first run began and when the last one ended."""
         statement = "SELECT min(started), (SELECT finished FROM run ORDER BY id DESC LIMIT 1) FROM run"
         return next(self._typed(RunTimes, statement))
+
+    def source_tallies(self) -> list[SourceTallyRow]:
+        """The counts by source, category, kind and kind of match."""
+        with reading_faults(self.folder):
+            return list(source_tally_rows(self._connection))
+
+    def set_tallies(self) -> list[SetTallyRow]:
+        """How many files each notable set lists exactly."""
+        with reading_faults(self.folder):
+            return list(set_tally_rows(self._connection))
+
+    def spans(self) -> list[SpanRow]:
+        """First and last dates of the exact matches, by exhibit and category."""
+        with reading_faults(self.folder):
+            return list(span_rows(self._connection))
+
+    def fullest_folders(self, most: int) -> list[FolderRow]:
+        """The folders with the most exact matches."""
+        with reading_faults(self.folder):
+            return list(folder_rows(self._connection, most))
+
+    def named_contents(self) -> Iterator[NamedRow]:
+        """Every content of an exact match once, where it is easiest to come to."""
+        with reading_faults(self.folder):
+            yield from named_rows(self._connection)
+
+    def source_problems(self) -> list[SourceProblemRow]:
+        """How many files of each source have which problem."""
+        with reading_faults(self.folder):
+            return list(source_problem_rows(self._connection))

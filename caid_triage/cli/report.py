@@ -14,11 +14,13 @@ from caid_triage.cli.console import ask_secret, say
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.on_record import examiner_option, given_command, say_faults, say_head
 from caid_triage.errors import CaseError, UsageError
-from caid_triage.report.on_record import REPORTS, Sealing, seal_on_record, write_reports_on_record
+from caid_triage.report.on_record import REPORTS, Sealing, keep_template, seal_on_record, write_reports_on_record
 from caid_triage.report.write import ALL, FORMATS, write_reports
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+IN_TEMPLATE = ("sfr-docx", "schedule-docx")
 
 
 @click.command(cls=CommandWithExitCodes, short_help="Write a case's reports again.")
@@ -55,6 +57,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Write a request for a time stamp of the manifest (RFC 3161), to be sent by hand: MANIFEST.sha256.tsq.",
 )
+@click.option(
+    "--template",
+    type=click.Path(path_type=Path),
+    help="Write sfr.docx and schedule.docx into this Word file of the unit's own (letterhead, styles, header, footer "
+    "stay): at the paragraph {{content}}, else at its end. The case keeps a copy and uses it from then on.",
+)
 @examiner_option
 @click.pass_context
 def report(
@@ -66,6 +74,7 @@ def report(
     sign_key: Path | None,
     sign_password_file: Path | None,
     timestamp_request: bool,
+    template: Path | None,
     examiner: str | None,
 ) -> None:
     """Write the reports of a case again, from what is stored; the exhibit is not needed.
@@ -75,12 +84,15 @@ def report(
     """
     if sealed and formats:
         raise UsageError("--seal puts every report into the bundle; leave out --format")
+    content = _checked(template, formats, sealed)
+    if template is not None and not formats:
+        formats = IN_TEMPLATE
     target = out or case_folder / REPORTS
     sealing = Sealing(_private_key(sign_key, sign_password_file), timestamp_request)
     try:
         case = open_case_for_writing(case_folder)
     except CaseError as refused:
-        if sealing or sealed:
+        if sealing or sealed or content is not None:
             raise
         with open_case(case_folder) as view:
             if target.resolve() == (case_folder / REPORTS).resolve():
@@ -94,6 +106,8 @@ def report(
         return
     with case:
         case.audit_command(given_command(ctx))
+        if content is not None:
+            keep_template(case, content)
         paths = write_reports_on_record(case, target, formats or None, sealing)
         bundle = seal_on_record(case, target) if sealed else None
     _say(paths)
@@ -102,6 +116,17 @@ def report(
         say(bundle[0])
         say(f"its SHA-256 (write it down elsewhere: nobody can make another bundle with it): {bundle[1]}")
     say_head(case.last_line)
+
+
+def _checked(template: Path | None, formats: tuple[str, ...], sealed: bool) -> bytes | None:
+    """The bytes of a template that may be used, None where none was given. UsageError for one that may not."""
+    if template is None:
+        return None
+    if sealed or (formats and not {ALL, *IN_TEMPLATE} & set(formats)):
+        raise UsageError(f"--template goes with --format {' or '.join(IN_TEMPLATE)}; seal the reports afterwards")
+    from caid_triage.report.template import read_template
+
+    return read_template(template)
 
 
 def _private_key(path: Path | None, password_file: Path | None) -> Ed25519PrivateKey | None:

@@ -25,8 +25,11 @@ from caid_triage.report.manifest import MANIFEST, file_sha256, manifest_text
 from caid_triage.report.matches_csv import write_matches
 from caid_triage.report.metadata_csv import write_metadata
 from caid_triage.report.problems_csv import write_problems
+from caid_triage.report.schedule import write_schedule_docx, write_schedule_pdf
+from caid_triage.report.sfr import write_sfr_docx, write_sfr_pdf
 from caid_triage.report.summary_json import write_summary
 from caid_triage.report.vics_json import write_vics
+from caid_triage.report.workbook import write_workbook
 
 Writer = Callable[[CaseView, TextIO], None] | Callable[[CaseView, BinaryIO], None]
 
@@ -58,6 +61,11 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "vics": Format("vics.json", write_vics),
         "delta": Format("delta.csv", write_delta_rows),
         "delta-figures": Format("delta.json", write_delta),
+        "sfr-docx": Format("sfr.docx", write_sfr_docx, binary=True, usual=False),
+        "sfr-pdf": Format("sfr.pdf", write_sfr_pdf, binary=True, usual=False),
+        "schedule-docx": Format("schedule.docx", write_schedule_docx, binary=True, usual=False),
+        "schedule-pdf": Format("schedule.pdf", write_schedule_pdf, binary=True, usual=False),
+        "xlsx": Format("workbook.xlsx", write_workbook, binary=True, usual=False),
     }
 )
 ALL = "all"
