@@ -24,7 +24,16 @@ from caid_triage.case.counts import (
     tally_rows,
 )
 from caid_triage.case.decode import reader
-from caid_triage.case.findings import contradiction_rows, media_rows
+from caid_triage.case.exchange import (
+    ExchangeMatch,
+    ExchangeRow,
+    ExchangeTotals,
+    content_rows,
+    content_totals,
+    file_rows,
+    match_rows,
+)
+from caid_triage.case.findings import contradiction_rows
 from caid_triage.case.metadata import (
     CameraRow,
     MetadataFigures,
@@ -48,7 +57,6 @@ from caid_triage.case.rows import (
     LeadHashes,
     LedgerRow,
     MatchRow,
-    MediaFileRow,
     ProblemCount,
     ProblemRow,
     RegradeRow,
@@ -315,11 +323,6 @@ class CaseView:
         with reading_faults(self.folder):
             yield from contradiction_rows(self._connection)
 
-    def media_files(self) -> Iterator[MediaFileRow]:
-        """Every occurrence of every matched content, contents of an exhibit in order of their first occurrence."""
-        with reading_faults(self.folder):
-            yield from media_rows(self._connection)
-
     def conservation(self) -> Conservation:
         """Walked, examined and stored over all sources; the rows are counted afresh, not remembered."""
         walked = examined = stored = 0
@@ -431,3 +434,23 @@ class CaseView:
         """When the first run began and when the last one ended."""
         statement = "SELECT min(started), (SELECT finished FROM run ORDER BY id DESC LIMIT 1) FROM run"
         return next(self._typed(RunTimes, statement))
+
+    def exchange_files(self) -> Iterator[ExchangeRow]:
+        """Every file with all that other programs are told of it."""
+        with reading_faults(self.folder):
+            yield from file_rows(self._connection)
+
+    def exchange_matches(self) -> Iterator[ExchangeMatch]:
+        """Every match of every file, known-good and contradicted ones among them, in file order."""
+        with reading_faults(self.folder):
+            yield from match_rows(self._connection)
+
+    def exchange_contents(self, selection: str, *, heads: bool = False) -> Iterator[ExchangeRow]:
+        """Every occurrence of the contents of one of exchange.SELECTIONS, or one row a content (``heads``)."""
+        with reading_faults(self.folder):
+            yield from content_rows(self._connection, selection, heads=heads)
+
+    def exchange_totals(self, selection: str) -> dict[str, ExchangeTotals]:
+        """How many contents of a selection each exhibit has."""
+        with reading_faults(self.folder):
+            return content_totals(self._connection, selection)

@@ -25,7 +25,7 @@ from caid_triage.report.matches_csv import write_matches
 from caid_triage.report.metadata_csv import write_metadata
 from caid_triage.report.problems_csv import write_problems
 from caid_triage.report.summary_json import write_summary
-from caid_triage.report.vics_json import write_vics
+from caid_triage.report.vics_json import write_new_vics, write_vics
 
 Writer = Callable[[CaseView, TextIO], None] | Callable[[CaseView, BinaryIO], None]
 
@@ -55,6 +55,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "ledger": Format("ledger.csv", write_ledger),
         "metadata": Format("metadata.csv", write_metadata),
         "vics": Format("vics.json", write_vics),
+        "vics-new": Format("vics-new.json", write_new_vics, usual=False),
         "delta": Format("delta.csv", write_delta_rows),
         "delta-figures": Format("delta.json", write_delta),
     }
