@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from caid_triage.case.exchange import ExchangeRow
@@ -21,6 +22,7 @@ NOT_CONFIRMED = "SCHEME NOT CONFIRMED"
 NEAR_NOTE = "near match, not confirmed"
 UNALLOCATED = frozenset({State.CARVED, State.SLACK})
 DEFAULT_REGION = "UK"
+ZONE_UNKNOWN = "zone unknown"
 _REGION = re.compile(r"/2\.0\.xml/([A-Za-z]+)/")
 # Words of a scheme's jurisdiction and what the data model calls the region (DOMAIN 1.2: UK, US and Default were seen).
 _JURISDICTIONS = (("england", "UK"), ("united kingdom", "UK"), ("scotland", "UK"), ("united states", "US"))
@@ -40,6 +42,11 @@ def folder_and_name(raw: bytes, path: str) -> tuple[str, str]:
     if not name:
         folder, slash, name = path.rpartition("/")
     return folder + slash, name or "unnamed"
+
+
+def stated(moment: datetime, zone_note: str) -> str:
+    """A time in ISO 8601 for a format that knows times without a zone: local time, of which none is known, has none."""
+    return iso(moment).removesuffix("Z") if ZONE_UNKNOWN in zone_note else iso(moment)
 
 
 def is_deleted(row: ExchangeRow) -> bool:
