@@ -29,6 +29,8 @@ _STILL = "(SELECT {column} FROM perceptual_hash p WHERE p.entry_id = e.id AND p.
 AND p.frame_time IS NULL ORDER BY p.position LIMIT 1)"
 _IN_USE = f"""(e.state = '{State.ORPHAN}' OR e.state = '{State.EMBEDDED}') AND EXISTS (SELECT 1 FROM entry_problem u
     WHERE u.entry_id = e.id & {_OUTERMOST} AND u.code = '{IN_USE_CODE}')"""  # noqa: S608 - constants only
+# The contents that an examiner's grade stands for; the last one given counts.
+_GRADED = "SELECT d.sha256 FROM decision d"
 _DECISION = """(SELECT json_array(d.examiner, d.decided, g.code, g.label, g.scheme, g.severity, d.note)
     FROM decision d JOIN category g ON g.id = d.category_id WHERE d.sha256 = e.sha256 ORDER BY d.id DESC LIMIT 1)"""
 # The sets whose exact matches say what is proposed, with the strongest digest that agrees.
@@ -56,18 +58,18 @@ _CONTENTS = f"""SELECT n.number, {{pairs}}, {_COLUMNS}
 FROM temp.{{table}} n JOIN entry e ON e.id = n.entry_id {_JOINS} WHERE {{which}}
 ORDER BY (SELECT min(id) FROM source f WHERE f.exhibit = s.exhibit), n.number, e.id"""  # noqa: S608 - constants only
 
-LISTED = """SELECT entry_id FROM proposed
-    UNION SELECT id FROM entry WHERE sha256 IN (SELECT sha256 FROM decision)"""
+LISTED = f"""SELECT entry_id FROM proposed
+    UNION SELECT id FROM entry WHERE sha256 IN ({_GRADED})"""  # noqa: S608 - constants only
 NEW = f"""SELECT id AS entry_id FROM entry e WHERE kind IN ('{Kind.IMAGE}', '{Kind.VIDEO}') AND md5 IS NOT NULL
-    AND sha256 NOT IN (SELECT sha256 FROM decision)
+    AND sha256 NOT IN ({_GRADED})
     AND NOT EXISTS (SELECT 1 FROM file_match m WHERE m.entry_id = e.id AND m.match_kind = 'exact'
         AND m.contradicted = 0)"""  # noqa: S608 - constants only
 SELECTIONS: Mapping[str, str] = MappingProxyType({"listed_content": LISTED, "new_content": NEW})
 
-_TOTALS = """SELECT s.exhibit, count(DISTINCT n.number), count(DISTINCT CASE WHEN p.match_kind = 'exact' AND NOT EXISTS
-    (SELECT 1 FROM decision d WHERE d.sha256 = e.sha256) THEN n.number END)
-FROM temp.{table} n JOIN entry e ON e.id = n.entry_id JOIN source s ON s.id = e.id >> {bits}
-    LEFT JOIN proposed p ON p.entry_id = e.id GROUP BY s.exhibit"""
+_TOTALS = f"""SELECT s.exhibit, count(DISTINCT n.number), count(DISTINCT CASE WHEN p.match_kind = 'exact'
+    AND e.sha256 NOT IN ({_GRADED}) THEN n.number END)
+FROM temp.{{table}} n JOIN entry e ON e.id = n.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
+    LEFT JOIN proposed p ON p.entry_id = e.id GROUP BY s.exhibit"""  # noqa: S608 - constants only
 
 _MATCHES = f"""SELECT m.entry_id, m.match_kind, m.algorithm, m.distance, m.threshold, c.code, c.label, c.scheme, h.name,
     h.role, m.media_id, m.contradicted <> 0, coalesce(x.orientation, ''), x.quality, coalesce(l.look, ''),
@@ -213,7 +215,7 @@ def content_rows(connection: sqlite3.Connection, selection: str, *, heads: bool)
 def content_totals(connection: sqlite3.Connection, selection: str) -> dict[str, ExchangeTotals]:
     """The totals of one of SELECTIONS by exhibit."""
     _choose_once(connection, selection)
-    rows = connection.execute(_TOTALS.format(table=selection, bits=NUMBER_BITS))
+    rows = connection.execute(_TOTALS.format(table=selection))
     return {exhibit: ExchangeTotals(contents, graded) for exhibit, contents, graded in rows}
 
 
