@@ -29,6 +29,7 @@ from caid_triage.case.encode import (
     whole,
 )
 from caid_triage.case.fingerprint import differing
+from caid_triage.case.foreign import refuse_foreign_schema
 from caid_triage.case.lock import LOCK_FILE, CaseLock
 from caid_triage.case.making import make_database
 from caid_triage.case.matches import MatchTable, RecordedBatch
@@ -102,7 +103,7 @@ def open_case_for_writing(folder: Path) -> CaseWriter:
             logs = logs_beside(folder)
             connection = connect_for_writing(folder / DATABASE)
             undo.callback(connection.close)
-            check_schema(connection, folder)
+            refuse_foreign_schema(connection, check_schema(connection, folder), folder)
         writer = CaseWriter(folder, lock, connection, logs)
         undo.pop_all()
     return writer

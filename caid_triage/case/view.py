@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from caid_triage.case.audit import AuditHead, content_head
+from caid_triage.case.audit import AuditHead, content_head, recorded_faults
 from caid_triage.case.counts import (
     GRAVEST_FIRST,
     STRONGEST_KIND_FIRST,
@@ -34,6 +34,7 @@ from caid_triage.case.exchange import (
     match_rows,
 )
 from caid_triage.case.findings import contradiction_rows
+from caid_triage.case.foreign import refuse_foreign_schema
 from caid_triage.case.metadata import (
     CameraRow,
     MetadataFigures,
@@ -161,7 +162,7 @@ def open_case(folder: Path | str) -> CaseView:
         connection = connect_for_reading(folder)
         with ExitStack() as undo:
             undo.callback(connection.close)
-            check_schema(connection, folder)
+            refuse_foreign_schema(connection, check_schema(connection, folder), folder)
             # One moment of the case for all that is read, also while a scan goes on.
             connection.execute("BEGIN")
             view = CaseView(folder, connection)
@@ -429,6 +430,10 @@ class CaseView:
     def audit_head(self) -> AuditHead:
         """The line of the audit chain that a report prints: the last that changed what it says."""
         return content_head(self.folder)
+
+    def audit_faults(self) -> list[int]:
+        """The lines of the audit chain that record a change from outside (:func:`recorded_faults`)."""
+        return recorded_faults(self.folder)
 
     def run_times(self) -> RunTimes:
         """When the first run began and when the last one ended."""

@@ -12,7 +12,7 @@ from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
 from caid_triage.cli.console import ask_secret, say
 from caid_triage.cli.exit_codes import CommandWithExitCodes
-from caid_triage.cli.on_record import examiner_option, given_command, say_head
+from caid_triage.cli.on_record import examiner_option, given_command, say_faults, say_head
 from caid_triage.errors import CaseError, UsageError
 from caid_triage.report.on_record import REPORTS, Sealing, seal_on_record, write_reports_on_record
 from caid_triage.report.write import ALL, FORMATS, write_reports
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "sealed",
     is_flag=True,
     help="Write all reports and put them with the audit chain, options, versions and category schemes into one archive "
-    "beside their folder, for somebody else to check: caid-triage verify BUNDLE.",
+    "beside their folder, for somebody else to check: caid-triage verify BUNDLE. An earlier one there is replaced.",
 )
 @click.option(
     "--sign-key",
@@ -71,7 +71,7 @@ def report(
     """Write the reports of a case again, from what is stored; the exhibit is not needed.
 
     The audit trail gets a line with the SHA-256 of each. Of a case that cannot be written to (read-only media, a scan
-    that goes on) they are written all the same, without that line.
+    that goes on) they are written all the same with --out, without that line.
     """
     if sealed and formats:
         raise UsageError("--seal puts every report into the bundle; leave out --format")
@@ -83,8 +83,13 @@ def report(
         if sealing or sealed:
             raise
         with open_case(case_folder) as view:
+            if target.resolve() == (case_folder / REPORTS).resolve():
+                # What writes to the case may be writing these too, and reports that no line names do not verify.
+                elsewhere = "or have the reports written elsewhere (--out DIR), without a line of the audit trail"
+                raise CaseError(f"{refused}; {elsewhere}") from refused
             paths = write_reports(view, target, formats or None)
         _say(paths)
+        say_faults(case_folder)
         say(f"note: the audit trail has no line of this: {refused}", err=True)
         return
     with case:
@@ -92,6 +97,7 @@ def report(
         paths = write_reports_on_record(case, target, formats or None, sealing)
         bundle = seal_on_record(case, target) if sealed else None
     _say(paths)
+    say_faults(case_folder)
     if bundle is not None:
         say(bundle[0])
         say(f"its SHA-256 (write it down elsewhere: nobody can make another bundle with it): {bundle[1]}")

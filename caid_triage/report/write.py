@@ -6,6 +6,7 @@ that were there before are still whole.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -108,9 +109,11 @@ def write_reports(view: CaseView, out: Path, formats: Sequence[str] | None = Non
             if placed
             else "earlier reports there are whole"
         )
+        refused = fault.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+        remedy = "Give write permission" if refused else "Free some space"
         message = (
             f"the reports could not be written to {out}: {fault.strerror or fault}; {state}. "
-            "Free some space or choose another folder, then run `caid-triage report` again"
+            f"{remedy} or choose another folder with --out, then run `caid-triage report` again"
         )
         raise CaseError(message) from fault
     finally:
@@ -135,7 +138,8 @@ def _write(path: Path, form: Format, view: CaseView) -> None:
     # A name that UTF-8 cannot hold (a lone surrogate of the operating system's) is escaped: valid in JSON strings too.
     as_text: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
     write: Callable[[CaseView, Any], None] = form.write
-    with path.open("wb" if form.binary else "w", **({} if form.binary else as_text)) as file:
+    path.unlink(missing_ok=True)  # of a run that was killed; or a link that a stranger's case has there, never followed
+    with path.open("xb" if form.binary else "x", **({} if form.binary else as_text)) as file:
         write(view, file)
         file.flush()
         os.fsync(file.fileno())
@@ -145,7 +149,8 @@ def write_file(path: Path, content: bytes) -> None:
     """Write a file beside the reports whole or not at all, as they are. CaseError: the folder is full or read-only."""
     part = path.with_name(path.name + UNFINISHED)
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
