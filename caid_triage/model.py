@@ -116,6 +116,9 @@ INSIDE = "//"
 REMOVED_CODES = frozenset({"inside-freed", "inside-unlisted"})
 """Problems of an inner file whose bytes are still in its container, which does not list it (any more)."""
 
+IN_USE_CODE = "in-use-without-name"
+"""Note of an orphan that its file system has in use: no name leads to it, and it is not deleted."""
+
 
 def parent_of(path: str) -> str:
     """The display path of the folder that holds a file ("/" for the root), or of the file that it lies inside.

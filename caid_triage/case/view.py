@@ -38,7 +38,16 @@ from caid_triage.case.documents import (
     source_tally_rows,
     span_rows,
 )
-from caid_triage.case.findings import contradiction_rows, media_rows
+from caid_triage.case.exchange import (
+    ExchangeMatch,
+    ExchangeRow,
+    ExchangeTotals,
+    content_rows,
+    content_totals,
+    file_rows,
+    match_rows,
+)
+from caid_triage.case.findings import contradiction_rows
 from caid_triage.case.foreign import refuse_foreign_schema
 from caid_triage.case.metadata import (
     CameraRow,
@@ -63,7 +72,6 @@ from caid_triage.case.rows import (
     LeadHashes,
     LedgerRow,
     MatchRow,
-    MediaFileRow,
     ProblemCount,
     ProblemRow,
     RegradeRow,
@@ -330,11 +338,6 @@ class CaseView:
         with reading_faults(self.folder):
             yield from contradiction_rows(self._connection)
 
-    def media_files(self) -> Iterator[MediaFileRow]:
-        """Every occurrence of every matched content, contents of an exhibit in order of their first occurrence."""
-        with reading_faults(self.folder):
-            yield from media_rows(self._connection)
-
     def conservation(self) -> Conservation:
         """Walked, examined and stored over all sources; the rows are counted afresh, not remembered."""
         walked = examined = stored = 0
@@ -480,3 +483,23 @@ class CaseView:
         """How many files of each source have which problem."""
         with reading_faults(self.folder):
             return list(source_problem_rows(self._connection))
+
+    def exchange_files(self) -> Iterator[ExchangeRow]:
+        """Every file with all that other programs are told of it."""
+        with reading_faults(self.folder):
+            yield from file_rows(self._connection)
+
+    def exchange_matches(self) -> Iterator[ExchangeMatch]:
+        """Every match of every file, known-good and contradicted ones among them, in file order."""
+        with reading_faults(self.folder):
+            yield from match_rows(self._connection)
+
+    def exchange_contents(self, selection: str, *, heads: bool = False) -> Iterator[ExchangeRow]:
+        """Every occurrence of the contents of one of exchange.SELECTIONS, or one row a content (``heads``)."""
+        with reading_faults(self.folder):
+            yield from content_rows(self._connection, selection, heads=heads)
+
+    def exchange_totals(self, selection: str) -> dict[str, ExchangeTotals]:
+        """How many contents of a selection each exhibit has."""
+        with reading_faults(self.folder):
+            return content_totals(self._connection, selection)

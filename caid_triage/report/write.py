@@ -17,8 +17,12 @@ from typing import Any, BinaryIO, TextIO
 
 from caid_triage.case.view import CaseView
 from caid_triage.errors import CaseError, UsageError
+from caid_triage.report.c4_xml import write_c4m, write_c4p
+from caid_triage.report.case_uco import write_case_uco
 from caid_triage.report.delta import write_delta, write_delta_rows
+from caid_triage.report.dfxml import write_dfxml
 from caid_triage.report.files_csv import write_files
+from caid_triage.report.files_jsonl import write_jsonl
 from caid_triage.report.html import write_html
 from caid_triage.report.ledger_csv import write_ledger
 from caid_triage.report.manifest import MANIFEST, file_sha256, manifest_text
@@ -28,7 +32,7 @@ from caid_triage.report.problems_csv import write_problems
 from caid_triage.report.schedule import write_schedule_docx, write_schedule_pdf
 from caid_triage.report.sfr import write_sfr_docx, write_sfr_pdf
 from caid_triage.report.summary_json import write_summary
-from caid_triage.report.vics_json import write_vics
+from caid_triage.report.vics_json import write_new_vics, write_vics
 from caid_triage.report.workbook import write_workbook
 
 Writer = Callable[[CaseView, TextIO], None] | Callable[[CaseView, BinaryIO], None]
@@ -59,6 +63,12 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "ledger": Format("ledger.csv", write_ledger),
         "metadata": Format("metadata.csv", write_metadata),
         "vics": Format("vics.json", write_vics),
+        "vics-new": Format("vics-new.json", write_new_vics, usual=False),
+        "c4p": Format("c4p.xml", write_c4p, binary=True, usual=False),
+        "c4m": Format("c4m.xml", write_c4m, binary=True, usual=False),
+        "case-uco": Format("case-uco.jsonld", write_case_uco, usual=False),
+        "dfxml": Format("dfxml.xml", write_dfxml, usual=False),
+        "jsonl": Format("files.jsonl", write_jsonl, usual=False),
         "delta": Format("delta.csv", write_delta_rows),
         "delta-figures": Format("delta.json", write_delta),
         "sfr-docx": Format("sfr.docx", write_sfr_docx, binary=True, usual=False),

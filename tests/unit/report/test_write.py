@@ -165,7 +165,7 @@ def test_what_is_to_be_done_fits_what_is_wrong_with_the_folder(
     def refused(*_: object) -> NoReturn:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(write_module, "FORMATS", {**FORMATS, "vics": ("vics.json", refused)})
+    monkeypatch.setattr(write_module, "FORMATS", {**FORMATS, "vics": Format("vics.json", refused)})
     with open_case(reports.parent) as view, pytest.raises(CaseError, match=f"{remedy} or choose another .* --out"):
         write_reports(view, tmp_path / "out")
 
