@@ -39,6 +39,9 @@ CHANGES_NOTHING = frozenset(
     {"command", OPENED, CLOSED, MIGRATED, REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED, "not-closed", "recovered"}
 )
 
+# What a line "audit-fault" is about, by its fact "what"; the chain where it is none of these.
+SUBJECTS = {"database": "case.db", "journal": "decisions.jsonl"}
+
 Line = Mapping[str, Any]
 
 
@@ -132,14 +135,7 @@ class AuditChain:
         return self._head
 
     def _write(self, action: str, facts: Mapping[str, object], *, noted: bool) -> AuditHead:
-        reserved = set(FIELDS) & set(facts)
-        if reserved:
-            raise CaseError(f"an audit line cannot use the words {sorted(reserved)} for facts of its own")
-        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        sequence = self._head.sequence + 1
-        fields = {**facts, "sequence": sequence, "time": now, "action": action, "previous": self._head.sha256}
-        line = canonical_json({**fields, "digest": own_digest(fields)}).encode()
-        head = AuditHead(sequence, hashlib.sha256(line).hexdigest())
+        line, head = next_line(self._head, action, facts)
         with storage_faults(self._folder), self._path.open("ab", buffering=0) as file:
             whole = file.tell()
             try:
@@ -157,6 +153,28 @@ class AuditChain:
     def _note(self, head: AuditHead) -> None:
         """Keep in the database which line is the last."""
         self._connection.execute("UPDATE audit_head SET sequence = ?, sha256 = ?", (head.sequence, head.sha256))
+
+
+def next_line(before: AuditHead, action: str, facts: Mapping[str, object]) -> tuple[bytes, AuditHead]:
+    """The line, without its newline, that follows ``before``, of this moment; and what is the last line with it."""
+    reserved = set(FIELDS) & set(facts)
+    if reserved:
+        raise CaseError(f"an audit line cannot use the words {sorted(reserved)} for facts of its own")
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    sequence = before.sequence + 1
+    fields = {**facts, "sequence": sequence, "time": now, "action": action, "previous": before.sha256}
+    line = canonical_json({**fields, "digest": own_digest(fields)}).encode()
+    return line, AuditHead(sequence, hashlib.sha256(line).hexdigest())
+
+
+def follows(line: bytes, before: AuditHead) -> bool:
+    """Whether a line is as it was written, and the next after that one."""
+    fields = parse(line)
+    return (
+        fields is not None
+        and (fields.get("sequence"), fields.get("previous")) == (before.sequence + 1, before.sha256)
+        and _agrees_with_itself(line, fields)
+    )
 
 
 def follows_on(lines: Sequence[bytes], noted: AuditHead) -> bool:
@@ -209,8 +227,11 @@ def parse(line: bytes) -> Line | None:
     return fields if isinstance(fields, dict) else None
 
 
-def chain_faults(lines: Sequence[bytes], torn: bytes = b"") -> Iterator[Fault]:
-    """What the lines themselves give away, without the database: one fault for each place where something was done."""
+def chain_faults(lines: Sequence[bytes], torn: bytes = b"", name: str = AUDIT_FILE) -> Iterator[Fault]:
+    """What the lines themselves give away, without the database: one fault for each place where something was done.
+
+    ``name`` is the file that they are of: the journal of a review is such a chain too.
+    """
     parsed = [parse(line) for line in lines]
     # Lines of a case that an earlier version began have no digest of their own; the first line of this one says so.
     bare = next((n for n, fields in enumerate(parsed) if fields and fields.get("action") == MIGRATED), 0)
@@ -218,7 +239,7 @@ def chain_faults(lines: Sequence[bytes], torn: bytes = b"") -> Iterator[Fault]:
         bare = len(lines)
     before, number, whole = None, 0, True  # of the line before: its SHA-256, the number it carries, if it is as written
     for place, (line, fields) in enumerate(zip(lines, parsed, strict=True), start=1):
-        where = f"{AUDIT_FILE} line {place}"
+        where = f"{name} line {place}"
         was_whole, whole = whole, fields is not None and (place <= bare or _agrees_with_itself(line, fields))
         if fields is None:
             yield Fault(where, "is not a JSON object: it was changed")
@@ -232,14 +253,14 @@ def chain_faults(lines: Sequence[bytes], torn: bytes = b"") -> Iterator[Fault]:
                 where, "does not follow from the line before it: that one was changed, or another one stood there"
             )
         if fields is not None and fields.get("action") == "audit-fault":
-            subject = "case.db" if fields.get("what") == "database" else "the end of the chain"
+            subject = SUBJECTS.get(str(fields.get("what")), "the end of the chain")
             yield Fault(where, f"records that {subject} was changed outside the program before this line")
         before = hashlib.sha256(line).hexdigest()
         carried = fields.get("sequence") if fields is not None else None
         number = carried if whole and isinstance(carried, int) else number + 1
     if torn:
         what = "is torn: the program was stopped while it wrote; the next run records that"
-        yield Fault(f"{AUDIT_FILE} line {len(lines) + 1}", what)
+        yield Fault(f"{name} line {len(lines) + 1}", what)
 
 
 def _agrees_with_itself(line: bytes, fields: Line) -> bool:

@@ -25,6 +25,8 @@ from caid_triage.case.counts import (
 )
 from caid_triage.case.decode import reader
 from caid_triage.case.findings import contradiction_rows, media_rows
+from caid_triage.case.grades import STANDS, DisputedRow, GradedRow, disputed_rows, graded_rows
+from caid_triage.case.making import stand_in_tables
 from caid_triage.case.metadata import (
     CameraRow,
     MetadataFigures,
@@ -85,7 +87,8 @@ SELECT s.exhibit, s.name, e.volume, e.path, e.state, e.kind, e.media_type, e.siz
     m.match_kind, m.algorithm, m.distance, m.threshold, c.code, c.label, c.scheme, h.name, m.media_id,
     e.created, e.modified, e.accessed, e.changed, e.physical_offset, e.path,
     (SELECT json_array(d.examiner, d.decided, g.code, g.label, g.scheme, g.severity, d.note)
-        FROM decision d JOIN category g ON g.id = d.category_id WHERE d.sha256 = e.sha256 ORDER BY d.id DESC LIMIT 1),
+        FROM decision d JOIN category g ON g.id = d.category_id WHERE d.sha256 = e.sha256 AND {STANDS}
+        ORDER BY d.id DESC LIMIT 1),
     coalesce(x.orientation, ''), x.quality, coalesce(l.look, ''), v.frames, v.met, v.listed_frames, v.listed_met,
     v.first_s, v.last_s, v.listed_first_s, v.listed_last_s, {CONTAINER_STATE}, {REMOVED}
 FROM file_match m LEFT JOIN match_detail x
@@ -153,7 +156,7 @@ def open_case(folder: Path | str) -> CaseView:
         connection = connect_for_reading(folder)
         with ExitStack() as undo:
             undo.callback(connection.close)
-            check_schema(connection, folder)
+            stand_in_tables(connection, check_schema(connection, folder))
             # One moment of the case for all that is read, also while a scan goes on.
             connection.execute("BEGIN")
             view = CaseView(folder, connection)
@@ -431,3 +434,13 @@ class CaseView:
         """When the first run began and when the last one ended."""
         statement = "SELECT min(started), (SELECT finished FROM run ORDER BY id DESC LIMIT 1) FROM run"
         return next(self._typed(RunTimes, statement))
+
+    def graded(self) -> list[GradedRow]:
+        """Files and unique contents by examiners' last standing grades: apart from what hash sets assert."""
+        with reading_faults(self.folder):
+            return list(graded_rows(self._connection))
+
+    def disputed(self) -> Iterator[DisputedRow]:
+        """Every file whose content two examiners grade differently."""
+        with reading_faults(self.folder):
+            yield from disputed_rows(self._connection)

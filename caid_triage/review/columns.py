@@ -1,0 +1,212 @@
+"""A case's files as columns of numbers, the contents that they are, and the queues that these stand in.
+
+An item is one content; what has no digest is an item by itself. Each item is in one of known, near, damaged and new at
+most (in this order of precedence, so that nothing is looked at twice), in problems and disputed besides:
+
+* known: it has an exact match with notable material; the gravest first;
+* near: it looks like notable material (a picture or a film), and has no exact match; the nearest first;
+* damaged: a picture or film of neither kind, not known-good, which decoded in part only, not at all, or was refused;
+* new: any other picture or film that is not known-good; look-alikes beside each other, once clusters are made;
+* problems: a file with a problem that is no note, or a place (a volume, a folder) with one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caid_triage.case.review import CELLS, DECODED, KINDS, ReviewReader
+from caid_triage.model import DecodeState, Kind
+from caid_triage.review.items import Key
+
+NONE = np.iinfo(np.int32).max
+CELL_TYPES = np.dtype(list(zip(CELLS, ("i8", "i4", "S32", "u1", "u1", "u1", "i8", "i8"), strict=True)))
+DAMAGED = [DECODED.index(state) for state in (DecodeState.PARTIAL, DecodeState.UNDECODABLE, DecodeState.REFUSED)]
+MEDIA = [KINDS.index(Kind.IMAGE), KINDS.index(Kind.VIDEO)]
+
+Mask = NDArray[np.bool_]
+Numbers = NDArray[np.int64]
+Places = NDArray[np.int32]
+
+
+@dataclass(slots=True)
+class Columns:
+    """The files of a case that may need an eye, and the items that they are.
+
+    Of files, in the order of their ids: ``ids``, ``source``, ``kind``, ``state``, ``size`` (-1: none), ``date``
+    (microseconds; NO_TIME: none), ``item`` (the number of its item). Of items, in the order of their first files:
+    ``first`` (the place of that file), ``occurrences``, ``words`` uint64[n, 4] (the SHA-256; zeros: none). ``ranks``
+    and ``order`` by queue: what items are ordered by before their id, and the items of the queue in that order.
+    """
+
+    ids: Numbers
+    source: Places
+    kind: NDArray[np.uint8]
+    state: NDArray[np.uint8]
+    size: Numbers
+    date: Numbers
+    item: Places
+    first: Places
+    occurrences: Places
+    words: NDArray[np.uint64]
+    ranks: dict[str, Numbers] = field(default_factory=dict)
+    order: dict[str, Places] = field(default_factory=dict)
+    _sorted: Places | None = None
+
+    @property
+    def items(self) -> int:
+        """How many items there are."""
+        return len(self.first)
+
+    @property
+    def item_ids(self) -> Numbers:
+        """The id of each item: that of its first file."""
+        found: Numbers = self.ids[self.first]
+        return found
+
+    def key(self, queue: str, item: int) -> Key:
+        """Where an item stands in a queue."""
+        rank = self.ranks.get(queue)
+        return Key(0 if rank is None else int(rank[item]), int(self.ids[self.first[item]]))
+
+    def item_of(self, identity: int) -> int | None:
+        """The number of the item that a file (any occurrence) belongs to."""
+        # Problems wider than a file come last, their ids falling from -1.
+        files = len(self.ids) - int(np.count_nonzero(self.ids < 0)) if identity > 0 else 0
+        part = self.ids[:files] if identity > 0 else -self.ids[files_of(self.ids) :]
+        place = int(np.searchsorted(part, abs(identity)))
+        if place >= len(part) or part[place] != abs(identity):
+            return None
+        return int(self.item[place if identity > 0 else files_of(self.ids) + place])
+
+    def items_of(self, identities: Iterable[int]) -> Mask:
+        """Which files of the columns are among these, as a mask over files."""
+        wanted = np.fromiter(identities, np.int64)
+        found: Mask = np.isin(self.ids, wanted)
+        return found
+
+    def content(self, item: int) -> bytes | None:
+        """The SHA-256 of an item, None for one without."""
+        value: bytes = self.words[item].tobytes()
+        return value if any(value) else None
+
+    def items_with(self, contents: Sequence[bytes]) -> Places:
+        """The items of contents; of those that no item has there is none."""
+        if not contents or not self.items:
+            return np.empty(0, np.int32)
+        if self._sorted is None:
+            self._sorted = np.argsort(self.words[:, 0], kind="stable").astype(np.int32)
+        wanted = np.frombuffer(b"".join(contents), np.uint64).reshape(-1, 4)
+        column = self.words[self._sorted, 0]
+        low, high = (np.searchsorted(column, wanted[:, 0], side) for side in ("left", "right"))
+        found = [
+            int(item)
+            for row, begin, end in zip(wanted, low, high, strict=True)
+            for item in self._sorted[begin:end]
+            if (self.words[item] == row).all()
+        ]
+        return np.array(found, np.int32)
+
+    def of_items(self, files: Mask) -> Mask:
+        """Which items have a file of those that are marked."""
+        found = np.zeros(self.items, np.bool_)
+        found[self.item[files]] = True
+        return found
+
+    def set_queue(self, name: str, members: Mask, ranks: Numbers | None = None) -> None:
+        """Note which items are in a queue and what they are ordered by."""
+        places = np.flatnonzero(members).astype(np.int32)
+        if ranks is not None:
+            self.ranks[name] = ranks
+            # Items are numbered in the order of their ids, but for problems wider than a file: those have no rank.
+            places = places[np.argsort(ranks[places], kind="stable")]
+        elif len(places) and self.ids[self.first[places[-1]]] < 0:
+            places = places[np.argsort(self.ids[self.first[places]], kind="stable")]
+        self.order[name] = places
+
+
+def files_of(ids: Numbers) -> int:
+    """How many of the ids are of files: those of wider problems are negative and come last."""
+    return len(ids) - int(np.count_nonzero(ids < 0))
+
+
+def read_columns(reader: ReviewReader) -> Columns:
+    """Read the columns of a case as it is now, with its queues but for disputed."""
+    with reader.at_one_moment():
+        cells = np.fromiter(reader.files(), CELL_TYPES)
+        matched = np.fromiter(reader.matched(), np.dtype("i8,i4,i4,?"))
+        problems = np.fromiter((one for (one,) in reader.with_problem()), np.int64)
+    columns = _grouped(cells)
+    files = len(cells)
+    exact, near = (np.full(files, NONE, np.int32) for _ in range(2))
+    good = np.zeros(files, np.bool_)
+    mine = np.isin(matched["f0"], columns.ids, assume_unique=True)
+    matched = matched[mine]
+    places = np.searchsorted(columns.ids[: files_of(columns.ids)], matched["f0"])
+    exact[places] = np.where(matched["f1"] < 0, NONE, matched["f1"])
+    near[places] = np.where(matched["f2"] < 0, NONE, matched["f2"])
+    good[places] = matched["f3"]
+    has_problem = np.isin(columns.ids, problems) | (columns.ids < 0)
+    media = np.isin(cells["kind"], MEDIA)
+    damaged = media & np.isin(cells["decode"], DAMAGED)
+    gravest, nearest = _least(columns, exact), _least(columns, near)
+    known = gravest < NONE
+    alike = ~known & (nearest < NONE)
+    is_good, is_damaged = columns.of_items(good), columns.of_items(damaged)
+    rest = columns.of_items(media) & ~known & ~alike & ~is_good
+    columns.set_queue("known", known, gravest.astype(np.int64))
+    columns.set_queue("near", alike, nearest.astype(np.int64))
+    columns.set_queue("new", rest & ~is_damaged)
+    columns.set_queue("damaged", rest & is_damaged)
+    columns.set_queue("problems", columns.of_items(has_problem))
+    columns.set_queue("disputed", np.zeros(columns.items, np.bool_))
+    return columns
+
+
+def _grouped(cells: NDArray[np.void]) -> Columns:
+    """The columns, the files gathered to items by their whole SHA-256."""
+    words = np.ascontiguousarray(cells["sha256"]).view(np.uint64).reshape(-1, 4)
+    order = np.argsort(words[:, 0], kind="stable")
+    same = _same_as_before(words, order)
+    if (words[order[1:], 0] == words[order[:-1], 0])[~same[1:]].any():  # half a digest can be made to collide
+        order = np.lexsort((words[:, 3], words[:, 2], words[:, 1], words[:, 0]))
+        same = _same_as_before(words, order)
+    same &= words[order].any(axis=1)
+    group = np.empty(len(cells), np.int64)
+    group[order] = np.cumsum(~same) - 1
+    first_of_group = order[~same]
+    by_first = np.argsort(first_of_group, kind="stable")
+    number = np.empty(len(by_first), np.int32)
+    number[by_first] = np.arange(len(by_first), dtype=np.int32)
+    item = number[group]
+    first = first_of_group[by_first].astype(np.int32)
+    return Columns(
+        ids=cells["id"].copy(),
+        source=cells["source"].copy(),
+        kind=cells["kind"].copy(),
+        state=cells["state"].copy(),
+        size=cells["size"].copy(),
+        date=cells["date"].copy(),
+        item=item,
+        first=first,
+        occurrences=np.bincount(item, minlength=len(first)).astype(np.int32),
+        words=words[first],
+    )
+
+
+def _same_as_before(words: NDArray[np.uint64], order: NDArray[np.int64]) -> Mask:
+    same = np.zeros(len(order), np.bool_)
+    if len(order):
+        same[1:] = (words[order[1:]] == words[order[:-1]]).all(axis=1)
+    return same
+
+
+def _least(columns: Columns, values: Places) -> Places:
+    """The least value of an item's files."""
+    found = np.full(columns.items, NONE, np.int32)
+    has = np.flatnonzero(values < NONE)
+    np.minimum.at(found, columns.item[has], values[has])
+    return found
