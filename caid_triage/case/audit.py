@@ -36,7 +36,18 @@ OPENED, MIGRATED = "opened", "migrated"
 REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED = "reports-began", "reports-written", "bundle-sealed"
 # Lines that change nothing of what a report says: the same case printed again prints the same end of the chain.
 CHANGES_NOTHING = frozenset(
-    {"command", OPENED, CLOSED, MIGRATED, REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED, "not-closed", "recovered"}
+    {
+        "command",
+        OPENED,
+        CLOSED,
+        MIGRATED,
+        REPORTS_BEGAN,
+        REPORTS_WRITTEN,
+        BUNDLE_SEALED,
+        "not-closed",
+        "recovered",
+        "remarked",
+    }
 )
 
 # What a line "audit-fault" is about, by its fact "what"; the chain where it is none of these.

@@ -27,9 +27,10 @@ from caid_triage.case.audit import (
 from caid_triage.case.closing import file_facts, logs_beside
 from caid_triage.case.digests import content_digest
 from caid_triage.case.fault import Fault
+from caid_triage.case.journal import JOURNAL_FILE, acts_behind, journal_faults, place_in
 from caid_triage.case.lock import is_locked
 from caid_triage.case.rows_check import row_faults
-from caid_triage.case.schema import DATABASE, WITH_DIGESTS, check_schema, connect_at_rest, storage_faults
+from caid_triage.case.schema import DATABASE, WITH_ACTS, WITH_DIGESTS, check_schema, connect_at_rest, storage_faults
 from caid_triage.errors import CaseError
 
 
@@ -92,6 +93,14 @@ def _check_database(folder: Path, check: CaseCheck, lines: list[bytes], closed: 
                     "reports were checked. The next command that writes to it adds them, of what is there then"
                 )
                 return
+            if version >= WITH_ACTS:
+                noted = place_in(connection)
+                check.faults += journal_faults(folder, noted)
+                if waiting := acts_behind(folder, noted):
+                    check.notes.append(
+                        f"{waiting} acts of examiners are in {JOURNAL_FILE} and not yet in {DATABASE}: the next "
+                        "command that writes to the case takes them in"
+                    )
             check.faults += row_faults(connection)
             (check.rows,) = connection.execute("SELECT coalesce(sum(rows), 0) FROM digest").fetchone()
             if closed is not None and content_digest(connection) != closed.get("content"):
