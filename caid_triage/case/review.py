@@ -161,6 +161,11 @@ class ReviewReader:
         """(entry, PDQ) of pictures of at least that quality; of an animation its first picture."""
         return self._rows(OF_PDQ, least_quality)
 
+    def pdq_stamp(self, least_quality: int) -> tuple[int, int]:
+        """What changes when the case gets other hashes: how many there are, and the last file that has one."""
+        count, last = next(self._rows(f"SELECT count(*), coalesce(max(entry_id), 0) FROM ({OF_PDQ})", least_quality))  # noqa: S608
+        return int(count), int(last)
+
     # -- conditions ----------------------------------------------------------------------------------------------------
 
     def source_ids(self, exhibits: Sequence[str]) -> list[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,8 @@ from caid_triage.case.store import open_case_for_writing
 from caid_triage.errors import CaseError, UsageError
 from caid_triage.model import Category, DecodeState, Kind, MatchKind, State, Tier
 from caid_triage.report.locations import location_of
-from caid_triage.review.columns import Mask, Places, read_columns
+from caid_triage.review.clusters import LEAST_QUALITY, clusters_of, load_clusters, save_clusters
+from caid_triage.review.columns import Mask, Numbers, Places, files_of, read_columns
 from caid_triage.review.grades import Grades, is_disputed
 from caid_triage.review.items import QUEUES, Item, ItemFilter, Key, ListedMatch, Placeholder, QueueFigures
 
@@ -51,6 +52,9 @@ class ReviewDesk:
         self._columns = read_columns(self._reader)
         self._chosen: OrderedDict[ItemFilter, Places] = OrderedDict()
         self._decided: dict[str, Mask] = {}
+        kept = load_clusters(self.folder, self._reader.pdq_stamp(LEAST_QUALITY))
+        if kept is not None:
+            self._set_clusters(*kept)
         self._read_grades()
 
     def _read_grades(self) -> None:
@@ -261,8 +265,16 @@ class ReviewDesk:
             found[columns.items_with(list(self._reader.graded_in(code, scheme)))] = True
         return found
 
-    def _in_cluster(self, _cluster: int) -> Mask:
-        return np.zeros(self._columns.items, np.bool_)
+    def _in_cluster(self, cluster: int) -> Mask:
+        """The items of a group, by the id of any item of it (of the first: as Item.cluster has it)."""
+        columns = self._columns
+        found = np.zeros(columns.items, np.bool_)
+        number = columns.item_of(cluster)
+        if number is not None:
+            found[number] = True
+            if columns.cluster is not None:
+                found |= columns.cluster == columns.cluster[number]
+        return found
 
     # -- details -------------------------------------------------------------------------------------------------------
 
@@ -301,8 +313,8 @@ class ReviewDesk:
                     modified=moment(modified),
                     location=location_of(path).tag,
                     device=devices.get(identity, ""),
-                    cluster=None,
-                    cluster_size=1,
+                    cluster=self._cluster_of(number),
+                    cluster_size=1 if columns.cluster_size is None else int(columns.cluster_size[number]),
                     matches=tuple(_listed(*row) for row in matches.get(identity, ())),
                     problems=tuple(problems.get(identity, ())),
                     grades=grades,
@@ -317,6 +329,43 @@ class ReviewDesk:
     def thumbnail(self, item: Item, size: int, *, grey: bool = False) -> bytes | Placeholder:
         """A JPEG of at most ``size`` by ``size`` pixels of an item, of a film of some stills; or why there is none."""
         return Placeholder("small pictures are not to be had")
+
+    # -- groups of look-alikes ----------------------------------------------------------------------------------------
+
+    @property
+    def has_clusters(self) -> bool:
+        """Whether the groups are made (or were, before the desk was opened)."""
+        return self._columns.cluster is not None
+
+    def make_clusters(self, show: Callable[[int, int], None] | None = None) -> int:
+        """Find the groups of pictures that look alike; returns how many have more than one item.
+
+        Of a million pictures this takes minutes (docs/decisions/0039): others may use the desk meanwhile, and what is
+        found is kept beside the case. ``show`` is told how many of how many hashes were looked up.
+        """
+        with self._lock:
+            columns, stamp = self._columns, self._reader.pdq_stamp(LEAST_QUALITY)
+            found = np.fromiter(self._reader.pdq(LEAST_QUALITY), np.dtype([("id", "i8"), ("hash", "S32")]))
+            there = found[np.isin(found["id"], columns.ids)]
+            numbers = columns.item[np.searchsorted(columns.ids[: files_of(columns.ids)], there["id"])]
+            numbers, first = np.unique(numbers, return_index=True)
+            hashes = np.ascontiguousarray(there["hash"][first]).view(np.uint8).reshape(-1, 32)
+            ids = columns.item_ids[numbers]
+        clusters = ids[clusters_of(hashes, show)]
+        save_clusters(self.folder, stamp, ids, clusters)
+        with self._lock:
+            self._set_clusters(ids, clusters)
+        return int(np.count_nonzero(np.bincount(np.searchsorted(ids, clusters)) > 1)) if len(ids) else 0
+
+    def _set_clusters(self, ids: Numbers, clusters: Numbers) -> None:
+        self._columns.set_clusters(ids, clusters)
+        self._chosen.clear()
+
+    def _cluster_of(self, number: int) -> int | None:
+        columns = self._columns
+        if columns.cluster is None or columns.cluster_size is None or columns.cluster_size[number] < 2:
+            return None
+        return int(columns.item_ids[columns.cluster[number]])
 
     # -- decisions -----------------------------------------------------------------------------------------------------
 
