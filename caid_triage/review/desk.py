@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,34 +18,41 @@ from typing import Self
 
 import numpy as np
 
-from caid_triage.case.encode import microseconds, moment, text, whole_back
+from caid_triage.case.encode import microseconds, moment, split_entry_id, text, whole_back
 from caid_triage.case.journal import DECIDED, REMARKED, WITHDRAWN, facts_of
 from caid_triage.case.review import KINDS, NO_TIME, STATES, ReviewReader
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.errors import CaseError, UsageError
-from caid_triage.model import Category, DecodeState, Kind, MatchKind, State, Tier
+from caid_triage.evidence.secrets import NO_SECRETS, Secrets
+from caid_triage.model import Category, DecodeState, Kind, MatchKind, ScanRecord, State, Tier
 from caid_triage.report.locations import location_of
 from caid_triage.review.clusters import LEAST_QUALITY, clusters_of, load_clusters, save_clusters
 from caid_triage.review.columns import Mask, Numbers, Places, files_of, read_columns
 from caid_triage.review.grades import Grades, is_disputed
 from caid_triage.review.items import QUEUES, Item, ItemFilter, Key, ListedMatch, Placeholder, QueueFigures
+from caid_triage.review.pictures import SmallPictures
 
+MOST_TRIED = 4  # files with one content that a small picture is tried of
 MOST_CHOICES = 16  # kept of filters that were asked for lately, 4 bytes an item each
 
 
 class ReviewDesk:
     """A case on an examiner's desk. Safe for several threads, one at a time; close it at the end."""
 
-    def __init__(self, case_folder: Path | str) -> None:
-        """Errors: CaseError when there is no case, it is of a newer schema, or its journal was changed outside."""
+    def __init__(self, case_folder: Path | str, secrets: Secrets = NO_SECRETS) -> None:
+        """``secrets`` unlock the volumes that were unlocked in the scan, for small pictures of what is in them.
+
+        Errors: CaseError when there is no case, it is of a newer schema, or its journal was changed outside.
+        """
         self.folder = Path(case_folder)
         self._lock = threading.RLock()
-        self._open()
-
-    def _open(self) -> None:
         self._reader = ReviewReader(self.folder)
-        self._grades = Grades(self.folder, self._reader)
-        self._read()
+        with ExitStack() as undo:
+            undo.callback(self._reader.close)
+            self._grades = Grades(self.folder, self._reader)
+            self._read()
+            self._pictures = SmallPictures(self._reader.sources(), self._reader.profile(), secrets)
+            undo.pop_all()
 
     def _read(self) -> None:
         """Read the columns anew. Ids and keys of before stay good, positions may be others."""
@@ -76,6 +84,7 @@ class ReviewDesk:
 
     def close(self) -> None:
         """Take what was decided into the case if no scan is writing to it, and let go of it."""
+        self._pictures.close()
         with self._lock:
             try:
                 self.settle(stay=False)
@@ -327,8 +336,28 @@ class ReviewDesk:
     # -- small pictures ------------------------------------------------------------------------------------------------
 
     def thumbnail(self, item: Item, size: int, *, grey: bool = False) -> bytes | Placeholder:
-        """A JPEG of at most ``size`` by ``size`` pixels of an item, of a film of some stills; or why there is none."""
-        return Placeholder("small pictures are not to be had")
+        """A PNG of at most ``size`` by ``size`` pixels of an item, of a film of some stills; or why there is none.
+
+        The content is read again from the evidence, decoded by a confined worker and nowhere kept but in memory. It is
+        compared with the digest that the case has, but for films of more than 64 MiB, which are not read whole.
+        """
+        if item.sha256 is None:
+            return Placeholder("nothing of its content could be read")
+        content = item.sha256
+        return self._pictures.picture(content, size, lambda: self._occurrences(content), grey=grey)
+
+    def forget_pictures(self) -> None:
+        """Keep no small picture in memory any more, and look for the evidence again when it is next asked for."""
+        self._pictures.forget()
+
+    def _occurrences(self, content: bytes) -> list[tuple[int, ScanRecord]]:
+        """The files of the walk that have a content, or in which it lies, a few of them."""
+        with self._lock:
+            ids = self._reader.entries_of(content)
+            # What lies in no other file is read faster.
+            ids = sorted(ids, key=lambda identity: (split_entry_id(identity)[2] > 0, identity))[:MOST_TRIED]
+            records = ((split_entry_id(identity)[0], self._reader.outermost(identity)) for identity in ids)
+            return [(source, record) for source, record in records if record is not None]
 
     # -- groups of look-alikes ----------------------------------------------------------------------------------------
 
