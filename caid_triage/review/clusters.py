@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from caid_triage.case.review import ReviewReader
 from caid_triage.hashset.hamming import near_hashes
 from caid_triage.hashset.mih import LEAST_ENTRIES, chunks_for, index_of
 from caid_triage.model import STRONG_BITS
@@ -74,15 +75,23 @@ def join(labels: Numbers, one: Numbers, other: Numbers) -> None:
             labels[:] = labels[labels]
 
 
+def clusters_of_case(reader: ReviewReader, show: Callable[[int, int], None] | None = None) -> tuple[Numbers, Numbers]:
+    """The pictures of a case that have a hash to go by, as ids of files, and the first file of the group of each."""
+    found = np.fromiter(reader.pdq(LEAST_QUALITY), np.dtype([("id", "i8"), ("hash", "S32")]))
+    ids = found["id"].copy()
+    hashes = np.ascontiguousarray(found["hash"]).view(np.uint8).reshape(-1, 32)
+    return ids, ids[clusters_of(hashes, show)]
+
+
 def save_clusters(folder: Path, stamp: tuple[int, int], ids: Numbers, clusters: Numbers) -> None:
-    """Keep groups beside the case: of each item's id the id of the first of its group. What fails is made anew."""
+    """Keep groups in a folder, whole or not at all. Errors: OSError."""
     path = folder / CLUSTERS_FILE
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
             np.savez(file, stamp=np.array(stamp, np.int64), ids=ids, clusters=clusters)
         part.replace(path)
-    except OSError:
+    finally:
         part.unlink(missing_ok=True)
 
 

@@ -7,13 +7,16 @@ go to a journal beside the case (case/journal.py), which shows them at once and 
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import numpy as np
@@ -26,12 +29,14 @@ from caid_triage.errors import CaseError, UsageError
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.model import Category, DecodeState, Kind, MatchKind, ScanRecord, State, Tier
 from caid_triage.report.locations import location_of
-from caid_triage.review.clusters import LEAST_QUALITY, clusters_of, load_clusters, save_clusters
-from caid_triage.review.columns import Mask, Numbers, Places, files_of, read_columns
+from caid_triage.review.clusters import LEAST_QUALITY, load_clusters, save_clusters
+from caid_triage.review.columns import Mask, Numbers, Places, read_columns
 from caid_triage.review.grades import Grades, is_disputed
 from caid_triage.review.items import QUEUES, Item, ItemFilter, Key, ListedMatch, Placeholder, QueueFigures
 from caid_triage.review.pictures import SmallPictures
+from caid_triage.scan.worker_process import neutral_folder
 
+CLUSTER_MODULE = "caid_triage.review.cluster_process"
 MOST_TRIED = 4  # files with one content that a small picture is tried of
 MOST_CHOICES = 16  # kept of filters that were asked for lately, 4 bytes an item each
 
@@ -46,6 +51,8 @@ class ReviewDesk:
         """
         self.folder = Path(case_folder)
         self._lock = threading.RLock()
+        self._clustering: Popen[str] | None = None
+        self._clusters: tuple[Numbers, Numbers] | None = None
         self._reader = ReviewReader(self.folder)
         with ExitStack() as undo:
             undo.callback(self._reader.close)
@@ -61,6 +68,7 @@ class ReviewDesk:
         self._chosen: OrderedDict[ItemFilter, Places] = OrderedDict()
         self._decided: dict[str, Mask] = {}
         kept = load_clusters(self.folder, self._reader.pdq_stamp(LEAST_QUALITY))
+        kept = kept or self._clusters  # those of before: what came since stands by itself
         if kept is not None:
             self._set_clusters(*kept)
         self._read_grades()
@@ -85,6 +93,8 @@ class ReviewDesk:
     def close(self) -> None:
         """Take what was decided into the case if no scan is writing to it, and let go of it."""
         self._pictures.close()
+        if self._clustering is not None:
+            self._clustering.kill()
         with self._lock:
             try:
                 self.settle(stay=False)
@@ -369,24 +379,44 @@ class ReviewDesk:
     def make_clusters(self, show: Callable[[int, int], None] | None = None) -> int:
         """Find the groups of pictures that look alike; returns how many have more than one item.
 
-        Of a million pictures this takes minutes (docs/decisions/0039): others may use the desk meanwhile, and what is
-        found is kept beside the case. ``show`` is told how many of how many hashes were looked up.
+        A process of its own does it (of a million pictures it takes minutes: docs/decisions/0039); others may use the
+        desk meanwhile, and the groups are kept beside the case. ``show`` is told how many of how many hashes were
+        looked up. Errors: CaseError where they could not be made.
         """
-        with self._lock:
-            columns, stamp = self._columns, self._reader.pdq_stamp(LEAST_QUALITY)
-            found = np.fromiter(self._reader.pdq(LEAST_QUALITY), np.dtype([("id", "i8"), ("hash", "S32")]))
-            there = found[np.isin(found["id"], columns.ids)]
-            numbers = columns.item[np.searchsorted(columns.ids[: files_of(columns.ids)], there["id"])]
-            numbers, first = np.unique(numbers, return_index=True)
-            hashes = np.ascontiguousarray(there["hash"][first]).view(np.uint8).reshape(-1, 32)
-            ids = columns.item_ids[numbers]
-        clusters = ids[clusters_of(hashes, show)]
-        save_clusters(self.folder, stamp, ids, clusters)
-        with self._lock:
-            self._set_clusters(ids, clusters)
-        return int(np.count_nonzero(np.bincount(np.searchsorted(ids, clusters)) > 1)) if len(ids) else 0
+        with TemporaryDirectory(prefix="caid-triage-") as folder:
+            command = [sys.executable, "-P", "-m", CLUSTER_MODULE, str(self.folder.resolve()), folder]
+            with Popen(command, stdout=PIPE, stderr=DEVNULL, text=True, cwd=neutral_folder()) as process:  # noqa: S603
+                self._clustering = process
+                try:
+                    assert process.stdout is not None
+                    for line in process.stdout:
+                        done, total = map(int, line.split())
+                        if show is not None:
+                            show(done, total)
+                finally:
+                    process.kill()
+            with self._lock:
+                kept = load_clusters(Path(folder), self._reader.pdq_stamp(LEAST_QUALITY))
+                if kept is None:
+                    raise CaseError(
+                        "the groups of look-alikes could not be made: the case changed meanwhile; try again"
+                    )
+                self._set_clusters(*kept)
+            with suppress(OSError):  # the case may be on read-only media
+                save_clusters(self.folder, self._reader.pdq_stamp(LEAST_QUALITY), *kept)
+            sizes = self._columns.cluster_size
+            return 0 if sizes is None else int(np.count_nonzero(self._is_first() & (sizes > 1)))
+
+    def _is_first(self) -> Mask:
+        """Which items are the first of their group."""
+        columns = self._columns
+        if columns.cluster is None:
+            return np.zeros(columns.items, np.bool_)
+        found: Mask = columns.cluster == np.arange(columns.items)
+        return found
 
     def _set_clusters(self, ids: Numbers, clusters: Numbers) -> None:
+        self._clusters = ids, clusters
         self._columns.set_clusters(ids, clusters)
         self._chosen.clear()
 
