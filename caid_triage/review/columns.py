@@ -6,7 +6,8 @@ most (in this order of precedence, so that nothing is looked at twice), in probl
 * known: it has an exact match with notable material; the gravest first;
 * near: it looks like notable material (a picture or a film), and has no exact match; the nearest first;
 * damaged: a picture or film of neither kind, not known-good, which decoded in part only, not at all, or was refused;
-* new: any other picture or film that is not known-good; look-alikes beside each other, once clusters are made;
+* new: any other picture or film that is not known-good; look-alikes beside each other, once clusters are made (what
+  could not be read is in neither of the two: there is nothing to look at, and a problem says so);
 * problems: a file with a problem that is no note, or a place (a volume, a folder) with one.
 """
 
@@ -174,7 +175,7 @@ def read_columns(reader: ReviewReader) -> Columns:
     known = gravest < NONE
     alike = ~known & (nearest < NONE)
     is_good, is_damaged = columns.of_items(good), columns.of_items(damaged)
-    rest = columns.of_items(media) & ~known & ~alike & ~is_good
+    rest = columns.of_items(media) & ~known & ~alike & ~is_good & columns.words.any(axis=1)
     columns.set_queue("known", known, gravest.astype(np.int64))
     columns.set_queue("near", alike, nearest.astype(np.int64))
     columns.set_queue("new", rest & ~is_damaged, columns.item_ids)

@@ -7,8 +7,10 @@ go to a journal beside the case (case/journal.py), which shows them at once and 
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
@@ -20,6 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from caid_triage.case.encode import microseconds, moment, split_entry_id, text, whole_back
 from caid_triage.case.journal import DECIDED, REMARKED, WITHDRAWN, facts_of
@@ -34,10 +37,12 @@ from caid_triage.review.columns import Mask, Numbers, Places, read_columns
 from caid_triage.review.grades import Grades, is_disputed
 from caid_triage.review.items import QUEUES, Item, ItemFilter, Key, ListedMatch, Placeholder, QueueFigures
 from caid_triage.review.pictures import SmallPictures
-from caid_triage.scan.worker_process import neutral_folder
+from caid_triage.scan.worker_process import neutral_folder, worker_environment
 
 CLUSTER_MODULE = "caid_triage.review.cluster_process"
 MOST_TRIED = 4  # files with one content that a small picture is tried of
+NOBODY = ""  # no examiner has this name (_named): whether anybody has graded
+STRIDE = 4096
 MOST_CHOICES = 16  # kept of filters that were asked for lately, 4 bytes an item each
 
 
@@ -67,6 +72,8 @@ class ReviewDesk:
         self._columns = read_columns(self._reader)
         self._chosen: OrderedDict[ItemFilter, Places] = OrderedDict()
         self._decided: dict[str, Mask] = {}
+        self._located: NDArray[np.uint8] | None = None  # of each file the number of its place
+        self._tags: dict[str, int] = {}
         kept = load_clusters(self.folder, self._reader.pdq_stamp(LEAST_QUALITY))
         kept = kept or self._clusters  # those of before: what came since stands by itself
         if kept is not None:
@@ -79,7 +86,9 @@ class ReviewDesk:
         for content, examiner in self._reader.standing():
             by_examiner.setdefault(examiner, []).append(content)
         for examiner, contents in by_examiner.items():
-            self._decided_by(examiner)[columns.items_with(contents)] = True
+            found = columns.items_with(contents)
+            self._decided_by(examiner)[found] = True
+            self._decided_by(NOBODY)[found] = True
         self._disputed = np.zeros(columns.items, np.bool_)
         self._disputed[columns.items_with([content for (content,) in self._reader.disputed()])] = True
         self._touched(self._grades.contents())
@@ -145,7 +154,7 @@ class ReviewDesk:
     def queues(self, examiner: str = "") -> list[QueueFigures]:
         """Every queue with its figures; ``decided`` counts what the examiner has graded ("" : anybody)."""
         with self._lock:
-            decided = self._decided_by(text(examiner)) if examiner else self._decided_by_any()
+            decided = self._decided_for(ItemFilter("new", examiner=examiner))
             order = self._columns.order
             return [
                 QueueFigures(name, title, len(order[name]), int(np.count_nonzero(decided[order[name]])))
@@ -155,21 +164,24 @@ class ReviewDesk:
     def count(self, which: ItemFilter) -> int:
         """How many items a filter takes."""
         with self._lock:
-            return len(self._choice(which))
+            if which.decided is None:
+                return len(self._choice_of_files(which))
+            decided = self._decided_for(which)[self._choice_of_files(which)]
+            return int(np.count_nonzero(decided == which.decided))
 
     def page(self, which: ItemFilter, after: Key | None, limit: int) -> list[Item]:
         """At most ``limit`` items behind a key (None: from the first), in the order of their keys."""
         with self._lock:
-            chosen = self._choice(which)
+            chosen = self._choice_of_files(which)
             begin = 0 if after is None else self._place(which.queue, chosen, after, behind=True)
-            return self._items(which.queue, chosen[begin : begin + max(limit, 0)])
+            return self._items(which.queue, self._run(which, chosen[begin:], max(limit, 0)))
 
     def before(self, which: ItemFilter, key: Key | None, limit: int) -> list[Item]:
         """At most ``limit`` items before a key (None: the last ones), in the order of their keys."""
         with self._lock:
-            chosen = self._choice(which)
+            chosen = self._choice_of_files(which)
             end = len(chosen) if key is None else self._place(which.queue, chosen, key)
-            return self._items(which.queue, chosen[max(0, end - max(limit, 0)) : end])
+            return self._items(which.queue, self._run(which, chosen[:end][::-1], max(limit, 0))[::-1])
 
     def at(self, which: ItemFilter, position: int) -> Key | None:
         """The key of the item at a position, counted from 0; None where there is none."""
@@ -194,29 +206,46 @@ class ReviewDesk:
 
     def _place(self, queue: str, chosen: Places, key: Key, *, behind: bool = False) -> int:
         """Where a key stands among chosen items, or behind it."""
-        ranks = self._columns.ranks.get(queue)
-        ids = self._columns.item_ids[chosen]
-        low, high = 0, len(chosen)
-        if ranks is not None:
-            of_chosen = ranks[chosen]
-            low, high = (int(np.searchsorted(of_chosen, key.rank, side)) for side in ("left", "right"))
-        return low + int(np.searchsorted(ids[low:high], key.id, "right" if behind else "left"))
+        columns = self._columns
+        find = bisect_right if behind else bisect_left
+        return find(chosen, key, key=lambda item: columns.key(queue, item))
+
+    def _run(self, which: ItemFilter, chosen: Places, limit: int) -> Places:
+        """The first so many of chosen items that are decided as the filter wants; few more are looked at."""
+        if which.decided is None:
+            return chosen[:limit]
+        decided = self._decided_for(which)
+        found: list[Places] = []
+        begin = 0
+        while begin < len(chosen) and limit > 0:
+            some = chosen[begin : begin + STRIDE]
+            some = some[decided[some] == which.decided][:limit]
+            found.append(some)
+            limit -= len(some)
+            begin += STRIDE
+        return np.concatenate(found) if found else chosen[:0]
 
     # -- which items ---------------------------------------------------------------------------------------------------
 
     def _choice(self, which: ItemFilter) -> Places:
-        """The items that a filter takes, in the order of their keys. Errors: UsageError for an unknown queue."""
-        if which.queue not in QUEUES:
-            raise UsageError(f"no queue is called {which.queue}; there are {', '.join(QUEUES)}")
+        """The items that a filter takes, in the order of their keys."""
+        chosen = self._choice_of_files(which)
         if which.decided is None:
-            return self._choice_of_files(replace(which, examiner=""))
-        chosen = self._choice_of_files(replace(which, decided=None, examiner=""))
-        decided = self._decided_by(text(which.examiner)) if which.examiner else self._decided_by_any()
-        found: Places = chosen[decided[chosen] == which.decided]
+            return chosen
+        found: Places = chosen[self._decided_for(which)[chosen] == which.decided]
         return found
 
+    def _decided_for(self, which: ItemFilter) -> Mask:
+        return self._decided_by(text(which.examiner)) if which.examiner else self._decided_by_any()
+
     def _choice_of_files(self, which: ItemFilter) -> Places:
-        """The items that a filter takes but for what was decided; kept for the filters that were used lately."""
+        """The items that a filter takes but for what was decided; kept for the filters that were used lately.
+
+        Errors: UsageError for an unknown queue.
+        """
+        if which.queue not in QUEUES:
+            raise UsageError(f"no queue is called {which.queue}; there are {', '.join(QUEUES)}")
+        which = replace(which, decided=None, examiner="")
         known = self._chosen.get(which)
         if known is None:
             members = self._columns.order[which.queue]
@@ -270,10 +299,25 @@ class ReviewDesk:
         return masks
 
     def _at_locations(self, tags: Sequence[str]) -> Mask:
-        wanted = frozenset(tags)
-        return self._columns.items_of(
-            identity for identity, path in self._reader.paths() if location_of(path).tag in wanted
-        )
+        """Which files lie at a place of these; worked out once for all files, which takes its time for a million."""
+        if self._located is None:
+            columns = self._columns
+            located = np.zeros(len(columns.ids), np.uint8)
+            places = {identity: place for place, identity in enumerate(columns.ids.tolist()) if identity < 0}
+            place, files = 0, len(columns.ids) - len(places)
+            ids = columns.ids
+            for identity, path in self._reader.paths():
+                if identity < 0:
+                    at = places.get(identity)
+                else:
+                    while place < files and ids[place] < identity:
+                        place += 1
+                    at = place if place < files and ids[place] == identity else None
+                if at is not None:
+                    located[at] = self._tags.setdefault(location_of(path).tag, len(self._tags))
+            self._located = located
+        found: Mask = np.isin(self._located, [self._tags[tag] for tag in tags if tag in self._tags])
+        return found
 
     def _in_categories(self, categories: Iterable[str | tuple[str, str]]) -> Mask:
         columns = self._columns
@@ -385,7 +429,14 @@ class ReviewDesk:
         """
         with TemporaryDirectory(prefix="caid-triage-") as folder:
             command = [sys.executable, "-P", "-m", CLUSTER_MODULE, str(self.folder.resolve()), folder]
-            with Popen(command, stdout=PIPE, stderr=DEVNULL, text=True, cwd=neutral_folder()) as process:  # noqa: S603
+            with Popen(  # noqa: S603 - our own interpreter and module
+                command,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                text=True,
+                cwd=neutral_folder(),
+                env=worker_environment(os.environ),
+            ) as process:
                 self._clustering = process
                 try:
                     assert process.stdout is not None
@@ -496,6 +547,7 @@ class ReviewDesk:
                 mask[found] = False
             for grade in grades:
                 self._decided_by(grade.examiner)[found] = True
+            self._decided_by(NOBODY)[found] = bool(grades)
             if (self._disputed[found] != is_disputed(grades)).any():
                 self._disputed[found] = disputed = is_disputed(grades)
                 disputed = True
@@ -510,8 +562,8 @@ class ReviewDesk:
         return self._decided[examiner]
 
     def _decided_by_any(self) -> Mask:
-        masks = list(self._decided.values())
-        return np.logical_or.reduce(masks) if masks else np.zeros(self._columns.items, np.bool_)
+        """Kept as one mask too: the name of nobody."""
+        return self._decided_by(NOBODY)
 
 
 def _listed(
