@@ -522,7 +522,7 @@ class ReviewDesk:
                 return []
             touched = self._grades.append(WITHDRAWN, examiner, of=last)
             self._touched(touched)
-            return [int(one) for one in self._columns.item_ids[self._columns.items_with(touched)]]
+            return [int(one) for one in self._columns.item_ids[np.unique(self._columns.items_with(touched))]]
 
     @property
     def pending(self) -> int:
