@@ -136,7 +136,7 @@ class _Reads:
 
     def __init__(self, reader: ReviewReader, secrets: Secrets) -> None:
         self.reader = reader
-        self.sources = ReopenedSources(reader.sources(), reader.profile(), secrets)
+        self.sources = ReopenedSources(reader.sources, reader.profile(), secrets)
         self.looker = Looker()
 
     def close(self) -> None:
