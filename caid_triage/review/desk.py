@@ -434,7 +434,7 @@ class ReviewDesk:
     def _occurrences(self, content: bytes) -> list[tuple[int, ScanRecord]]:
         """The files of the walk that have a content, or in which it lies, a few of them."""
         with self._lock:
-            ids = self._reader.entries_of(content)
+            ids = self._columns.files_of_content(content)
             # What lies in no other file is read faster.
             ids = sorted(ids, key=lambda identity: (split_entry_id(identity)[2] > 0, identity))[:MOST_TRIED]
             records = ((split_entry_id(identity)[0], self._reader.outermost(identity)) for identity in ids)
