@@ -25,6 +25,7 @@ from caid_triage.case.schema import (
     DATABASE,
     OLDEST_SCHEMA,
     SCHEMA_VERSION,
+    WITH_ACTS,
     WITH_DIGESTS,
     storage_faults,
 )
@@ -49,11 +50,15 @@ CHANGES_NOTHING = frozenset(
         TEMPLATE_KEPT,
         "not-closed",
         "recovered",
+        "remarked",
     }
 )
 
 # Of a whole chain, which is read into memory: a case that gets ten commands a day for centuries has less.
 MOST_BYTES, MOST_LINES = 256 << 20, 1 << 20
+
+# What a line "audit-fault" is about, by its fact "what"; the chain where it is none of these.
+SUBJECTS = {"database": "case.db", "journal": "decisions.jsonl"}
 
 Line = Mapping[str, Any]
 
@@ -137,12 +142,25 @@ class AuditChain:
             self.append("recovered", torn=self._torn.decode("utf-8", "backslashreplace"), torn_bytes=len(self._torn))
         if before is not None or (last is not None and "digest" not in last):  # an earlier version closed no case
             self.append(MIGRATED, from_schema=before or OLDEST_SCHEMA, to_schema=SCHEMA_VERSION)
-        elif last is not None and not self._is_closed:
+        if last is not None and not self._is_closed and "digest" in last:
             self.append("not-closed", closing=bool(was_closing))
 
     def append(self, action: str, **facts: object) -> None:
         """Add one line and force it to disk; then note it in the database as the last."""
         self._head = self._write(action, facts, noted=True)
+
+    def append_acts(self, acts: Sequence[tuple[str, Mapping[str, object]]]) -> None:
+        """Add a line an act of examiners, (action, facts with its number as ``act``), and force them to disk once.
+
+        They are noted together, so a kill may leave many of them behind the line that is noted: :func:`follows_on`.
+        """
+        lines, head = [], self._head
+        for action, facts in acts:
+            line, head = next_line(head, action, facts)
+            lines.append(line)
+        if lines:
+            self._put(b"".join(line + b"\n" for line in lines), head, noted=True)
+            self._head = head
 
     def append_closed(self, **facts: object) -> AuditHead:
         """Add the line ``closed``, which the database cannot know of: it holds the digest of the database at rest."""
@@ -150,18 +168,16 @@ class AuditChain:
         return self._head
 
     def _write(self, action: str, facts: Mapping[str, object], *, noted: bool) -> AuditHead:
-        reserved = set(FIELDS) & set(facts)
-        if reserved:
-            raise CaseError(f"an audit line cannot use the words {sorted(reserved)} for facts of its own")
-        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        sequence = self._head.sequence + 1
-        fields = {**facts, "sequence": sequence, "time": now, "action": action, "previous": self._head.sha256}
-        line = canonical_json({**fields, "digest": own_digest(fields)}).encode()
-        head = AuditHead(sequence, hashlib.sha256(line).hexdigest())
+        line, head = next_line(self._head, action, facts)
+        self._put(line + b"\n", head, noted=noted)
+        return head
+
+    def _put(self, lines: bytes, head: AuditHead, *, noted: bool) -> None:
+        """Add whole lines, the last of which is ``head``, on disk when this returns, or none of them."""
         with storage_faults(self._folder), self._path.open("ab", buffering=0) as file:
             whole = file.tell()
             try:
-                if file.write(line + b"\n") != len(line) + 1:
+                if file.write(lines) != len(lines):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
                 if noted:
@@ -170,23 +186,45 @@ class AuditChain:
                 # A line that the database does not know of would be followed by the next, two ahead of its note.
                 file.truncate(whole)
                 raise
-        return head
 
     def _note(self, head: AuditHead) -> None:
         """Keep in the database which line is the last."""
         self._connection.execute("UPDATE audit_head SET sequence = ?, sha256 = ?", (head.sequence, head.sha256))
 
 
+def next_line(before: AuditHead, action: str, facts: Mapping[str, object]) -> tuple[bytes, AuditHead]:
+    """The line, without its newline, that follows ``before``, of this moment; and what is the last line with it."""
+    reserved = set(FIELDS) & set(facts)
+    if reserved:
+        raise CaseError(f"an audit line cannot use the words {sorted(reserved)} for facts of its own")
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    sequence = before.sequence + 1
+    fields = {**facts, "sequence": sequence, "time": now, "action": action, "previous": before.sha256}
+    line = canonical_json({**fields, "digest": own_digest(fields)}).encode()
+    return line, AuditHead(sequence, hashlib.sha256(line).hexdigest())
+
+
+def follows(line: bytes, before: AuditHead) -> bool:
+    """Whether a line is as it was written, and the next after that one."""
+    fields = parse(line)
+    return (
+        fields is not None
+        and (fields.get("sequence"), fields.get("previous")) == (before.sequence + 1, before.sha256)
+        and _agrees_with_itself(line, fields)
+    )
+
+
 def follows_on(lines: Sequence[bytes], noted: AuditHead) -> bool:
     """Whether a chain ends with the line that the database noted, or goes on as a crash or a session's end leaves it.
 
-    One line may stand behind it, for it is noted only once it is on disk; and behind the line ``closed``, which is
-    never noted, those that say that the case was opened.
+    One line may stand behind it, for it is noted only once it is on disk, or several that are of acts of examiners;
+    and behind the line ``closed``, which is never noted, those that say that the case was opened.
     """
     if not 0 <= noted.sequence <= len(lines) or head_of(lines[: noted.sequence]) != noted:
         return False
-    behind = [(parse(line) or {}).get("action") for line in lines[noted.sequence + 1 :]]
-    return all(action in (OPENED, "audit-fault") for action in behind)
+    behind = [parse(line) or {} for line in lines[noted.sequence :]]
+    acts = next((n for n, fields in enumerate(behind) if "act" not in fields), len(behind))
+    return all(fields.get("action") in (OPENED, "audit-fault") for fields in behind[max(acts, 1) :])
 
 
 def head_of(lines: Sequence[bytes]) -> AuditHead:
@@ -255,16 +293,19 @@ def parse(line: bytes) -> Line | None:
     return fields if isinstance(fields, dict) else None
 
 
-def chain_faults(lines: Sequence[bytes], torn: bytes = b"") -> Iterator[Fault]:
-    """What the lines themselves give away, without the database: one fault for each place where something was done."""
+def chain_faults(lines: Sequence[bytes], torn: bytes = b"", name: str = AUDIT_FILE) -> Iterator[Fault]:
+    """What the lines themselves give away, without the database: one fault for each place where something was done.
+
+    ``name`` is the file that they are of: the journal of a review is such a chain too.
+    """
     parsed = [parse(line) for line in lines]
     # Lines of a case that an earlier version began have no digest of their own; the first line of this one says so.
-    bare = next((n for n, fields in enumerate(parsed) if fields and fields.get("action") == MIGRATED), 0)
+    bare = next((n for n, fields in enumerate(parsed) if fields and is_first_with_digests(fields)), 0)
     if not any("digest" in fields for fields in parsed if fields):
         bare = len(lines)
     before, number, whole = None, 0, True  # of the line before: its SHA-256, the number it carries, if it is as written
     for place, (line, fields) in enumerate(zip(lines, parsed, strict=True), start=1):
-        where = f"{AUDIT_FILE} line {place}"
+        where = f"{name} line {place}"
         was_whole, whole = whole, fields is not None and (place <= bare or _agrees_with_itself(line, fields))
         if fields is None:
             yield Fault(where, "is not a JSON object: it was changed")
@@ -278,14 +319,20 @@ def chain_faults(lines: Sequence[bytes], torn: bytes = b"") -> Iterator[Fault]:
                 where, "does not follow from the line before it: that one was changed, or another one stood there"
             )
         if fields is not None and fields.get("action") == "audit-fault":
-            subject = "case.db" if fields.get("what") == "database" else "the end of the chain"
+            subject = SUBJECTS.get(str(fields.get("what")), "the end of the chain")
             yield Fault(where, f"records that {subject} was changed outside the program before this line")
         before = hashlib.sha256(line).hexdigest()
         carried = fields.get("sequence") if fields is not None else None
         number = carried if whole and isinstance(carried, int) else number + 1
     if torn:
         what = "is torn: the program was stopped while it wrote; the next run records that"
-        yield Fault(f"{AUDIT_FILE} line {len(lines) + 1}", what)
+        yield Fault(f"{name} line {len(lines) + 1}", what)
+
+
+def is_first_with_digests(fields: Line) -> bool:
+    """Whether a line says that the case was brought up from a schema that kept no digests."""
+    before = fields.get("from_schema")
+    return fields.get("action") == MIGRATED and not (isinstance(before, int) and before >= WITH_DIGESTS)
 
 
 def _agrees_with_itself(line: bytes, fields: Line) -> bool:
@@ -312,12 +359,20 @@ def end_faults(lines: Sequence[bytes], connection: sqlite3.Connection, schema: i
     if noted.sequence and hashlib.sha256(lines[noted.sequence - 1]).hexdigest() != noted.sha256:
         where = f"{AUDIT_FILE} line {noted.sequence}"
         yield Fault(where, "is not the line that the case noted as its last: it was changed, moved or inserted")
-    if not follows_on(lines, head_of(lines[: noted.sequence])):
+    unknown = _acts_unknown(lines[noted.sequence :], connection) if schema >= WITH_ACTS else False
+    if unknown or not follows_on(lines, head_of(lines[: noted.sequence])):
         what = f"has {len(lines)} lines, the case knows of {noted.sequence}: some were added outside"
         yield Fault(AUDIT_FILE, what)
     elif schema >= WITH_DIGESTS and not _is_closed(lines):
         (was_closing,) = connection.execute("SELECT closing FROM audit_head").fetchone()
         yield Fault(AUDIT_FILE, _not_closed(was_closing=bool(was_closing)))
+
+
+def _acts_unknown(lines: Sequence[bytes], connection: sqlite3.Connection) -> bool:
+    """Whether lines that the database did not note tell of acts that it does not have."""
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM review_act").fetchone()
+    numbers = ((parse(line) or {}).get("act", 0) for line in lines)
+    return any(not isinstance(number, int) or number > last for number in numbers)
 
 
 def _is_closed(lines: Sequence[bytes]) -> bool:

@@ -51,12 +51,18 @@ OF_UNITS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "hashset": ("", "id"),
         "category": ("", "id"),
         "decision": ("id", "id"),
+        # Of a review: an act's own row, what it took back and remarked.
+        "review_act": ("id", "id"),
+        "withdrawal": ("act_id", "decision_id"),
+        "remark": ("act_id", "id"),
+        "journal_head": ("", "only_one"),
         "regrade": ("", "id"),
         "regrade_row": ("regrade_id", "regrade_id, entry_id, hashset"),
         # The tables and indexes themselves: a trigger or a view put in would change what is read.
         "sqlite_schema": ("", "type, name"),
     }
 )
+OF_ACTS = ("review_act", "withdrawal", "remark", "journal_head")  # since schema 7
 WHOLE = 0
 SCHEMA_COLUMNS = "type, name, tbl_name, sql"
 ROWS_AT_ONCE = 1000

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from caid_triage.case.schema import DIGEST_TABLES, TABLES, WITH_DIGESTS
+from caid_triage.case.schema import ACT_TABLES, DIGEST_TABLES, SCHEMA_VERSION, TABLES, WITH_ACTS, WITH_DIGESTS
 from caid_triage.errors import CaseError
 
 Columns = dict[str, frozenset[str]]
@@ -34,7 +34,7 @@ def refuse_foreign_schema(connection: sqlite3.Connection, version: int, folder: 
     if not parts:
         found, made = _columns(connection), _columns_made(version)
         parts = [f"table {name}" for name in sorted(made) if not made[name] <= found.get(name, frozenset())]
-        parts += [f"table {name}" for name in sorted(_columns_made(WITH_DIGESTS).keys() & found.keys() - made.keys())]
+        parts += [f"table {name}" for name in sorted(_columns_made(SCHEMA_VERSION).keys() & found.keys() - made.keys())]
     if parts:
         raise CaseError(
             f"the case in {folder}: its database is not as this program makes it ({parts[0]}): another program "
@@ -44,10 +44,13 @@ def refuse_foreign_schema(connection: sqlite3.Connection, version: int, folder: 
 
 def _columns_made(version: int) -> Columns:
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(TABLES + DIGEST_TABLES)
+        connection.executescript(TABLES)
+        if version >= WITH_DIGESTS:
+            connection.executescript(DIGEST_TABLES)
+        if version >= WITH_ACTS:
+            connection.executescript(ACT_TABLES)
         made = _columns(connection)
     if version < WITH_DIGESTS:
-        del made["batch"], made["digest"]
         made["audit_head"] -= {"closing"}
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -30,6 +31,17 @@ else:
 
     def _give_back(handle: BinaryIO) -> None:
         fcntl.flock(handle.fileno(), fcntl.LOCK_UN)
+
+
+def exclusive(handle: BinaryIO) -> bool:
+    """Whether this process now holds the right to a file that several wait for; closing the file gives it back."""
+    try:
+        _take(handle)
+    except OSError as fault:
+        if fault.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            raise
+        return False
+    return True
 
 
 class CaseLock:

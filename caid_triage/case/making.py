@@ -8,6 +8,7 @@ from pathlib import Path
 
 from caid_triage.case.digests import DigestTable
 from caid_triage.case.schema import (
+    ACT_TABLES,
     APPLICATION_ID,
     DATABASE,
     DIGEST_TABLES,
@@ -15,9 +16,12 @@ from caid_triage.case.schema import (
     SCHEMA_VERSION,
     TABLES,
     UNMADE,
+    WITH_ACTS,
     WITH_DIGESTS,
     connect_for_writing,
 )
+
+NO_JOURNAL = "INSERT INTO journal_head VALUES (1, 0, NULL, 0)"
 
 
 def make_database(folder: Path, header: tuple[str, ...]) -> None:
@@ -32,8 +36,9 @@ def make_database(folder: Path, header: tuple[str, ...]) -> None:
 
 def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> None:
     """Make the tables, store the header's columns and mark the file as ours, all or nothing."""
-    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {DIGEST_TABLES}")
+    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {DIGEST_TABLES} {ACT_TABLES}")
     connection.execute("INSERT INTO audit_head VALUES (1, 0, NULL, 0)")
+    connection.execute(NO_JOURNAL)
     connection.execute("INSERT INTO header VALUES (1, ?, ?, ?, ?, ?)", header)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -44,16 +49,23 @@ def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> No
 def bring_up_to_date(connection: sqlite3.Connection) -> int | None:
     """Bring the tables to this schema, all or nothing; returns which it was before, None where that was this one.
 
-    What an earlier version stored is digested as it is found now: nothing shows what was done to it before.
+    What a version before the digests stored is digested as it is found now: nothing shows what was done to it before.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version >= SCHEMA_VERSION:
         return None
-    assert OLDEST_SCHEMA <= version < WITH_DIGESTS  # check_schema has refused others
-    connection.executescript(f"BEGIN IMMEDIATE; {DIGEST_TABLES}")
+    assert version >= OLDEST_SCHEMA  # check_schema has refused others
+    connection.executescript(f"BEGIN IMMEDIATE; {'' if version >= WITH_DIGESTS else DIGEST_TABLES} {ACT_TABLES}")
     try:
-        connection.execute("ALTER TABLE audit_head ADD COLUMN closing INTEGER NOT NULL DEFAULT 0")
-        DigestTable(connection).digest_everything()
+        connection.execute(NO_JOURNAL)
+        digests = DigestTable(connection)
+        if version < WITH_DIGESTS:
+            connection.execute("ALTER TABLE audit_head ADD COLUMN closing INTEGER NOT NULL DEFAULT 0")
+            digests.digest_everything()
+        else:
+            for table in ("sqlite_schema", "journal_head"):
+                digests.touch(table)
+            digests.settle()
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except sqlite3.Error:
@@ -61,3 +73,12 @@ def bring_up_to_date(connection: sqlite3.Connection) -> int | None:
             connection.execute("ROLLBACK")
         raise
     return int(version)
+
+
+def stand_in_tables(connection: sqlite3.Connection, version: int) -> None:
+    """Give a case of an earlier schema, which is only read, the tables that it lacks, empty and for this connection."""
+    if version < WITH_ACTS:
+        connection.executescript(
+            ACT_TABLES.replace("CREATE TABLE", "CREATE TEMP TABLE").replace("INDEX ", "INDEX temp.")
+        )
+        connection.execute(NO_JOURNAL)

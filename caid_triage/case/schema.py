@@ -23,9 +23,10 @@ DATABASE = "case.db"
 UNMADE = "case.db.making"
 """What a new database is called until it is whole: a case exists from the moment it gets its own name."""
 APPLICATION_ID = 0x43414944  # "CAID"
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 OLDEST_SCHEMA = 5  # read as it is; brought up to date by the first command that writes to it
 WITH_DIGESTS = 6  # the first schema whose rows are digested
+WITH_ACTS = 7  # the first that knows what examiners did in a review, and what they took back
 
 # An entry's id is its source's id, its walk number and its part in one integer: rows lie in report order on disk, what
 # lies inside a file right behind it. 2**28 files a source, 2**23 parts a file, 4,095 sources.
@@ -153,6 +154,27 @@ CREATE TABLE digest (
     name TEXT NOT NULL, unit INTEGER NOT NULL, rows INTEGER NOT NULL, sha256 BLOB NOT NULL, marks BLOB NOT NULL,
     PRIMARY KEY (name, unit)
 ) WITHOUT ROWID;
+"""
+
+# What examiners did in a review, as the journal beside the database has it (case/journal.py): a graded content is a row
+# of ``decision`` too. Nothing is taken out: a grade that was taken back has a row in ``withdrawal``. ``journal_head``
+# is the last line of the journal that is in here.
+ACT_TABLES = """
+CREATE TABLE review_act (
+    id INTEGER PRIMARY KEY, action TEXT NOT NULL, examiner TEXT NOT NULL, made INTEGER NOT NULL,
+    first_decision INTEGER, decisions INTEGER NOT NULL
+);
+CREATE INDEX act_first ON review_act (first_decision);
+CREATE TABLE withdrawal (decision_id INTEGER PRIMARY KEY, act_id INTEGER NOT NULL REFERENCES review_act);
+CREATE TABLE remark (
+    id INTEGER PRIMARY KEY, act_id INTEGER NOT NULL REFERENCES review_act, sha256 BLOB NOT NULL, note TEXT NOT NULL
+);
+CREATE INDEX withdrawal_act ON withdrawal (act_id);
+CREATE INDEX remark_content ON remark (sha256);
+CREATE INDEX remark_act ON remark (act_id);
+CREATE TABLE journal_head (
+    only_one INTEGER PRIMARY KEY CHECK (only_one = 1), sequence INTEGER NOT NULL, sha256 TEXT, offset INTEGER NOT NULL
+);
 """
 
 
@@ -298,24 +320,32 @@ def make_durable(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def connect_for_reading(folder: Path) -> sqlite3.Connection:
-    """Open the database read-only, also from a folder that cannot be written to."""
+def connect_for_reading(folder: Path, *, any_thread: bool = False) -> sqlite3.Connection:
+    """Open the database read-only, also from a folder that cannot be written to.
+
+    ``any_thread``: several threads use it, and see to it that they do so one after the other.
+    """
+    one_thread = not any_thread
     path = folder / DATABASE
     if not path.is_file():
         raise CaseError(f"there is no case in {folder} (no {DATABASE}); check the folder's name")
     _refuse_strangers(path)
     address = "file:" + quote(os.fsencode(path.resolve()), safe="/:\\")
-    connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
+    connection = sqlite3.connect(
+        f"{address}?mode=ro", uri=True, isolation_level=None, timeout=5.0, check_same_thread=one_thread
+    )
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.OperationalError:
         connection.close()
         if _left(path, "-journal"):
-            return _rolled_back(address)
+            return _rolled_back(address, one_thread=one_thread)
         if _left(path, "-wal"):
             raise
         # WAL needs a shared-memory file beside the database; read-only media cannot have one, and nobody writes there.
-        connection = sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
+        connection = sqlite3.connect(
+            f"{address}?immutable=1", uri=True, isolation_level=None, check_same_thread=one_thread
+        )
     # Sorting ten million digests may spill to the system's temporary folder (deleted at once) rather than fill memory.
     return connection
 
@@ -335,14 +365,16 @@ def _left(path: Path, suffix: str) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def _rolled_back(address: str) -> sqlite3.Connection:
+def _rolled_back(address: str, *, one_thread: bool) -> sqlite3.Connection:
     """The database after what a killed writer was about is undone; that needs to write: sqlite3.Error where it cannot.
 
     A journal is there only for the moment in which the case is opened or closed by its writer.
     """
     with closing(sqlite3.connect(f"{address}?mode=rw", uri=True, isolation_level=None, timeout=5.0)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
+    connection = sqlite3.connect(
+        f"{address}?mode=ro", uri=True, isolation_level=None, timeout=5.0, check_same_thread=one_thread
+    )
     connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     return connection
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
-from caid_triage.case.audit import AUDIT_FILE, canonical_json
+from caid_triage.case.audit import AUDIT_FILE, AuditHead, canonical_json, parse, read_lines
 from caid_triage.case.closing import logs_beside
 from caid_triage.case.command import tool_versions
 from caid_triage.case.digests import OF_MATCHES
@@ -30,6 +30,8 @@ from caid_triage.case.encode import (
 )
 from caid_triage.case.fingerprint import differing
 from caid_triage.case.foreign import refuse_foreign_schema
+from caid_triage.case.grades import audit_facts, take_in
+from caid_triage.case.journal import Journal, Place, has_more, place_in
 from caid_triage.case.lock import LOCK_FILE, CaseLock
 from caid_triage.case.making import make_database
 from caid_triage.case.matches import MatchTable, RecordedBatch
@@ -115,12 +117,66 @@ class CaseWriter(CaseSession):
     def __init__(self, folder: Path, lock: CaseLock, connection: sqlite3.Connection, logs: Sequence[str] = ()) -> None:
         super().__init__(folder, lock, connection, logs)
         self._matches = MatchTable(connection)
+        self._acts_on_record: int | None = None
+        self._journal_fault_noted = False
         with storage_faults(folder):
             self.header: CaseHeader = read_header(connection)
 
     def _roll_back(self) -> None:
         self._matches.forget_categories()
         super()._roll_back()
+
+    def begin(self) -> None:
+        """As of any session; and what examiners did in a review since is taken in before anything else."""
+        if not self._begun:
+            super().begin()
+            self.take_journal()
+
+    def _come_to_rest(self) -> AuditHead | None:
+        if not self._failed:
+            self.take_journal()
+        return super()._come_to_rest()
+
+    # -- what examiners did in a review -------------------------------------------------------------------------------
+
+    def take_journal(self) -> int:
+        """Take in what examiners did in a review since the last time, and put it on record; returns how many acts.
+
+        A journal that was changed outside is not taken in: that is put on record, and ``verify`` says where.
+        """
+        self.begin()
+        with self._storage():
+            place = place_in(self._connection)
+            if not has_more(self.folder, place):
+                self._audit_acts()  # a process that was killed may have stored acts only
+                return 0
+            journal = Journal(self.folder, place)
+            try:
+                acts = journal.read_on()
+            except CaseError:
+                self._note_changed_journal(place)
+                return 0
+            if acts:
+                with self._transaction() as connection:
+                    take_in(connection, self._matches, self._digests, acts, journal.place)
+            self._audit_acts()
+            return len(acts)
+
+    def _audit_acts(self) -> None:
+        """Put on record the acts that the database has and the audit chain does not."""
+        (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM review_act").fetchone()
+        if self._acts_on_record is None and last:
+            lines, _ = read_lines(self.folder / AUDIT_FILE)
+            numbers = (fields.get("act") for fields in map(parse, lines) if fields)
+            self._acts_on_record = max((number for number in numbers if isinstance(number, int)), default=0)
+        self.audit_acts(audit_facts(self._connection, self._acts_on_record or 0))
+        self._acts_on_record = last
+
+    def _note_changed_journal(self, place: Place) -> None:
+        facts = {"what": "journal", "noted_sequence": place.head.sequence, "noted_sha256": place.head.sha256}
+        if not self._journal_fault_noted:
+            self.audit("audit-fault", **facts)
+        self._journal_fault_noted = True
 
     # -- sources ------------------------------------------------------------------------------------------------------
 

@@ -49,6 +49,8 @@ from caid_triage.case.exchange import (
 )
 from caid_triage.case.findings import contradiction_rows
 from caid_triage.case.foreign import refuse_foreign_schema
+from caid_triage.case.grades import STANDS, DisputedRow, GradedRow, disputed_rows, graded_rows
+from caid_triage.case.making import stand_in_tables
 from caid_triage.case.metadata import (
     CameraRow,
     MetadataFigures,
@@ -60,7 +62,7 @@ from caid_triage.case.metadata import (
     placed_rows,
 )
 from caid_triage.case.places import CONTAINER_STATE, REMOVED
-from caid_triage.case.records import stored_records
+from caid_triage.case.records import source_rows, stored_records
 from caid_triage.case.rows import (
     CaseHeader,
     Conservation,
@@ -108,7 +110,8 @@ SELECT s.exhibit, s.name, e.volume, e.path, e.state, e.kind, e.media_type, e.siz
     m.match_kind, m.algorithm, m.distance, m.threshold, c.code, c.label, c.scheme, h.name, m.media_id,
     e.created, e.modified, e.accessed, e.changed, e.physical_offset, e.path,
     (SELECT json_array(d.examiner, d.decided, g.code, g.label, g.scheme, g.severity, d.note)
-        FROM decision d JOIN category g ON g.id = d.category_id WHERE d.sha256 = e.sha256 ORDER BY d.id DESC LIMIT 1),
+        FROM decision d JOIN category g ON g.id = d.category_id WHERE d.sha256 = e.sha256 AND {STANDS}
+        ORDER BY d.id DESC LIMIT 1),
     coalesce(x.orientation, ''), x.quality, coalesce(l.look, ''), v.frames, v.met, v.listed_frames, v.listed_met,
     v.first_s, v.last_s, v.listed_first_s, v.listed_last_s, {CONTAINER_STATE}, {REMOVED}
 FROM file_match m LEFT JOIN match_detail x
@@ -176,7 +179,9 @@ def open_case(folder: Path | str) -> CaseView:
         connection = connect_for_reading(folder)
         with ExitStack() as undo:
             undo.callback(connection.close)
-            refuse_foreign_schema(connection, check_schema(connection, folder), folder)
+            version = check_schema(connection, folder)
+            refuse_foreign_schema(connection, version, folder)
+            stand_in_tables(connection, version)
             # One moment of the case for all that is read, also while a scan goes on.
             connection.execute("BEGIN")
             view = CaseView(folder, connection)
@@ -273,9 +278,8 @@ class CaseView:
 
     def sources(self) -> list[SourceRow]:
         """The evidence sources in the order they were given."""
-        statement = """SELECT id, exhibit, name, kind, size, segments, acquisition, coverage, walked, examined, stored,
-            finished FROM source ORDER BY id"""
-        return list(self._typed(SourceRow, statement))
+        with reading_faults(self.folder):
+            return source_rows(self._connection)
 
     def volumes(self) -> list[VolumeRow]:
         """The volumes of all sources, those not understood among them."""
@@ -503,3 +507,13 @@ class CaseView:
         """How many contents of a selection each exhibit has."""
         with reading_faults(self.folder):
             return content_totals(self._connection, selection)
+
+    def graded(self) -> list[GradedRow]:
+        """Files and unique contents by examiners' last standing grades: apart from what hash sets assert."""
+        with reading_faults(self.folder):
+            return list(graded_rows(self._connection))
+
+    def disputed(self) -> Iterator[DisputedRow]:
+        """Every file whose content two examiners grade differently."""
+        with reading_faults(self.folder):
+            yield from disputed_rows(self._connection)

@@ -9,6 +9,7 @@ from unit.case import samples
 from unit.report import exhibits
 
 from caid_triage.case.command import Command
+from caid_triage.case.journal import DECIDED, REMARKED, WITHDRAWN, Journal, facts_of
 from caid_triage.case.store import CaseWriter, open_case_for_writing
 from caid_triage.model import Decision, LedgerRange, Match, VideoAgreement, Withheld
 from caid_triage.report.on_record import REPORTS, write_reports_on_record
@@ -51,6 +52,12 @@ def store_one_of_each(case: CaseWriter) -> None:
     again = [(1, [record], [(samples.match(samples.CATEGORY_C, generation="g2"),)]) for record in before[:3]]
     case.replace_matches([{**samples.NOTABLE, "generation": "g2"}], again)
     case.end_run(run, WHEN, "finished")
+    journal = Journal(case.folder)
+    facts = facts_of([graded.sha256], samples.CATEGORY_C, "as listed")
+    journal.append(DECIDED, "A. Examiner", **facts)
+    journal.append(WITHDRAWN, "A. Examiner", of=1)
+    journal.append(REMARKED, "B. Examiner", **facts_of([graded.sha256], None, "see the report"))
+    case.take_journal()
     held = Withheld("flood", "pdq", "unit-set", "g2", 120, 3, 31, 5)
     after = [samples.record(300 + n, metadata=(("taken", "2021"),)) for n in range(5)]
     case.write_batch(1, after, [matches("g2")] * 5, [], 400, [(held,)] * 5)
