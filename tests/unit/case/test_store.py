@@ -330,7 +330,7 @@ def test_no_case_is_said_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("opening", [open_case, open_case_for_writing])
 def test_a_database_that_is_not_ours_is_refused(tmp_path: Path, opening: object) -> None:
     (tmp_path / "case.db").write_bytes(b"this is no database, only a text of some length, " * 40)
-    with pytest.raises(CaseError, match="not a case database"):
+    with pytest.raises(CaseError, match="not any more, a case database"):
         opening(tmp_path)  # type: ignore[operator]
     (tmp_path / "case.db").unlink()
     connection = sqlite3.connect(tmp_path / "case.db")
