@@ -394,8 +394,7 @@ def test_a_case_on_read_only_media_verifies(folder: Path) -> None:
 # -- an earlier schema ------------------------------------------------------------------------------------------------
 
 
-SINCE_7 = ("withdrawal", "remark", "review_act", "journal_head", "match_said")
-NO_REVIEW = "".join(f"DROP TABLE {table}; " for table in SINCE_7)
+NO_REVIEW = "".join(f"DROP TABLE {table}; " for table in ("withdrawal", "remark", "review_act", "journal_head"))
 
 
 def as_schema_5(folder: Path) -> Path:
@@ -440,7 +439,7 @@ def as_schema_6(folder: Path) -> Path:
     lines = [json.loads(line) for line in (folder / "audit.jsonl").read_bytes().splitlines()]
     with closing(sqlite3.connect(folder / "case.db", isolation_level=None)) as database:
         database.executescript(NO_REVIEW + "PRAGMA user_version = 6")
-        for table in SINCE_7:
+        for table in ("withdrawal", "remark", "review_act", "journal_head"):
             database.execute("DELETE FROM digest WHERE name = ?", (table,))
         digests = DigestTable(database)
         digests.touch("sqlite_schema")
