@@ -373,19 +373,6 @@ class VideoAgreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What an entry of a hash set says of its item besides the category, in the words of VICS.
-
-    A flag that is False was false or not stated: the formats do not keep the two apart.
-    """
-
-    victim_identified: bool = False
-    offender_identified: bool = False
-    distributed: bool = False
-    series: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Match:
     """One record met one entry of one hash set.
 
@@ -396,8 +383,7 @@ class Match:
     file's, else None. Of a near match ``quality`` is that of the file's hash (0..100, None where the algorithm has
     none), ``orientation`` how the file's picture must be turned to look like the item ("" : as it is) and ``look``
     which look of the file met ("" : its stored pixels; "without its borders", "frame at 12.0 s" ...). ``agreement``
-    is of a video match: ``distance`` is then the median distance of the frames that agree. ``said`` is of an exact
-    match with an entry that says something besides its category.
+    is of a video match: ``distance`` is then the median distance of the frames that agree.
     """
 
     match_kind: MatchKind
@@ -416,7 +402,6 @@ class Match:
     listed_size: int | None = None
     look: str = ""
     agreement: VideoAgreement | None = None
-    said: Said | None = None
 
 
 def tier_of(match_kind: MatchKind, algorithm: str, distance: int) -> Tier | None:

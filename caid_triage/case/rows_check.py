@@ -46,16 +46,15 @@ def row_faults(connection: sqlite3.Connection, without: Collection[str] = ()) ->
             known = stored.pop((table, unit), None)
             if not _agrees(digest_rows(rows_of_unit(connection, table, unit)), known):
                 yield from _unit_faults(connection, known, table, unit, rows_of_unit(connection, table, unit))
-    yield from _batch_faults(connection, stored, without)
+    yield from _batch_faults(connection, stored)
 
 
-def _batch_faults(connection: sqlite3.Connection, stored: Stored, without: Collection[str]) -> Iterator[Fault]:
-    tables = [table for table in OF_FILES if table not in without]
+def _batch_faults(connection: sqlite3.Connection, stored: Stored) -> Iterator[Fault]:
     counted: Counter[str] = Counter()
     for (number,) in connection.execute("SELECT id FROM batch ORDER BY id").fetchall():
         (entries,) = connection.execute("SELECT entries FROM batch WHERE id = ?", (number,)).fetchone()
         ids = unpacked(entries)
-        for table in tables:
+        for table in OF_FILES:
             known = stored.pop((table, number), None)
             found = digest_rows(rows_of_files(connection, table, ids))
             counted[table] += found.rows
@@ -63,7 +62,7 @@ def _batch_faults(connection: sqlite3.Connection, stored: Stored, without: Colle
                 yield from _unit_faults(connection, known, table, number, rows_of_files(connection, table, ids))
     for table, unit in sorted(stored):
         yield Fault(f"{DATABASE} table {table}, batch {unit}", "is not there any more, only its digest is")
-    for table in tables:
+    for table in OF_FILES:
         (every,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - constants only
         if every != counted[table]:
             yield from _strangers(connection, table, every - counted[table])

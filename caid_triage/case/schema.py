@@ -175,12 +175,6 @@ CREATE INDEX remark_act ON remark (act_id);
 CREATE TABLE journal_head (
     only_one INTEGER PRIMARY KEY CHECK (only_one = 1), sequence INTEGER NOT NULL, sha256 TEXT, offset INTEGER NOT NULL
 );
--- No act: what the entry of an exact match says of its item besides the category, where it says anything.
-CREATE TABLE match_said (
-    entry_id INTEGER NOT NULL, hashset_id INTEGER NOT NULL, position INTEGER NOT NULL, victim INTEGER NOT NULL,
-    offender INTEGER NOT NULL, distributed INTEGER NOT NULL, series TEXT NOT NULL,
-    PRIMARY KEY (entry_id, hashset_id, position)
-) WITHOUT ROWID;
 """
 
 

@@ -104,7 +104,7 @@ def _media(row: ExchangeRow, grade: Grade) -> dict[str, Any]:
     if row.size is not None:
         media["MediaSize"] = row.size
     media["MimeType"] = row.media_type
-    media |= _graded(row, grade) | _said(row)
+    media |= _graded(row, grade)
     if row.pairs:
         media["Exifs"] = _properties(row, ((EXIF_NAMES.get(name, name), value) for name, value in row.pairs))
     hashes = {"SHA256": _hex(row.sha256), "PDQ": "" if row.pdq is None else row.pdq.hex()}
@@ -125,19 +125,6 @@ def _graded(row: ExchangeRow, grade: Grade) -> dict[str, Any]:
     sets = ", ".join(f"{name} ({algorithm})" for name, algorithm in row.sets)
     source = f"exact hash match: {sets}" if sets else "exact hash match"
     return {**category, "IsPrecategorized": "true", "PrecategorizationSource": source, "Comments": grade.words}
-
-
-def _said(row: ExchangeRow) -> dict[str, str]:
-    """What the hash sets say of the item that this content is, and never that something is not so."""
-    if row.said is None:
-        return {}
-    flags = {
-        "VictimIdentified": row.said.victim_identified,
-        "OffenderIdentified": row.said.offender_identified,
-        "IsDistributed": row.said.distributed,
-    }
-    series = {"Series": row.said.series} if row.said.series else {}
-    return {**{name: "true" for name, flag in flags.items() if flag}, **series}
 
 
 def _properties(row: ExchangeRow, pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:

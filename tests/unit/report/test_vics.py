@@ -19,7 +19,7 @@ from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
 from caid_triage.hashset.readers.vics import VicsReader
 from caid_triage.hashset.rows import Row, SourceFile
-from caid_triage.model import Category, Decision, Role, Said, State
+from caid_triage.model import Category, Decision, Role, State
 from caid_triage.report.write import write_reports
 
 NEAR = "near match, not confirmed"
@@ -300,23 +300,6 @@ def test_the_last_decision_counts(tmp_path: Path) -> None:
         category = Category("3", "Category C", "uk", 10)
         case.decide(samples.digests(b"near").sha256, Decision("DS 2", exhibits.STARTED, category))
     assert by_name(cases(folder)[0])["8.jpg"]["Category"] == 3
-
-
-def test_what_a_set_says_of_its_item_is_handed_on_and_nothing_else_is(tmp_path: Path) -> None:
-    items = state_items()
-    said = Said(victim_identified=True, series="Series 7")
-    items[0] = (items[0][0], (samples.match(said=said), samples.match(said=Said(distributed=True, series="Elm"))))
-    items[1] = (items[1][0], items[0][1])
-    items[12] = (items[12][0], (samples.near(distance=8), samples.match(contradicted=True, said=said)))
-    found = by_name(cases(make_exchange_case(tmp_path / "case", items))[0])
-    words = ("VictimIdentified", "OffenderIdentified", "IsDistributed", "Series")
-    assert {word: found["gone.jpg"].get(word) for word in words} == {
-        "VictimIdentified": "true",
-        "OffenderIdentified": None,
-        "IsDistributed": "true",
-        "Series": "Elm, Series 7",
-    }
-    assert not any(set(words) & set(item) for name, item in found.items() if name not in ("0.jpg", "gone.jpg"))
 
 
 def test_a_lone_surrogate_of_the_system_is_escaped_and_the_file_is_still_json(tmp_path: Path) -> None:
