@@ -15,9 +15,9 @@ from pathlib import Path
 from caid_triage.case.audit import (
     AUDIT_FILE,
     CLOSED,
-    MIGRATED,
     AuditHead,
     Line,
+    begun_bare,
     chain_faults,
     end_faults,
     head_of,
@@ -29,7 +29,7 @@ from caid_triage.case.digests import content_digest
 from caid_triage.case.fault import Fault
 from caid_triage.case.lock import is_locked
 from caid_triage.case.rows_check import row_faults
-from caid_triage.case.schema import DATABASE, WITH_DIGESTS, check_schema, connect_at_rest, storage_faults
+from caid_triage.case.schema import DATABASE, WITH_DIGESTS, check_schema, connect_at_rest, stand_in, storage_faults
 from caid_triage.errors import CaseError
 
 
@@ -92,6 +92,7 @@ def _check_database(folder: Path, check: CaseCheck, lines: list[bytes], closed: 
                     "reports were checked. The next command that writes to it adds them, of what is there then"
                 )
                 return
+            stand_in(connection, version)
             check.faults += row_faults(connection)
             (check.rows,) = connection.execute("SELECT coalesce(sum(rows), 0) FROM digest").fetchone()
             if closed is not None and content_digest(connection) != closed.get("content"):
@@ -109,5 +110,5 @@ def _notes(lines: list[Line]) -> Iterator[str]:
         line, action = f"line {place} of {AUDIT_FILE} records that the", fields.get("action")
         if action == "not-closed":
             yield f"{line} command before it was killed and did not close the case"
-        elif action == MIGRATED:
+        elif begun_bare(fields):
             yield f"{line} case was begun by an earlier version: what was done to its rows before cannot be seen"

@@ -52,6 +52,7 @@ BY_FIELD: Mapping[str, Callable[[Any], Any]] = {
     "finished": moment,
     "parent_path": parent_of,
     "problems": codes,
+    "stated": lambda value: tuple(filter(None, value.split(";"))),
     "segments": lambda value: tuple(json.loads(value)),
     "acquisition": json.loads,
     "coverage": json.loads,

@@ -13,9 +13,11 @@ from caid_triage.case.schema import (
     DIGEST_TABLES,
     OLDEST_SCHEMA,
     SCHEMA_VERSION,
+    STATED_TABLE,
     TABLES,
     UNMADE,
     WITH_DIGESTS,
+    WITH_STATED,
     connect_for_writing,
 )
 
@@ -32,7 +34,7 @@ def make_database(folder: Path, header: tuple[str, ...]) -> None:
 
 def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> None:
     """Make the tables, store the header's columns and mark the file as ours, all or nothing."""
-    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {DIGEST_TABLES}")
+    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {STATED_TABLE.format(temporary='')} {DIGEST_TABLES}")
     connection.execute("INSERT INTO audit_head VALUES (1, 0, NULL, 0)")
     connection.execute("INSERT INTO header VALUES (1, ?, ?, ?, ?, ?)", header)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -49,11 +51,17 @@ def bring_up_to_date(connection: sqlite3.Connection) -> int | None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version >= SCHEMA_VERSION:
         return None
-    assert OLDEST_SCHEMA <= version < WITH_DIGESTS  # check_schema has refused others
-    connection.executescript(f"BEGIN IMMEDIATE; {DIGEST_TABLES}")
+    assert OLDEST_SCHEMA <= version < WITH_STATED  # check_schema has refused others
+    more = DIGEST_TABLES if version < WITH_DIGESTS else ""
+    connection.executescript(f"BEGIN IMMEDIATE; {STATED_TABLE.format(temporary='')} {more}")
     try:
-        connection.execute("ALTER TABLE audit_head ADD COLUMN closing INTEGER NOT NULL DEFAULT 0")
-        DigestTable(connection).digest_everything()
+        digests = DigestTable(connection)
+        if version < WITH_DIGESTS:
+            connection.execute("ALTER TABLE audit_head ADD COLUMN closing INTEGER NOT NULL DEFAULT 0")
+            digests.digest_everything()
+        else:
+            digests.touch("sqlite_schema")
+            digests.settle()
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except sqlite3.Error:

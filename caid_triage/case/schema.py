@@ -23,9 +23,10 @@ DATABASE = "case.db"
 UNMADE = "case.db.making"
 """What a new database is called until it is whole: a case exists from the moment it gets its own name."""
 APPLICATION_ID = 0x43414944  # "CAID"
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 OLDEST_SCHEMA = 5  # read as it is; brought up to date by the first command that writes to it
 WITH_DIGESTS = 6  # the first schema whose rows are digested
+WITH_STATED = 7  # the first that keeps what entries state of their items
 
 # An entry's id is its source's id, its walk number and its part in one integer: rows lie in report order on disk, what
 # lies inside a file right behind it. 2**28 files a source, 2**23 parts a file, 4,095 sources.
@@ -142,6 +143,14 @@ CREATE TABLE video_match (
     met INTEGER NOT NULL, listed_frames INTEGER NOT NULL, listed_met INTEGER NOT NULL, first_s REAL NOT NULL,
     last_s REAL NOT NULL, listed_first_s REAL, listed_last_s REAL, strip TEXT NOT NULL, listed_strip TEXT NOT NULL,
     PRIMARY KEY (entry_id, hashset_id, position)
+) WITHOUT ROWID;
+"""
+
+# What the entry of a match states of its item (words, ";" between them) and its series; no row where it states nothing.
+STATED_TABLE = """
+CREATE {temporary} TABLE match_stated (
+    entry_id INTEGER NOT NULL, hashset_id INTEGER NOT NULL, position INTEGER NOT NULL, stated TEXT NOT NULL,
+    series TEXT NOT NULL, PRIMARY KEY (entry_id, hashset_id, position)
 ) WITHOUT ROWID;
 """
 
@@ -265,6 +274,12 @@ def check_schema(connection: sqlite3.Connection, folder: Path) -> int:
         )
         raise CaseError(message)
     return int(version)
+
+
+def stand_in(connection: sqlite3.Connection, version: int) -> None:
+    """Give a case of an earlier schema, which is only read, empty tables for those that it does not have."""
+    if version < WITH_STATED:
+        connection.executescript(STATED_TABLE.format(temporary="TEMP"))
 
 
 def connect_for_writing(path: Path) -> sqlite3.Connection:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, TextIO
 
 from caid_triage.case.view import CaseView
 from caid_triage.errors import CaseError, UsageError
+from caid_triage.report.comparisons import write_shared
 from caid_triage.report.delta import write_delta, write_delta_rows
 from caid_triage.report.files_csv import write_files
 from caid_triage.report.html import write_html
@@ -57,6 +58,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "vics": Format("vics.json", write_vics),
         "delta": Format("delta.csv", write_delta_rows),
         "delta-figures": Format("delta.json", write_delta),
+        "shared": Format("compare.csv", write_shared, usual=False),
     }
 )
 ALL = "all"

@@ -21,7 +21,8 @@ from unit.case.full import make_full_case
 from unit.report import exhibits
 
 from caid_triage.case.audit import canonical_json, chain_faults
-from caid_triage.case.digests import OF_FILES, OF_UNITS, DigestTable
+from caid_triage.case.closing import file_facts
+from caid_triage.case.digests import OF_FILES, OF_UNITS, DigestTable, content_digest, digest_rows
 from caid_triage.case.encode import ENTRY_COLUMNS
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
@@ -405,7 +406,8 @@ def as_schema_5(folder: Path) -> Path:
         lines.append(canonical_json(fields).encode())
     (folder / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
     with closing(sqlite3.connect(folder / "case.db")) as database:
-        database.executescript("DROP TABLE batch; DROP TABLE digest; ALTER TABLE audit_head DROP COLUMN closing")
+        database.executescript("DROP TABLE match_stated; DROP TABLE batch; DROP TABLE digest")
+        database.executescript("ALTER TABLE audit_head DROP COLUMN closing")
         head = len(lines), hashlib.sha256(lines[-1]).hexdigest()
         database.execute("UPDATE audit_head SET sequence = ?, sha256 = ?", head)
         database.execute("PRAGMA user_version = 5")
@@ -424,6 +426,46 @@ def test_a_case_of_schema_5_is_read_and_verified_as_far_as_it_goes(folder: Path)
     line = (folder / "audit.jsonl").read_bytes()
     (folder / "audit.jsonl").write_bytes(line.replace(b'"command":"scan"', b'"command":"scam"'))
     assert verify_case(folder) != []
+
+
+def as_schema_6(folder: Path) -> Path:
+    """The case as the version before this one wrote it: closed, its rows digested, nothing of what entries state."""
+    with closing(sqlite3.connect(folder / "case.db")) as database:
+        database.executescript("DROP TABLE match_stated; DELETE FROM digest WHERE name = 'match_stated'")
+        rows = database.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name")
+        found = digest_rows(rows)
+        columns = (found.rows, found.sha256, found.stored_marks())
+        database.execute("UPDATE digest SET rows = ?, sha256 = ?, marks = ? WHERE name = 'sqlite_schema'", columns)
+        database.execute("PRAGMA user_version = 6")
+        database.commit()
+        content = content_digest(database)
+    lines = (folder / "audit.jsonl").read_bytes().splitlines()
+    fields = json.loads(lines.pop())
+    assert fields["action"] == "closed"
+    facts = {"database": file_facts(folder / "case.db"), "content": content}
+    fields = {word: value for word, value in fields.items() if word != "digest"} | facts
+    digest = hashlib.sha256(canonical_json(fields).encode()).hexdigest()
+    lines.append(canonical_json({**fields, "digest": digest}).encode())
+    (folder / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+    return folder
+
+
+def test_a_case_of_schema_6_is_read_and_verified_whole_and_brought_up_by_the_next_command(folder: Path) -> None:
+    before = contents(as_schema_6(folder))
+    with open_case(folder) as view:
+        assert {row.stated for row in view.matches()} == {()}
+    check = check_whole_case(folder)
+    assert (check.faults, check.notes) == ([], [])
+    assert contents(folder) == before
+    with open_case_for_writing(folder) as case:
+        write_reports_on_record(case, folder / REPORTS)
+    check = check_whole_case(folder)
+    assert (check.faults, check.notes) == ([], [])
+    with closing(sqlite3.connect(folder / "case.db")) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (7,)
+    assert b'"from_schema":6' in (folder / "audit.jsonl").read_bytes()
+    found = changed(folder, "UPDATE entry SET size = 1 WHERE path LIKE '%/102.jpg'")
+    assert any("table entry" in fault for fault in found)
 
 
 def test_a_case_of_schema_5_is_brought_up_to_date_by_the_next_command(folder: Path) -> None:
