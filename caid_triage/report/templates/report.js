@@ -103,7 +103,7 @@
   }
   function words() {
     const text = document.getElementById("hits-text").value.trim();
-    const chosen = choices().map((field) => field.labels[0].textContent + " " + field.selectedOptions[0].textContent);
+    const chosen = choices().map((field) => field.dataset.words.toLowerCase() + " " + field.selectedOptions[0].textContent);
     if (text) chosen.push("text “" + text + "”");
     return chosen.length ? chosen.join("; ") : "no filter";
   }
