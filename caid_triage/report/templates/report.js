@@ -53,9 +53,8 @@
     if (text !== undefined) made.textContent = text;
     return made;
   }
-  function bdi(text, kind) {
-    const made = element("bdi", kind, text);
-    return made;
+  function bdi(text) {
+    return element("bdi", "", text);
   }
   function below(parent, lines, isolated) {
     lines.forEach((line) => {
@@ -73,7 +72,13 @@
     below(first, how.slice(2), true);
     const category = element("th");
     category.scope = "row";
-    category.append(bdi(cell("category", row)[0]));
+    const [label, scheme] = cell("category", row);
+    category.append(bdi(label));
+    if (scheme && !label.includes(scheme)) {
+      const small = element("span", "sub", "scheme ");
+      small.append(bdi(scheme));
+      category.append(element("br"), small);
+    }
     const file = element("td", "path");
     const where = element("span", "sub");
     where.append(bdi(cell("where", row)[1]));
