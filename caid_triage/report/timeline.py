@@ -76,13 +76,13 @@ def timeline(view: CaseView) -> list[Panel]:
 
 
 def months_drawn(counts: Sequence[MonthCount]) -> range:
-    """The months to draw, counted from year 0: all there are, or the stretch with the most listed files, then media."""
+    """The months to draw, counted from year 0: all years there are, or the stretch with the most listed files."""
     found = {_number_of(row.month): row for row in counts if row.month}
     if not found:
         return range(0)
-    first, last = min(found), max(found)
-    if last - first < MONTHS_DRAWN:
-        return range(first, last + 1)
+    first, last = min(found) // 12 * 12, max(found) // 12 * 12 + 12
+    if last - first <= MONTHS_DRAWN:
+        return range(first, last)
     places = sorted(found)
     best, listed, media, behind = (-1, -1, 0), 0, 0, 0
     for begin in places:
@@ -113,7 +113,7 @@ def _panel(title: str, identity: str, counts: Sequence[tuple[str | None, int]], 
     ticks = tuple(
         (round((place - drawn.start) * step, 2), str(place // 12))
         for place in drawn
-        if place % 12 == 0 and (len(drawn) <= 72 or place // 12 % 2 == 0)
+        if place % 12 == 0
     )
     lines = _lines(by_month)
     first, last = (_name_of(min(by_month)), _name_of(max(by_month))) if by_month else ("", "")
