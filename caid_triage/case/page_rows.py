@@ -16,8 +16,10 @@ from caid_triage.case.schema import NUMBER_BITS
 from caid_triage.model import Kind, State, parent_of
 
 LISTED = "p.match_kind = 'exact' AND coalesce(c.severity, 1) <> 0"
-OF_LISTED = f"""FROM proposed p JOIN category c ON c.id = p.category_id JOIN entry e ON e.id = p.entry_id
-    JOIN source s ON s.id = e.id >> {NUMBER_BITS} WHERE {LISTED}"""
+PROPOSED_FILES = f"""FROM proposed p JOIN category c ON c.id = p.category_id JOIN entry e ON e.id = p.entry_id
+    JOIN source s ON s.id = e.id >> {NUMBER_BITS}"""
+OF_EXACT = f"{PROPOSED_FILES} WHERE p.match_kind = 'exact'"
+OF_LISTED = f"{PROPOSED_FILES} WHERE {LISTED}"
 # The entries that a file meets exactly, with what they state.
 MET = """FROM file_match m JOIN hashset h ON h.id = m.hashset_id JOIN match_stated t ON t.entry_id = m.entry_id
     AND t.hashset_id = m.hashset_id AND t.position = m.position
@@ -29,16 +31,11 @@ ASKED = """EXISTS (SELECT 1 FROM file_match m JOIN hashset h ON h.id = m.hashset
     AND json_extract(h.info, '$.stated."' || ? || '"') > 0)"""
 SERIES = f"""SELECT series, files, contents, count(*) OVER () FROM (
     SELECT x.series, count(*) AS files, count(DISTINCT coalesce(e.sha256, e.id)) AS contents FROM (
-        SELECT DISTINCT e.id, t.series {
-    OF_LISTED.replace(
-        " WHERE ",
-        '''
+        SELECT DISTINCT e.id, t.series {PROPOSED_FILES}
             JOIN file_match m ON m.entry_id = e.id AND m.match_kind = 'exact' AND m.contradicted = 0
-            JOIN hashset h ON h.id = m.hashset_id AND h.role = 'notable' JOIN match_stated t
-                ON t.entry_id = m.entry_id AND t.hashset_id = m.hashset_id AND t.position = m.position
-            WHERE t.series <> '' AND ''',
-    )
-}
+            JOIN hashset h ON h.id = m.hashset_id AND h.role = 'notable'
+            JOIN match_stated t ON t.entry_id = m.entry_id AND t.hashset_id = m.hashset_id AND t.position = m.position
+        WHERE t.series <> '' AND {LISTED}
     ) x JOIN entry e ON e.id = x.id GROUP BY x.series
 ) ORDER BY files DESC, series LIMIT ?"""  # noqa: S608 - constants only
 # Microseconds to the month they lie in; rounded down, also before 1970.
@@ -49,8 +46,8 @@ MONTHS = f"""SELECT {{month}} AS month, sum(e.kind <> 'other'), sum(coalesce({LI
 FOLDERS = f"""SELECT s.exhibit, s.name, e.volume, folder_of(e.path) AS folder, {FIGURES}, count(*) OVER () {OF_LISTED}
     GROUP BY s.exhibit, s.name, e.volume, folder
     ORDER BY count(*) DESC, min(e.id) LIMIT ?"""
-PLACES = f"""SELECT s.exhibit, c.code, c.label, c.scheme, e.path, e.state, e.kind, {CONTAINER_STATE}, {REMOVED}
-    {OF_LISTED} ORDER BY e.id"""
+PLACES = f"""SELECT s.exhibit, c.code, c.label, c.scheme, e.path, e.state, e.kind, {CONTAINER_STATE}, {REMOVED},
+    {LISTED} {OF_EXACT} ORDER BY e.id"""
 EXHIBITS = f"""SELECT s.exhibit, c.code, c.label, c.scheme, {FIGURES}, sum(e.kind = 'image'), sum(e.kind = 'video')
     {OF_LISTED} GROUP BY s.exhibit, c.id ORDER BY min(s.id), {GRAVEST_FIRST}"""
 
@@ -103,8 +100,8 @@ class FolderCount:
 
 
 @dataclass(frozen=True, slots=True)
-class ListedRow:
-    """One listed file: where it lies and what it counts under."""
+class ExactFile:
+    """One file that an exact match proposes: where it lies, what it counts under, and whether that makes it listed."""
 
     exhibit: str
     category_code: str
@@ -115,6 +112,7 @@ class ListedRow:
     kind: Kind
     container_state: State | None
     removed: bool
+    listed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +163,15 @@ def folder_counts(connection: sqlite3.Connection, most: int) -> Iterator[FolderC
         yield FolderCount(*row)
 
 
-def listed_rows(connection: sqlite3.Connection) -> Iterator[ListedRow]:
-    """Every listed file once, in report order."""
+def exact_files(connection: sqlite3.Connection) -> Iterator[ExactFile]:
+    """Every file that an exact match proposes, once, in report order."""
     propose_once(connection)
-    for *facts, path, state, kind, container, removed in connection.execute(PLACES):
+    for *facts, path, state, kind, container, removed, listed in connection.execute(PLACES):
         inside = State(container) if container else None
         exhibit, code, label, scheme = facts
-        yield ListedRow(exhibit, code, label, scheme, path, State(state), Kind(kind), inside, bool(removed))
+        yield ExactFile(
+            exhibit, code, label, scheme, path, State(state), Kind(kind), inside, bool(removed), bool(listed)
+        )
 
 
 def exhibit_categories(connection: sqlite3.Connection) -> Iterator[ExhibitCategory]:

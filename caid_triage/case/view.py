@@ -36,15 +36,15 @@ from caid_triage.case.metadata import (
     placed_rows,
 )
 from caid_triage.case.page_rows import (
+    ExactFile,
     ExhibitCategory,
     FolderCount,
-    ListedRow,
     MonthCount,
     SeriesCount,
     StatedCount,
+    exact_files,
     exhibit_categories,
     folder_counts,
-    listed_rows,
     month_counts,
     series_counts,
     stated_counts,
@@ -478,10 +478,10 @@ class CaseView:
         with reading_faults(self.folder):
             return list(folder_counts(self._connection, most))
 
-    def listed_rows(self) -> Iterator[ListedRow]:
-        """Every listed file once, in report order."""
+    def exact_files(self) -> Iterator[ExactFile]:
+        """Every file that an exact match proposes, once, in report order."""
         with reading_faults(self.folder):
-            yield from listed_rows(self._connection)
+            yield from exact_files(self._connection)
 
     def exhibit_categories(self) -> list[ExhibitCategory]:
         """Listed files by exhibit and category, exhibits as they were given, gravest first."""

@@ -110,11 +110,7 @@ def _panel(title: str, identity: str, counts: Sequence[tuple[str | None, int]], 
     most = max((by_month.get(place, 0) for place in drawn), default=0)
     step = WIDTH / max(1, len(drawn))
     bars = tuple(_bar(place, drawn.start, step, by_month[place], most) for place in drawn if by_month.get(place))
-    ticks = tuple(
-        (round((place - drawn.start) * step, 2), str(place // 12))
-        for place in drawn
-        if place % 12 == 0
-    )
+    ticks = tuple((round((place - drawn.start) * step, 2), str(place // 12)) for place in drawn if place % 12 == 0)
     lines = _lines(by_month)
     first, last = (_name_of(min(by_month)), _name_of(max(by_month))) if by_month else ("", "")
     in_bars = sum(by_month.get(place, 0) for place in drawn)

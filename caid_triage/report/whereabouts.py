@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from caid_triage.case.page_rows import FolderCount
 from caid_triage.case.view import CaseView
@@ -56,7 +57,7 @@ def whereabouts(view: CaseView) -> Whereabouts:
     by_line: defaultdict[tuple[str, str, str, str], Counter[str]] = defaultdict(Counter)
     tags: Counter[str] = Counter()
     words: dict[str, str] = {}
-    for row in view.listed_rows():
+    for row in filter(attrgetter("listed"), view.exact_files()):
         place = location_of(row.path)
         words[place.tag] = place.words
         tags[place.tag] += 1

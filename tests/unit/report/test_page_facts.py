@@ -21,6 +21,11 @@ from caid_triage.report.page import Page, page
 from caid_triage.report.timeline import MONTHS_DRAWN, months_drawn
 from caid_triage.report.write import write_reports
 
+COMPARE = (
+    "sha256,md5,sha1,kind,media_type,size,exhibits,listed,category_code,category_label,scheme,exhibit,source,volume,path,"
+    "state,created,modified,container_state"
+)
+
 
 @pytest.fixture(scope="module")
 def view(tmp_path_factory: pytest.TempPathFactory) -> CaseView:
