@@ -138,6 +138,10 @@
     state.page = 0;
     show();
   }
+  function leads() {
+    const found = state.rows.reduce((sum, row) => sum + (cell("how", row)[0] === "exact" ? 0 : 1), 0);
+    return found ? " " + number(found) + (found === 1 ? " of them is a lead" : " of them are leads") + ", in no count." : "";
+  }
   function show() {
     const pages = Math.max(1, Math.ceil(state.rows.length / state.size));
     state.page = Math.min(Math.max(0, state.page), pages - 1);
@@ -149,7 +153,7 @@
     const of = state.rows.length === count ? number(count) + " matches"
       : number(state.rows.length) + " that fit, of " + number(count) + " matches";
     said.textContent = (state.rows.length ? "Shown: " + number(from + 1) + " to " + number(to) + " of " + of
-      : "No match fits, of " + number(count) + " matches") + "." + cut;
+      : "No match fits, of " + number(count) + " matches") + "." + leads() + cut;
     document.getElementById("hits-page").textContent = "Page " + number(state.page + 1) + " of " + number(pages);
     for (const [name, off] of [["first", state.page === 0], ["back", state.page === 0],
       ["on", state.page >= pages - 1], ["last", state.page >= pages - 1]]) {
