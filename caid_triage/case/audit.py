@@ -119,7 +119,7 @@ class AuditChain:
             self.append("recovered", torn=self._torn.decode("utf-8", "backslashreplace"), torn_bytes=len(self._torn))
         if before is not None or (last is not None and "digest" not in last):  # an earlier version closed no case
             self.append(MIGRATED, from_schema=before or OLDEST_SCHEMA, to_schema=SCHEMA_VERSION)
-        if last is not None and "digest" in last and not self._is_closed:
+        if last is not None and not self._is_closed and "digest" in last:
             self.append("not-closed", closing=bool(was_closing))
 
     def append(self, action: str, **facts: object) -> None:
@@ -209,16 +209,11 @@ def parse(line: bytes) -> Line | None:
     return fields if isinstance(fields, dict) else None
 
 
-def begun_bare(fields: Line) -> bool:
-    """Whether a line says that the case was begun by a version whose lines and rows have no digests."""
-    return fields.get("action") == MIGRATED and fields.get("from_schema", OLDEST_SCHEMA) < WITH_DIGESTS
-
-
 def chain_faults(lines: Sequence[bytes], torn: bytes = b"") -> Iterator[Fault]:
     """What the lines themselves give away, without the database: one fault for each place where something was done."""
     parsed = [parse(line) for line in lines]
     # Lines of a case that an earlier version began have no digest of their own; the first line of this one says so.
-    bare = next((n for n, fields in enumerate(parsed) if fields and begun_bare(fields)), 0)
+    bare = next((n for n, fields in enumerate(parsed) if fields and is_first_with_digests(fields)), 0)
     if not any("digest" in fields for fields in parsed if fields):
         bare = len(lines)
     before, number, whole = None, 0, True  # of the line before: its SHA-256, the number it carries, if it is as written
@@ -245,6 +240,12 @@ def chain_faults(lines: Sequence[bytes], torn: bytes = b"") -> Iterator[Fault]:
     if torn:
         what = "is torn: the program was stopped while it wrote; the next run records that"
         yield Fault(f"{AUDIT_FILE} line {len(lines) + 1}", what)
+
+
+def is_first_with_digests(fields: Line) -> bool:
+    """Whether a line says that the case was brought up from a schema that kept no digests."""
+    before = fields.get("from_schema")
+    return fields.get("action") == MIGRATED and not (isinstance(before, int) and before >= WITH_DIGESTS)
 
 
 def _agrees_with_itself(line: bytes, fields: Line) -> bool:

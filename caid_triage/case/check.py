@@ -17,10 +17,10 @@ from caid_triage.case.audit import (
     CLOSED,
     AuditHead,
     Line,
-    begun_bare,
     chain_faults,
     end_faults,
     head_of,
+    is_first_with_digests,
     parse,
     read_lines,
 )
@@ -28,8 +28,9 @@ from caid_triage.case.closing import file_facts, logs_beside
 from caid_triage.case.digests import content_digest
 from caid_triage.case.fault import Fault
 from caid_triage.case.lock import is_locked
+from caid_triage.case.making import stand_in_tables
 from caid_triage.case.rows_check import row_faults
-from caid_triage.case.schema import DATABASE, WITH_DIGESTS, check_schema, connect_at_rest, stand_in, storage_faults
+from caid_triage.case.schema import DATABASE, WITH_DIGESTS, check_schema, connect_at_rest, storage_faults
 from caid_triage.errors import CaseError
 
 
@@ -92,7 +93,7 @@ def _check_database(folder: Path, check: CaseCheck, lines: list[bytes], closed: 
                     "reports were checked. The next command that writes to it adds them, of what is there then"
                 )
                 return
-            stand_in(connection, version)
+            stand_in_tables(connection, version)
             check.faults += row_faults(connection)
             (check.rows,) = connection.execute("SELECT coalesce(sum(rows), 0) FROM digest").fetchone()
             if closed is not None and content_digest(connection) != closed.get("content"):
@@ -110,5 +111,5 @@ def _notes(lines: list[Line]) -> Iterator[str]:
         line, action = f"line {place} of {AUDIT_FILE} records that the", fields.get("action")
         if action == "not-closed":
             yield f"{line} command before it was killed and did not close the case"
-        elif begun_bare(fields):
+        elif is_first_with_digests(fields):
             yield f"{line} case was begun by an earlier version: what was done to its rows before cannot be seen"

@@ -34,7 +34,7 @@ def make_database(folder: Path, header: tuple[str, ...]) -> None:
 
 def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> None:
     """Make the tables, store the header's columns and mark the file as ours, all or nothing."""
-    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {STATED_TABLE.format(temporary='')} {DIGEST_TABLES}")
+    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {STATED_TABLE} {DIGEST_TABLES}")
     connection.execute("INSERT INTO audit_head VALUES (1, 0, NULL, 0)")
     connection.execute("INSERT INTO header VALUES (1, ?, ?, ?, ?, ?)", header)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -53,7 +53,7 @@ def bring_up_to_date(connection: sqlite3.Connection) -> int | None:
         return None
     assert OLDEST_SCHEMA <= version < WITH_STATED  # check_schema has refused others
     more = DIGEST_TABLES if version < WITH_DIGESTS else ""
-    connection.executescript(f"BEGIN IMMEDIATE; {STATED_TABLE.format(temporary='')} {more}")
+    connection.executescript(f"BEGIN IMMEDIATE; {STATED_TABLE} {more}")
     try:
         digests = DigestTable(connection)
         if version < WITH_DIGESTS:
@@ -69,3 +69,9 @@ def bring_up_to_date(connection: sqlite3.Connection) -> int | None:
             connection.execute("ROLLBACK")
         raise
     return int(version)
+
+
+def stand_in_tables(connection: sqlite3.Connection, version: int) -> None:
+    """Give a case of an earlier schema, which is only read, the tables that it lacks, empty and for this connection."""
+    if version < WITH_STATED:
+        connection.executescript(STATED_TABLE.replace("CREATE TABLE", "CREATE TEMP TABLE"))

@@ -148,7 +148,7 @@ CREATE TABLE video_match (
 
 # What the entry of a match states of its item (words, ";" between them) and its series; no row where it states nothing.
 STATED_TABLE = """
-CREATE {temporary} TABLE match_stated (
+CREATE TABLE match_stated (
     entry_id INTEGER NOT NULL, hashset_id INTEGER NOT NULL, position INTEGER NOT NULL, stated TEXT NOT NULL,
     series TEXT NOT NULL, PRIMARY KEY (entry_id, hashset_id, position)
 ) WITHOUT ROWID;
@@ -274,12 +274,6 @@ def check_schema(connection: sqlite3.Connection, folder: Path) -> int:
         )
         raise CaseError(message)
     return int(version)
-
-
-def stand_in(connection: sqlite3.Connection, version: int) -> None:
-    """Give a case of an earlier schema, which is only read, empty tables for those that it does not have."""
-    if version < WITH_STATED:
-        connection.executescript(STATED_TABLE.format(temporary="TEMP"))
 
 
 def connect_for_writing(path: Path) -> sqlite3.Connection:

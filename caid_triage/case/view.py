@@ -25,6 +25,7 @@ from caid_triage.case.counts import (
 )
 from caid_triage.case.decode import reader
 from caid_triage.case.findings import contradiction_rows, media_rows
+from caid_triage.case.making import stand_in_tables
 from caid_triage.case.metadata import (
     CameraRow,
     MetadataFigures,
@@ -74,7 +75,7 @@ from caid_triage.case.rows import (
     VolumeRow,
     WithheldRow,
 )
-from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, reading_faults, stand_in
+from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, reading_faults
 from caid_triage.case.shared import (
     SharedFigures,
     SharedPair,
@@ -177,7 +178,7 @@ def open_case(folder: Path | str) -> CaseView:
         connection = connect_for_reading(folder)
         with ExitStack() as undo:
             undo.callback(connection.close)
-            stand_in(connection, check_schema(connection, folder))
+            stand_in_tables(connection, check_schema(connection, folder))
             # One moment of the case for all that is read, also while a scan goes on.
             connection.execute("BEGIN")
             view = CaseView(folder, connection)

@@ -63,6 +63,9 @@ def hit_of(row: MatchRow, chance: Chance) -> Hit:
     item = [_text(row.media_id)]
     item += [f"series {_text(row.series)}"] * bool(row.series)
     item += [", ".join(STATED.get(word, word) for word in row.stated)] * bool(row.stated)
+    if row.decision is not None:
+        graded = row.decision.category
+        item.append(f"graded {_text(graded.label)} [{_text(graded.scheme)}] by {_text(row.decision.examiner)}")
     return Hit(
         how=tuple(_how(row, chance)),
         category=_text(row.category_label),
