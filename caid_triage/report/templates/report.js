@@ -23,12 +23,17 @@
     hashset: (row) => cell("set", row),
   };
   const inOrder = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+  // In small letters, made when they are first asked for: opening the page needs none of it.
+  const lazily = (make) => {
+    let made = null;
+    return () => made || (made = make());
+  };
   const lowered = (column) => {
-    const values = data[column].values.map((value) => [].concat(value).join(" ").toLowerCase());
-    return (row) => values[data[column].rows[row]];
+    const values = lazily(() => data[column].values.map((value) => [].concat(value).join(" ").toLowerCase()));
+    return (row) => values()[data[column].rows[row]];
   };
   const place = lowered("where"), folder = lowered("folder"), item = lowered("item"), set = lowered("set");
-  const names = data.names.map((name) => name.toLowerCase());
+  const names = lazily(() => data.names.map((name) => name.toLowerCase()));
   const distance = (row) => {
     const how = cell("how", row);
     const found = how[0] === "exact" ? null : /(\d+) of \d+/.exec(how[2]);
@@ -37,7 +42,7 @@
   const orders = {
     match: (a, b) => inOrder(distance(a), distance(b)) || inOrder(cell("how", a).join(), cell("how", b).join()),
     category: (a, b) => cell("category", a)[2] - cell("category", b)[2] || inOrder(cell("category", a)[0], cell("category", b)[0]),
-    file: (a, b) => inOrder(place(a), place(b)) || inOrder(folder(a), folder(b)) || inOrder(names[a], names[b]),
+    file: (a, b) => inOrder(place(a), place(b)) || inOrder(folder(a), folder(b)) || inOrder(names()[a], names()[b]),
     state: (a, b) => inOrder(cell("state", a).join(), cell("state", b).join()),
     kind: (a, b) => inOrder(cell("kind", a)[1], cell("kind", b)[1]),
     size: (a, b) => data.bytes[a] - data.bytes[b],
@@ -124,7 +129,7 @@
     for (let row = 0; row < count; row += 1) {
       if (!wanted.every((fits) => fits(row))) continue;
       if (parts.length) {
-        const text = place(row) + " " + folder(row) + names[row] + " " + set(row) + " " + item(row);
+        const text = place(row) + " " + folder(row) + names()[row] + " " + set(row) + " " + item(row);
         if (!parts.every((part) => text.includes(part))) continue;
       }
       rows.push(row);
