@@ -57,6 +57,7 @@ def jobs(options: argparse.Namespace) -> list[Job]:
         ("scan_photos", "scan_photos.py", [*photos, *keep]),
         ("layers_cost", "layers_cost.py", [*photos, "--count", size(100, 300), "--rounds", size(3, 5)]),
         ("audit_cost", "audit_cost.py", [*photos, "--records", size(20_000, 200_000)]),
+        *([("report_page", "report_page.py", ["--hits", size(20_000, 100_000)])] if find_spec("playwright") else []),
         ("startup", "startup.py", ["--rounds", size(7, 15)]),
         (
             "scan_photos_camera_size",

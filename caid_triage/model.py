@@ -383,7 +383,9 @@ class Match:
     file's, else None. Of a near match ``quality`` is that of the file's hash (0..100, None where the algorithm has
     none), ``orientation`` how the file's picture must be turned to look like the item ("" : as it is) and ``look``
     which look of the file met ("" : its stored pixels; "without its borders", "frame at 12.0 s" ...). ``agreement``
-    is of a video match: ``distance`` is then the median distance of the frames that agree.
+    is of a video match: ``distance`` is then the median distance of the frames that agree. ``stated`` are words for
+    what the entry states of its item ("victim-identified", "distributed" ...; what is absent is false or not stated),
+    ``series`` is the series it belongs to.
     """
 
     match_kind: MatchKind
@@ -402,6 +404,8 @@ class Match:
     listed_size: int | None = None
     look: str = ""
     agreement: VideoAgreement | None = None
+    stated: tuple[str, ...] = ()
+    series: str = ""
 
 
 def tier_of(match_kind: MatchKind, algorithm: str, distance: int) -> Tier | None:

@@ -31,6 +31,7 @@ from caid_triage.case.fault import Fault
 from caid_triage.case.foreign import foreign_parts
 from caid_triage.case.journal import JOURNAL_FILE, acts_behind, journal_faults, place_in
 from caid_triage.case.lock import is_locked
+from caid_triage.case.making import stand_in_tables
 from caid_triage.case.rows_check import row_faults
 from caid_triage.case.schema import DATABASE, WITH_ACTS, WITH_DIGESTS, check_schema, connect_at_rest, storage_faults
 from caid_triage.errors import CaseError
@@ -105,6 +106,7 @@ def _check_database(folder: Path, check: CaseCheck, lines: list[bytes], closed: 
                     "reports were checked. The next command that writes to it adds them, of what is there then"
                 )
                 return
+            stand_in_tables(connection, version)
             if version >= WITH_ACTS:
                 noted = place_in(connection)
                 check.faults += journal_faults(folder, noted)

@@ -58,6 +58,7 @@ BY_FIELD: Mapping[str, Callable[[Any], Any]] = {
     "contradicted": bool,
     "pairs": lambda value: tuple((name, text) for name, text in json.loads(value)),
     "sets": lambda value: tuple((name, algorithm) for name, algorithm in json.loads(value)),
+    "stated": lambda value: tuple(filter(None, value.split(";"))),
     "segments": lambda value: tuple(json.loads(value)),
     "acquisition": json.loads,
     "coverage": json.loads,

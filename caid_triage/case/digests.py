@@ -34,11 +34,12 @@ OF_FILES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "file_match": ("entry_id", "entry_id, hashset_id, position"),
         "match_detail": ("entry_id", "entry_id, hashset_id, position"),
         "match_look": ("entry_id", "entry_id, hashset_id, position"),
+        "match_stated": ("entry_id", "entry_id, hashset_id, position"),
         "video_match": ("entry_id", "entry_id, hashset_id, position"),
         "withheld": ("entry_id", "entry_id, hashset_id, position"),
     }
 )
-OF_MATCHES = ("file_match", "match_detail", "match_look", "video_match", "withheld")
+OF_MATCHES = ("file_match", "match_detail", "match_look", "match_stated", "video_match", "withheld")
 # The other tables: the column whose value makes a unit ("": the table is one), and the order of the rows.
 OF_UNITS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from caid_triage.case.counts import STRONGEST_KIND_FIRST, propose_once
 from caid_triage.case.decode import reader
 from caid_triage.case.encode import split_entry_id
+from caid_triage.case.grades import STANDS
 from caid_triage.case.places import CONTAINER_STATE, REMOVED
 from caid_triage.case.schema import NUMBER_BITS, PART_BITS
 from caid_triage.model import IN_USE_CODE, INSIDE, Decision, Kind, MatchKind, Role, State, Tier
@@ -30,14 +31,23 @@ AND p.frame_time IS NULL ORDER BY p.position LIMIT 1)"
 _IN_USE = f"""(e.state = '{State.ORPHAN}' OR e.state = '{State.EMBEDDED}') AND EXISTS (SELECT 1 FROM entry_problem u
     WHERE u.entry_id = e.id & {_OUTERMOST} AND u.code = '{IN_USE_CODE}')"""  # noqa: S608 - constants only
 # The contents that an examiner's grade stands for; the last one given counts.
-_GRADED = "SELECT d.sha256 FROM decision d"
-_DECISION = """(SELECT json_array(d.examiner, d.decided, g.code, g.label, g.scheme, g.severity, d.note)
-    FROM decision d JOIN category g ON g.id = d.category_id WHERE d.sha256 = e.sha256 ORDER BY d.id DESC LIMIT 1)"""
+_GRADED = f"SELECT d.sha256 FROM decision d WHERE {STANDS}"  # noqa: S608 - constants only
+_DECISION = f"""(SELECT json_array(d.examiner, d.decided, g.code, g.label, g.scheme, g.severity, d.note)
+    FROM decision d JOIN category g ON g.id = d.category_id WHERE d.sha256 = e.sha256 AND {STANDS}
+    ORDER BY d.id DESC LIMIT 1)"""  # noqa: S608 - constants only
 # The sets whose exact matches say what is proposed, with the strongest digest that agrees.
 _SETS = f"""(SELECT json_group_array(json_array(name, algorithm)) FROM (
     SELECT h.name, max(m.algorithm) AS algorithm FROM file_match m JOIN hashset h ON h.id = m.hashset_id
     WHERE m.entry_id = e.id AND m.match_kind = 'exact' AND m.contradicted = 0 AND m.category_id = p.category_id
         AND h.role = '{Role.NOTABLE}' GROUP BY h.id ORDER BY h.id))"""  # noqa: S608 - constants only
+# What the entries state of the item that the content itself is: those of exact matches, whatever it is graded as.
+_OF_EXACT = f"""FROM match_stated t JOIN file_match m ON m.entry_id = t.entry_id AND m.hashset_id = t.hashset_id
+    AND m.position = t.position JOIN hashset h ON h.id = t.hashset_id
+    WHERE t.entry_id = e.id AND m.match_kind = 'exact' AND m.contradicted = 0 AND h.role = '{Role.NOTABLE}'"""
+_STATED = f"""(SELECT coalesce(group_concat(stated, ';'), '') FROM (SELECT DISTINCT t.stated {_OF_EXACT}
+    AND t.stated <> '' ORDER BY 1))"""  # noqa: S608 - constants only
+_SERIES = f"""(SELECT coalesce(group_concat(series, ', '), '') FROM (SELECT DISTINCT t.series {_OF_EXACT}
+    AND t.series <> '' ORDER BY 1))"""  # noqa: S608 - constants only
 _PROBLEMS = """(SELECT group_concat(code, ';') FROM (SELECT code FROM entry_problem q WHERE q.entry_id = e.id
     ORDER BY q.position))"""
 _COLUMNS = f"""e.id, s.exhibit, s.name, e.volume, e.path, e.raw_path, e.state, e.kind, e.media_type, e.size, e.inode,
@@ -45,7 +55,7 @@ _COLUMNS = f"""e.id, s.exhibit, s.name, e.volume, e.path, e.raw_path, e.state, e
     {_STILL.format(column="quality", algorithm="pdq")}, {_STILL.format(column="value", algorithm="phash")},
     e.width, e.height, e.duration_s, e.created, e.modified, e.accessed, e.changed, e.physical_offset, e.path,
     {_PROBLEMS}, {CONTAINER_STATE}, {REMOVED}, {_IN_USE}, {_DECISION},
-    p.match_kind, p.tier, c.code, c.label, c.scheme, {_SETS},
+    p.match_kind, p.tier, c.code, c.label, c.scheme, {_SETS}, {_STATED}, {_SERIES},
     o.id, o.md5, o.path, o.raw_path, o.physical_offset"""
 _JOINS = f"""JOIN source s ON s.id = e.id >> {NUMBER_BITS}
     LEFT JOIN proposed p ON p.entry_id = e.id LEFT JOIN category c ON c.id = p.category_id
@@ -90,8 +100,9 @@ class ExchangeRow:
     case, of the content's first occurrence in its exhibit, and so stays what it is whatever is matched or decided
     later. ``pairs`` is what the content says of its own origin, where rows are heads of contents. ``match_kind``,
     ``tier``, the category and ``sets`` (name and digest, of an exact match) are what matching proposes, None and ()
-    for nothing. ``holder_...`` is the file that an embedded one lies in, at whatever depth. ``in_use``: no name leads
-    to the file (or to what holds it), and it is in use all the same.
+    for nothing. ``stated`` and ``series`` are what the entries of exact matches state of it besides. ``holder_...`` is
+    the file that an embedded one lies in, at whatever depth. ``in_use``: no name leads to the file (or to what holds
+    it), and it is in use all the same.
     """
 
     content: int
@@ -134,6 +145,8 @@ class ExchangeRow:
     category_label: str | None
     scheme: str | None
     sets: tuple[tuple[str, str], ...]
+    stated: tuple[str, ...]
+    series: str
     holder_id: int | None
     holder_md5: bytes | None
     holder_path: str | None

@@ -6,7 +6,15 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from caid_triage.case.schema import ACT_TABLES, DIGEST_TABLES, SCHEMA_VERSION, TABLES, WITH_ACTS, WITH_DIGESTS
+from caid_triage.case.schema import (
+    ACT_TABLES,
+    DIGEST_TABLES,
+    SCHEMA_VERSION,
+    STATED_TABLE,
+    TABLES,
+    WITH_ACTS,
+    WITH_DIGESTS,
+)
 from caid_triage.errors import CaseError
 
 Columns = dict[str, frozenset[str]]
@@ -48,7 +56,7 @@ def _columns_made(version: int) -> Columns:
         if version >= WITH_DIGESTS:
             connection.executescript(DIGEST_TABLES)
         if version >= WITH_ACTS:
-            connection.executescript(ACT_TABLES)
+            connection.executescript(STATED_TABLE + ACT_TABLES)
         made = _columns(connection)
     if version < WITH_DIGESTS:
         made["audit_head"] -= {"closing"}

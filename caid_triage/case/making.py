@@ -14,6 +14,7 @@ from caid_triage.case.schema import (
     DIGEST_TABLES,
     OLDEST_SCHEMA,
     SCHEMA_VERSION,
+    STATED_TABLE,
     TABLES,
     UNMADE,
     WITH_ACTS,
@@ -36,7 +37,7 @@ def make_database(folder: Path, header: tuple[str, ...]) -> None:
 
 def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> None:
     """Make the tables, store the header's columns and mark the file as ours, all or nothing."""
-    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {DIGEST_TABLES} {ACT_TABLES}")
+    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {STATED_TABLE} {DIGEST_TABLES} {ACT_TABLES}")
     connection.execute("INSERT INTO audit_head VALUES (1, 0, NULL, 0)")
     connection.execute(NO_JOURNAL)
     connection.execute("INSERT INTO header VALUES (1, ?, ?, ?, ?, ?)", header)
@@ -55,7 +56,8 @@ def bring_up_to_date(connection: sqlite3.Connection) -> int | None:
     if version >= SCHEMA_VERSION:
         return None
     assert version >= OLDEST_SCHEMA  # check_schema has refused others
-    connection.executescript(f"BEGIN IMMEDIATE; {'' if version >= WITH_DIGESTS else DIGEST_TABLES} {ACT_TABLES}")
+    more = DIGEST_TABLES if version < WITH_DIGESTS else ""
+    connection.executescript(f"BEGIN IMMEDIATE; {STATED_TABLE} {more} {ACT_TABLES}")
     try:
         connection.execute(NO_JOURNAL)
         digests = DigestTable(connection)
@@ -78,7 +80,6 @@ def bring_up_to_date(connection: sqlite3.Connection) -> int | None:
 def stand_in_tables(connection: sqlite3.Connection, version: int) -> None:
     """Give a case of an earlier schema, which is only read, the tables that it lacks, empty and for this connection."""
     if version < WITH_ACTS:
-        connection.executescript(
-            ACT_TABLES.replace("CREATE TABLE", "CREATE TEMP TABLE").replace("INDEX ", "INDEX temp.")
-        )
+        missing = STATED_TABLE + ACT_TABLES
+        connection.executescript(missing.replace("CREATE TABLE", "CREATE TEMP TABLE").replace("INDEX ", "INDEX temp."))
         connection.execute(NO_JOURNAL)

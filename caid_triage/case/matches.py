@@ -9,6 +9,7 @@ from dataclasses import astuple
 
 from caid_triage.case.audit import canonical_json
 from caid_triage.case.collisions import mark_collided
+from caid_triage.case.digests import OF_MATCHES
 from caid_triage.case.encode import Row, entry_id, microseconds, text, whole
 from caid_triage.case.regrade import Regrade
 from caid_triage.case.rows import MatchChange
@@ -20,9 +21,10 @@ INSERT_MATCH = """INSERT INTO file_match (entry_id, hashset_id, position, match_
 
 INSERT_DETAIL = "INSERT INTO match_detail VALUES (?, ?, ?, ?, ?, ?)"
 INSERT_LOOK = "INSERT INTO match_look VALUES (?, ?, ?, ?)"
+INSERT_STATED = "INSERT INTO match_stated VALUES (?, ?, ?, ?, ?)"
 INSERT_VIDEO = "INSERT INTO video_match VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_WITHHELD = "INSERT INTO withheld VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-TABLES = ("file_match", "match_detail", "match_look", "video_match", "withheld")
+TABLES = OF_MATCHES
 
 # Source id, records, their matches, and what was withheld of each record (may be left out).
 RecordedBatch = (
@@ -52,6 +54,7 @@ class MatchTable:
         rows: list[Row] = []
         details: list[Row] = []
         looks: list[Row] = []
+        stated: list[Row] = []
         videos: list[Row] = []
         held: list[Row] = []
         md5_alone: list[tuple[bytes, bytes, int]] = []
@@ -82,6 +85,8 @@ class MatchTable:
                     details.append((identity, hashset_id, position, *detail))
                 if match.look:
                     looks.append((identity, hashset_id, position, text(match.look)))
+                if match.stated or match.series:
+                    stated.append((identity, hashset_id, position, ";".join(match.stated), text(match.series)))
                 if match.agreement is not None:
                     *figures, strip, listed_strip = astuple(match.agreement)
                     strips = json.dumps(strip), json.dumps(listed_strip)
@@ -104,6 +109,7 @@ class MatchTable:
         self._connection.executemany(INSERT_MATCH, rows)
         self._connection.executemany(INSERT_DETAIL, details)
         self._connection.executemany(INSERT_LOOK, looks)
+        self._connection.executemany(INSERT_STATED, stated)
         self._connection.executemany(INSERT_VIDEO, videos)
         self._connection.executemany(INSERT_WITHHELD, held)
         mark_collided(self._connection, md5_alone)

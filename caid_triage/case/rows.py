@@ -71,7 +71,8 @@ class MatchRow:
     """One FileEntry that met one entry of a notable hash set: a row of matches.csv.
 
     ``container_state`` is the state of the outermost file that an embedded one lies in; ``removed`` says that the file
-    which it lies in does not list it (any more). The list has the first as its last column, the second in words.
+    which it lies in does not list it (any more). The list has the first as a column behind the others, the second in
+    words. ``stated`` and ``series`` are what the entry states of its item (hashset/rows.py has the words).
     """
 
     exhibit: str
@@ -114,6 +115,8 @@ class MatchRow:
     listed_last_s: float | None = None
     container_state: State | None = None
     removed: bool = field(default=False, metadata=NO_COLUMN)
+    stated: tuple[str, ...] = ()
+    series: str = ""
 
 
 # Cells of a strip of frames: the second in the film (None: unknown), and how many percent agree (None: not compared).

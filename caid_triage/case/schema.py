@@ -26,7 +26,7 @@ APPLICATION_ID = 0x43414944  # "CAID"
 SCHEMA_VERSION = 7
 OLDEST_SCHEMA = 5  # read as it is; brought up to date by the first command that writes to it
 WITH_DIGESTS = 6  # the first schema whose rows are digested
-WITH_ACTS = 7  # the first that knows what examiners did in a review, and what they took back
+WITH_ACTS = 7  # the first that knows what examiners did in a review, and what entries state of their items
 
 # An entry's id is its source's id, its walk number and its part in one integer: rows lie in report order on disk, what
 # lies inside a file right behind it. 2**28 files a source, 2**23 parts a file, 4,095 sources.
@@ -143,6 +143,14 @@ CREATE TABLE video_match (
     met INTEGER NOT NULL, listed_frames INTEGER NOT NULL, listed_met INTEGER NOT NULL, first_s REAL NOT NULL,
     last_s REAL NOT NULL, listed_first_s REAL, listed_last_s REAL, strip TEXT NOT NULL, listed_strip TEXT NOT NULL,
     PRIMARY KEY (entry_id, hashset_id, position)
+) WITHOUT ROWID;
+"""
+
+# What the entry of a match states of its item (words, ";" between them) and its series; no row where it states nothing.
+STATED_TABLE = """
+CREATE TABLE match_stated (
+    entry_id INTEGER NOT NULL, hashset_id INTEGER NOT NULL, position INTEGER NOT NULL, stated TEXT NOT NULL,
+    series TEXT NOT NULL, PRIMARY KEY (entry_id, hashset_id, position)
 ) WITHOUT ROWID;
 """
 

@@ -61,6 +61,20 @@ from caid_triage.case.metadata import (
     metadata_rows,
     placed_rows,
 )
+from caid_triage.case.page_rows import (
+    ExactFile,
+    ExhibitCategory,
+    FolderCount,
+    MonthCount,
+    SeriesCount,
+    StatedCount,
+    exact_files,
+    exhibit_categories,
+    folder_counts,
+    month_counts,
+    series_counts,
+    stated_counts,
+)
 from caid_triage.case.places import CONTAINER_STATE, REMOVED
 from caid_triage.case.records import source_rows, stored_records
 from caid_triage.case.rows import (
@@ -86,6 +100,14 @@ from caid_triage.case.rows import (
     WithheldRow,
 )
 from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, reading_faults
+from caid_triage.case.shared import (
+    SharedFigures,
+    SharedPair,
+    SharedRow,
+    shared_figures,
+    shared_pairs,
+    shared_rows,
+)
 from caid_triage.model import LedgerRange, ScanRecord
 from caid_triage.perceptual import ORIENTATIONS, hash_name
 
@@ -113,9 +135,11 @@ SELECT s.exhibit, s.name, e.volume, e.path, e.state, e.kind, e.media_type, e.siz
         FROM decision d JOIN category g ON g.id = d.category_id WHERE d.sha256 = e.sha256 AND {STANDS}
         ORDER BY d.id DESC LIMIT 1),
     coalesce(x.orientation, ''), x.quality, coalesce(l.look, ''), v.frames, v.met, v.listed_frames, v.listed_met,
-    v.first_s, v.last_s, v.listed_first_s, v.listed_last_s, {CONTAINER_STATE}, {REMOVED}
+    v.first_s, v.last_s, v.listed_first_s, v.listed_last_s, {CONTAINER_STATE}, {REMOVED},
+    coalesce(t.stated, ''), coalesce(t.series, '')
 FROM file_match m LEFT JOIN match_detail x
         ON x.entry_id = m.entry_id AND x.hashset_id = m.hashset_id AND x.position = m.position
+    LEFT JOIN match_stated t ON t.entry_id = m.entry_id AND t.hashset_id = m.hashset_id AND t.position = m.position
     LEFT JOIN match_look l ON l.entry_id = m.entry_id AND l.hashset_id = m.hashset_id AND l.position = m.position
     LEFT JOIN video_match v ON v.entry_id = m.entry_id AND v.hashset_id = m.hashset_id AND v.position = m.position
     JOIN entry e ON e.id = m.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
@@ -517,3 +541,50 @@ class CaseView:
         """Every file whose content two examiners grade differently."""
         with reading_faults(self.folder):
             yield from disputed_rows(self._connection)
+
+    # -- what the page asks (page_rows.py, shared.py) -----------------------------------------------------------------
+
+    def stated_counts(self, words: tuple[str, ...]) -> list[StatedCount]:
+        """What the entries that listed files met state of their items, a row a word."""
+        with reading_faults(self.folder):
+            return list(stated_counts(self._connection, words))
+
+    def series_counts(self, most: int) -> list[SeriesCount]:
+        """The series that listed files belong to, those of the most files first."""
+        with reading_faults(self.folder):
+            return list(series_counts(self._connection, most))
+
+    def month_counts(self, field: str) -> list[MonthCount]:
+        """Pictures, films and listed files by the month of a time, "created" or "modified"; without a time first."""
+        with reading_faults(self.folder):
+            return list(month_counts(self._connection, field))
+
+    def folder_counts(self, most: int) -> list[FolderCount]:
+        """The folders with the most listed files directly in them."""
+        with reading_faults(self.folder):
+            return list(folder_counts(self._connection, most))
+
+    def exact_files(self) -> Iterator[ExactFile]:
+        """Every file that an exact match proposes, once, in report order."""
+        with reading_faults(self.folder):
+            yield from exact_files(self._connection)
+
+    def exhibit_categories(self) -> list[ExhibitCategory]:
+        """Listed files by exhibit and category, exhibits as they were given, gravest first."""
+        with reading_faults(self.folder):
+            return list(exhibit_categories(self._connection))
+
+    def shared_figures(self) -> SharedFigures:
+        """How many contents occur on more than one exhibit."""
+        with reading_faults(self.folder):
+            return shared_figures(self._connection)
+
+    def shared_pairs(self, most: int) -> list[SharedPair]:
+        """The pairs of exhibits that have contents in common, those with the most listed ones first."""
+        with reading_faults(self.folder):
+            return list(shared_pairs(self._connection, most))
+
+    def shared_rows(self) -> Iterator[SharedRow]:
+        """Every occurrence of every content that several exhibits have, listed contents first."""
+        with reading_faults(self.folder):
+            yield from shared_rows(self._connection)

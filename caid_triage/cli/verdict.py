@@ -8,7 +8,8 @@ from caid_triage.case.rows import SourceRow
 from caid_triage.case.view import CaseView
 from caid_triage.model import MatchKind
 from caid_triage.report.near import leads_not_searched
-from caid_triage.report.page import PLACES, verdict_of
+from caid_triage.report.tables import PLACES
+from caid_triage.report.verdict import verdict_of
 from caid_triage.scan.run import ScanOutcome
 
 PLACE_WORDS = {"live": "live", "inside": "in live files", "deleted": "deleted", "other": "other"}

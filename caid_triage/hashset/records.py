@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from caid_triage.errors import HashSetError
 from caid_triage.hashset.algorithms import Rows
 from caid_triage.hashset.manifest import SIZE_UNKNOWN
-from caid_triage.hashset.rows import RecordFlag
+from caid_triage.hashset.rows import STATED_WORDS, RecordFlag
 
 Column = NDArray[Any]
+ROWS_AT_ONCE = 1 << 20
 
 
 class Records(Mapping[str, Column]):
@@ -67,6 +68,17 @@ class Records(Mapping[str, Column]):
     def flags_of(self, rows: Rows) -> list[RecordFlag]:
         """The flags of each of these records."""
         return [RecordFlag(value) for value in np.asarray(self._columns["records/flags.npy"])[rows].tolist()]
+
+    def stated_counts(self) -> dict[str, int]:
+        """How many records state what (words of STATED_WORDS), and how many a series."""
+        flags, series = (np.asarray(self._columns[f"records/{name}.npy"]) for name in ("flags", "series"))
+        found = dict.fromkeys((*STATED_WORDS.values(), "series"), 0)
+        for begin in range(0, len(flags), ROWS_AT_ONCE):
+            part = flags[begin : begin + ROWS_AT_ONCE]
+            for flag, word in STATED_WORDS.items():
+                found[word] += int(np.count_nonzero(part & int(flag)))
+            found["series"] += int(np.count_nonzero(series[begin : begin + ROWS_AT_ONCE]))
+        return found
 
     def _make(self, name: str) -> Column:
         if name == "category":

@@ -45,6 +45,22 @@ HAS_DIGEST = {
 }
 
 
+# What an entry may state of its item, in the words that a case keeps and a report prints.
+STATED_WORDS = {
+    RecordFlag.VICTIM_IDENTIFIED: "victim-identified",
+    RecordFlag.OFFENDER_IDENTIFIED: "offender-identified",
+    RecordFlag.DISTRIBUTED: "distributed",
+    RecordFlag.SUSPECTED: "suspected",
+    RecordFlag.PRECATEGORISED: "precategorised",
+    RecordFlag.SELF_GENERATED: "self-generated",
+}
+
+
+def stated_words(flags: RecordFlag) -> tuple[str, ...]:
+    """The words for what a record states of itself, in one fixed order; none for which digests it carries."""
+    return tuple(word for flag, word in STATED_WORDS.items() if flags & flag)
+
+
 @dataclass(slots=True)
 class Row:
     """One entry of a hash-set file. Hashes are bytes, absent ones None or empty; ``category`` "" is uncategorised.

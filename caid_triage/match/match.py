@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.hashset.algorithms import Rows
+from caid_triage.hashset.rows import stated_words
 from caid_triage.hashset.store import HashSet
 from caid_triage.match.exact import STRENGTH, ExactPairs, digest_columns, exact_pairs
 from caid_triage.match.films import match_films
@@ -347,9 +348,11 @@ def _matches(
     hashset: HashSet, kind: MatchKind, algorithms: list[str], distances: list[int], threshold: int, rows: Rows
 ) -> list[Match]:
     """One Match for each of these record rows of a set."""
+    stated = map(stated_words, hashset.records.flags_of(rows))
     columns = zip(
-        algorithms, distances, hashset.categories(rows), hashset.records.media_ids(rows), rows.tolist(), strict=True
-    )
+        algorithms, distances, hashset.categories(rows), hashset.records.media_ids(rows), rows.tolist(), stated,
+        hashset.records.series_of(rows), strict=True,
+    )  # fmt: skip
     return [
         Match(
             match_kind=kind,
@@ -362,6 +365,8 @@ def _matches(
             role=hashset.role,
             media_id=media_id,
             record_row=row,
+            stated=words,
+            series=series,
         )
-        for algorithm, distance, category, media_id, row in columns
+        for algorithm, distance, category, media_id, row, words, series in columns
     ]

@@ -30,6 +30,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "metadata.csv": ("exhibit", "source", "volume", "path"),
     "problems.csv": ("exhibit", "source", "volume", "path", "step", "code"),
     "ledger.csv": ("exhibit", "source", "volume", "start"),
+    "compare.csv": ("sha256", "exhibit", "source", "volume", "path"),
     "delta.csv": ("exhibit", "source", "volume", "path", "hashset"),
 }
 LONGEST_LINE = 120

@@ -19,9 +19,11 @@ from caid_triage.model import MatchKind
 from caid_triage.report.gaps import not_examined
 from caid_triage.report.locations import LocationCount, location_rules, matched_places
 from caid_triage.report.near import Chance, leads_not_searched
-from caid_triage.report.page import Cell, CountTable, HashSetFacts, Verdict, count_tables, hashset_facts, verdict_of
+from caid_triage.report.set_facts import HashSetFacts, hashset_facts
 from caid_triage.report.summary_json import source_facts
+from caid_triage.report.tables import Cell, CountTable, count_tables
 from caid_triage.report.telling import most_telling
+from caid_triage.report.verdict import Verdict, verdict_of
 
 NAMES_SHOWN = 20
 FOLDERS_SHOWN = 15

@@ -1,7 +1,9 @@
-"""report.html: one self-contained page for the officer in the case. No imagery, no script, nothing loaded.
+"""report.html: one self-contained page for the officer in the case. No imagery, nothing loaded, one script of our own.
 
-The template is templates/report.html and its style templates/report.css; what they show is gathered in page.py. Text of
-the evidence (file names above all) is escaped by the template engine and shown through :func:`text.shown`.
+The template is templates/report.html with its parts, its style report.css and its script report.js; what they show is
+gathered in page.py. Text of the evidence (file names above all) is escaped by the template engine and shown through
+:func:`text.shown`. The script filters, sorts and pages the table of matches; without it the page reads the same, with
+the first matches. It is the only one that the page's policy lets run, and it makes no markup: the policy demands that.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import lru_cache
+from importlib import resources
 from typing import TextIO
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -16,6 +19,7 @@ from markupsafe import Markup
 
 from caid_triage.case.view import CaseView
 from caid_triage.report import text
+from caid_triage.report.attention import STATED
 from caid_triage.report.locations import standing
 from caid_triage.report.near import shown_chance
 from caid_triage.report.page import page
@@ -23,14 +27,15 @@ from caid_triage.report.page import page
 
 def write_html(view: CaseView, out: TextIO) -> None:
     """Write the page. Only the line with the id "run-times" differs between two runs on the same material."""
-    template, style = prepared_page()
-    # Markup only for our own packaged style sheet: no text of the case or the evidence goes into it.
-    out.writelines(template.generate(page=page(view), style=Markup(style), policy=page_policy(style)))  # noqa: S704
+    template, style, script = prepared_page()
+    # Markup only for our own packaged style sheet and script: no text of the case or the evidence goes into them.
+    ours = {"style": Markup(style), "script": Markup(script)}  # noqa: S704
+    out.writelines(template.generate(page=page(view), policy=page_policy(style, script), **ours))
 
 
 @lru_cache(maxsize=1)
-def prepared_page() -> tuple[Template, str]:
-    """The template, compiled, and the style sheet: most of what the page of a small case takes, and needs no case."""
+def prepared_page() -> tuple[Template, str, str]:
+    """The template, compiled, style sheet and script: most of what the page of a small case takes; needs no case."""
     environment, style = page_environment("caid_triage.report", "report.css")
     environment.filters.update(
         shown=text.shown,
@@ -41,8 +46,17 @@ def prepared_page() -> tuple[Template, str]:
         iso=text.iso,
         chance=shown_chance,
         standing=standing,
+        data=_as_data,
     )
-    return environment.get_template("report.html"), style
+    environment.globals["stated_words"] = STATED
+    script = (resources.files("caid_triage.report") / "templates" / "report.js").read_text(encoding="utf-8")
+    return environment.get_template("report.html"), style, script
+
+
+def _as_data(piece: str) -> Markup:
+    """A piece of the script's data, which is spelt so that it holds no markup (hits.py)."""
+    assert "<" not in piece
+    return Markup(piece)  # noqa: S704 - nothing in it can be markup
 
 
 def page_environment(package: str, sheet: str) -> tuple[Environment, str]:
@@ -59,7 +73,16 @@ def page_environment(package: str, sheet: str) -> tuple[Environment, str]:
     return environment, style
 
 
-def page_policy(style: str) -> str:
-    """The policy of a page: this one style by its digest and nothing else; no script, no picture, no request."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+def page_policy(style: str, script: str = "") -> str:
+    """The policy of a page: this one style and this one script by their digests; no picture, no request.
+
+    Where there is a script, nothing may make markup of a text ("trusted types"): a browser that knows the rule refuses.
+    """
+    policy = f"default-src 'none'; style-src '{_digest(style)}'; base-uri 'none'; form-action 'none'"
+    if script:
+        policy += f"; script-src '{_digest(script)}'; require-trusted-types-for 'script'; trusted-types 'none'"
+    return policy
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -17,7 +17,7 @@ from typing import Any
 
 from caid_triage.case.rows import MatchRow, VideoMatchRow
 from caid_triage.case.view import CaseView
-from caid_triage.model import MatchKind, State
+from caid_triage.model import State, parent_of
 
 DATA = "locations.toml"
 REACHES = ("user", "program", "hidden", "system")
@@ -170,15 +170,10 @@ def place_columns() -> dict[str, Callable[[Any], object]]:
 
 def matched_places(view: CaseView) -> list[LocationCount]:
     """Where the files lie that match known material exactly, each file once."""
-    exact = (row for row in view.matches() if row.match_kind is MatchKind.EXACT)
-    files = {
-        (row.exhibit, row.source, row.volume, row.path, row.state): (
-            row.parent_path,
-            row.container_state is State.ALLOCATED and not row.removed,
-        )
-        for row in exact
-    }
-    return location_counts((path, parent, state, inside) for (_, _, _, path, state), (parent, inside) in files.items())
+    return location_counts(
+        (row.path, parent_of(row.path), row.state, row.container_state is State.ALLOCATED and not row.removed)
+        for row in view.exact_files()
+    )
 
 
 def location_counts(places: Iterable[tuple[str, str, State, bool]]) -> list[LocationCount]:

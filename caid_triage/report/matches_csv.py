@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from caid_triage.case.rows import MatchRow
@@ -10,6 +11,12 @@ from caid_triage.model import Tier, tier_of
 from caid_triage.report.locations import place_columns
 from caid_triage.report.near import Chance
 from caid_triage.report.rows_csv import write_rows
+
+# Behind the columns of earlier versions.
+STATED_COLUMNS: Mapping[str, Callable[[MatchRow], object]] = {
+    "stated": lambda row: row.stated,
+    "series": lambda row: row.series,
+}
 
 
 def tier(row: MatchRow) -> Tier | None:
@@ -20,4 +27,5 @@ def tier(row: MatchRow) -> Tier | None:
 def write_matches(view: CaseView, out: TextIO) -> None:
     """Write the list of every match, exact ones and leads, each lead with what chance alone would make."""
     chance = Chance(view)
-    write_rows(out, MatchRow, view.matches(), {"expected_chance": chance.of_match, "tier": tier, **place_columns()})
+    more = {"expected_chance": chance.of_match, "tier": tier, **place_columns(), **STATED_COLUMNS}
+    write_rows(out, MatchRow, view.matches(), more)

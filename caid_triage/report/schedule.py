@@ -12,8 +12,8 @@ from caid_triage.report.blocks import Block, Column, Document, Facts, Grid, Mood
 from caid_triage.report.court import NOT_CONFIRMED, CourtFacts, court_facts
 from caid_triage.report.gaps import headline_of
 from caid_triage.report.meanings import STATUS_WORDS
-from caid_triage.report.page import KIND_WORDS
 from caid_triage.report.sfr import acquisition_lines, examined_when
+from caid_triage.report.tables import KIND_WORDS
 from caid_triage.report.text import files_of, number, size
 
 TITLE = "Schedule of digital exhibits examined"

@@ -29,7 +29,7 @@ from caid_triage.report.blocks import (
 )
 from caid_triage.report.court import HASHES, NOT_CONFIRMED, CourtFacts, Dates, Span, court_facts
 from caid_triage.report.locations import accessibility, location_of
-from caid_triage.report.page import PLACES, Cell, Line
+from caid_triage.report.tables import PLACES, Cell, Line
 from caid_triage.report.telling import RULE
 from caid_triage.report.text import files_of, iso, number, size
 

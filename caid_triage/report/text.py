@@ -9,7 +9,7 @@ from caid_triage.model import Decision
 from caid_triage.report.guard import guarded
 from caid_triage.visible import shown
 
-__all__ = ["brief", "cell", "cut", "files_of", "iso", "number", "shown", "size", "spelled"]
+__all__ = ["brief", "cell", "contents_of", "cut", "files_of", "iso", "number", "shown", "size", "spelled"]
 
 LONGEST_PATH = 400
 LONGEST_TEXT = 1000
@@ -83,3 +83,8 @@ def size(value: int | None) -> str:
 def files_of(count: int) -> str:
     """So many files, in words."""
     return f"{number(count)} file{'' if count == 1 else 's'}"
+
+
+def contents_of(count: int) -> str:
+    """So many different contents, in words."""
+    return f"{number(count)} different content{'' if count == 1 else 's'}"

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caid_triage.case.audit import AUDIT_FILE, BUNDLE_SEALED, MIGRATED, REPORTS_BEGAN, REPORTS_WRITTEN, Line
+from caid_triage.case.audit import (
+    AUDIT_FILE,
+    BUNDLE_SEALED,
+    REPORTS_BEGAN,
+    REPORTS_WRITTEN,
+    Line,
+    is_first_with_digests,
+)
 from caid_triage.case.check import CaseCheck, check_case
 from caid_triage.case.fault import Fault
 from caid_triage.case.schema import storage_faults
@@ -141,7 +148,7 @@ def _unrecorded_faults(reports: Path, lines: list[Line], notes: list[str]) -> It
     """Of reports that no line of the chain names: those of an earlier version agree with their manifest at least."""
     if not reports.is_dir() or not any(reports.iterdir()):
         return
-    earlier = not any("digest" in fields for fields in lines) or any(f.get("action") == MIGRATED for f in lines)
+    earlier = not any("digest" in fields for fields in lines) or any(map(is_first_with_digests, lines))
     if earlier and (reports / MANIFEST).is_file():
         yield from (Fault(f"{REPORTS}/", sentence) for sentence in verify_manifest(reports))
         notes.append("the reports were written by an earlier version: they were compared with their manifest alone")

@@ -32,6 +32,14 @@ from caid_triage.report.text import iso
 CONTEXT = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/{region}/$metadata#Cases"
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "caid-triage.vics")
 NOTHING = ExchangeTotals(0, 0)
+# Field of a Media record -> the word for it that the case keeps (hashset/rows.py).
+STATED = MappingProxyType(
+    {
+        "VictimIdentified": "victim-identified",
+        "OffenderIdentified": "offender-identified",
+        "IsDistributed": "distributed",
+    }
+)
 # Names of docs/formats/metadata.md and the tag of EXIF 2.32 that says the same; any other name stands as it is.
 EXIF_NAMES = MappingProxyType(
     {
@@ -104,7 +112,7 @@ def _media(row: ExchangeRow, grade: Grade) -> dict[str, Any]:
     if row.size is not None:
         media["MediaSize"] = row.size
     media["MimeType"] = row.media_type
-    media |= _graded(row, grade)
+    media |= _graded(row, grade) | _stated(row)
     if row.pairs:
         media["Exifs"] = _properties(row, ((EXIF_NAMES.get(name, name), value) for name, value in row.pairs))
     hashes = {"SHA256": _hex(row.sha256), "PDQ": "" if row.pdq is None else row.pdq.hex()}
@@ -125,6 +133,12 @@ def _graded(row: ExchangeRow, grade: Grade) -> dict[str, Any]:
     sets = ", ".join(f"{name} ({algorithm})" for name, algorithm in row.sets)
     source = f"exact hash match: {sets}" if sets else "exact hash match"
     return {**category, "IsPrecategorized": "true", "PrecategorizationSource": source, "Comments": grade.words}
+
+
+def _stated(row: ExchangeRow) -> dict[str, str]:
+    """What the hash sets state of the item that this content is, and never that something is not so."""
+    series = {"Series": row.series} if row.series else {}
+    return {**{name: "true" for name, word in STATED.items() if word in row.stated}, **series}
 
 
 def _properties(row: ExchangeRow, pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:

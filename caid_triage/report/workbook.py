@@ -19,9 +19,9 @@ from caid_triage.report.court import CourtFacts, court_facts
 from caid_triage.report.locations import place_columns
 from caid_triage.report.matches_csv import tier
 from caid_triage.report.near import Chance
-from caid_triage.report.page import PLACES, CountTable
 from caid_triage.report.rows_csv import row_columns
 from caid_triage.report.sfr import PLACE_TITLES, PLACES_EXPLAINED, SUBTITLE, examined_when
+from caid_triage.report.tables import PLACES, CountTable
 from caid_triage.report.text import number, spelled
 
 MOST_ROWS = 1_048_576  # of a sheet; the last is kept for the word that the list goes on

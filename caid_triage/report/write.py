@@ -19,6 +19,7 @@ from caid_triage.case.view import CaseView
 from caid_triage.errors import CaseError, UsageError
 from caid_triage.report.c4_xml import write_c4m, write_c4p
 from caid_triage.report.case_uco import write_case_uco
+from caid_triage.report.comparisons import write_shared
 from caid_triage.report.delta import write_delta, write_delta_rows
 from caid_triage.report.dfxml import write_dfxml
 from caid_triage.report.files_csv import write_files
@@ -76,6 +77,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "schedule-docx": Format("schedule.docx", write_schedule_docx, binary=True, usual=False),
         "schedule-pdf": Format("schedule.pdf", write_schedule_pdf, binary=True, usual=False),
         "xlsx": Format("workbook.xlsx", write_workbook, binary=True, usual=False),
+        "shared": Format("compare.csv", write_shared, usual=False),
     }
 )
 ALL = "all"

@@ -14,6 +14,7 @@ from caid_triage.config import OFF, ScanOptions
 from caid_triage.errors import HashSetError, UsageError
 from caid_triage.match.lead_limits import lead_limits
 from caid_triage.match.options import MatchOptions, SetRadius
+from caid_triage.model import Role
 
 if TYPE_CHECKING:
     from caid_triage.hashset.store import HashSet
@@ -43,7 +44,8 @@ def stored_options(case: CaseWriter) -> MatchOptions:
 def hashset_facts(hashset: HashSet, options: MatchOptions | None = None) -> dict[str, object]:
     """What a case keeps and a report prints of a hash set: never a hash of it. ``distances`` are those in force, and
 
-    ``leads`` how far leads are looked for, where the set has PDQ hashes.
+    ``leads`` how far leads are looked for, where the set has PDQ hashes. ``stated``: of how many entries a notable set
+    says what (victim identified, series ...): where it says it of none, that a match lacks it means nothing.
     """
     options = options or MatchOptions()
     leads = {"leads": lead_limits(hashset, options).facts()} if hashset.counts.get("pdq", 0) else {}
@@ -59,6 +61,7 @@ def hashset_facts(hashset: HashSet, options: MatchOptions | None = None) -> dict
         "scheme_file": hashset.scheme.as_dict(),
         "entries": hashset.counts["records"],
         "counts": dict(hashset.counts),
+        **({"stated": hashset.records.stated_counts()} if hashset.role is Role.NOTABLE else {}),
         "sources": hashset.manifest.get("sources", []),
         "built": hashset.manifest.get("built", ""),
     }

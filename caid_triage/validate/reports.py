@@ -106,19 +106,28 @@ class Reports:
 
 
 class _Tables(HTMLParser):
-    """Collects the rows of every table that has an id, cells as their text, and the names of all tags."""
+    """Collects the rows of every table that has an id, cells as their text, the names of all tags, what would run."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tables: dict[str, list[list[str]]] = {}
         self.tags: set[str] = set()
         self.attributes: set[str] = set()
+        self.scripts: list[str] = []
+        self.policies: list[str] = []
+        self._runs = False
         self._rows: list[list[str]] | None = None
         self._in_cell = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes.update(name for name, _ in attrs)
+        given = dict(attrs)
+        self._runs = tag == "script" and given.get("type") != "application/json"
+        if self._runs:
+            self.scripts.append("")
+        elif tag == "meta" and (given.get("http-equiv") or "").lower() == "content-security-policy":
+            self.policies.append(given.get("content") or "")
         if tag == "table":
             self._rows = self.tables.setdefault(dict(attrs).get("id") or "", [])
         elif self._rows is not None and tag == "tr":
@@ -128,23 +137,31 @@ class _Tables(HTMLParser):
             self._in_cell = True
 
     def handle_endtag(self, tag: str) -> None:
+        self._runs = False
         if tag == "table":
             self._rows = None
         elif tag in ("td", "th"):
             self._in_cell = False
 
     def handle_data(self, data: str) -> None:
+        if self._runs:
+            self.scripts[-1] += data
         if self._rows and self._rows[-1] and self._in_cell:
             self._rows[-1][-1] += data
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a browser would make of a page: its tables by id, its tags and the names of its attributes."""
+    """What a browser would make of a page: its tables by id, its tags, the names of its attributes.
+
+    ``scripts`` are the texts of the elements that would run, if ``policies`` let them.
+    """
 
     tables: Mapping[str, list[list[str]]]
     tags: frozenset[str]
     attributes: frozenset[str]
+    scripts: tuple[str, ...]
+    policies: tuple[str, ...]
 
 
 def parsed(text: str) -> Page:
@@ -152,4 +169,5 @@ def parsed(text: str) -> Page:
     parser = _Tables()
     parser.feed(text)
     parser.close()
-    return Page(parser.tables, frozenset(parser.tags), frozenset(parser.attributes))
+    scripts, policies = tuple(parser.scripts), tuple(parser.policies)
+    return Page(parser.tables, frozenset(parser.tags), frozenset(parser.attributes), scripts, policies)

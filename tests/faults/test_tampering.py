@@ -411,7 +411,9 @@ def as_schema_5(folder: Path) -> Path:
     (folder / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
     with closing(sqlite3.connect(folder / "case.db")) as database:
         database.executescript(
-            NO_REVIEW + "DROP TABLE batch; DROP TABLE digest; ALTER TABLE audit_head DROP COLUMN closing"
+            NO_REVIEW
+            + "DROP TABLE match_stated; DROP TABLE batch; DROP TABLE digest; "
+            + "ALTER TABLE audit_head DROP COLUMN closing"
         )
         head = len(lines), hashlib.sha256(lines[-1]).hexdigest()
         database.execute("UPDATE audit_head SET sequence = ?, sha256 = ?", head)
@@ -438,8 +440,8 @@ def as_schema_6(folder: Path) -> Path:
     (folder / "decisions.jsonl").unlink()
     lines = [json.loads(line) for line in (folder / "audit.jsonl").read_bytes().splitlines()]
     with closing(sqlite3.connect(folder / "case.db", isolation_level=None)) as database:
-        database.executescript(NO_REVIEW + "PRAGMA user_version = 6")
-        for table in ("withdrawal", "remark", "review_act", "journal_head"):
+        database.executescript(NO_REVIEW + "DROP TABLE match_stated; PRAGMA user_version = 6")
+        for table in ("withdrawal", "remark", "review_act", "journal_head", "match_stated"):
             database.execute("DELETE FROM digest WHERE name = ?", (table,))
         digests = DigestTable(database)
         digests.touch("sqlite_schema")
@@ -458,6 +460,7 @@ def test_a_case_of_schema_6_is_read_verified_and_brought_up_to_date(folder: Path
     assert check_whole_case(folder).faults == []
     with open_case(folder) as view:
         assert any(row.decision for row in view.matches())
+        assert {row.stated for row in view.matches()} == {()}
         assert [row.category_code for row in view.graded()] != []
     assert contents(folder) == before
     with open_case_for_writing(folder) as case:

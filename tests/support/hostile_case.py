@@ -20,9 +20,10 @@ def make_hostile_case(folder: Path, text: str, path: str | None = None) -> Path:
     info = {
         **samples.NOTABLE, "name": text, "scheme": text, "scheme_title": text,
         "scheme_confirmed_by": text, "sources": [{"file": text, "sha256": text, "refused": 1}],
+        "stated": {"victim-identified": 1, "distributed": 1, "series": 0},
     }  # fmt: skip
     good = {**info, "name": f"good {text}", "role": "known-good"}
-    of_set = {"hashset": text, "media_id": text}
+    of_set = {"hashset": text, "media_id": text, "series": text, "stated": ("distributed",)}
     met = samples.match(category, **of_set)
     weak = samples.match(category, algorithm="md5", contradicted=True, **of_set)
     near = samples.near(category, look=text, **of_set)
@@ -48,5 +49,19 @@ def make_hostile_case(folder: Path, text: str, path: str | None = None) -> Path:
         ledger = [LedgerRange(0, 512, "", "partition_table"), LedgerRange(512, 10_000, text, "unallocated")]
         case.set_volumes(source_id, [volume, unseen], [problem], {"unallocated": 9488}, ledger)
         case.finish_source(source_id, 3, 3)
+        # A second exhibit has one of the contents too, and the case is matched again.
+        other = f"{text}2"
+        other_id = case.add_source(samples.source(exhibit=other, source=other, acquisition={}), {})
+        shared = samples.record(0, path=path, exhibit=other, source=other)
+        case.write_batch(other_id, [shared], [()], [], 1)
+        case.set_volumes(other_id, [], [], {})
+        case.finish_source(other_id, 1, 1)
+        case.replace_matches(
+            [{**info, "generation": "g2"}],
+            [
+                (source_id, records, [tuple(replace(one, generation="g2") for one in every) for every in matches]),
+                (other_id, [shared], [(replace(met, generation="g2"),)]),
+            ],
+        )
         case.end_run(run, datetime(2026, 11, 29, 1, tzinfo=UTC), "finished")
     return folder

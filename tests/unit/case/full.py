@@ -28,10 +28,12 @@ def make_full_case(folder: Path) -> Path:
 
 
 def matches(generation: str) -> tuple[Match, ...]:
-    """An exact match, one of another look, one of a film."""
+    """An exact match whose entry states something of its item, one of another look, one of a film."""
     agreement = VideoAgreement(3, 2, 4, 2, 0.0, 2.5)
     return (
-        samples.match(generation=generation, listed_size=7),
+        samples.match(
+            generation=generation, listed_size=7, stated=("victim-identified", "distributed"), series="Harbour"
+        ),
         samples.near(generation=generation, look="mirror", orientation="flipx", quality=77),
         samples.near(generation=generation, agreement=agreement),
     )

@@ -66,7 +66,7 @@ def test_the_page_keeps_leads_apart_and_says_where_there_are_none_to_be_had(tmp_
     folder = make_case(tmp_path / "case", items, hashsets=(a_set(1_000_000),))
     with open_case(folder) as view:
         found = page(view)
-        assert [row.path for row in found.matches] == ["/c-strong.jpg", "/d-exact.jpg"]
+        assert [row.folder + row.name for row in found.hits.shown] == ["/c-strong.jpg", "/d-exact.jpg"]
         assert [row.path for row, _ in found.far_matches] == ["/b-nearer.jpg", "/a-far.jpg"]
         assert found.far_total == 2
         assert [table.total.cells["all"].files for table in (found.exact, found.strong_leads, found.far_leads)] == [

@@ -25,7 +25,7 @@ MATCHES = (
     "exhibit,source,volume,path,state,kind,media_type,size,md5,sha1,sha256,match_kind,algorithm,distance,threshold,"
     "category_code,category_label,scheme,hashset,media_id,created,modified,accessed,changed,physical_offset,parent_path,decision"
     ",orientation,quality,look,frames,frames_met,listed_frames,listed_frames_met,first_s,last_s"
-    ",listed_first_s,listed_last_s,expected_chance,tier,location,accessibility,container_state"
+    ",listed_first_s,listed_last_s,expected_chance,tier,location,accessibility,container_state,stated,series"
 )
 PROBLEMS = "exhibit,source,volume,path,step,code,detail"
 

@@ -148,7 +148,7 @@ def test_an_unconfirmed_scheme_is_called_so(tmp_path: Path, info: dict[str, obje
 def test_a_long_list_of_matches_is_cut_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("caid_triage.report.page.MATCHES_SHOWN", 3)
     found = page_of(tmp_path, [(samples.record(n), (samples.match(),)) for n in range(7)])
-    assert (len(found.matches), found.matches_total) == (3, 7)
+    assert (len(found.hits.shown), found.hits.held, found.hits.total) == (3, 7, 7)
 
 
 def test_a_file_whose_kind_is_not_known_is_not_called_media(tmp_path: Path) -> None:

@@ -302,6 +302,23 @@ def test_the_last_decision_counts(tmp_path: Path) -> None:
     assert by_name(cases(folder)[0])["8.jpg"]["Category"] == 3
 
 
+def test_what_a_set_states_of_its_item_is_handed_on_and_nothing_else_is(tmp_path: Path) -> None:
+    items = state_items()
+    one: dict[str, Any] = {"stated": ("victim-identified", "precategorised"), "series": "Series 7"}
+    items[0] = (items[0][0], (samples.match(**one), samples.match(stated=("distributed",), series="Elm")))
+    items[1] = (items[1][0], items[0][1])
+    items[12] = (items[12][0], (samples.near(distance=8, **one), samples.match(contradicted=True, **one)))
+    found = by_name(cases(make_exchange_case(tmp_path / "case", items))[0])
+    words = ("VictimIdentified", "OffenderIdentified", "IsDistributed", "Series")
+    assert {word: found["gone.jpg"].get(word) for word in words} == {
+        "VictimIdentified": "true",
+        "OffenderIdentified": None,
+        "IsDistributed": "true",
+        "Series": "Elm, Series 7",
+    }
+    assert not any(set(words) & set(item) for name, item in found.items() if name not in ("0.jpg", "gone.jpg"))
+
+
 def test_a_lone_surrogate_of_the_system_is_escaped_and_the_file_is_still_json(tmp_path: Path) -> None:
     items = [(samples.record(0, path="/\udcff.jpg"), (samples.match(),))]
     assert "\\udcff.jpg" in by_name(cases(exhibits.make_case(tmp_path / "case", items))[0])

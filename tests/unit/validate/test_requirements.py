@@ -130,6 +130,12 @@ def test_a_page_is_read_as_a_browser_reads_it() -> None:
     assert page.tables["t"] == [["A & B", "12"]]
     assert "script" in page.tags
     assert "onclick" in page.attributes
+    assert (page.scripts, page.policies) == (("no",), ())
+    policed = parsed(
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'">'
+        '<script type="application/json">{}</script><script>a()</script><script src="x"></script>'
+    )
+    assert (policed.scripts, policed.policies) == (("a()", ""), ("default-src 'none'",))
 
 
 def test_files_are_counted_once_under_their_first_exact_row() -> None:

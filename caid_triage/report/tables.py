@@ -1,0 +1,83 @@
+"""The count tables of the page: by category, kind and place, exact matches apart from leads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from caid_triage.case.rows import TallyRow
+from caid_triage.case.view import CaseView
+from caid_triage.model import Kind, MatchKind, Tier
+
+PLACES = ("live", "inside", "deleted", "other")
+KIND_WORDS = {Kind.IMAGE: "still", Kind.VIDEO: "moving", Kind.OTHER: "other file"}
+
+
+@dataclass(slots=True)
+class Cell:
+    """How many files and how many different contents."""
+
+    files: int = 0
+    unique: int = 0
+
+    def add(self, row: TallyRow) -> None:
+        """Add a tally. Sound over kinds and categories, which follow from content; not over places."""
+        self.files += row.files
+        self.unique += row.unique
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of a count table: the cells of one category, or of one category and kind, by place and by kind."""
+
+    label: str
+    scheme: str
+    kind: str
+    cells: dict[str, Cell] = field(default_factory=lambda: {place: Cell() for place in (*PLACES, "all")})
+    kinds: dict[str, Cell] = field(default_factory=lambda: {word: Cell() for word in KIND_WORDS.values()})
+
+    def add(self, row: TallyRow) -> None:
+        """Add a tally to its place, and to its kind when it is over all places."""
+        self.cells[row.place].add(row)
+        if row.place == "all":
+            self.kinds[KIND_WORDS[row.kind]].add(row)
+
+
+@dataclass(slots=True)
+class CountTable:
+    """The counts of exact matches, or of leads: by category, by category and kind, and over all."""
+
+    categories: list[Line]
+    lines: list[Line]
+    total: Line
+    ignorable: Cell
+
+
+def count_table(tallies: Iterable[TallyRow]) -> CountTable:
+    """Gather tallies, which come gravest category first, into the lines of a table."""
+    categories: dict[tuple[str, str, str], Line] = {}
+    lines: dict[tuple[str, str, str, Kind], Line] = {}
+    total, ignorable = Line("All categories", "", ""), Cell()
+    for row in tallies:
+        key = row.category_code, row.category_label, row.scheme
+        kind = KIND_WORDS[row.kind]
+        categories.setdefault(key, Line(row.category_label, row.scheme, "")).add(row)
+        lines.setdefault((*key, row.kind), Line(row.category_label, row.scheme, kind)).add(row)
+        total.add(row)
+        if row.severity == 0 and row.place == "all":
+            ignorable.add(row)
+    return CountTable(list(categories.values()), list(lines.values()), total, ignorable)
+
+
+def count_tables(view: CaseView) -> tuple[CountTable, CountTable]:
+    """The counts of the exact matches, and those of the leads."""
+    tallies = view.tallies()
+    exact = count_table(row for row in tallies if row.match_kind is MatchKind.EXACT)
+    return exact, count_table(row for row in tallies if row.match_kind is not MatchKind.EXACT)
+
+
+def tier_tables(view: CaseView) -> tuple[CountTable, CountTable]:
+    """The counts of the leads apart: films and strong look-alikes, and those of the tier of leads."""
+    tallies = [row for row in view.tallies() if row.match_kind is not MatchKind.EXACT]
+    far = count_table(row for row in tallies if row.tier is Tier.LEAD)
+    return count_table(row for row in tallies if row.tier is not Tier.LEAD), far

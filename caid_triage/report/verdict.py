@@ -1,0 +1,107 @@
+"""The answer of the page: whether known material was found, in words that never claim more than was examined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from caid_triage.case.rows import Conservation
+from caid_triage.case.view import CaseView
+from caid_triage.report.set_facts import HashSetFacts, hashset_facts, unconfirmed_any
+from caid_triage.report.tables import CountTable, count_tables, tier_tables
+from caid_triage.report.text import contents_of, files_of, number
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer, in one word for the style, a headline and a sentence."""
+
+    word: str
+    headline: str
+    sentence: str
+
+
+def verdict(
+    exact: CountTable,
+    leads: CountTable,
+    figures: Conservation,
+    *,
+    any_set: bool,
+    unconfirmed: bool = False,
+    contradicted: int = 0,
+    far: int = 0,
+    md5_alone: int = 0,
+) -> Verdict:
+    """Whether known material was found; the words never claim more than was examined.
+
+    A category of severity 0 is one that its scheme ranks as not pertinent: such files do not make the answer a yes,
+    and they are named, for the rank may be wrong (some codes have been published both ways round). From a scheme that
+    nobody has confirmed they do not make it a no either. Nor does a file whose weaker digest is listed while a stronger
+    one is not: the file may have been made so, or the entry may be wrong. ``far`` leads lie beyond the strong distance.
+    ``md5_alone`` of the files that count agree in nothing stronger than MD5: they count, and that is said.
+    """
+    lead, ignorable = leads.total.cells["all"], exact.ignorable
+    found = exact.total.cells["all"].files - ignorable.files
+    lead_words = (
+        f"{files_of(lead.files)} ({contents_of(lead.unique)}) only {_looks(lead.files)} like a listed item: "
+        "a lead to check by eye, in no count."
+    )
+    if far:
+        lead_words += f" {number(far)} of them {_is(far)} farther off than the strong distance: less sure."
+    ignorable_words = (
+        f"{files_of(ignorable.files)} {_is(ignorable.files)} identical to an item in a category that its scheme ranks "
+        "as not pertinent."
+    )
+    contradicted_words = f"{files_of(contradicted)} with contradicting digests: see Contradictions."
+    md5_words = f"{files_of(md5_alone)} by MD5 alone, which can be forged: see Matches."
+    more = [md5_words] * bool(md5_alone) + [ignorable_words] * bool(ignorable.files)
+    more += [f"A further {lead_words}"] * bool(lead.files)
+    more += [contradicted_words] * bool(contradicted)
+    if found:
+        unique = exact.total.cells["all"].unique - ignorable.unique
+        sentence = f"{files_of(found)} ({contents_of(unique)}) {_is(found)} identical to a listed item."
+        return Verdict("found", "Known material found: YES", " ".join([sentence, *more]))
+    if not any_set:
+        return Verdict("none", "No hash set was given", "The files were listed and hashed; nothing was compared.")
+    if ignorable.files and unconfirmed:
+        headline = "Listed files found; what their category means is not confirmed"
+        return Verdict("leads", headline, " ".join([*more, "Confirm the category scheme before this is an answer."]))
+    if contradicted:
+        return Verdict("leads", "No identical file found; contradictions to check", " ".join(more))
+    if lead.files:
+        return Verdict("leads", "No identical file found; leads to check", " ".join(more).removeprefix("A further "))
+    if not figures.complete:
+        so_far = (
+            f"{files_of(figures.stored)} examined so far; the scan must be run to its end before this is an answer."
+        )
+        return Verdict("leads", "Nothing found so far: the scan is not complete", " ".join([*more, so_far]))
+    nothing = f"{files_of(figures.stored)} examined: none is listed{' in any other category' if more else ''}."
+    return Verdict("none", "Known material found: NO", " ".join([*more, nothing]))
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _looks(count: int) -> str:
+    return "looks" if count == 1 else "look"
+
+
+def verdict_of(view: CaseView) -> Verdict:
+    """The answer of the page alone, for a terminal."""
+    return verdict_with(view, *count_tables(view), list(map(hashset_facts, view.hashsets())))
+
+
+def verdict_with(view: CaseView, exact: CountTable, leads: CountTable, hashsets: Sequence[HashSetFacts]) -> Verdict:
+    """The answer of a case whose counts and hash sets were read already."""
+    notable = [facts for facts in hashsets if facts.role == "notable"]
+    return verdict(
+        exact,
+        leads,
+        view.conservation(),
+        any_set=bool(notable),
+        unconfirmed=unconfirmed_any(hashsets),
+        far=tier_tables(view)[1].total.cells["all"].files,
+        md5_alone=view.md5_alone()[0],
+        contradicted=len({(row.exhibit, row.source, row.volume, row.path) for row in view.contradicted_matches()}),
+    )
