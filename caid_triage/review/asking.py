@@ -63,7 +63,7 @@ def asked_filter(words: Mapping[str, str], examiner: str) -> ItemFilter:
         size_max=_optional(words, "size_max", whole),
         date_from=_optional(words, "date_from", _day),
         # The day is named as the last one; the filter's end is not included.
-        date_to=_optional(words, "date_to", lambda value: _day(value) + timedelta(days=1)),
+        date_to=_optional(words, "date_to", _day_after),
         cluster=_optional(words, "cluster", _integer),
         decided=_one_of(DECIDED)(decided) == "yes" if decided else None,
     )
@@ -156,6 +156,13 @@ def _day(words: str) -> datetime:
         return datetime.strptime(words, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise AskedWronglyError("A day is written 2026-11-29.") from None
+
+
+def _day_after(words: str) -> datetime:
+    try:
+        return _day(words) + timedelta(days=1)
+    except OverflowError:
+        raise AskedWronglyError("There is no day after that one.") from None
 
 
 def _optional(words: Mapping[str, str], word: str, read: Callable[[str], T]) -> T | None:

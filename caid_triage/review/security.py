@@ -21,6 +21,7 @@ ENTRANCE = "/enter"
 CSRF_HEADER = b"x-caid-triage"
 MOST_BODY = 64 * 1024
 MOST_QUERY = 8 * 1024
+TOO_LARGE = "Refused: the request is too large."
 
 # No inline script or style, nothing from elsewhere, no form that a browser would send, no place in another's frame.
 POLICY = (
@@ -40,8 +41,8 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
 _OURS = frozenset(name for name, _ in HEADERS) | {b"server"}
 
 
-class _TooLargeError(Exception):
-    """A body has more bytes than any question of our page."""
+class TooLargeError(Exception):
+    """A body has more bytes than any question of our page; the application answers it with :data:`TOO_LARGE`."""
 
 
 class Guard:
@@ -101,7 +102,7 @@ class Guard:
             return 403, "Refused: the request comes from another page."
         lengths = _values(scope, b"content-length")
         if any(not length.isdigit() or len(length) > 9 or int(length) > MOST_BODY for length in lengths):
-            return 413, "Refused: the request is too large."
+            return 413, TOO_LARGE
         return None
 
     async def _enter(self, scope: Scope, send: Send) -> None:
@@ -145,26 +146,16 @@ class Guard:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application answer, with a body of bounded size."""
         taken = 0
-        begun = False
 
         async def bounded() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > MOST_BODY:
-                raise _TooLargeError
+                raise TooLargeError
             return message
 
-        async def noted(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, bounded, noted)
-        except _TooLargeError:
-            if not begun:
-                await _say(send, 413, "Refused: the request is too large.")
+        await self._app(scope, bounded, send)
 
 
 def _same(given: str, kept: str) -> bool:

@@ -41,7 +41,7 @@ from caid_triage.review.asking import (
 )
 from caid_triage.review.items import Item, ItemFilter, Key, Placeholder, QueueFigures
 from caid_triage.review.keys import Grade, grades_of
-from caid_triage.review.security import Guard
+from caid_triage.review.security import TOO_LARGE, Guard, TooLargeError
 from caid_triage.review.words import KIND_WORDS, STATE_WORDS, item_words
 from caid_triage.visible import shown
 
@@ -154,7 +154,12 @@ class Review:
             Route("/api/undo", self._undo, methods=["POST"]),
             Route("/api/end", self._finish, methods=["POST"]),
         ]
-        handlers: dict[Any, Any] = {AskedWronglyError: _asked_wrongly, CaidTriageError: _refused, Exception: _bug}
+        handlers: dict[Any, Any] = {
+            AskedWronglyError: _asked_wrongly,
+            TooLargeError: _too_large,
+            CaidTriageError: _refused,
+            Exception: _bug,
+        }
         self.guard = Guard(Starlette(routes=routes, exception_handlers=handlers), port)
         self._html = _template().render(secret=self.guard.csrf)
 
@@ -386,7 +391,7 @@ async def _body(request: Request, wanted: Mapping[str, type]) -> dict[str, Any]:
     """The JSON object of a request: exactly these words, of these types."""
     try:
         value = json.loads(await request.body())
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or brackets without end
         raise AskedWronglyError("The request is no JSON.") from None
     if not isinstance(value, dict) or {word: type(found) for word, found in value.items()} != dict(wanted):
         raise AskedWronglyError("The request has not the words that it needs.")
@@ -423,6 +428,10 @@ def _grade_words(grade: Grade) -> dict[str, str]:
 
 async def _asked_wrongly(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 400)
+
+
+async def _too_large(_: Request, __: Exception) -> Response:
+    return JSONResponse({"error": TOO_LARGE}, 413)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
