@@ -36,7 +36,18 @@ OPENED, MIGRATED = "opened", "migrated"
 REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED = "reports-began", "reports-written", "bundle-sealed"
 # Lines that change nothing of what a report says: the same case printed again prints the same end of the chain.
 CHANGES_NOTHING = frozenset(
-    {"command", OPENED, CLOSED, MIGRATED, REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED, "not-closed", "recovered"}
+    {
+        "command",
+        OPENED,
+        CLOSED,
+        MIGRATED,
+        REPORTS_BEGAN,
+        REPORTS_WRITTEN,
+        BUNDLE_SEALED,
+        "not-closed",
+        "recovered",
+        "remarked",
+    }
 )
 
 # What a line "audit-fault" is about, by its fact "what"; the chain where it is none of these.
@@ -122,7 +133,7 @@ class AuditChain:
             self.append("recovered", torn=self._torn.decode("utf-8", "backslashreplace"), torn_bytes=len(self._torn))
         if before is not None or (last is not None and "digest" not in last):  # an earlier version closed no case
             self.append(MIGRATED, from_schema=before or OLDEST_SCHEMA, to_schema=SCHEMA_VERSION)
-        elif last is not None and not self._is_closed:
+        if last is not None and not self._is_closed and "digest" in last:
             self.append("not-closed", closing=bool(was_closing))
 
     def append(self, action: str, **facts: object) -> None:
@@ -234,7 +245,7 @@ def chain_faults(lines: Sequence[bytes], torn: bytes = b"", name: str = AUDIT_FI
     """
     parsed = [parse(line) for line in lines]
     # Lines of a case that an earlier version began have no digest of their own; the first line of this one says so.
-    bare = next((n for n, fields in enumerate(parsed) if fields and fields.get("action") == MIGRATED), 0)
+    bare = next((n for n, fields in enumerate(parsed) if fields and is_first_with_digests(fields)), 0)
     if not any("digest" in fields for fields in parsed if fields):
         bare = len(lines)
     before, number, whole = None, 0, True  # of the line before: its SHA-256, the number it carries, if it is as written
@@ -261,6 +272,12 @@ def chain_faults(lines: Sequence[bytes], torn: bytes = b"", name: str = AUDIT_FI
     if torn:
         what = "is torn: the program was stopped while it wrote; the next run records that"
         yield Fault(f"{name} line {len(lines) + 1}", what)
+
+
+def is_first_with_digests(fields: Line) -> bool:
+    """Whether a line says that the case was brought up from a schema that kept no digests."""
+    before = fields.get("from_schema")
+    return fields.get("action") == MIGRATED and not (isinstance(before, int) and before >= WITH_DIGESTS)
 
 
 def _agrees_with_itself(line: bytes, fields: Line) -> bool:

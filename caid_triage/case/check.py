@@ -15,21 +15,22 @@ from pathlib import Path
 from caid_triage.case.audit import (
     AUDIT_FILE,
     CLOSED,
-    MIGRATED,
     AuditHead,
     Line,
     chain_faults,
     end_faults,
     head_of,
+    is_first_with_digests,
     parse,
     read_lines,
 )
 from caid_triage.case.closing import file_facts, logs_beside
-from caid_triage.case.digests import content_digest
+from caid_triage.case.digests import OF_ACTS, content_digest
 from caid_triage.case.fault import Fault
+from caid_triage.case.journal import JOURNAL_FILE, acts_behind, journal_faults, place_in
 from caid_triage.case.lock import is_locked
 from caid_triage.case.rows_check import row_faults
-from caid_triage.case.schema import DATABASE, WITH_DIGESTS, check_schema, connect_at_rest, storage_faults
+from caid_triage.case.schema import DATABASE, WITH_ACTS, WITH_DIGESTS, check_schema, connect_at_rest, storage_faults
 from caid_triage.errors import CaseError
 
 
@@ -92,7 +93,15 @@ def _check_database(folder: Path, check: CaseCheck, lines: list[bytes], closed: 
                     "reports were checked. The next command that writes to it adds them, of what is there then"
                 )
                 return
-            check.faults += row_faults(connection)
+            if version >= WITH_ACTS:
+                noted = place_in(connection)
+                check.faults += journal_faults(folder, noted)
+                if waiting := acts_behind(folder, noted):
+                    check.notes.append(
+                        f"{waiting} acts of examiners are in {JOURNAL_FILE} and not yet in {DATABASE}: the next "
+                        "command that writes to the case takes them in"
+                    )
+            check.faults += row_faults(connection, () if version >= WITH_ACTS else OF_ACTS)
             (check.rows,) = connection.execute("SELECT coalesce(sum(rows), 0) FROM digest").fetchone()
             if closed is not None and content_digest(connection) != closed.get("content"):
                 check.faults.append(Fault(DATABASE, f"its digests are not those that {AUDIT_FILE} ends with"))
@@ -109,5 +118,5 @@ def _notes(lines: list[Line]) -> Iterator[str]:
         line, action = f"line {place} of {AUDIT_FILE} records that the", fields.get("action")
         if action == "not-closed":
             yield f"{line} command before it was killed and did not close the case"
-        elif action == MIGRATED:
+        elif is_first_with_digests(fields):
             yield f"{line} case was begun by an earlier version: what was done to its rows before cannot be seen"

@@ -62,6 +62,7 @@ OF_UNITS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "sqlite_schema": ("", "type, name"),
     }
 )
+OF_ACTS = ("review_act", "withdrawal", "remark", "journal_head")  # since schema 7
 WHOLE = 0
 SCHEMA_COLUMNS = "type, name, tbl_name, sql"
 ROWS_AT_ONCE = 1000

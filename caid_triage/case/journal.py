@@ -18,7 +18,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from caid_triage.case.audit import AuditHead, follows, head_of, next_line, parse
+from caid_triage.case.audit import AuditHead, chain_faults, follows, head_of, next_line, parse, read_lines
+from caid_triage.case.fault import Fault
 from caid_triage.case.lock import exclusive
 from caid_triage.case.schema import storage_faults
 from caid_triage.errors import CaseError
@@ -77,7 +78,8 @@ class Journal:
         """
         with storage_faults(self._folder), self._alone():
             acts, torn = self._read_on() if self._path.exists() else ([], 0)
-            line, head = next_line(self.place.head, action, {"examiner": examiner, **facts})
+            left = {"torn_bytes": torn} if torn else {}
+            line, head = next_line(self.place.head, action, {"examiner": examiner, **facts, **left})
             with self._path.open("ab", buffering=0) as file:
                 if torn:  # whoever wrote it was killed before it could tell anybody
                     file.truncate(self.place.offset)
@@ -156,6 +158,24 @@ def has_more(folder: Path, place: Place) -> bool:
     path = folder / JOURNAL_FILE
     size = path.stat().st_size if path.exists() else 0
     return size != place.offset
+
+
+def journal_faults(folder: Path, noted: Place) -> Iterator[Fault]:
+    """What of the journal is not as it was written, by itself and by what the database noted of it."""
+    lines, torn = read_lines(folder / JOURNAL_FILE)
+    yield from chain_faults(lines, torn, JOURNAL_FILE)
+    number = noted.head.sequence
+    if len(lines) < number:
+        there = f"ends at line {len(lines)}" if lines else "is missing or empty"
+        yield Fault(JOURNAL_FILE, f"{there}, the case knows of {number}: lines were removed")
+    elif number and head_of(lines[:number]) != noted.head:
+        what = "is not the line that the case noted as the last that it has: it was changed, moved or inserted"
+        yield Fault(f"{JOURNAL_FILE} line {number}", what)
+
+
+def acts_behind(folder: Path, noted: Place) -> int:
+    """How many acts of the journal the database does not have yet."""
+    return max(0, len(read_lines(folder / JOURNAL_FILE)[0]) - noted.head.sequence)
 
 
 def facts_of(contents: Sequence[bytes], category: Category | None, note: str) -> dict[str, object]:

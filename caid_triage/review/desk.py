@@ -24,7 +24,7 @@ from caid_triage.case.store import open_case_for_writing
 from caid_triage.errors import CaseError, UsageError
 from caid_triage.model import Category, DecodeState, Kind, MatchKind, State, Tier
 from caid_triage.report.locations import location_of
-from caid_triage.review.columns import KINDS, Mask, Places, read_columns
+from caid_triage.review.columns import Mask, Places, read_columns
 from caid_triage.review.grades import Grades, is_disputed
 from caid_triage.review.items import QUEUES, Item, ItemFilter, Key, ListedMatch, Placeholder, QueueFigures
 

@@ -45,8 +45,8 @@ class ItemFilter:
     those of State; ``locations`` tags of report/locations.toml. ``categories`` are (code, scheme) or codes alone, of
     the matches that are listed and of grades. ``text`` is part of the path (letters A to Z in any case; with other
     letters in it, all in any case), or a whole MD5, SHA-1 or SHA-256 in hex. Sizes are bytes, both ends included;
-    dates are aware, the file's modification (its creation where it has none), ``date_to`` not included. ``device`` is part
-    of the camera's name or serial number. ``decided`` asks whether ``examiner`` has graded it ("" : anybody).
+    dates are aware, the file's modification (its creation where it has none), ``date_to`` not included. ``device`` is
+    part of the camera's name or serial number. ``decided`` asks whether ``examiner`` has graded it ("" : anybody).
     """
 
     queue: str

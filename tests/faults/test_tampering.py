@@ -20,8 +20,10 @@ import pytest
 from unit.case.full import make_full_case
 from unit.report import exhibits
 
-from caid_triage.case.audit import canonical_json, chain_faults
-from caid_triage.case.digests import OF_FILES, OF_UNITS, DigestTable
+from caid_triage.case.audit import canonical_json, chain_faults, own_digest
+from caid_triage.case.closing import file_facts
+from caid_triage.case.command import Command
+from caid_triage.case.digests import OF_FILES, OF_UNITS, DigestTable, content_digest
 from caid_triage.case.encode import ENTRY_COLUMNS
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
@@ -66,7 +68,7 @@ def test_every_table_has_rows_in_these_tests_and_is_digested(whole: Path) -> Non
 def test_any_changed_byte_of_any_file_is_found(folder: Path) -> None:
     """Half of the changes anywhere, the others in each file in turn: short files would hardly be met."""
     random_ = random.Random(SEED)
-    files = {name: len(content) for name, content in contents(folder).items() if name != "case.lock"}
+    files = {name: len(content) for name, content in contents(folder).items() if not name.endswith(".lock")}
     names = sorted(files)
     assert "audit.jsonl" in names
     assert "reports/MANIFEST.sha256" in names
@@ -281,7 +283,7 @@ def test_the_head_printed_in_the_reports_is_a_line_of_the_chain(folder: Path) ->
     printed = json.loads((folder / REPORTS / "summary.json").read_text("utf-8"))["audit"]
     line = lines[printed["sequence"] - 1]
     assert hashlib.sha256(line).hexdigest() == printed["sha256"]
-    assert json.loads(line)["action"] == "decided"  # the last that changed what a report says
+    assert json.loads(line)["action"] == "withdrawn"  # the last that changed what a report says
     before = {path.name: path.read_bytes() for path in (folder / REPORTS).iterdir()}
     with open_case_for_writing(folder) as case:
         write_reports_on_record(case, folder / REPORTS)
@@ -392,8 +394,11 @@ def test_a_case_on_read_only_media_verifies(folder: Path) -> None:
 # -- an earlier schema ------------------------------------------------------------------------------------------------
 
 
+NO_REVIEW = "".join(f"DROP TABLE {table}; " for table in ("withdrawal", "remark", "review_act", "journal_head"))
+
+
 def as_schema_5(folder: Path) -> Path:
-    """The case as the version before this one would have written it: no digests of rows, of files or of lines."""
+    """The case as an earlier version would have written it: no digests of rows, of files or of lines, no review."""
     lines: list[bytes] = []
     for line in (folder / "audit.jsonl").read_bytes().splitlines():
         fields = json.loads(line)
@@ -405,7 +410,9 @@ def as_schema_5(folder: Path) -> Path:
         lines.append(canonical_json(fields).encode())
     (folder / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
     with closing(sqlite3.connect(folder / "case.db")) as database:
-        database.executescript("DROP TABLE batch; DROP TABLE digest; ALTER TABLE audit_head DROP COLUMN closing")
+        database.executescript(
+            NO_REVIEW + "DROP TABLE batch; DROP TABLE digest; ALTER TABLE audit_head DROP COLUMN closing"
+        )
         head = len(lines), hashlib.sha256(lines[-1]).hexdigest()
         database.execute("UPDATE audit_head SET sequence = ?, sha256 = ?", head)
         database.execute("PRAGMA user_version = 5")
@@ -421,6 +428,42 @@ def test_a_case_of_schema_5_is_read_and_verified_as_far_as_it_goes(folder: Path)
     assert check.faults == []
     assert "schema 5, which keeps no digests" in check.notes[0]
     assert contents(folder) == before
+    line = (folder / "audit.jsonl").read_bytes()
+    (folder / "audit.jsonl").write_bytes(line.replace(b'"command":"scan"', b'"command":"scam"'))
+    assert verify_case(folder) != []
+
+
+def as_schema_6(folder: Path) -> Path:
+    """The case as the version before reviews would have closed it."""
+    (folder / "decisions.jsonl").unlink()
+    lines = [json.loads(line) for line in (folder / "audit.jsonl").read_bytes().splitlines()]
+    with closing(sqlite3.connect(folder / "case.db", isolation_level=None)) as database:
+        database.executescript(NO_REVIEW + "PRAGMA user_version = 6")
+        for table in ("withdrawal", "remark", "review_act", "journal_head"):
+            database.execute("DELETE FROM digest WHERE name = ?", (table,))
+        digests = DigestTable(database)
+        digests.touch("sqlite_schema")
+        digests.settle()
+        content = content_digest(database)
+    assert lines[-1]["action"] == "closed"
+    closed = lines[-1] | {"content": content, "database": file_facts(folder / "case.db")}
+    del closed["digest"]
+    lines[-1] = closed | {"digest": own_digest(closed)}
+    (folder / "audit.jsonl").write_bytes(b"".join(canonical_json(line).encode() + b"\n" for line in lines))
+    return folder
+
+
+def test_a_case_of_schema_6_is_read_verified_and_brought_up_to_date(folder: Path) -> None:
+    before = contents(as_schema_6(folder))
+    assert check_whole_case(folder).faults == []
+    with open_case(folder) as view:
+        assert any(row.decision for row in view.matches())
+        assert [row.category_code for row in view.graded()] != []
+    assert contents(folder) == before
+    with open_case_for_writing(folder) as case:
+        case.audit_command(Command("match"))
+    check = check_whole_case(folder)
+    assert (check.faults, check.notes) == ([], [])
     line = (folder / "audit.jsonl").read_bytes()
     (folder / "audit.jsonl").write_bytes(line.replace(b'"command":"scan"', b'"command":"scam"'))
     assert verify_case(folder) != []
