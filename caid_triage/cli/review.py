@@ -44,7 +44,8 @@ def review(case_folder: Path, port: int, examiner: str | None, scheme: str | Non
     """Show the known hits, look-alikes and unknown pictures of a case in a page, to be graded by keys.
 
     The page is for one browser of this machine: open the address that is printed. It works once. No picture is shown
-    until you ask for it, and then blurred. A grade is on disk before the next item is shown; a scan may go on meanwhile.
+    until you ask for it, and then blurred. A grade is on disk before the next item is shown. A scan may go on
+    meanwhile.
     End the session in the page (exit code 0) or with Ctrl+C (130): no grade is lost either way.
     """
     _look_for_the_extra()

@@ -63,6 +63,7 @@ LONGEST_NOTE = 2000
 # Of the time that a review of a growing case takes, at most one part in so many is spent reading it anew.
 REFRESH_SHARE = 20
 THUMBNAILS_AT_ONCE = 2
+NOBODY_WAITS = 499  # as others number it; it is sent to a connection that is closed
 
 T = TypeVar("T")
 
@@ -156,6 +157,7 @@ class Review:
         ]
         handlers: dict[Any, Any] = {
             AskedWronglyError: _asked_wrongly,
+            _GoneError: _gone,
             TooLargeError: _too_large,
             CaidTriageError: _refused,
             Exception: _bug,
@@ -360,6 +362,7 @@ class Review:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not asked.done():
                 asked.cancel()
+                raise _GoneError
             return await asked
         finally:
             gone.cancel()
@@ -424,6 +427,14 @@ def _grade_words(grade: Grade) -> dict[str, str]:
         "key": grade.key,
         "legal_class": shown(grade.legal_class),
     }
+
+
+class _GoneError(Exception):
+    """Nobody waits for an answer any more."""
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=NOBODY_WAITS)
 
 
 async def _asked_wrongly(_: Request, error: Exception) -> Response:

@@ -1,7 +1,7 @@
 """A desk of any number of made-up items, for tests of the review page: what is on it is reckoned, not stored.
 
-Item ``number`` has the id ``number + 1``. All are in the queue "new" but for a few: see :data:`PLACES`. The words of each
-are known to a test without asking (:func:`name_of`), and the thumbnails are drawn patterns.
+Item ``number`` has the id ``number + 1``. All are in the queue "new", the first ones in "known" and "near" besides. The
+words of each are known to a test without asking (:func:`name_of`), and the thumbnails are drawn patterns.
 """
 
 from __future__ import annotations
@@ -141,6 +141,13 @@ class FakeDesk:
                     self._grades.update(before)
                     return [number + 1 for number in numbers]
             return []
+
+    def forget(self) -> None:
+        """Be as nobody has graded anything, or drawn."""
+        with self._lock:
+            self._grades.clear()
+            self._acts.clear()
+            self.drawn, self.fault = 0, None
 
     def grades_of(self, number: int) -> list[Grade]:
         """What a test looks at: every standing grade of an item."""

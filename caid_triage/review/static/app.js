@@ -87,6 +87,9 @@ function drawLarge() {
 }
 
 async function open(wanted, at = 0, { keepAddress = false } = {}) {
+  // Going back comes to the item that was chosen, not to the beginning.
+  if (listing && !keepAddress) history.replaceState(null, "", address(filter, grid.active));
+  clearTimeout(settling);
   opening?.abort();
   const mine = (opening = new AbortController());
   listing?.close();

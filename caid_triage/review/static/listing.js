@@ -8,6 +8,7 @@ import { get } from "./ask.js";
 export const BLOCK = 48;
 const MOST_BLOCKS = 40;
 const MOST_AT_ONCE = 3;
+const REST_MS = 100;
 
 export class Listing {
   constructor(filter, total, { arrived, failed, changed }) {
@@ -20,6 +21,8 @@ export class Listing {
     this.asked = new Map();
     this.wanted = [];
     this.closed = false;
+    this.pause = 0;
+    this.last = -Infinity;
   }
 
   at(position) {
@@ -46,7 +49,22 @@ export class Listing {
         this.blocks.set(block, known);
       }
     }
+    // Somebody drags the scroll bar: what flies past is not asked for, only what it comes to rest on.
+    const now = performance.now();
+    const flying = now - this.last < REST_MS && !this.wanted.some((block) => this._beside(block));
+    this.last = now;
+    clearTimeout(this.pause);
+    this.pause = flying ? setTimeout(() => this._rested(), REST_MS) : 0;
     this._askNext();
+  }
+
+  _rested() {
+    this.pause = 0;
+    this._askNext();
+  }
+
+  _beside(block) {
+    return this.edges.has(block - 1) || this.edges.has(block + 1);
   }
 
   replace(position, item) {
@@ -65,6 +83,7 @@ export class Listing {
   }
 
   _askNext() {
+    if (this.closed || this.pause !== 0) return;
     for (const block of this.wanted) {
       if (this.asked.size >= MOST_AT_ONCE) return;
       if (!this.asked.has(block)) this._ask(block);
@@ -95,7 +114,7 @@ export class Listing {
       }
     } finally {
       if (this.asked.get(block) === controller) this.asked.delete(block);
-      if (!this.closed) this._askNext();
+      this._askNext();
     }
   }
 

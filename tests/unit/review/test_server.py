@@ -18,7 +18,7 @@ from caid_triage.model import Category
 from caid_triage.review.items import Item
 from caid_triage.review.serving import _Frames
 
-from .conftest import Asked
+from .conftest import OWN, Asked
 
 UK = load_scheme("uk")
 
@@ -251,7 +251,7 @@ def test_a_wrong_grade_is_refused_and_nothing_is_stored(asked: Asked, body: obje
 
 
 def test_a_body_that_is_no_json_is_refused(asked: Asked) -> None:
-    headers = {"origin": "http://127.0.0.1:4711", "x-caid-triage": asked.review.guard.csrf}
+    headers = {"origin": OWN, "x-caid-triage": asked.review.guard.csrf, "content-type": "application/json"}
     for content in (b"", b"{", b"\xff\xfe", b"[" * 60_000):
         answer = asked.client.post(
             "/api/grade", content=content, headers={**headers, "content-type": "application/json"}
