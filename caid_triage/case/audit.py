@@ -24,6 +24,7 @@ from caid_triage.case.schema import (
     DATABASE,
     OLDEST_SCHEMA,
     SCHEMA_VERSION,
+    WITH_ACTS,
     WITH_DIGESTS,
     storage_faults,
 )
@@ -140,6 +141,19 @@ class AuditChain:
         """Add one line and force it to disk; then note it in the database as the last."""
         self._head = self._write(action, facts, noted=True)
 
+    def append_acts(self, acts: Sequence[tuple[str, Mapping[str, object]]]) -> None:
+        """Add a line an act of examiners, (action, facts with its number as ``act``), and force them to disk once.
+
+        They are noted together, so a kill may leave many of them behind the line that is noted: :func:`follows_on`.
+        """
+        lines, head = [], self._head
+        for action, facts in acts:
+            line, head = next_line(head, action, facts)
+            lines.append(line)
+        if lines:
+            self._put(b"".join(line + b"\n" for line in lines), head, noted=True)
+            self._head = head
+
     def append_closed(self, **facts: object) -> AuditHead:
         """Add the line ``closed``, which the database cannot know of: it holds the digest of the database at rest."""
         self._head = self._write(CLOSED, facts, noted=False)
@@ -147,10 +161,15 @@ class AuditChain:
 
     def _write(self, action: str, facts: Mapping[str, object], *, noted: bool) -> AuditHead:
         line, head = next_line(self._head, action, facts)
+        self._put(line + b"\n", head, noted=noted)
+        return head
+
+    def _put(self, lines: bytes, head: AuditHead, *, noted: bool) -> None:
+        """Add whole lines, the last of which is ``head``, on disk when this returns, or none of them."""
         with storage_faults(self._folder), self._path.open("ab", buffering=0) as file:
             whole = file.tell()
             try:
-                if file.write(line + b"\n") != len(line) + 1:
+                if file.write(lines) != len(lines):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
                 if noted:
@@ -159,7 +178,6 @@ class AuditChain:
                 # A line that the database does not know of would be followed by the next, two ahead of its note.
                 file.truncate(whole)
                 raise
-        return head
 
     def _note(self, head: AuditHead) -> None:
         """Keep in the database which line is the last."""
@@ -191,13 +209,14 @@ def follows(line: bytes, before: AuditHead) -> bool:
 def follows_on(lines: Sequence[bytes], noted: AuditHead) -> bool:
     """Whether a chain ends with the line that the database noted, or goes on as a crash or a session's end leaves it.
 
-    One line may stand behind it, for it is noted only once it is on disk; and behind the line ``closed``, which is
-    never noted, those that say that the case was opened.
+    One line may stand behind it, for it is noted only once it is on disk, or several that are of acts of examiners;
+    and behind the line ``closed``, which is never noted, those that say that the case was opened.
     """
     if len(lines) < noted.sequence or head_of(lines[: noted.sequence]) != noted:
         return False
-    behind = [(parse(line) or {}).get("action") for line in lines[noted.sequence + 1 :]]
-    return all(action in (OPENED, "audit-fault") for action in behind)
+    behind = [parse(line) or {} for line in lines[noted.sequence :]]
+    acts = next((n for n, fields in enumerate(behind) if "act" not in fields), len(behind))
+    return all(fields.get("action") in (OPENED, "audit-fault") for fields in behind[max(acts, 1) :])
 
 
 def head_of(lines: Sequence[bytes]) -> AuditHead:
@@ -304,12 +323,20 @@ def end_faults(lines: Sequence[bytes], connection: sqlite3.Connection, schema: i
     if noted.sequence and hashlib.sha256(lines[noted.sequence - 1]).hexdigest() != noted.sha256:
         where = f"{AUDIT_FILE} line {noted.sequence}"
         yield Fault(where, "is not the line that the case noted as its last: it was changed, moved or inserted")
-    if not follows_on(lines, head_of(lines[: noted.sequence])):
+    unknown = _acts_unknown(lines[noted.sequence :], connection) if schema >= WITH_ACTS else False
+    if unknown or not follows_on(lines, head_of(lines[: noted.sequence])):
         what = f"has {len(lines)} lines, the case knows of {noted.sequence}: some were added outside"
         yield Fault(AUDIT_FILE, what)
     elif schema >= WITH_DIGESTS and not _is_closed(lines):
         (was_closing,) = connection.execute("SELECT closing FROM audit_head").fetchone()
         yield Fault(AUDIT_FILE, _not_closed(was_closing=bool(was_closing)))
+
+
+def _acts_unknown(lines: Sequence[bytes], connection: sqlite3.Connection) -> bool:
+    """Whether lines that the database did not note tell of acts that it does not have."""
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM review_act").fetchone()
+    numbers = ((parse(line) or {}).get("act", 0) for line in lines)
+    return any(not isinstance(number, int) or number > last for number in numbers)
 
 
 def _is_closed(lines: Sequence[bytes]) -> bool:

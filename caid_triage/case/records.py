@@ -6,7 +6,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 
+from caid_triage.case.decode import reader
 from caid_triage.case.encode import ENTRY_COLUMNS, Row, entry_id, record_of, split_entry_id, whole_back
+from caid_triage.case.rows import SourceRow
 from caid_triage.case.schema import NUMBER_BITS, PART_BITS
 from caid_triage.errors import CaseError
 from caid_triage.model import FileEntry, ScanRecord
@@ -15,6 +17,13 @@ from caid_triage.model import FileEntry, ScanRecord
 def source_range(source_id: int) -> tuple[int, int]:
     """First id of a source's entries and the first after them."""
     return source_id << NUMBER_BITS, (source_id + 1) << NUMBER_BITS
+
+
+def source_rows(connection: sqlite3.Connection) -> list[SourceRow]:
+    """The evidence sources in the order they were given."""
+    statement = """SELECT id, exhibit, name, kind, size, segments, acquisition, coverage, walked, examined, stored,
+        finished FROM source ORDER BY id"""
+    return list(map(reader(SourceRow), connection.execute(statement)))
 
 
 def stored_records(connection: sqlite3.Connection, batch: int) -> Iterator[tuple[int, list[ScanRecord]]]:

@@ -19,7 +19,9 @@ from caid_triage.case.encode import ENTRY_COLUMNS, Row, record_of
 from caid_triage.case.grades import DISPUTED, STANDING, STANDS
 from caid_triage.case.journal import Place, place_in
 from caid_triage.case.making import stand_in_tables
-from caid_triage.case.schema import NUMBER_BITS, check_schema, connect_for_reading, reading_faults
+from caid_triage.case.records import source_rows
+from caid_triage.case.rows import SourceRow
+from caid_triage.case.schema import NUMBER_BITS, PART_BITS, check_schema, connect_for_reading, reading_faults
 from caid_triage.model import DecodeState, Kind, ScanRecord, State
 
 KINDS, STATES, DECODED = tuple(Kind), tuple(State), tuple(DecodeState)
@@ -161,6 +163,11 @@ class ReviewReader:
         """(entry, PDQ) of pictures of at least that quality; of an animation its first picture."""
         return self._rows(OF_PDQ, least_quality)
 
+    def pdq_stamp(self, least_quality: int) -> tuple[int, int]:
+        """What changes when the case gets other hashes: how many there are, and the last file that has one."""
+        count, last = next(self._rows(f"SELECT count(*), coalesce(max(entry_id), 0) FROM ({OF_PDQ})", least_quality))  # noqa: S608
+        return int(count), int(last)
+
     # -- conditions ----------------------------------------------------------------------------------------------------
 
     def source_ids(self, exhibits: Sequence[str]) -> list[int]:
@@ -275,6 +282,21 @@ class ReviewReader:
     def entries_of(self, content: bytes) -> list[int]:
         """The files with a content."""
         return [one for (one,) in self._rows("SELECT id FROM entry WHERE sha256 = ? ORDER BY id", content)]
+
+    def sources(self) -> list[SourceRow]:
+        """The evidence sources in the order they were given."""
+        with reading_faults(self.folder):
+            return source_rows(self._connection)
+
+    def profile(self) -> str:
+        """The profile that the case was scanned with."""
+        options = next(self._rows("SELECT options FROM header"))[0]
+        with reading_faults(self.folder):
+            return str(json.loads(options).get("profile", "standard"))
+
+    def outermost(self, identity: int) -> ScanRecord | None:
+        """The record of a file of the walk that an entry is, or lies inside; None where there is none (yet)."""
+        return self.record(identity & ~((1 << PART_BITS) - 1))
 
     def record(self, identity: int) -> ScanRecord | None:
         """A stored record again, with its locator, without hashes and the like; None where there is none."""

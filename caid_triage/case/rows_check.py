@@ -30,7 +30,8 @@ Stored = dict[tuple[str, int], tuple[int, bytes]]
 def row_faults(connection: sqlite3.Connection, without: Collection[str] = ()) -> Iterator[Fault]:
     """Every unit of every table whose rows do not agree with their digest, with the rows that were changed.
 
-    Needs a case of a schema that has digests; ``without`` are tables that it does not have yet. Reads every row once, in a bounded part of the memory.
+    Needs a case of a schema that has digests; ``without`` are tables that it does not have yet. Reads every row once,
+    in a bounded part of the memory.
     """
     digests = connection.execute("SELECT name, unit, rows, sha256 FROM digest")
     stored: Stored = {(name, unit): (rows, sha256) for name, unit, rows, sha256 in digests}

@@ -137,6 +137,11 @@ class CaseSession:
         with self._storage():
             self._audit.append(action, **facts)
 
+    def audit_acts(self, acts: Sequence[tuple[str, dict[str, object]]]) -> None:
+        """Append a line for each act of examiners, all on disk before this returns."""
+        with self._storage():
+            self._audit.append_acts(acts)
+
     def audit_command(self, command: Command) -> None:
         """Append the line ``command``: what was asked for, by whom and where, with which versions."""
         self.audit("command", **command.facts())

@@ -168,8 +168,7 @@ class CaseWriter(CaseSession):
             lines, _ = read_lines(self.folder / AUDIT_FILE)
             numbers = (fields.get("act") for fields in map(parse, lines) if fields)
             self._acts_on_record = max((number for number in numbers if isinstance(number, int)), default=0)
-        for action, facts in audit_facts(self._connection, self._acts_on_record or 0):
-            self.audit(action, **facts)
+        self.audit_acts(audit_facts(self._connection, self._acts_on_record or 0))
         self._acts_on_record = last
 
     def _note_changed_journal(self, place: Place) -> None:

@@ -38,7 +38,7 @@ from caid_triage.case.metadata import (
     placed_rows,
 )
 from caid_triage.case.places import CONTAINER_STATE, REMOVED
-from caid_triage.case.records import stored_records
+from caid_triage.case.records import source_rows, stored_records
 from caid_triage.case.rows import (
     CaseHeader,
     Conservation,
@@ -253,9 +253,8 @@ class CaseView:
 
     def sources(self) -> list[SourceRow]:
         """The evidence sources in the order they were given."""
-        statement = """SELECT id, exhibit, name, kind, size, segments, acquisition, coverage, walked, examined, stored,
-            finished FROM source ORDER BY id"""
-        return list(self._typed(SourceRow, statement))
+        with reading_faults(self.folder):
+            return source_rows(self._connection)
 
     def volumes(self) -> list[VolumeRow]:
         """The volumes of all sources, those not understood among them."""

@@ -27,6 +27,7 @@ COMMANDS = {
     "hashset": "Build, inspect, search and remove sets of known material.",
     "schemes": "List the category schemes, show one, copy one.",
     "verify": "Check a case, or an image against its acquisition hash.",
+    "export-media": "Write pictures and films out for a grading tool.",
     "validate": "Run the known-answer pack and write the validation record.",
 }
 
@@ -41,7 +42,8 @@ class LateCommands(MutableMapping[str, click.Command]):
         """The command, imported; KeyError for a name that is none."""
         command = self._loaded[name]
         if command is None:
-            found: click.Command = getattr(import_module(f"caid_triage.cli.{name}"), name)
+            module = name.replace("-", "_")
+            found: click.Command = getattr(import_module(f"caid_triage.cli.{module}"), module)
             command = self._loaded[name] = found
         return command
 

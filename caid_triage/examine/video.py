@@ -136,7 +136,7 @@ def _moving(look: _Look, number: int, container: Any) -> None:
         text = f"the film claims frames of {width} x {height} pixels, more than is allowed; it was not decoded"
         film.problems.append(problem("too-many-pixels", text))
         return
-    keys = _keyframes(stream, file, limits)
+    keys = keyframes_of(stream, file, limits)
     if keys.seeks is not None:
         _hash(look, stream, keys)
     else:
@@ -154,7 +154,7 @@ def _moving(look: _Look, number: int, container: Any) -> None:
         film.damage.append(f"the decoder says: {complaint(av, since) or 'a frame is damaged'}")
 
 
-def _keyframes(stream: Stream, file: VideoBytes, limits: Limits) -> Keyframes:
+def keyframes_of(stream: Stream, file: VideoBytes, limits: Limits) -> Keyframes:
     """Where the keyframes are, by the cheapest way that this container and length allow."""
     found = stream.from_index(file.size)
     if found is None and file.size > max(limits.max_video_bytes, limits.max_reread_bytes // 2):

@@ -6,7 +6,8 @@ most (in this order of precedence, so that nothing is looked at twice), in probl
 * known: it has an exact match with notable material; the gravest first;
 * near: it looks like notable material (a picture or a film), and has no exact match; the nearest first;
 * damaged: a picture or film of neither kind, not known-good, which decoded in part only, not at all, or was refused;
-* new: any other picture or film that is not known-good; look-alikes beside each other, once clusters are made;
+* new: any other picture or film that is not known-good; look-alikes beside each other, once clusters are made (what
+  could not be read is in neither of the two: there is nothing to look at, and a problem says so);
 * problems: a file with a problem that is no note, or a place (a volume, a folder) with one.
 """
 
@@ -40,6 +41,8 @@ class Columns:
     (microseconds; NO_TIME: none), ``item`` (the number of its item). Of items, in the order of their first files:
     ``first`` (the place of that file), ``occurrences``, ``words`` uint64[n, 4] (the SHA-256; zeros: none). ``ranks``
     and ``order`` by queue: what items are ordered by before their id, and the items of the queue in that order.
+    ``cluster`` is the first item of the group of look-alikes that an item is in, ``cluster_size`` how many are in that;
+    None until they are made.
     """
 
     ids: Numbers
@@ -54,6 +57,8 @@ class Columns:
     words: NDArray[np.uint64]
     ranks: dict[str, Numbers] = field(default_factory=dict)
     order: dict[str, Places] = field(default_factory=dict)
+    cluster: Places | None = None
+    cluster_size: Places | None = None
     _sorted: Places | None = None
 
     @property
@@ -116,6 +121,20 @@ class Columns:
         found[self.item[files]] = True
         return found
 
+    def set_clusters(self, ids: Numbers, clusters: Numbers) -> None:
+        """Note groups, as ids of items and of the first of their groups, and order what is new by them."""
+        files = files_of(self.ids)
+        wanted = np.stack([ids, clusters])
+        places = np.minimum(np.searchsorted(self.ids[:files], wanted), max(files - 1, 0))
+        there = (self.ids[places] == wanted).all(axis=0) if files else np.zeros(len(ids), np.bool_)
+        members, first = self.item[places[:, there]] if files else (places, places)
+        self.cluster = np.arange(self.items, dtype=np.int32)
+        self.cluster[members] = first
+        self.cluster_size = np.bincount(self.cluster, minlength=self.items).astype(np.int32)[self.cluster]
+        new = np.zeros(self.items, np.bool_)
+        new[self.order["new"]] = True
+        self.set_queue("new", new, self.item_ids[self.cluster])
+
     def set_queue(self, name: str, members: Mask, ranks: Numbers | None = None) -> None:
         """Note which items are in a queue and what they are ordered by."""
         places = np.flatnonzero(members).astype(np.int32)
@@ -156,10 +175,10 @@ def read_columns(reader: ReviewReader) -> Columns:
     known = gravest < NONE
     alike = ~known & (nearest < NONE)
     is_good, is_damaged = columns.of_items(good), columns.of_items(damaged)
-    rest = columns.of_items(media) & ~known & ~alike & ~is_good
+    rest = columns.of_items(media) & ~known & ~alike & ~is_good & columns.words.any(axis=1)
     columns.set_queue("known", known, gravest.astype(np.int64))
     columns.set_queue("near", alike, nearest.astype(np.int64))
-    columns.set_queue("new", rest & ~is_damaged)
+    columns.set_queue("new", rest & ~is_damaged, columns.item_ids)
     columns.set_queue("damaged", rest & is_damaged)
     columns.set_queue("problems", columns.of_items(has_problem))
     columns.set_queue("disputed", np.zeros(columns.items, np.bool_))

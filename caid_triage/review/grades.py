@@ -106,7 +106,7 @@ class Grades:
             if number not in self._withdrawn and act.category is not None:
                 examiner = text(act.examiner)
                 last.pop(examiner, None)
-                last[examiner] = Grade(examiner, act.made, act.category, act.note)
+                last[examiner] = Grade(examiner, act.made, act.category, text(act.note))
         return tuple(last.values())
 
     def remarks(self, content: bytes) -> tuple[Remark, ...]:
@@ -117,7 +117,7 @@ class Grades:
             assert when is not None
             found.append(Remark(examiner, when, note))
         acts = (self._acts[number] for number in self._remarked.get(content, ()))
-        found += [Remark(text(act.examiner), act.made, act.note) for act in acts if act.action == REMARKED]
+        found += [Remark(text(act.examiner), act.made, text(act.note)) for act in acts if act.action == REMARKED]
         return tuple(found)
 
 

@@ -59,13 +59,20 @@ TASK, CHUNK, END, ABORT = b"T", b"C", b"E", b"A"
 READY, DIGESTS, EXAMINED, FAILED, NEED = b"r", b"d", b"x", b"f", b"n"
 STEP, FOUND = b"s", b"i"
 LOADING, LOADED = b"l", b"k"
+# For a review (scan/look_task.py).
+PIXELS, CONTENT, NOTHING = b"p", b"c", b"o"
 
 
 class Mode(StrEnum):
-    """What a worker is asked for: everything, or (after a decoder died) the digests alone."""
+    """What a worker is asked for: everything, or (after a decoder died) the digests alone.
+
+    For a review: a small picture, or a content that lies inside another.
+    """
 
     FULL = "full"
     DIGESTS_ONLY = "digests-only"
+    SMALL = "small"
+    CONTENT = "content"
 
 
 class ProtocolError(Exception):

@@ -64,6 +64,11 @@ def answer_task(
         (stated,) = protocol.SIZE.unpack(_asked({"beside": name}, protocol.SIZE.size, source, sink))
         return stated, lambda offset, length: ask(offset, length, source, sink, name)
 
+    if header.get("mode") in (protocol.Mode.SMALL, protocol.Mode.CONTENT):
+        from caid_triage.scan.look_task import answer_look  # noqa: PLC0415 - a scan has no use for it
+
+        answer_look(header, source, sink, limits, read_at, beside)
+        return
     random = header.get("random") is True
     run = examiner.begin(
         size=size if isinstance(size, int) else None,
