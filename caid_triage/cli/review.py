@@ -14,9 +14,7 @@ from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from caid_triage.review.server import Review, Setting
+    from caid_triage.review.sitting import Setting
 
 BREAK_MINUTES = 20
 
@@ -40,7 +38,19 @@ BREAK_MINUTES = 20
     show_default=True,
     help="Remind of a break after so many minutes of looking (0: never).",
 )
-def review(case_folder: Path, port: int, examiner: str | None, scheme: str | None, break_minutes: int) -> None:
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    help="Secrets of encrypted volumes, one a line, as for the scan: for pictures of what is in them.",
+)
+def review(
+    case_folder: Path,
+    port: int,
+    examiner: str | None,
+    scheme: str | None,
+    break_minutes: int,
+    password_file: Path | None,
+) -> None:
     """Show the known hits, look-alikes and unknown pictures of a case in a page, to be graded by keys.
 
     The page is for one browser of this machine: open the address that is printed. It works once. No picture is shown
@@ -49,24 +59,20 @@ def review(case_folder: Path, port: int, examiner: str | None, scheme: str | Non
     End the session in the page (exit code 0) or with Ctrl+C (130): no grade is lost either way.
     """
     _look_for_the_extra()
+    from caid_triage.evidence.secrets import NO_SECRETS, read_password_file
     from caid_triage.review.desk import ReviewDesk
+    from caid_triage.review.server import Review
     from caid_triage.review.serving import Serving
 
     name = _examiner(examiner)
+    secrets = NO_SECRETS if password_file is None else read_password_file(password_file)
     setting = _setting(case_folder, name, scheme, break_minutes)
-    with ReviewDesk(case_folder) as desk:
-        serving = Serving(_review(desk, setting), port)
+    with ReviewDesk(case_folder, secrets) as desk:
+        serving = Serving(lambda taken, end: Review(desk, setting, taken, end), port)
         say(f"open in a browser of this machine (works once): {serving.review.guard.address}")
         say("end it in the page, or here with Ctrl+C")
         serving.run()
     say("the session has ended; every grade is stored")
-
-
-def _review(desk: object, setting: Setting) -> Callable[[int, Callable[[], None]], Review]:
-    from caid_triage.review.server import Desk, Review
-
-    assert isinstance(desk, Desk)
-    return lambda port, end: Review(desk, setting, port, end)
 
 
 def _look_for_the_extra() -> None:
@@ -96,7 +102,7 @@ def _setting(case_folder: Path, examiner: str, scheme: str | None, break_minutes
     from caid_triage.case.lock import is_locked
     from caid_triage.case.view import open_case
     from caid_triage.review.keys import scheme_for, schemes_of
-    from caid_triage.review.server import Setting
+    from caid_triage.review.sitting import Setting
 
     with open_case(case_folder) as view:
         header, sources, infos = view.header, view.sources(), view.hashsets()

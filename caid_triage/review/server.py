@@ -13,9 +13,8 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 import jinja2
 from starlette.applications import Starlette
@@ -24,7 +23,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from caid_triage.errors import CaidTriageError, UsageError
-from caid_triage.hashset.schemes import CategoryScheme
 from caid_triage.model import Category, Kind, State
 from caid_triage.report.locations import location_rules
 from caid_triage.review.asking import (
@@ -39,9 +37,10 @@ from caid_triage.review.asking import (
     only,
     whole,
 )
-from caid_triage.review.items import Item, ItemFilter, Key, Placeholder, QueueFigures
+from caid_triage.review.items import Item, ItemFilter, QueueFigures
 from caid_triage.review.keys import Grade, grades_of
 from caid_triage.review.security import TOO_LARGE, Guard, TooLargeError
+from caid_triage.review.sitting import Desk, Groups, Setting
 from caid_triage.review.words import KIND_WORDS, STATE_WORDS, item_words
 from caid_triage.visible import shown
 
@@ -68,66 +67,6 @@ NOBODY_WAITS = 499  # as others number it; it is sent to a connection that is cl
 T = TypeVar("T")
 
 
-@runtime_checkable
-class Desk(Protocol):
-    """What the page needs of :class:`caid_triage.review.desk.ReviewDesk`."""
-
-    def queues(self, examiner: str = "") -> list[QueueFigures]:
-        """Every queue with its figures."""
-
-    def count(self, which: ItemFilter) -> int:
-        """How many items a filter takes."""
-
-    def page(self, which: ItemFilter, after: Key | None, limit: int) -> list[Item]:
-        """Items behind a key."""
-
-    def before(self, which: ItemFilter, key: Key | None, limit: int) -> list[Item]:
-        """Items before a key."""
-
-    def at(self, which: ItemFilter, position: int) -> Key | None:
-        """The key at a position."""
-
-    def item(self, identity: int, queue: str = "") -> Item | None:
-        """One item."""
-
-    def decide(
-        self,
-        items: Sequence[int | Key],
-        category: Category,
-        examiner: str,
-        note: str = "",
-        *,
-        cluster: int | None = None,
-    ) -> int:
-        """Grade contents."""
-
-    def undo(self, examiner: str) -> list[int]:
-        """Take back the last act of an examiner."""
-
-    def refresh(self) -> bool:
-        """Take in what others have added."""
-
-    def thumbnail(self, item: Item, size: int) -> bytes | Placeholder:
-        """A small picture, re-encoded, or why there is none."""
-
-    def close(self) -> None:
-        """Let go of the case."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a session is about: told to the page once. ``scanning`` says whether a scan is writing to the case."""
-
-    case: str
-    exhibits: tuple[str, ...]
-    examiner: str
-    scheme: CategoryScheme
-    categories: tuple[Category, ...]
-    unconfirmed: frozenset[str]
-    break_minutes: int
-    scanning: Callable[[], bool] = field(default=lambda: False)
-
-
 class Review:
     """The application: the answers to what the page asks. ``end`` is called when the examiner ends the session."""
 
@@ -139,6 +78,7 @@ class Review:
         self._asking = ThreadPoolExecutor(2, "desk")
         self._drawing = ThreadPoolExecutor(THUMBNAILS_AT_ONCE, "thumbnail")
         self._refresh_from = 0.0
+        self._groups = Groups(desk)
         self._files = {name: (resources.files(__package__) / "static" / name).read_bytes() for name in STATIC}
         routes = [
             Route("/", self._page),
@@ -153,6 +93,9 @@ class Review:
             Route("/api/grade", self._grade, methods=["POST"]),
             Route("/api/grade-group", self._grade_group, methods=["POST"]),
             Route("/api/undo", self._undo, methods=["POST"]),
+            Route("/api/note", self._note, methods=["POST"]),
+            Route("/api/groups", self._make_groups, methods=["POST"]),
+            Route("/api/forget", self._forget, methods=["POST"]),
             Route("/api/end", self._finish, methods=["POST"]),
         ]
         handlers: dict[Any, Any] = {
@@ -196,6 +139,7 @@ class Review:
                 "grades": [_grade_words(grade) for grade in self._grades],
                 "queues": [_queue_words(queue) for queue in queues],
                 "scanning": setting.scanning(),
+                "groups": self._groups.words(),
                 "choices": self._choices(),
                 "break_minutes": setting.break_minutes,
             }
@@ -224,7 +168,13 @@ class Review:
     async def _figures(self, request: Request) -> Response:
         _words(request, frozenset())
         queues = await self._ask(request, self._fresh_queues)
-        return _json({"queues": [_queue_words(queue) for queue in queues], "scanning": self._setting.scanning()})
+        return _json(
+            {
+                "queues": [_queue_words(queue) for queue in queues],
+                "scanning": self._setting.scanning(),
+                "groups": self._groups.words(),
+            }
+        )
 
     def _fresh_queues(self) -> list[QueueFigures]:
         """The figures, with what a scan has added, unless taking that in lately took too long to do it again."""
@@ -283,18 +233,18 @@ class Review:
     # -- what changes something ----------------------------------------------------------------------------------------
 
     async def _grade(self, request: Request) -> Response:
-        body = await _body(request, {"id": str, "code": str, "note": str})
-        identity, category, note = identity_of(body["id"]), self._category(body["code"]), _note(body["note"])
+        body = await _body(request, {"id": str, "code": str})
+        identity, category = identity_of(body["id"]), self._category(body["code"])
 
         def grade() -> Item:
-            self._desk.decide([self._one(identity).id], category, self._setting.examiner, note)
+            self._desk.decide([self._one(identity).id], category, self._setting.examiner)
             return self._one(identity)
 
         return _json({"item": self._shown(await self._surely(grade))})
 
     async def _grade_group(self, request: Request) -> Response:
-        body = await _body(request, {"id": str, "code": str, "note": str, "expected": int})
-        identity, category, note = identity_of(body["id"]), self._category(body["code"]), _note(body["note"])
+        body = await _body(request, {"id": str, "code": str, "expected": int})
+        identity, category = identity_of(body["id"]), self._category(body["code"])
 
         def grade() -> int:
             cluster = self._cluster_of(identity)
@@ -302,7 +252,7 @@ class Review:
                 raise UsageError(
                     "The group is not as large any more as was said: nothing was graded. Look at it again."
                 )
-            return self._desk.decide([], category, self._setting.examiner, note, cluster=cluster)
+            return self._desk.decide([], category, self._setting.examiner, cluster=cluster)
 
         graded = await self._surely(grade)
         return _json({"words": f"{graded:,} contents graded {shown(category.label)}."})
@@ -320,6 +270,27 @@ class Review:
             count, f"{count:,} grades taken back."
         )
         return _json({"count": count, "items": [self._shown(item) for item in items], "words": words})
+
+    async def _note(self, request: Request) -> Response:
+        body = await _body(request, {"id": str, "note": str})
+        identity, note = identity_of(body["id"]), _note(body["note"])
+
+        def keep() -> Item:
+            self._desk.remark([self._one(identity).id], note, self._setting.examiner)
+            return self._one(identity)
+
+        return _json({"item": self._shown(await self._surely(keep))})
+
+    async def _make_groups(self, request: Request) -> Response:
+        await _body(request, {})
+        self._groups.make()
+        return _json({"groups": self._groups.words()})
+
+    async def _forget(self, request: Request) -> Response:
+        """Everything is hidden: no picture stays in memory here either."""
+        await _body(request, {})
+        await self._surely(self._desk.forget_pictures)
+        return _json({})
 
     async def _finish(self, request: Request) -> Response:
         await _body(request, {})
@@ -402,6 +373,8 @@ async def _body(request: Request, wanted: Mapping[str, type]) -> dict[str, Any]:
 
 
 def _note(words: str) -> str:
+    if not words.strip():
+        raise AskedWronglyError("A note has words.")
     if len(words) > LONGEST_NOTE:
         raise AskedWronglyError(f"A note has at most {LONGEST_NOTE} characters.")
     return words.encode("utf-8", "replace").decode()

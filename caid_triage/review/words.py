@@ -120,7 +120,7 @@ def _grade(grade: Grade) -> dict[str, object]:
         "label": shown(grade.category.label),
         "scheme": shown(grade.category.scheme),
         "when": iso(grade.decided.replace(microsecond=0)),
-        "note": grade.note if grade.note.isprintable() else shown(grade.note),
+        "note": shown(grade.note),
     }
 
 

@@ -89,7 +89,7 @@ class Session:
         self.until("document.querySelector('#details .large') !== null || grid.hidden")
 
     def until(self, true: Callable[[], bool] | str, words: str = "") -> None:
-        """Wait for something. Not the browser's own waiting: that evaluates strings, which the page's policy forbids."""
+        """Wait for something. Not as the browser waits: that evaluates strings, which the page's policy forbids."""
         given_up = time.monotonic() + PATIENCE
         while not (self.page.evaluate(true) if isinstance(true, str) else true()):
             assert time.monotonic() < given_up, f"waited in vain: {words or true}; at {self.place()}"
@@ -334,15 +334,14 @@ def test_nothing_that_fits_is_said(session: Session) -> None:
     session.wait_place("Item 1 of 60")
 
 
-def test_a_note_goes_with_the_grade(session: Session) -> None:
+def test_a_note_is_kept_beside_the_item(session: Session) -> None:
     session.press("F2")
     session.page.keyboard.type("blue folder 1")
-    session.page.click("#note-form button[type=submit]")
+    session.press("Tab", "Enter")
+    session.until("document.querySelector('.remark')?.textContent.startsWith('blue folder 1')")
+    assert session.desk._acts == []
     session.press("1")
     session.wait_place("Item 2 of 60")
-    assert session.desk.grades_of(0)[0].note == "blue folder 1"
-    session.press("Home", "F2")
-    assert session.page.input_value("#note-words") == "blue folder 1"
 
 
 def test_a_group_is_looked_into_and_graded_after_its_count_was_said(session: Session) -> None:
@@ -442,6 +441,7 @@ def test_esc_hides_all_and_pictures_stay_off(session: Session) -> None:
     session.press("Escape")
     assert session.page.is_hidden("#page")
     assert session.page.locator("canvas").count() == 0
+    session.until(lambda: session.desk.forgotten == 1)
     assert "IMG_" not in session.page.inner_text("body")
     assert "Larch" not in session.page.inner_text("body")
     session.press("1", "F8", " ")

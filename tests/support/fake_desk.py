@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,17 @@ from PIL import Image, ImageDraw
 
 from caid_triage.errors import UsageError
 from caid_triage.model import Category, DecodeState, Kind, MatchKind, State, Tier
-from caid_triage.review.items import QUEUES, Grade, Item, ItemFilter, Key, ListedMatch, Placeholder, QueueFigures
+from caid_triage.review.items import (
+    QUEUES,
+    Grade,
+    Item,
+    ItemFilter,
+    Key,
+    ListedMatch,
+    Placeholder,
+    QueueFigures,
+    Remark,
+)
 
 STATES = (State.ALLOCATED, State.DELETED, State.CARVED, State.EMBEDDED)
 BEGUN = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
@@ -70,7 +80,10 @@ class FakeDesk:
         self._grades: dict[int, list[Grade]] = {}
         self._acts: list[tuple[str, list[int], dict[int, list[Grade]]]] = []
         self._lock = threading.RLock()
-        self.drawn = 0
+        self._remarks: dict[int, list[Remark]] = {}
+        self.grouped = True
+        self.may_group = threading.Event()
+        self.drawn = self.forgotten = 0
         self.refreshed = 0
         self.closed = False
         self.fault: Exception | None = None
@@ -147,13 +160,36 @@ class FakeDesk:
         with self._lock:
             self._grades.clear()
             self._acts.clear()
-            self.drawn, self.fault = 0, None
+            self._remarks.clear()
+            self.drawn, self.forgotten, self.fault = 0, 0, None
 
     def grades_of(self, number: int) -> list[Grade]:
         """What a test looks at: every standing grade of an item."""
         return list(self._grades.get(number, ()))
 
+    def remark(self, items: Sequence[int | Key], note: str, examiner: str) -> int:
+        for one in items:
+            number = (one.id if isinstance(one, Key) else one) - 1
+            self._remarks.setdefault(number, []).append(Remark(examiner, BEGUN, note))
+        return len(items)
+
     # -- the rest
+
+    def forget_pictures(self) -> None:
+        self.forgotten += 1
+
+    @property
+    def has_clusters(self) -> bool:
+        return self.grouped
+
+    def make_clusters(self, show: Callable[[int, int], None] | None = None) -> int:
+        if show is not None:
+            show(1, 4)
+        assert self.may_group.wait(60)
+        if self.fault is not None:
+            raise self.fault
+        self.grouped = True
+        return (GROUPED - 2 * GROUP) // GROUP
 
     def refresh(self) -> bool:
         self.refreshed += 1
@@ -217,7 +253,7 @@ class FakeDesk:
         elif number < len(known) + len(near):
             look_alike = replace(listed, match_kind=MatchKind.NEAR, algorithm="pdq", distance=12, threshold=31)
             matches = (replace(look_alike, tier=Tier.STRONG),)
-        grouped = 2 * GROUP <= number < GROUPED
+        grouped = self.grouped and 2 * GROUP <= number < GROUPED
         last = number == len(self._state) - 1
         return Item(
             id=number + 1,
@@ -245,6 +281,6 @@ class FakeDesk:
             matches=matches,
             problems=(("decode-failed", "the picture is damaged"),) if last else (),
             grades=tuple(self._grades.get(number, ())),
-            remarks=(),
+            remarks=tuple(self._remarks.get(number, ())),
             disputed=len({grade.category.code for grade in self._grades.get(number, ())}) > 1,
         )

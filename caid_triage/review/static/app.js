@@ -8,7 +8,7 @@ import { Grid } from "./grid.js";
 import { Listing } from "./listing.js";
 import { Pictures, Session } from "./welfare.js";
 
-const FIGURES_SECONDS = { scanning: 5, still: 30 };
+const FIGURES_SECONDS = { growing: 5, still: 30 };
 const SETTLE_MS = 150;
 
 const pictures = new Pictures();
@@ -20,8 +20,6 @@ let itemsAtOpening = 0;
 let busy = false; // a grade is being stored: nothing is graded on top of it
 let settling = 0;
 let graded = []; // where the grades of this list were given, for undoing them
-const notes = new Map(); // written before the grade that they go with
-
 const grid = new Grid(byId("grid"), {
   fill,
   moved,
@@ -173,6 +171,7 @@ async function refreshFigures() {
     const told = await get("/api/figures");
     start.queues = told.queues;
     start.scanning = told.scanning;
+    showGroups(told.groups);
     showQueues();
     byId("scanning").hidden = !told.scanning;
     const now = queue(filter.queue)?.items ?? itemsAtOpening;
@@ -183,8 +182,32 @@ async function refreshFigures() {
   }
 }
 
+// Groups of look-alikes are made when somebody asks for them: of a million pictures that takes minutes.
+function showGroups(groups) {
+  const before = start.groups.state;
+  start.groups = groups;
+  byId("make-groups").hidden = groups.state === "made" || groups.state === "making";
+  const share = groups.total > 0 ? `, ${Math.floor((100 * groups.done) / groups.total)} %` : "";
+  const words = { making: `Looking for groups of look-alikes${share}`, failed: groups.error };
+  byId("groups-words").textContent = words[groups.state] ?? "";
+  if (before === "making" && groups.state === "made") {
+    announce("Groups of look-alikes are made.");
+    byId("stale").hidden = false;
+    byId("stale-words").textContent = "Groups of look-alikes are made.";
+  }
+}
+
+async function makeGroups() {
+  try {
+    showGroups((await post("/api/groups")).groups);
+  } catch (error) {
+    complain(error.message);
+  }
+}
+
 function keepFiguresFresh() {
-  const seconds = start.scanning ? FIGURES_SECONDS.scanning : FIGURES_SECONDS.still;
+  const growing = start.scanning || start.groups.state === "making";
+  const seconds = growing ? FIGURES_SECONDS.growing : FIGURES_SECONDS.still;
   setTimeout(async () => {
     if (!document.hidden && document.body.dataset.away !== "yes") await refreshFigures();
     if (document.body.dataset.ended !== "yes") keepFiguresFresh();
@@ -233,8 +256,7 @@ function gradeAs(grade) {
   return store(async () => {
     const position = grid.active;
     const list = listing;
-    const told = await post("/api/grade", { id: item.id, code: grade.code, note: notes.get(item.id) ?? item.mine?.note ?? "" });
-    notes.delete(item.id);
+    const told = await post("/api/grade", { id: item.id, code: grade.code });
     graded.push({ list, position });
     place(told.item);
     if (filter.decided) list.stale = true;
@@ -260,15 +282,9 @@ function undo() {
 
 function saveNote(words) {
   const item = current();
-  if (!item) return undefined;
-  if (!item.mine) {
-    notes.set(item.id, words);
-    announce("The note goes with the grade.");
-    return undefined;
-  }
+  if (!item || !words) return undefined;
   return store(async () => {
-    const told = await post("/api/grade", { id: item.id, code: item.mine.code, note: words });
-    graded.push({ list: listing, position: grid.active });
+    const told = await post("/api/note", { id: item.id, note: words });
     place(told.item);
     announce("The note is kept.");
   });
@@ -309,7 +325,7 @@ function confirmGroup(item, grade, count) {
     onclick: () => {
       byId("group-dialog").close();
       store(async () => {
-        const told = await post("/api/grade-group", { id: item.id, code: grade.code, note: notes.get(item.id) ?? "", expected: count });
+        const told = await post("/api/grade-group", { id: item.id, code: grade.code, expected: count });
         graded.push({ list: listing, position: grid.active });
         announce(told.words);
         byId("last").textContent = told.words;
@@ -356,6 +372,7 @@ function hideAll() {
   pictures.hold("");
   pictures.on = false;
   pictures.clear();
+  if (document.body.dataset.ended !== "yes") post("/api/forget").catch(() => undefined); // whether or not it is reached, nothing is shown here
   document.body.dataset.away = "yes";
   document.title = "caid-triage";
   grid.clear();
@@ -378,8 +395,8 @@ function comeBack() {
 async function end() {
   try {
     await post("/api/end");
-    hideAll();
     document.body.dataset.ended = "yes";
+    hideAll();
     byId("come-back").hidden = true;
     byId("away-words").textContent = "The session has ended; every grade is stored. Close this page.";
   } catch (error) {
@@ -435,7 +452,7 @@ function askNumber() {
 function askNote() {
   const item = current();
   if (!item?.gradable) return;
-  byId("note-words").value = notes.get(item.id) ?? item.mine?.note ?? "";
+  byId("note-words").value = "";
   byId("note-dialog").showModal();
 }
 
@@ -474,7 +491,7 @@ function listen() {
     button.addEventListener("click", () => button.closest("dialog").close());
   }
   const clicks = {
-    goto: askNumber, note: askNote, group: askGroup, undo, help: () => byId("help-dialog").showModal(),
+    goto: askNumber, note: askNote, group: askGroup, undo, "make-groups": makeGroups, help: () => byId("help-dialog").showModal(),
     pictures: () => showPictures(!pictures.on), hide: hideAll, "come-back": comeBack, end, "bring-up": sameAgain,
     "complaint-close": () => complain(""),
   };
@@ -506,6 +523,7 @@ function showStart() {
     ),
   );
   fillChoices(start.choices);
+  showGroups(start.groups);
   showQueues();
 }
 

@@ -51,6 +51,7 @@ function match(row) {
       ["Media id", row.media_id],
       ["By", row.how === "exact" ? row.algorithm : ""],
       ["Distance", distance],
+      ["Seen as", row.look],
     ]),
   );
 }
@@ -70,7 +71,13 @@ export function details(item, place) {
   else if (item.gradable) parts.push(el("p", { class: "undecided", text: "Not graded by you." }));
   for (const other of item.others) parts.push(decided(`Grade of ${other.examiner}`, other));
   if (item.agreement) parts.push(el("p", { class: `agreement ${item.agreement}`, text: item.agreement_words }));
+  for (const remark of item.remarks) {
+    parts.push(el("p", { class: "remark" }, name(remark.text), el("span", { text: `${remark.examiner}, ${remark.when}` })));
+  }
   parts.push(...item.matches.map(match));
+  if (item.more_matches > 0) {
+    parts.push(el("p", { class: "aside", text: `${number(item.more_matches)} more matches: see the report.` }));
+  }
   if (item.matches.some((row) => row.how !== "exact")) {
     parts.push(el("p", { class: "aside", text: "There is no picture of the listed item: a hash set holds none." }));
   }
@@ -86,7 +93,7 @@ export function details(item, place) {
       ["Created", item.created],
       ["Modified", item.modified],
       ["Device", item.device],
-      ["Identical files", item.copies > 1 ? number(item.copies) : ""],
+      ["Files like this", item.copies > 1 ? `${number(item.copies)}, identical` : ""],
       ["Group", item.cluster ? `${number(item.cluster.size)} contents that look alike` : ""],
     ]),
   );

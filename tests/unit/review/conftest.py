@@ -13,7 +13,8 @@ from starlette.types import ASGIApp
 from support.fake_desk import LISTED, FakeDesk
 
 from caid_triage.hashset.schemes import CategoryScheme, load_scheme
-from caid_triage.review.server import Review, Setting
+from caid_triage.review.server import Review
+from caid_triage.review.sitting import Setting
 
 PORT = 4711
 OWN = f"http://127.0.0.1:{PORT}"

@@ -131,13 +131,13 @@ def test_what_a_browser_says_comes_from_another_site_is_refused(asked: Asked, si
 def test_a_typed_address_opens_the_page_and_changes_nothing(asked: Asked) -> None:
     assert asked.client.get("/", headers={"sec-fetch-site": "none"}).status_code == 200
     assert asked.client.get("/api/start", headers={"sec-fetch-site": "same-origin"}).status_code == 200
-    body = {"id": "1", "code": "1", "note": ""}
+    body = {"id": "1", "code": "1"}
     assert asked.post("/api/grade", body, **{"sec-fetch-site": "none"}).status_code == 403
     assert asked.desk.grades_of(0) == []
 
 
 def test_a_grade_needs_the_page_s_own_secret(asked: Asked) -> None:
-    body = {"id": "1", "code": "1", "note": ""}
+    body = {"id": "1", "code": "1"}
     for headers in ({"x-caid-triage": "wrong"}, {"x-caid-triage": ""}):
         assert asked.post("/api/grade", body, **headers).status_code == 403
     bare = asked.client.post("/api/grade", json=body, headers={"origin": OWN})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,8 +31,8 @@ def items(asked: Asked, **words: object) -> list[dict[str, Any]]:
     return found
 
 
-def grade(asked: Asked, number: int, code: str = "1", note: str = "") -> Any:
-    return asked.post("/api/grade", {"id": str(number + 1), "code": code, "note": note})
+def grade(asked: Asked, number: int, code: str = "1") -> Any:
+    return asked.post("/api/grade", {"id": str(number + 1), "code": code})
 
 
 # ---------------------------------------------------------------- lists
@@ -208,12 +209,11 @@ def test_a_category_of_a_scheme_that_nobody_confirmed_says_so(reviewed: Callable
 
 
 def test_a_grade_is_stored_under_the_scheme_s_own_category_and_shown(asked: Asked) -> None:
-    told = grade(asked, 7, "2", "seen twice").json()["item"]
+    told = grade(asked, 7, "2").json()["item"]
     (stored,) = asked.desk.grades_of(7)
     assert stored.category == Category("2", "Category B", "uk", 40)
-    assert (stored.examiner, stored.note) == ("DC Larch", "seen twice")
+    assert stored.examiner == "DC Larch"
     assert told["mine"]["label"] == "Category B"
-    assert told["mine"]["note"] == "seen twice"
     queues = {queue["name"]: queue for queue in asked.get("/api/figures").json()["queues"]}
     assert queues["new"]["decided"] == 1
 
@@ -234,13 +234,13 @@ def test_undo_takes_back_one_s_own_last_grade_and_says_so(asked: Asked) -> None:
     "body",
     [
         {},
-        {"id": "1", "code": "1"},
-        {"id": 1, "code": "1", "note": ""},
-        {"id": "1", "code": "nothing", "note": ""},
-        {"id": "x", "code": "1", "note": ""},
-        {"id": "9999", "code": "1", "note": ""},
+        {"id": "1"},
+        {"id": 1, "code": "1"},
+        {"id": "1", "code": "nothing"},
+        {"id": "x", "code": "1"},
+        {"id": "9999", "code": "1"},
         {"id": "1", "code": "1", "note": "x" * 2001},
-        {"id": "1", "code": "1", "note": "", "more": 1},
+        {"id": "1", "code": "1", "more": 1},
         [1],
         "1",
     ],
@@ -262,7 +262,7 @@ def test_a_body_that_is_no_json_is_refused(asked: Asked) -> None:
 def test_a_group_is_graded_when_its_count_was_said(asked: Asked) -> None:
     grade(asked, 12, "3")
     assert asked.get("/api/group", id=11).json() == {"contents": GROUP, "decided": 1}
-    body = {"id": "11", "code": "1", "note": "", "expected": GROUP - 1}
+    body = {"id": "11", "code": "1", "expected": GROUP - 1}
     refused = asked.post("/api/grade-group", body)
     assert refused.status_code == 409
     assert asked.desk.grades_of(10) == []
@@ -271,6 +271,49 @@ def test_a_group_is_graded_when_its_count_was_said(asked: Asked) -> None:
     assert [len(asked.desk.grades_of(number)) for number in range(9, 16)] == [0, 1, 1, 1, 1, 1, 0]
     assert asked.post("/api/undo").json()["words"] == "5 grades taken back."
     assert asked.desk.grades_of(12)[0].category.code == "3"  # what was there before the group stands again
+
+
+def test_a_note_is_kept_and_seen_by_its_writer_alone_until_the_other_has_graded(asked: Asked) -> None:
+    told = asked.post("/api/note", {"id": "8", "note": "blue \u202efolder"}).json()["item"]
+    assert [remark["text"] for remark in told["remarks"]] == ["blue \\u{202e}folder"]
+    asked.desk.remark([8], "their words", "DS Elm")
+    assert "their words" not in asked.get("/api/item", id=8).text
+    assert "their words" in grade(asked, 7).text
+    for words in ("", "  ", "x" * 2001):
+        assert asked.post("/api/note", {"id": "8", "note": words}).status_code == 400
+
+
+def test_groups_are_made_when_asked_for_and_told_of_meanwhile(reviewed: Callable[..., Asked]) -> None:
+    asked = reviewed()
+    asked.enter()
+    asked.desk.grouped = False
+    assert asked.get("/api/start").json()["groups"]["state"] == "none"
+    assert items(asked, at=11, limit=1)[0]["cluster"] is None
+    assert asked.post("/api/groups").json()["groups"]["state"] == "making"
+    asked.post("/api/groups")  # once is enough
+    assert asked.get("/api/figures").json()["groups"] == {"state": "making", "done": 1, "total": 4, "error": ""}
+    asked.desk.fault = CaseError("the case changed meanwhile")
+    asked.desk.may_group.set()
+    assert settled(asked)["error"] == "the case changed meanwhile"
+    asked.desk.fault = None
+    asked.post("/api/groups")
+    assert settled(asked)["state"] == "made"
+    assert items(asked, at=11, limit=1)[0]["cluster"] == {"id": "11", "size": GROUP}
+
+
+def settled(asked: Asked) -> Any:
+    """What is told of the groups once nobody makes them any more."""
+    for _ in range(400):
+        told = asked.get("/api/figures").json()["groups"]
+        if told["state"] != "making":
+            return told
+        time.sleep(0.02)
+    raise AssertionError(told)
+
+
+def test_hiding_all_lets_the_server_forget_its_pictures(asked: Asked) -> None:
+    assert asked.post("/api/forget").status_code == 200
+    assert asked.desk.forgotten == 1
 
 
 def test_a_full_disk_is_said_and_the_session_goes_on(asked: Asked) -> None:
