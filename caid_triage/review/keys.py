@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from caid_triage.errors import UsageError
-from caid_triage.hashset.schemes import NO_SCHEME, CategoryScheme, load_scheme, scheme_from_dict
+from caid_triage.hashset.schemes import NO_SCHEME, CategoryScheme, load_scheme, scheme_from_dict, shipped_schemes
 from caid_triage.model import Category
 
 NOT_NOTABLE = "not-notable"
@@ -75,12 +75,13 @@ def schemes_of(infos: Iterable[Mapping[str, object]], graded_in: CategoryScheme)
 
 def _schemes(infos: Iterable[Mapping[str, object]]) -> dict[str, CategoryScheme]:
     """The schemes with categories of sets of notable material, by name, as they were when the sets were built."""
+    shipped = {scheme.name: scheme for scheme in shipped_schemes()}
     found: dict[str, CategoryScheme] = {}
     for info in infos:
         if info.get("role") == "notable" and info.get("scheme") not in (None, "", NO_SCHEME):
             stored, name = info.get("scheme_file"), str(info["scheme"])
-            scheme = scheme_from_dict(stored, name) if isinstance(stored, Mapping) else load_scheme(name)
-            if scheme.categories:
+            scheme = scheme_from_dict(stored, name) if isinstance(stored, Mapping) else shipped.get(name)
+            if scheme is not None and scheme.categories:
                 found.setdefault(scheme.name, scheme)
     return found
 

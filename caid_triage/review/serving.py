@@ -23,6 +23,7 @@ class Serving:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind(("127.0.0.1", port))
+            self._socket.listen()  # the address is told before the server runs: who asks then waits for it
         except (OSError, OverflowError) as fault:
             self._socket.close()
             raise UsageError(

@@ -1,4 +1,4 @@
-"""``caid-triage review`` as a user runs it: the address it prints, how it ends, and that grades are in the case then."""
+"""``caid-triage review`` as a user runs it: its address, how it ends, and that the case has the grades then."""
 
 from __future__ import annotations
 
@@ -195,7 +195,8 @@ def test_the_help_needs_no_server() -> None:
     script = (
         "import atexit, sys\n"
         "sys.argv = ['caid-triage', 'review', '--help']\n"
-        "atexit.register(lambda: print(sorted({'starlette', 'uvicorn', 'numpy'} & set(sys.modules)), file=sys.stderr))\n"
+        "heavy = {'starlette', 'uvicorn', 'numpy'}\n"
+        "atexit.register(lambda: print(sorted(heavy & set(sys.modules)), file=sys.stderr))\n"
         "from caid_triage.cli.main import main\n"
         "main()\n"
     )

@@ -78,6 +78,8 @@ def test_the_scheme_is_that_of_the_case_s_notable_sets() -> None:
 def test_where_sets_differ_or_have_none_a_person_says_which() -> None:
     with pytest.raises(UsageError, match="--scheme"):
         scheme_for([], None)
+    with pytest.raises(UsageError, match="--scheme"):
+        scheme_for([{"role": "notable", "scheme": "of a unit, told by its name alone"}], None)
     with pytest.raises(UsageError, match="several schemes"):
         scheme_for([info(UK), info(US)], None)
     assert scheme_for([info(UK), info(US)], "uk") == UK
