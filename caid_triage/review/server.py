@@ -237,7 +237,7 @@ class Review:
         identity, category = identity_of(body["id"]), self._category(body["code"])
 
         def grade() -> Item:
-            self._desk.decide([self._one(identity).id], category, self._setting.examiner)
+            self._desk.decide([identity], category, self._setting.examiner)
             return self._one(identity)
 
         return _json({"item": self._shown(await self._surely(grade))})
@@ -276,7 +276,7 @@ class Review:
         identity, note = identity_of(body["id"]), _note(body["note"])
 
         def keep() -> Item:
-            self._desk.remark([self._one(identity).id], note, self._setting.examiner)
+            self._desk.remark([identity], note, self._setting.examiner)
             return self._one(identity)
 
         return _json({"item": self._shown(await self._surely(keep))})

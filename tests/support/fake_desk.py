@@ -135,7 +135,7 @@ class FakeDesk:
             numbers = [(one.id if isinstance(one, Key) else one) - 1 for one in items]
             if cluster is not None:
                 numbers += range(cluster - 1, cluster - 1 + GROUP)
-            if not numbers:
+            if not numbers or not all(0 <= number < len(self._state) for number in numbers):
                 raise UsageError("nothing to grade")
             before = {number: list(self._grades.get(number, ())) for number in numbers}
             made = BEGUN + timedelta(seconds=len(self._acts))
