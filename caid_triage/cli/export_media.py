@@ -79,10 +79,15 @@ def export_media(
 
 def _confirm(exhibits: list[str]) -> None:
     """Have the reference of each exhibit typed. Errors: UsageError where one is not, or nobody is there to do it."""
-    if not sys.stdin.isatty():
+    if not somebody_is_there():
         raise UsageError("nobody is there to confirm this: give --yes-i-am-authorised")
     say("This writes indecent material out of the case if there is any. It is put on record.", err=True)
     for exhibit in exhibits:
         say(f"To confirm, type the reference of the exhibit: {exhibit}", err=True)
         if click.prompt("reference", err=True) != exhibit:
             raise UsageError("that is not the reference of the exhibit; nothing was written")
+
+
+def somebody_is_there() -> bool:
+    """Whether a person can be asked."""
+    return sys.stdin.isatty()

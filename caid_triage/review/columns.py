@@ -13,6 +13,7 @@ most (in this order of precedence, so that nothing is looked at twice), in probl
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -39,7 +40,8 @@ class Columns:
 
     Of files, in the order of their ids: ``ids``, ``source``, ``kind``, ``state``, ``size`` (-1: none), ``date``
     (microseconds; NO_TIME: none), ``item`` (the number of its item). Of items, in the order of their first files:
-    ``first`` (the place of that file), ``occurrences``, ``words`` uint64[n, 4] (the SHA-256; zeros: none). ``ranks``
+    ``first`` (the place of that file), ``occurrences``, ``words`` uint64[n, 4] (the SHA-256; zeros: none),
+    ``by_word`` (the items in the order of their first words). ``ranks``
     and ``order`` by queue: what items are ordered by before their id, and the items of the queue in that order.
     ``cluster`` is the first item of the group of look-alikes that an item is in, ``cluster_size`` how many are in that;
     None until they are made.
@@ -55,21 +57,24 @@ class Columns:
     first: Places
     occurrences: Places
     words: NDArray[np.uint64]
+    by_word: Places
     ranks: dict[str, Numbers] = field(default_factory=dict)
     order: dict[str, Places] = field(default_factory=dict)
     cluster: Places | None = None
     cluster_size: Places | None = None
-    _sorted: Places | None = None
+    files: int = 0  # how many are files; the others are problems wider than one
+
+    def __post_init__(self) -> None:
+        self.files = files_of(self.ids)
 
     @property
     def items(self) -> int:
         """How many items there are."""
         return len(self.first)
 
-    @property
-    def item_ids(self) -> Numbers:
-        """The id of each item: that of its first file."""
-        found: Numbers = self.ids[self.first]
+    def item_ids(self, items: Places | None = None) -> Numbers:
+        """The ids of items (None: of all): those of their first files."""
+        found: Numbers = self.ids[self.first if items is None else self.first[items]]
         return found
 
     def key(self, queue: str, item: int) -> Key:
@@ -80,12 +85,11 @@ class Columns:
     def item_of(self, identity: int) -> int | None:
         """The number of the item that a file (any occurrence) belongs to."""
         # Problems wider than a file come last, their ids falling from -1.
-        files = len(self.ids) - int(np.count_nonzero(self.ids < 0)) if identity > 0 else 0
-        part = self.ids[:files] if identity > 0 else -self.ids[files_of(self.ids) :]
+        part = self.ids[: self.files] if identity > 0 else -self.ids[self.files :]
         place = int(np.searchsorted(part, abs(identity)))
         if place >= len(part) or part[place] != abs(identity):
             return None
-        return int(self.item[place if identity > 0 else files_of(self.ids) + place])
+        return int(self.item[place if identity > 0 else self.files + place])
 
     def items_of(self, identities: Iterable[int]) -> Mask:
         """Which files of the columns are among these, as a mask over files."""
@@ -102,17 +106,14 @@ class Columns:
         """The items of contents; of those that no item has there is none."""
         if not contents or not self.items:
             return np.empty(0, np.int32)
-        if self._sorted is None:
-            self._sorted = np.argsort(self.words[:, 0], kind="stable").astype(np.int32)
         wanted = np.frombuffer(b"".join(contents), np.uint64).reshape(-1, 4)
-        column = self.words[self._sorted, 0]
-        low, high = (np.searchsorted(column, wanted[:, 0], side) for side in ("left", "right"))
-        found = [
-            int(item)
-            for row, begin, end in zip(wanted, low, high, strict=True)
-            for item in self._sorted[begin:end]
-            if (self.words[item] == row).all()
-        ]
+        found = []
+        for row in wanted:
+            place = bisect_left(self.by_word, row[0], key=lambda item: self.words[item, 0])
+            while place < self.items and self.words[self.by_word[place], 0] == row[0]:
+                if (self.words[self.by_word[place]] == row).all():
+                    found.append(self.by_word[place])
+                place += 1
         return np.array(found, np.int32)
 
     def of_items(self, files: Mask) -> Mask:
@@ -123,7 +124,7 @@ class Columns:
 
     def set_clusters(self, ids: Numbers, clusters: Numbers) -> None:
         """Note groups, as ids of items and of the first of their groups, and order what is new by them."""
-        files = files_of(self.ids)
+        files = self.files
         wanted = np.stack([ids, clusters])
         places = np.minimum(np.searchsorted(self.ids[:files], wanted), max(files - 1, 0))
         there = (self.ids[places] == wanted).all(axis=0) if files else np.zeros(len(ids), np.bool_)
@@ -133,7 +134,7 @@ class Columns:
         self.cluster_size = np.bincount(self.cluster, minlength=self.items).astype(np.int32)[self.cluster]
         new = np.zeros(self.items, np.bool_)
         new[self.order["new"]] = True
-        self.set_queue("new", new, self.item_ids[self.cluster])
+        self.set_queue("new", new, self.item_ids()[self.cluster])
 
     def set_queue(self, name: str, members: Mask, ranks: Numbers | None = None) -> None:
         """Note which items are in a queue and what they are ordered by."""
@@ -164,7 +165,7 @@ def read_columns(reader: ReviewReader) -> Columns:
     good = np.zeros(files, np.bool_)
     mine = np.isin(matched["f0"], columns.ids, assume_unique=True)
     matched = matched[mine]
-    places = np.searchsorted(columns.ids[: files_of(columns.ids)], matched["f0"])
+    places = np.searchsorted(columns.ids[: columns.files], matched["f0"])
     exact[places] = np.where(matched["f1"] < 0, NONE, matched["f1"])
     near[places] = np.where(matched["f2"] < 0, NONE, matched["f2"])
     good[places] = matched["f3"]
@@ -178,7 +179,7 @@ def read_columns(reader: ReviewReader) -> Columns:
     rest = columns.of_items(media) & ~known & ~alike & ~is_good & columns.words.any(axis=1)
     columns.set_queue("known", known, gravest.astype(np.int64))
     columns.set_queue("near", alike, nearest.astype(np.int64))
-    columns.set_queue("new", rest & ~is_damaged, columns.item_ids)
+    columns.set_queue("new", rest & ~is_damaged, columns.item_ids())
     columns.set_queue("damaged", rest & is_damaged)
     columns.set_queue("problems", columns.of_items(has_problem))
     columns.set_queue("disputed", np.zeros(columns.items, np.bool_))
@@ -188,15 +189,19 @@ def read_columns(reader: ReviewReader) -> Columns:
 def _grouped(cells: NDArray[np.void]) -> Columns:
     """The columns, the files gathered to items by their whole SHA-256."""
     words = np.ascontiguousarray(cells["sha256"]).view(np.uint64).reshape(-1, 4)
-    order = np.argsort(words[:, 0], kind="stable")
-    same = _same_as_before(words, order)
-    if (words[order[1:], 0] == words[order[:-1], 0])[~same[1:]].any():  # half a digest can be made to collide
+    first_words = words[:, 0].copy()
+    order = np.argsort(first_words)
+    alike = _alike(first_words[order])
+    # A part of a digest can be made to collide: then all of it is sorted by.
+    if not (words[order[alike]] == words[order[alike - 1]]).all():
         order = np.lexsort((words[:, 3], words[:, 2], words[:, 1], words[:, 0]))
-        same = _same_as_before(words, order)
-    same &= words[order].any(axis=1)
+        alike = _alike(first_words[order])
+        alike = alike[(words[order[alike]] == words[order[alike - 1]]).all(axis=1)]
+    same = np.zeros(len(cells), np.bool_)
+    same[alike[words[order[alike]].any(axis=1)]] = True
     group = np.empty(len(cells), np.int64)
     group[order] = np.cumsum(~same) - 1
-    first_of_group = order[~same]
+    first_of_group = np.minimum.reduceat(order, np.flatnonzero(~same)) if len(order) else order
     by_first = np.argsort(first_of_group, kind="stable")
     number = np.empty(len(by_first), np.int32)
     number[by_first] = np.arange(len(by_first), dtype=np.int32)
@@ -213,14 +218,14 @@ def _grouped(cells: NDArray[np.void]) -> Columns:
         first=first,
         occurrences=np.bincount(item, minlength=len(first)).astype(np.int32),
         words=words[first],
+        by_word=number,
     )
 
 
-def _same_as_before(words: NDArray[np.uint64], order: NDArray[np.int64]) -> Mask:
-    same = np.zeros(len(order), np.bool_)
-    if len(order):
-        same[1:] = (words[order[1:]] == words[order[:-1]]).all(axis=1)
-    return same
+def _alike(values: NDArray[np.uint64]) -> Numbers:
+    """The places of values that are the same as the one before them."""
+    found: Numbers = np.flatnonzero(values[1:] == values[:-1]) + 1
+    return found
 
 
 def _least(columns: Columns, values: Places) -> Places:

@@ -343,7 +343,7 @@ class ReviewDesk:
 
     def _items(self, queue: str, numbers: Places) -> list[Item]:
         columns, reader = self._columns, self._reader
-        ids = [int(identity) for identity in columns.item_ids[numbers]]
+        ids = [int(identity) for identity in columns.item_ids(numbers)]
         details, matches, problems = reader.details(ids), reader.matches(ids), reader.problems(ids)
         devices = reader.device_names(ids)
         items = []
@@ -475,7 +475,7 @@ class ReviewDesk:
         columns = self._columns
         if columns.cluster is None or columns.cluster_size is None or columns.cluster_size[number] < 2:
             return None
-        return int(columns.item_ids[columns.cluster[number]])
+        return int(columns.ids[columns.first[columns.cluster[number]]])
 
     # -- decisions -----------------------------------------------------------------------------------------------------
 
@@ -522,7 +522,7 @@ class ReviewDesk:
                 return []
             touched = self._grades.append(WITHDRAWN, examiner, of=last)
             self._touched(touched)
-            return [int(one) for one in self._columns.item_ids[self._columns.items_with(touched)]]
+            return [int(one) for one in self._columns.item_ids(np.unique(self._columns.items_with(touched)))]
 
     @property
     def pending(self) -> int:

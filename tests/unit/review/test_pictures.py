@@ -21,7 +21,6 @@ from caid_triage.review.pictures import SmallPictures
 from caid_triage.scan.look import Looker
 from caid_triage.scan.run import run_scan
 from caid_triage.scan.sources import SourceRequest
-from caid_triage.scan.workforce import started_workers
 
 
 def drawing(red: int = 200, size: tuple[int, int] = (320, 200)) -> Image.Image:
@@ -60,7 +59,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Path:
     turned[274] = 6  # to be shown a quarter turn clockwise
     (folder / "turned.jpg").write_bytes(as_bytes(drawing(190), "JPEG", exif=turned))
     (folder / "large.jpg").write_bytes(as_bytes(drawing(180, (3000, 2000)), "JPEG"))
-    (folder / "cut.jpg").write_bytes(as_bytes(drawing(170), "JPEG")[:-900])
+    (folder / "cut.jpg").write_bytes(as_bytes(drawing(170), "JPEG")[:-60])
     (folder / "not.jpg").write_bytes(b"\xff\xd8\xff\xe0" + b"no picture" * 50)
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as archive:
@@ -76,7 +75,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def case_folder(evidence: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("case") / "case"
     options = ScanOptions(workers=1)
-    run_scan([SourceRequest(evidence, "PIC/1", "files")], folder, [], options, lambda _: None, started_workers(options))
+    run_scan([SourceRequest(evidence, "PIC/1", "files")], folder, [], options)
     return folder
 
 

@@ -1,0 +1,142 @@
+"""``export-media`` writes what the case says and nothing else, once somebody confirmed it, and puts it on record."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from caid_triage.case.view import open_case
+from caid_triage.cli import export_media as command
+from caid_triage.cli.main import program
+from caid_triage.config import ScanOptions
+from caid_triage.report.verify import verify_case
+from caid_triage.review.export import export_path
+from caid_triage.scan.run import run_scan
+from caid_triage.scan.sources import SourceRequest
+
+
+def drawing(shade: int) -> bytes:
+    file = io.BytesIO()
+    Image.radial_gradient("L").resize((200, 100)).point(lambda value: value * shade // 255).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Path:
+    """Two pictures, one of them twice, a text, a damaged picture, and an archive with two more."""
+    folder = tmp_path / "evidence"
+    folder.mkdir()
+    (folder / "one.png").write_bytes(drawing(255))
+    (folder / "again.png").write_bytes(drawing(255))
+    (folder / "two.png").write_bytes(drawing(200))
+    (folder / "cut.png").write_bytes(drawing(150)[:-300])
+    (folder / "text.txt").write_text("nothing to see")
+    with zipfile.ZipFile(folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("three.png", drawing(100))
+        archive.writestr("../../etc/four.png", drawing(90))
+    return folder
+
+
+@pytest.fixture
+def case_folder(evidence: Path, tmp_path: Path) -> Path:
+    run_scan([SourceRequest(evidence, "EX/1", "evidence")], tmp_path / "case", [], ScanOptions(workers=1))
+    return tmp_path / "case"
+
+
+def run(case_folder: Path, out: Path, *options: str, typed: str = "") -> tuple[int, str]:
+    words = ["export-media", "--case", str(case_folder), "--out", str(out), *options]
+    result = CliRunner().invoke(program, words, input=typed)
+    return result.exit_code, result.output
+
+
+def written(out: Path) -> dict[str, bytes]:
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def actions(case_folder: Path) -> list[dict[str, object]]:
+    lines = map(json.loads, (case_folder / "audit.jsonl").read_bytes().splitlines())
+    return [line for line in lines if str(line["action"]).startswith("media-export")]
+
+
+def test_every_content_is_written_once_under_its_digest(case_folder: Path, evidence: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, said = run(case_folder, out, "--yes-i-am-authorised")
+    assert code == 0, said
+    found = written(out)
+    manifest = found.pop("MANIFEST.sha256").decode()
+    contents = [drawing(shade) for shade in (255, 200, 100, 90)] + [drawing(150)[:-300]]
+    assert sorted(found) == sorted(export_path(hashlib.sha256(content).digest()) for content in contents)
+    assert sorted(found.values()) == sorted(contents)
+    assert manifest.splitlines() == [f"{name[3:]}  {name}" for name in sorted(found)]
+    began, ended = actions(case_folder)
+    assert began["queues"] == ["known", "near", "new", "damaged"]
+    assert (ended["files"], ended["bytes"], ended["not_written"]) == (5, sum(map(len, contents)), 0)
+    assert not any(name[3:] in (case_folder / "audit.jsonl").read_text() for name in found)
+    assert verify_case(case_folder) == []
+
+
+def test_only_the_queues_and_exhibits_that_are_asked_for(case_folder: Path, tmp_path: Path) -> None:
+    code, _ = run(case_folder, tmp_path / "out", "--yes-i-am-authorised", "--queue", "damaged", "--exhibit", "EX/1")
+    assert code == 0
+    assert len(written(tmp_path / "out")) == 2
+    code, said = run(case_folder, tmp_path / "no", "--yes-i-am-authorised", "--exhibit", "EX/2")
+    assert (code, "no exhibit EX/2" in said) == (2, True)
+
+
+def test_a_content_that_changed_is_a_problem_and_not_written(case_folder: Path, evidence: Path, tmp_path: Path) -> None:
+    (evidence / "two.png").write_bytes(drawing(201))
+    (evidence / "one.png").write_bytes(drawing(202))  # the same content is in another file still
+    with zipfile.ZipFile(evidence / "a.zip", "a") as archive:
+        archive.writestr("five.png", b"more")
+    out = tmp_path / "out"
+    code, said = run(case_folder, out, "--yes-i-am-authorised")
+    assert (code, "not written: 1" in said) == (3, True)
+    names = written(out)
+    assert export_path(hashlib.sha256(drawing(255)).digest()) in names
+    assert not any(hashlib.sha256(drawing(shade)).hexdigest() in " ".join(names) for shade in (200, 201, 202))
+    assert not any(name.endswith(".part") for name in names)
+    with open_case(case_folder) as view:
+        (row,) = [row for row in view.problems() if row.step == "export"]
+    assert (row.path, row.exhibit) == ("/two.png", "EX/1")
+    assert row.code in {"export-differs", "export-unreadable"}
+    assert actions(case_folder)[-1]["not_written"] == 1
+
+
+def test_evidence_that_is_gone_is_a_problem_for_each_content(case_folder: Path, evidence: Path, tmp_path: Path) -> None:
+    evidence.rename(tmp_path / "elsewhere")
+    code, said = run(case_folder, tmp_path / "out", "--yes-i-am-authorised")
+    assert (code, "not written: 5" in said) == (3, True)
+    assert list(written(tmp_path / "out")) == ["MANIFEST.sha256"]
+
+
+@pytest.mark.parametrize(("typed", "code"), [("EX/1\n", 0), ("EX/2\n", 2), ("yes\n", 2)])
+def test_the_reference_has_to_be_typed(
+    case_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, code: int
+) -> None:
+    monkeypatch.setattr(command, "somebody_is_there", lambda: True)
+    found, said = run(case_folder, tmp_path / "out", typed=typed)
+    assert found == code, said
+    assert (tmp_path / "out").exists() == (code == 0)
+    assert bool(actions(case_folder)) == (code == 0)
+
+
+def test_nothing_is_written_where_nobody_confirms_or_the_folder_is_not_free(
+    case_folder: Path, evidence: Path, tmp_path: Path
+) -> None:
+    code, said = run(case_folder, tmp_path / "out")
+    assert (code, "--yes-i-am-authorised" in said) == (2, True)
+    for folder, why in (
+        (case_folder / "out", "inside"),
+        (evidence / "out", "inside"),
+        (evidence, "not an empty folder"),
+    ):
+        code, said = run(case_folder, folder, "--yes-i-am-authorised")
+        assert (code, why in said) == (2, True)
+    assert not actions(case_folder)
