@@ -88,15 +88,15 @@ def _location(tag: str) -> str:
 
 
 def _verdict(item: Item) -> dict[str, str] | None:
-    """The strongest match in a few words, for the card."""
+    """The strongest match in a few words, for the card: the category first, for the end may be cut."""
     if not item.matches:
         return None
     match = item.matches[0]
     label = shown(match.category.label)
     if match.match_kind is MatchKind.EXACT:
-        return {"kind": "exact", "words": f"identical: {label}"}
+        return {"kind": "exact", "words": f"{label}: identical"}
     how = match.tier.value if match.tier is not None else match.match_kind.value
-    return {"kind": match.match_kind.value, "words": f"{how} look-alike: {label}"}
+    return {"kind": match.match_kind.value, "words": f"{label}: look-alike ({how})"}
 
 
 def _match(match: ListedMatch, unconfirmed: frozenset[str]) -> dict[str, object]:

@@ -509,7 +509,7 @@ function listen() {
 function showStart() {
   byId("case").replaceChildren(name(start.case));
   byId("examiner").replaceChildren(name(start.examiner));
-  byId("scheme").textContent = start.scheme.confirmed ? start.scheme.title : `${start.scheme.title}: NOT CONFIRMED`;
+  byId("scheme").textContent = start.scheme.confirmed ? start.scheme.title : `NOT CONFIRMED: ${start.scheme.title}`;
   byId("scheme").classList.toggle("warn", !start.scheme.confirmed);
   byId("scanning").hidden = !start.scanning;
   byId("grades").replaceChildren(

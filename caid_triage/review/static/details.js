@@ -5,13 +5,14 @@ import { bytes, el, name, number } from "./dom.js";
 export function card(item, place) {
   const marks = el("p", { class: "marks" });
   if (item.verdict) marks.append(el("span", { class: `mark ${item.verdict.kind}`, text: item.verdict.words }));
-  if (item.cluster) marks.append(el("span", { class: "mark group", text: `group of ${number(item.cluster.size)}` }));
-  if (item.copies > 1) marks.append(el("span", { class: "mark", text: `${number(item.copies)} copies` }));
+  const where = [item.state_words, item.kind_words];
+  if (item.copies > 1) where.push(`${number(item.copies)} files`);
+  if (item.cluster) where.push(`group of ${number(item.cluster.size)}`);
   const grade = item.mine ? `✓ ${item.mine.label}` : "";
   return [
     place,
     el("p", { class: "name" }, name(item.name)),
-    el("p", { class: "where", text: [item.state_words, item.kind_words].join(" · ") }),
+    el("p", { class: "where", text: where.filter(Boolean).join(" · ") }),
     marks,
     el("p", { class: "grade", text: grade }),
   ];
@@ -21,6 +22,7 @@ export function card(item, place) {
 export function spoken(item) {
   const words = [item.name, item.state_words, item.kind_words];
   if (item.verdict) words.push(item.verdict.words);
+  if (item.cluster) words.push(`in a group of ${number(item.cluster.size)}`);
   if (item.mine) words.push(`graded ${item.mine.label}`);
   else words.push("not graded");
   return words.filter(Boolean).join(", ");
@@ -39,7 +41,7 @@ function match(row) {
   const head =
     row.how === "exact"
       ? "Identical to a listed item"
-      : `Looks like a listed item (${row.tier ?? row.how}): a lead, not a finding`;
+      : `Looks like a listed item (${row.tier ?? row.how}): nothing is said until you decide`;
   const distance = row.how === "exact" ? "" : `${row.distance} of ${row.threshold} ${row.algorithm} allowed`;
   return el(
     "section",

@@ -39,7 +39,7 @@ export function showFilter(filter) {
       input.value = filter[field];
     }
   }
-  const more = ["device", "size_min", "size_max", "date_from", "date_to"];
+  const more = ["location", "exhibit", "device", "size_min", "size_max", "date_from", "date_to"];
   if (more.some((field) => filter[field])) byId("more").open = true;
   byId("filter-clear").hidden = !FIELDS.some((field) => filter[field]);
 }
