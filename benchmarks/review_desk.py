@@ -62,16 +62,16 @@ def make_case(folder: Path, items: int) -> None:
     with create_case(folder, CaseHeader("drawn")) as case:
         case.record_hashset(SET)
         source = case.add_source(SourceInfo("DRAWN/1", "drawn.raw", "raw", 1 << 40), {"kind": "raw"})
-        family, number = 0, 0
-        while number < items:
+        family = 0
+        for begin in range(0, items, BATCH):
             records, matches = [], []
-            for number in range(number, min(number + BATCH, items)):
+            end = min(begin + BATCH, items)
+            for number in range(begin, end):
                 if chance.random() < 0.7:
                     family = chance.getrandbits(256)  # else it looks like the one before, a few bits off
                 records.append(_record(chance, number, family))
                 matches.append(_matches(chance))
-            case.write_batch(source, records, matches, [], number + 1)
-            number += 1
+            case.write_batch(source, records, matches, [], end)
         case.finish_source(source, items, items)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from caid_triage.case.collisions import COLLIDED, CONTRADICTED
 from caid_triage.case.counts import GRAVEST_FIRST, propose_once
 from caid_triage.case.decode import reader
+from caid_triage.case.grades import disputed_rows
 from caid_triage.case.places import CONTAINER_STATE, REMOVED
 from caid_triage.case.rows import ContradictionRow, MediaFileRow
 from caid_triage.case.schema import NUMBER_BITS
@@ -79,6 +80,10 @@ def contradiction_rows(connection: sqlite3.Connection) -> Iterator[Contradiction
         yield _contradiction("size", where, detail)
     for *where, stored in connection.execute(GRADES):
         yield from _of_grades(where, json.loads(stored))
+    for row in disputed_rows(connection):
+        words = "; ".join(f"{one.category.label} ({one.category.scheme}, {one.examiner})" for one in row.grades)
+        where = row.exhibit, row.source, row.volume, row.path
+        yield _contradiction("graders", where, f"graded differently by examiners: {words}")
     for *where, role in connection.execute(HARMLESS):
         yield _contradiction(role, where, f"listed both as notable and as {role}")
     for *where, not_counted in connection.execute(COLLISION):

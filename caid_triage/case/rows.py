@@ -268,8 +268,8 @@ class ContradictionRow:
 
     "digest" (a weaker digest agrees, a stronger one does not), "size" (the digest agrees, the listed size does not),
     "category" (one set lists it in several categories), "sets" (sets disagree), "examiner" (a set and an examiner
-    do), "known-good" or "not-this" (listed both as notable and as that) or "md5-collision" (one MD5, several SHA-256
-    in the case).
+    do), "graders" (two examiners' standing grades differ), "known-good" or "not-this" (listed both as notable and as
+    that) or "md5-collision" (one MD5, several SHA-256 in the case).
     """
 
     kind: str

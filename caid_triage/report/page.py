@@ -22,6 +22,7 @@ from caid_triage.case.view import CaseView
 from caid_triage.model import DecodeState, Kind, MatchKind, Tier
 from caid_triage.report.films import FILMS_SHOWN, FilmFacts, film_facts
 from caid_triage.report.gaps import not_examined
+from caid_triage.report.graded import GradedFacts, graded_facts
 from caid_triage.report.ledger import LedgerFacts, ledger_facts
 from caid_triage.report.locations import LocationCount, location_rules, matched_places
 from caid_triage.report.meanings import COVERAGE_WORDS, DECODE_WORDS, meaning
@@ -251,6 +252,7 @@ class Page:
     audit_head: AuditHead
     started: str
     finished: str
+    graded: GradedFacts
 
 
 def count_tables(view: CaseView) -> tuple[CountTable, CountTable]:
@@ -359,6 +361,7 @@ def page(view: CaseView) -> Page:
         audit_head=view.audit_head(),
         started=times.started.strftime("%Y-%m-%d %H:%M:%S UTC") if times.started else "not recorded",
         finished=times.finished.strftime("%Y-%m-%d %H:%M:%S UTC") if times.finished else "not finished",
+        graded=graded_facts(view),
     )
 
 

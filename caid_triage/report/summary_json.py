@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from caid_triage.case.rows import SourceRow
 from caid_triage.case.view import CaseView
 from caid_triage.report.films import video_counts
+from caid_triage.report.graded import summarised_grades
 from caid_triage.report.ledger import summarised_ledgers
 from caid_triage.report.locations import location_rules, matched_places
 from caid_triage.report.near import near_facts
@@ -64,6 +65,7 @@ def summary(view: CaseView) -> dict[str, Any]:
         "near": near_facts(view),
         "videos": video_counts(view),
         "metadata": summarised_origin(view),
+        "graded": summarised_grades(view),
         "contradictions": [asdict(row) for row in view.contradictions()],
         "started": iso(times.started) or None,
         "finished": iso(times.finished) or None,
