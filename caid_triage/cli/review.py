@@ -67,6 +67,8 @@ def review(
     name = _examiner(examiner)
     secrets = NO_SECRETS if password_file is None else read_password_file(password_file)
     setting = _setting(case_folder, name, scheme, break_minutes)
+    if sys.stderr.isatty():
+        say("reading the case (some seconds for a million files) ...", err=True)
     with ReviewDesk(case_folder, secrets) as desk:
         serving = Serving(lambda taken, end: Review(desk, setting, taken, end), port)
         say(f"open in a browser of this machine (works once): {serving.review.guard.address}")

@@ -18,6 +18,7 @@ import pytest
 from unit.case import samples
 from unit.report import exhibits
 
+from caid_triage.case.lock import CaseLock
 from caid_triage.case.view import open_case
 from caid_triage.hashset.schemes import load_scheme
 
@@ -132,6 +133,20 @@ def test_a_kill_loses_no_grade(case: Path, tmp_path: Path) -> None:
         assert again.json(f"/api/item?id={item['id']}")["item"]["mine"]["code"] == "1"
         again.json("/api/end", {})
         again.process.communicate(timeout=60)
+    assert ("DC Larch", "code 1 (scheme uk not confirmed)") in grades(case)
+
+
+def test_a_grade_is_kept_while_another_process_writes_to_the_case(case: Path, tmp_path: Path) -> None:
+    lock = CaseLock(case)
+    with review("--case", case, "--examiner", "DC Larch", cwd=tmp_path) as running:
+        running.enter()
+        assert running.json("/api/start")["scanning"] is True
+        item = running.json("/api/items?queue=known")["items"][0]
+        running.json("/api/grade", {"id": item["id"], "code": "1"})
+        lock.release()
+        assert running.json("/api/figures")["scanning"] is False
+        running.json("/api/end", {})
+        running.process.communicate(timeout=60)
     assert ("DC Larch", "code 1 (scheme uk not confirmed)") in grades(case)
 
 
