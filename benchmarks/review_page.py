@@ -34,9 +34,9 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CHOSEN = """at => {
     const item = document.getElementById(`cell-${at}`);
     const shown = document.querySelector('#details .large');
-    return item?.getAttribute('aria-selected') === 'true' && item.dataset.empty === 'no' && shown !== null;
+    return item?.ariaSelected === 'true' && item.dataset.empty === 'no' && shown !== null;
 }"""
-# Looks at every frame and says how long it took from the key on: asking from outside would cost more than what is timed.
+# Looks at every frame and says how long it took from the key on: to ask from outside would cost more than that.
 WATCH = """([key, wanted]) => new Promise((done, failed) => {
     const grid = document.getElementById('grid');
     const begin = performance.now();
@@ -45,7 +45,8 @@ WATCH = """([key, wanted]) => new Promise((done, failed) => {
         const cells = [...grid.querySelectorAll('[role=gridcell]')];
         const at = Number(grid.getAttribute('aria-activedescendant')?.slice(5) ?? -1);
         const words = document.querySelector('#details .large') !== null;
-        if (words && cells.length && cells.every((cell) => cell.dataset.empty === 'no') && (wanted < 0 || at === wanted))
+        const all = cells.length > 0 && cells.every((cell) => cell.dataset.empty === 'no');
+        if (words && all && (wanted < 0 || at === wanted))
             done(performance.now() - begin);
         else if (performance.now() - begin > 60000) failed(new Error('nothing came'));
         else requestAnimationFrame(look);

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support.fake_desk import GROUP, HOSTILE_NAMES, FakeDesk, name_of
+from support.fake_desk import GROUP, FakeDesk, name_of
 from unit.review.conftest import setting
 
 from caid_triage.model import Category
@@ -18,6 +18,7 @@ from caid_triage.review.serving import Serving
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 MANY = 1_000_000
+BLOCK = 48  # listing.js asks for so many items at once
 PATIENCE = 60.0
 MOST_ELEMENTS = 900  # in the whole page; a list of a million has some 400
 CATEGORY_C = Category("3", "Category C", "uk", 30)
@@ -43,7 +44,8 @@ class Session:
         changes = context.pop("setting", {})
         size = context.pop("size", {"width": 1280, "height": 900})
         self.desk = desk
-        self.serving = Serving(lambda port, end: Review(desk, setting(**changes), port, end), 0)
+        told = setting(scanning=lambda: desk.scanning, **changes)
+        self.serving = Serving(lambda port, end: Review(desk, told, port, end), 0)
         self._thread = threading.Thread(target=self.serving.run)
         self._thread.start()
         self.said: list[str] = []
@@ -176,15 +178,15 @@ def test_keys_page_exactly(many: Session) -> None:
     many.wait_place("Item 1,000,000 of 1,000,000")
 
 
-@pytest.mark.parametrize("number", [1, 2, 499_999, 777_777, 999_999, 1_000_000])
-def test_ctrl_g_goes_to_a_number(many: Session, number: int) -> None:
-    many.page.focus("#grid")
-    many.press("Control+g")
-    many.page.keyboard.type(str(number))
-    many.press("Enter")
-    many.wait_place(f"Item {number:,} of 1,000,000")
-    assert many.chosen() == name_of(number - 1) or number - 1 < len(HOSTILE_NAMES)
-    many.until(f"location.hash.includes('at={number - 1}') || {number} === 1")
+def test_ctrl_g_goes_to_a_number(many: Session) -> None:
+    for number in (777_777, 499_999, 1_000_000, 2):
+        many.page.focus("#grid")
+        many.press("Control+g")
+        many.page.keyboard.type(str(number))
+        many.press("Enter")
+        many.wait_place(f"Item {number:,} of 1,000,000")
+        assert many.chosen() == name_of(number - 1) or number == 2
+        many.until(f"location.hash.includes('at={number - 1}')")
 
 
 def test_every_row_of_a_stretch_is_met_by_the_wheel_once_and_in_order(many: Session) -> None:
@@ -219,18 +221,23 @@ def test_the_scroll_bar_goes_from_the_first_to_the_last(many: Session) -> None:
 
 def test_what_is_scrolled_past_is_not_fetched(many: Session) -> None:
     many.asked.clear()
-    many.page.evaluate(
+    rests = many.page.evaluate(
         """async () => {
-            const grid = document.getElementById("grid");
-            for (let step = 0; step < 200; step += 1) {
+            let rests = 0;
+            let last = performance.now();
+            for (let step = 0; step < 80; step += 1) {
                 grid.scrollTop = (0.2 + step / 1000) * (grid.scrollHeight - grid.clientHeight);
                 await new Promise(requestAnimationFrame);
+                if (performance.now() - last > 50) rests += 1;
+                last = performance.now();
             }
+            return rests;
         }"""
     )
     many.until("document.querySelector('#grid .cell[data-empty=no]') !== null")
     many.until("document.querySelector('#grid .cell[data-empty=yes]') === null")
-    assert 0 < len([url for url in many.asked if "/api/items" in url]) < 40
+    # Where a busy machine let the bar rest on its way it may ask: for up to three blocks each time.
+    assert 0 < len([url for url in many.asked if "/api/items" in url]) <= 3 * (rests + 2) < 3 * 80
 
 
 # ---------------------------------------------------------------- the page
@@ -294,14 +301,18 @@ def test_grading_what_is_not_graded_passes_no_item_over(session: Session) -> Non
     session.page.select_option("#filter-decided", "no")
     session.wait_place("Item 1 of 400")
     session.page.focus("#grid")
-    for number in range(60):
+    for number in range(12):
         session.press("0")
         session.wait_place(f"Item {number + 2} of 400")
-    assert [number for number in range(60) if not session.desk.grades_of(number)] == []
-    assert session.desk.grades_of(60) == []
-    session.press("Home", "End")
-    session.settled()
-    session.until("document.querySelector('#details h2')?.textContent.includes('0000399')")
+    session.press("PageDown", "PageDown", "PageDown")
+    session.page.wait_for_selector(
+        f"#cell-{BLOCK}[data-empty=no]"
+    )  # it was not asked for before the twelve were graded
+    assert session.page.inner_text(f"#cell-{BLOCK} .name") == name_of(BLOCK)
+    assert [len(session.desk.grades_of(number)) for number in range(14)] == [1] * 12 + [0] * 2
+    session.press("End")  # a jump: the list is opened anew first
+    session.wait_place("Item 388 of 388")
+    assert session.chosen() == name_of(399)
 
 
 def test_filters_are_in_the_address_and_back_goes_back(session: Session) -> None:
@@ -461,18 +472,17 @@ def test_behind_a_question_no_picture_is_seen(session: Session) -> None:
     assert session.page.evaluate("getComputedStyle(document.querySelector('canvas')).visibility") == "visible"
 
 
-def test_a_break_is_due_after_the_time_that_was_set(browser: Any) -> None:
-    session = Session(browser, FakeDesk(20))
+def test_a_break_is_due_after_the_time_that_was_set(session: Session) -> None:
     session.page.evaluate("sessionStorage.setItem('seconds', '1199.5')")
     session.page.reload()
-    session.until("!document.getElementById('break').hidden")
+    session.page.wait_for_selector("#break:not([hidden])")
     assert "20 minutes" in session.page.inner_text("#break")
+    session.page.focus("#grid")
     session.press("1")  # it can be worked on
-    session.wait_place("Item 2 of 20")
+    session.wait_place("Item 2 of 60")
     session.page.click("#break-later")
     assert session.page.is_hidden("#break")
     assert session.page.inner_text("#next-break") == "in 5 min"
-    session.close()
 
 
 # ---------------------------------------------------------------- for everybody
@@ -521,7 +531,7 @@ def test_everything_can_be_reached_by_the_tab_key(session: Session) -> None:
     assert needed <= reached
 
 
-def test_a_small_window_without_motion_and_without_reminders_can_be_used(browser: Any) -> None:
+def test_in_a_small_window_without_motion_and_reminders_it_can_be_used_and_ended(browser: Any) -> None:
     small: dict[str, Any] = {"size": {"width": 700, "height": 900}, "reduced_motion": "reduce"}
     session = Session(browser, FakeDesk(100), setting={"break_minutes": 0}, **small)
     session.page.evaluate("sessionStorage.setItem('seconds', '99999')")
@@ -535,23 +545,29 @@ def test_a_small_window_without_motion_and_without_reminders_can_be_used(browser
     assert session.page.evaluate(moving) == 0
     session.press("1")
     session.wait_place("Item 2 of 60")
+    session.page.click("#end")
+    session.page.wait_for_selector("#away:not([hidden])")
+    assert "The session has ended" in session.page.inner_text("#away")
     session.close()
 
 
 # ---------------------------------------------------------------- the session
 
 
-def test_figures_follow_a_scan_that_goes_on(browser: Any) -> None:
-    desk = FakeDesk(100, known=5)
-    session = Session(browser, desk, setting={"scanning": lambda: True})
-    session.settled()
-    assert session.page.is_visible("#scanning")
-    desk._order["known"] = desk._order["new"][:9]
-    session.until("!document.getElementById('stale').hidden")
-    assert session.place() == "Item 1 of 5"  # nothing moves under somebody's eyes
+def test_figures_follow_a_scan_that_goes_on(session: Session) -> None:
+    session.desk.scanning = True
+    known = session.desk.order["known"]
+    look = "document.dispatchEvent(new Event('visibilitychange'))"
+    session.page.evaluate(look)
+    session.page.wait_for_selector("#scanning:not([hidden])")
+    session.desk.order["known"] = session.desk.order["new"][:69]
+    session.page.evaluate(look)
+    session.page.wait_for_selector("#stale:not([hidden])")
+    assert session.place() == "Item 1 of 60"  # nothing moves under somebody's eyes
     session.page.click("#bring-up")
-    session.wait_place("Item 1 of 9")
-    session.close()
+    session.wait_place("Item 1 of 69")
+    session.desk.order["known"] = known
+    session.desk.scanning = False
 
 
 def test_another_browser_cannot_use_the_address(browser: Any, session: Session) -> None:
@@ -580,12 +596,3 @@ def test_a_page_of_another_site_gets_nothing(browser: Any, session: Session) -> 
     })"""
     assert other.evaluate(frame, session.origin + "/") is None
     other.close()
-
-
-def test_the_session_is_ended_in_the_page(browser: Any) -> None:
-    session = Session(browser, FakeDesk(20))
-    session.settled()
-    session.page.click("#end")
-    session.page.wait_for_selector("#away:not([hidden])")
-    assert "The session has ended" in session.page.inner_text("#away")
-    session.close()

@@ -69,7 +69,7 @@ class FakeDesk:
         self._size = 1000 + (numbers.astype(np.int64) * 7919) % 5_000_000
         self._film = numbers % FILMS == FILMS - 1
         known, near = min(known, items), min(near, items)
-        self._order = {
+        self.order = {
             "known": numbers[:known],
             "near": numbers[known : known + near],
             "new": numbers,
@@ -82,6 +82,7 @@ class FakeDesk:
         self._lock = threading.RLock()
         self._remarks: dict[int, list[Remark]] = {}
         self.grouped = True
+        self.scanning = False
         self.may_group = threading.Event()
         self.drawn = self.forgotten = 0
         self.refreshed = 0
@@ -211,7 +212,7 @@ class FakeDesk:
 
     def _members(self, queue: str) -> NDArray[np.int32]:
         if queue != "disputed":
-            return self._order[queue]
+            return self.order[queue]
         found = [n for n, grades in self._grades.items() if len({grade.category.code for grade in grades}) > 1]
         return np.array(sorted(found), np.int32)
 
@@ -245,7 +246,7 @@ class FakeDesk:
         return f"/Users/sam/Pictures/{number // 1000:04}/{name_of(number)}"
 
     def _item(self, number: int) -> Item:
-        known, near = self._order["known"], self._order["near"]
+        known, near = self.order["known"], self.order["near"]
         matches: tuple[ListedMatch, ...] = ()
         listed = ListedMatch("unit-set", "17", MatchKind.EXACT, "sha256", 0, 0, None, LISTED, "", "", None)
         if number < len(known):

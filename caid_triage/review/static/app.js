@@ -468,7 +468,10 @@ function listen() {
   document.addEventListener("keydown", pressed);
   document.addEventListener("keyup", (event) => event.key === " " && pictures.hold(""));
   window.addEventListener("blur", () => pictures.hold("")); // the key may be let go elsewhere
-  document.addEventListener("visibilitychange", () => pictures.hold(""));
+  document.addEventListener("visibilitychange", () => {
+    pictures.hold("");
+    if (!document.hidden && document.body.dataset.away !== "yes") refreshFigures();
+  });
   window.addEventListener("popstate", () => {
     const { filter: wanted, at } = readAddress();
     if (wanted.queue) open(wanted, at, { keepAddress: true });
