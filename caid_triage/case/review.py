@@ -39,13 +39,15 @@ def _number_of(column: str, words: Iterable[str]) -> str:
 
 # A size above 63 bits is text, which only a damaged file system claims.
 NOTABLE = "m.contradicted = 0 AND h.role = 'notable'"
+# Of what is no picture and no film only this is of interest, with all files of the same content.
+TELLING = f"""SELECT m.entry_id FROM file_match m JOIN hashset h ON h.id = m.hashset_id WHERE {NOTABLE}
+    UNION SELECT q.entry_id FROM entry_problem q WHERE q.severity = 'problem'"""  # noqa: S608 - constants only
 FILES = f"""SELECT e.id, e.id >> {NUMBER_BITS}, coalesce(e.sha256, zeroblob(0)), {_number_of("e.kind", KINDS)},
     {_number_of("e.state", STATES)}, {_number_of("e.decode_state", DECODED)},
     CASE typeof(e.size) WHEN 'integer' THEN e.size WHEN 'text' THEN {LARGEST} ELSE -1 END,
     coalesce(e.modified, e.created, {NO_TIME})
-FROM entry e WHERE e.kind <> 'other'
-    OR e.id IN (SELECT m.entry_id FROM file_match m JOIN hashset h ON h.id = m.hashset_id WHERE {NOTABLE})
-    OR e.id IN (SELECT q.entry_id FROM entry_problem q WHERE q.severity = 'problem')
+FROM entry e WHERE e.kind <> 'other' OR e.id IN ({TELLING})
+    OR e.sha256 IN (SELECT x.sha256 FROM entry x WHERE x.id IN ({TELLING}) AND x.kind = 'other')
 ORDER BY e.id"""  # noqa: S608 - constants only
 WIDE_PROBLEMS = f"""SELECT -id, source_id, zeroblob(0), {KINDS.index(Kind.OTHER)}, {WIDE},
     {DECODED.index(DecodeState.NOT_MEDIA)},
@@ -285,10 +287,6 @@ class ReviewReader:
             said.setdefault(name, value)
         if before is not None:
             yield before, _device(said)
-
-    def entries_of(self, content: bytes) -> list[int]:
-        """The files with a content."""
-        return [one for (one,) in self._rows("SELECT id FROM entry WHERE sha256 = ? ORDER BY id", content)]
 
     def sources(self) -> list[SourceRow]:
         """The evidence sources in the order they were given."""

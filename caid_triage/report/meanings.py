@@ -107,8 +107,8 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "decoder-hung": "The decoder did not end in time and was stopped: compared exactly, not by look.",
         "decoder-out-of-memory": "Decoding needed more memory than allowed: compared exactly, not by look.",
         "digests-lost": "The file could not be hashed although it was tried three times: it was compared with nothing.",
-        "export-differs": "A file to be written out has other content now than when it was examined: it was not written.",
-        "export-unreadable": "A file to be written out for another tool could not be read again: it was not written.",
+        "export-differs": "A file to be written out has other content now than when examined: it was not written.",
+        "export-unreadable": "A file to be written out for another tool could not be read again: it was not.",
         "file-altered": "Written to while the scan ran, or longer than it says: the hashes are of no whole file.",
         "file-changed": "The file was replaced while the scan ran: the source was in use.",
         "file-hash-mismatch": (

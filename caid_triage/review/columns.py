@@ -102,6 +102,11 @@ class Columns:
         value: bytes = self.words[item].tobytes()
         return value if any(value) else None
 
+    def files_of_content(self, content: bytes) -> list[int]:
+        """The ids of the files with a content, in order. (The database has no index of contents.)"""
+        found: Numbers = self.ids[np.isin(self.item, self.items_with([content]))]
+        return [int(identity) for identity in found]
+
     def items_with(self, contents: Sequence[bytes]) -> Places:
         """The items of contents; of those that no item has there is none."""
         if not contents or not self.items:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -27,13 +28,14 @@ from numpy.typing import NDArray
 from caid_triage.case.encode import microseconds, moment, split_entry_id, text, whole_back
 from caid_triage.case.journal import DECIDED, REMARKED, WITHDRAWN, facts_of
 from caid_triage.case.review import KINDS, NO_TIME, STATES, ReviewReader
+from caid_triage.case.rows import SourceRow
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.errors import CaseError, UsageError
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.model import Category, DecodeState, Kind, MatchKind, ScanRecord, State, Tier
 from caid_triage.report.locations import location_of
 from caid_triage.review.clusters import LEAST_QUALITY, load_clusters, save_clusters
-from caid_triage.review.columns import Mask, Numbers, Places, read_columns
+from caid_triage.review.columns import Columns, Mask, Numbers, Places, read_columns
 from caid_triage.review.grades import Grades, is_disputed
 from caid_triage.review.items import QUEUES, Item, ItemFilter, Key, ListedMatch, Placeholder, QueueFigures
 from caid_triage.review.pictures import SmallPictures
@@ -43,6 +45,7 @@ CLUSTER_MODULE = "caid_triage.review.cluster_process"
 MOST_TRIED = 4  # files with one content that a small picture is tried of
 NOBODY = ""  # no examiner has this name (_named): whether anybody has graded
 STRIDE = 4096
+LONG_SECONDS = 0.5  # so long may reading the columns take and be done as often as anybody likes
 MOST_CHOICES = 16  # kept of filters that were asked for lately, 4 bytes an item each
 
 
@@ -56,20 +59,21 @@ class ReviewDesk:
         """
         self.folder = Path(case_folder)
         self._lock = threading.RLock()
+        self._reading = threading.Lock()  # taken before the other, by what opens or closes the case
         self._clustering: Popen[str] | None = None
         self._clusters: tuple[Numbers, Numbers] | None = None
         self._reader = ReviewReader(self.folder)
         with ExitStack() as undo:
             undo.callback(self._reader.close)
             self._grades = Grades(self.folder, self._reader)
-            self._read()
-            self._pictures = SmallPictures(self._reader.sources(), self._reader.profile(), secrets)
+            self._seen = self._reader.version()
+            self._take(self._columns_of(self._reader))
+            self._pictures = SmallPictures(self._sources, self._reader.profile(), secrets)
             undo.pop_all()
 
-    def _read(self) -> None:
-        """Read the columns anew. Ids and keys of before stay good, positions may be others."""
-        self._seen = self._reader.version()
-        self._columns = read_columns(self._reader)
+    def _take(self, columns: Columns) -> None:
+        """Work with these columns from now on. Ids and keys of before stay good, positions may be others."""
+        self._columns = columns
         self._chosen: OrderedDict[ItemFilter, Places] = OrderedDict()
         self._decided: dict[str, Mask] = {}
         self._located: NDArray[np.uint8] | None = None  # of each file the number of its place
@@ -104,24 +108,43 @@ class ReviewDesk:
         self._pictures.close()
         if self._clustering is not None:
             self._clustering.kill()
-        with self._lock:
-            try:
-                self.settle(stay=False)
-            finally:
+        try:
+            self.settle(stay=False)
+        finally:
+            with self._lock:
                 self._reader.close()
 
     def refresh(self) -> bool:
         """Take in what others have added to the case and to its journal; whether there was anything.
 
-        Reading a case anew takes some seconds for a million files; what is asked for meanwhile waits.
+        Reading a case anew takes some seconds for a million files. Others may use the desk meanwhile, and of a large
+        case that a scan adds to it is done for a tenth of the time at most.
         """
-        with self._lock:
-            touched = self._grades.read_on()
-            self._touched(touched)
-            if self._reader.version() == self._seen:
-                return bool(touched)
-            self._read()
+        with self._reading:
+            with self._lock:
+                touched = self._grades.read_on()
+                self._touched(touched)
+                seen = self._reader.version()
+                if seen == self._seen or self._is_read_too_often():
+                    return bool(touched)
+            with closing(ReviewReader(self.folder)) as reader:
+                columns = self._columns_of(reader)
+            with self._lock:
+                self._seen = seen
+                self._take(columns)
             return True
+
+    def _is_read_too_often(self) -> bool:
+        took = self._took if self._took > LONG_SECONDS else 0.0
+        return time.monotonic() - self._read_at < 10 * took
+
+    def _columns_of(self, reader: ReviewReader) -> Columns:
+        """The columns of the case as it is now."""
+        begin = time.monotonic()
+        columns = read_columns(reader)
+        self._read_at = time.monotonic()
+        self._took = self._read_at - begin
+        return columns
 
     def settle(self, *, stay: bool = True) -> bool:
         """Take the acts of the journal into the case's database; False while another process is writing to it.
@@ -129,7 +152,7 @@ class ReviewDesk:
         They are safe before that, and the next command that writes to the case would do it too. Coming to rest reads
         the database once, which takes a second a gigabyte or so: not to be called after each decision.
         """
-        with self._lock:
+        with self._reading, self._lock:
             self._touched(self._grades.read_on())
             if not self._grades.pending:
                 return True
@@ -404,10 +427,14 @@ class ReviewDesk:
         """Keep no small picture in memory any more, and look for the evidence again when it is next asked for."""
         self._pictures.forget()
 
+    def _sources(self) -> list[SourceRow]:
+        with self._lock:
+            return self._reader.sources()
+
     def _occurrences(self, content: bytes) -> list[tuple[int, ScanRecord]]:
         """The files of the walk that have a content, or in which it lies, a few of them."""
         with self._lock:
-            ids = self._reader.entries_of(content)
+            ids = self._columns.files_of_content(content)
             # What lies in no other file is read faster.
             ids = sorted(ids, key=lambda identity: (split_entry_id(identity)[2] > 0, identity))[:MOST_TRIED]
             records = ((split_entry_id(identity)[0], self._reader.outermost(identity)) for identity in ids)

@@ -83,8 +83,7 @@ def export_media(
         reader = ours.enter_context(closing(ReviewReader(case.folder)))
         reads = _Reads(reader, secrets)
         ours.callback(reads.close)
-        columns = read_columns(reader)
-        contents = list(_contents(columns, reader, queues, exhibits))
+        contents = list(_contents(reads.columns, reader, queues, exhibits))
         digests: dict[str, str] = {}
         for number, content in enumerate(contents):
             try:
@@ -136,7 +135,8 @@ class _Reads:
 
     def __init__(self, reader: ReviewReader, secrets: Secrets) -> None:
         self.reader = reader
-        self.sources = ReopenedSources(reader.sources(), reader.profile(), secrets)
+        self.columns = read_columns(reader)
+        self.sources = ReopenedSources(reader.sources, reader.profile(), secrets)
         self.looker = Looker()
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ class _Reads:
 
     def files(self, content: bytes) -> list[tuple[int, FileEntry, ScanRecord]]:
         """Some files with a content, as source, file and the record of the file of the walk that it is or lies in."""
-        ids = sorted(self.reader.entries_of(content), key=lambda one: (split_entry_id(one)[2] > 0, one))
+        ids = sorted(self.columns.files_of_content(content), key=lambda one: (split_entry_id(one)[2] > 0, one))
         found = []
         for one in ids[:MOST_TRIED]:
             own, outermost = self.reader.record(one), self.reader.outermost(one)

@@ -33,13 +33,16 @@ class SmallPictures:
 
     def __init__(
         self,
-        sources: list[SourceRow],
+        sources: Callable[[], list[SourceRow]],
         profile: str = "standard",
         secrets: Secrets = NO_SECRETS,
         seconds: float = LOOK_SECONDS,
         most_kept: int = MOST_KEPT_BYTES,
     ) -> None:
-        """``secrets`` unlock the volumes that were unlocked in the scan; one picture may take ``seconds``."""
+        """``sources`` gives those of the case as it is then; ``secrets`` unlock what was unlocked in the scan.
+
+        One picture may take ``seconds``.
+        """
         self._sources = ReopenedSources(sources, profile, secrets)
         self._looker = Looker(seconds=seconds)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="small-pictures")

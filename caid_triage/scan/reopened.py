@@ -8,6 +8,7 @@ Used by one thread: Linux ends the process that holds a source with the thread t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,9 +23,14 @@ from caid_triage.scan.sources import SourceRequest, begin_opening
 class ReopenedSources:
     """The sources of a case, each opened when it is first asked for; to be closed."""
 
-    def __init__(self, sources: list[SourceRow], profile: str = "standard", secrets: Secrets = NO_SECRETS) -> None:
-        """``profile`` is the one that the case was scanned with; ``secrets`` unlock what was unlocked then."""
-        self._rows = {row.id: row for row in sources}
+    def __init__(
+        self, sources: Callable[[], list[SourceRow]], profile: str = "standard", secrets: Secrets = NO_SECRETS
+    ) -> None:
+        """``sources`` gives those of the case as it is then: a scan may add some.
+
+        ``profile`` is the one that the case was scanned with; ``secrets`` unlock what was unlocked then.
+        """
+        self._sources = sources
         self._options = ScanOptions(profile=profile)
         self._secrets = secrets
         self._opened: dict[int, EvidenceSource | str] = {}
@@ -37,7 +43,7 @@ class ReopenedSources:
         return self._opened[source_id]
 
     def _open(self, source_id: int) -> EvidenceSource | str:
-        row = self._rows.get(source_id)
+        row = next((row for row in self._sources() if row.id == source_id), None)
         if row is None or not row.segments:
             return "the case does not say where its evidence was"
         path = Path(row.segments[0])

@@ -132,6 +132,7 @@ acts = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of a case that fails
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(stored_cases(), st.lists(filters(), min_size=3, max_size=8), acts, st.integers(1, 5), st.booleans())
 def test_queues_filters_and_pages_are_those_of_the_naive_way(

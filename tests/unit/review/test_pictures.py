@@ -211,7 +211,7 @@ def test_evidence_that_was_changed_or_is_gone_is_said_and_not_shown(
 
 
 def test_a_source_that_is_not_on_record_gives_no_picture() -> None:
-    pictures = SmallPictures([])
+    pictures = SmallPictures(list)
     assert pictures.picture(bytes(32), 64, list, grey=False) == Placeholder(
         "no file of the case has this content any more"
     )
