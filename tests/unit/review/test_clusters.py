@@ -57,7 +57,7 @@ def crowds(draw: st.DrawFn) -> list[int]:
     return draw(st.permutations(found))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(crowds(), st.sampled_from([1, 3, 2000]), st.booleans())
 def test_groups_are_those_of_the_naive_way(hashes: list[int], queries: int, indexed: bool) -> None:
     with pytest.MonkeyPatch.context() as patched:
