@@ -81,6 +81,7 @@ def jobs(options: argparse.Namespace) -> list[Job]:
         ("oracle_agreement", "oracle_agreement.py", ["--operations", size(100_000, 2_000_000)]),
         ("import_sets", "import_sets.py", ["--vics", size(100_000, 1_000_000), "--nsrl", size(200_000, 1_000_000)]),
         ("at_rest", "at_rest.py", ["--entries", size(500_000, 2_000_000)]),
+        ("report_scale", "report_scale.py", ["--files", size(50_000, 200_000), *place]),
     ]
 
 

@@ -116,6 +116,9 @@ INSIDE = "//"
 REMOVED_CODES = frozenset({"inside-freed", "inside-unlisted"})
 """Problems of an inner file whose bytes are still in its container, which does not list it (any more)."""
 
+IN_USE_CODE = "in-use-without-name"
+"""Note of an orphan that its file system has in use: no name leads to it, and it is not deleted."""
+
 
 def parent_of(path: str) -> str:
     """The display path of the folder that holds a file ("/" for the root), or of the file that it lies inside.
@@ -370,6 +373,19 @@ class VideoAgreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What an entry of a hash set says of its item besides the category, in the words of VICS.
+
+    A flag that is False was false or not stated: the formats do not keep the two apart.
+    """
+
+    victim_identified: bool = False
+    offender_identified: bool = False
+    distributed: bool = False
+    series: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """One record met one entry of one hash set.
 
@@ -380,7 +396,8 @@ class Match:
     file's, else None. Of a near match ``quality`` is that of the file's hash (0..100, None where the algorithm has
     none), ``orientation`` how the file's picture must be turned to look like the item ("" : as it is) and ``look``
     which look of the file met ("" : its stored pixels; "without its borders", "frame at 12.0 s" ...). ``agreement``
-    is of a video match: ``distance`` is then the median distance of the frames that agree.
+    is of a video match: ``distance`` is then the median distance of the frames that agree. ``said`` is of an exact
+    match with an entry that says something besides its category.
     """
 
     match_kind: MatchKind
@@ -399,6 +416,7 @@ class Match:
     listed_size: int | None = None
     look: str = ""
     agreement: VideoAgreement | None = None
+    said: Said | None = None
 
 
 def tier_of(match_kind: MatchKind, algorithm: str, distance: int) -> Tier | None:

@@ -16,6 +16,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ FIELDS = ("sequence", "time", "action", "previous", "digest")
 CLOSED = "closed"
 OPENED, MIGRATED = "opened", "migrated"
 REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED = "reports-began", "reports-written", "bundle-sealed"
+TEMPLATE_KEPT = "template-kept"
 # Lines that change nothing of what a report says: the same case printed again prints the same end of the chain.
 CHANGES_NOTHING = frozenset(
     {
@@ -45,11 +47,15 @@ CHANGES_NOTHING = frozenset(
         REPORTS_BEGAN,
         REPORTS_WRITTEN,
         BUNDLE_SEALED,
+        TEMPLATE_KEPT,
         "not-closed",
         "recovered",
         "remarked",
     }
 )
+
+# Of a whole chain, which is read into memory: a case that gets ten commands a day for centuries has less.
+MOST_BYTES, MOST_LINES = 256 << 20, 1 << 20
 
 # What a line "audit-fault" is about, by its fact "what"; the chain where it is none of these.
 SUBJECTS = {"database": "case.db", "journal": "decisions.jsonl"}
@@ -122,6 +128,8 @@ class AuditChain:
         sequence, sha256, was_closing = self._connection.execute(
             "SELECT sequence, sha256, closing FROM audit_head"
         ).fetchone()
+        if type(sequence) is not int or not isinstance(sha256, str | None):  # no writer of ours stores that
+            sequence, sha256 = -1, None
         noted, last = AuditHead(sequence, sha256), self._last
         self._connection.execute("UPDATE audit_head SET closing = 0")
         lines, _ = read_lines(self._path)
@@ -212,7 +220,7 @@ def follows_on(lines: Sequence[bytes], noted: AuditHead) -> bool:
     One line may stand behind it, for it is noted only once it is on disk, or several that are of acts of examiners;
     and behind the line ``closed``, which is never noted, those that say that the case was opened.
     """
-    if len(lines) < noted.sequence or head_of(lines[: noted.sequence]) != noted:
+    if not 0 <= noted.sequence <= len(lines) or head_of(lines[: noted.sequence]) != noted:
         return False
     behind = [parse(line) or {} for line in lines[noted.sequence :]]
     acts = next((n for n, fields in enumerate(behind) if "act" not in fields), len(behind))
@@ -235,17 +243,45 @@ def content_head(folder: Path) -> AuditHead:
     return AuditHead()
 
 
+def recorded_faults(folder: Path) -> list[int]:
+    """The lines by which the program recorded that chain or database had been changed from outside; [] of a clean case.
+
+    What the case says since may not be what was stored.
+    """
+    with storage_faults(folder):
+        lines, _ = read_lines(folder / AUDIT_FILE)
+    actions = ((place, parse(line) or {}) for place, line in enumerate(lines, start=1) if b"audit-fault" in line)
+    return [place for place, fields in actions if fields.get("action") == "audit-fault"]
+
+
 def own_digest(fields: Mapping[str, object]) -> str:
     """The SHA-256 of a line without its field ``digest``, in the one spelling."""
     return hashlib.sha256(canonical_json(fields).encode()).hexdigest()
 
 
 def read_lines(path: Path) -> tuple[list[bytes], bytes]:
-    """The whole lines of a chain without their newlines, and what follows the last of them (b"": nothing)."""
+    """The whole lines of a chain without their newlines, and what follows the last of them (b"": nothing).
+
+    CaseError: it is no file (a pipe or a device would never end), or larger than any that this program writes.
+    """
+    if what := unreadable(path):
+        raise CaseError(f"the case in {path.parent}: its {AUDIT_FILE} {what}; restore it from a copy")
     if not path.exists():
         return [], b""
     *lines, torn = path.read_bytes().split(b"\n")
     return lines, torn
+
+
+def unreadable(path: Path) -> str | None:
+    """Why a chain is not even to be read, as the end of a sentence; None where it is, or is missing."""
+    if not path.is_file():  # a link that leads nowhere would be followed to make a file there
+        return "is no file" if path.exists() or path.is_symlink() else None
+    if path.stat().st_size > MOST_BYTES:
+        return "is larger than any that a case has"
+    with path.open("rb") as file:
+        if sum(piece.count(b"\n") for piece in iter(partial(file.read, 1 << 20), b"")) > MOST_LINES:
+            return "has more lines than that of any case"
+    return None
 
 
 def parse(line: bytes) -> Line | None:

@@ -23,10 +23,12 @@ from caid_triage.case.audit import (
     is_first_with_digests,
     parse,
     read_lines,
+    unreadable,
 )
 from caid_triage.case.closing import file_facts, logs_beside
 from caid_triage.case.digests import OF_ACTS, content_digest
 from caid_triage.case.fault import Fault
+from caid_triage.case.foreign import foreign_parts
 from caid_triage.case.journal import JOURNAL_FILE, acts_behind, journal_faults, place_in
 from caid_triage.case.lock import is_locked
 from caid_triage.case.rows_check import row_faults
@@ -44,6 +46,7 @@ class CaseCheck:
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rows: int = 0  # how many were compared with their digests
+    cut_short: bool = False  # the chain cannot be read, so that there is nothing to compare with
 
 
 def check_case(folder: Path) -> CaseCheck:
@@ -57,6 +60,8 @@ def check_case(folder: Path) -> CaseCheck:
     if is_locked(folder):
         raise CaseError(f"the case in {folder} is in use: a command is writing to it; verify it when that has ended")
     with storage_faults(folder):
+        if what := unreadable(folder / AUDIT_FILE):
+            return CaseCheck(faults=[Fault(AUDIT_FILE, f"{what}: nothing was checked")], cut_short=True)
         lines, torn = read_lines(folder / AUDIT_FILE)
         digests = [hashlib.sha256(line).hexdigest() for line in lines]
         check = CaseCheck(head_of(lines), [parse(line) or {} for line in lines], digests)
@@ -86,6 +91,13 @@ def _check_database(folder: Path, check: CaseCheck, lines: list[bytes], closed: 
     try:
         with storage_faults(folder), closing(connect_at_rest(folder)) as connection:
             version = check_schema(connection, folder)
+            strange = [
+                part for part in foreign_parts(connection) if not part.startswith("trigger")
+            ]  # reading runs none
+            if strange:
+                what = "was added outside; nothing of the database was checked, for a view need not come to an end"
+                check.faults += [Fault(f"{DATABASE} table sqlite_schema, {part}", what) for part in strange]
+                return
             check.faults += end_faults(lines, connection, version)
             if version < WITH_DIGESTS:
                 check.notes.append(

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from caid_triage.case.schema import DATABASE
+from caid_triage.case.schema import DATABASE, is_stranger
 
 # Beside a database at rest neither may stand: SQLite would read them as newer content of it.
 LOGS = (f"{DATABASE}-wal", f"{DATABASE}-journal")
@@ -22,21 +22,27 @@ def file_facts(path: Path) -> dict[str, object]:
 
 
 def logs_beside(folder: Path) -> list[str]:
-    """Which logs with anything in them stand beside the database."""
-    return [name for name in LOGS if (folder / name).exists() and (folder / name).stat().st_size]
+    """Which logs with anything in them stand beside the database; links, pipes and the like too."""
+    return [name for name in LOGS if is_stranger(folder / name) or _size(folder / name)]
 
 
-def changed_since(folder: Path, noted: Mapping[str, object], logs: Sequence[str]) -> dict[str, object] | None:
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def changed_since(folder: Path, noted: object, logs: Sequence[str]) -> dict[str, object] | None:
     """What an audit line records of a database that is not as it was closed; None where it is.
 
-    ``noted`` is what the line ``closed`` says of the database, ``logs`` which stood beside it before it was opened.
+    ``noted`` is what the line ``closed`` says of the database (a forged one: anything), ``logs`` which stood beside it
+    before it was opened.
     Must not be called while this process has the database open in WAL mode: closing a file gives up all of a process's
     locks on it.
     """
     found = file_facts(folder / DATABASE)
     if found == noted and not logs:
         return None
-    return {"what": "database", "noted": dict(noted), "found": found, "logs": list(logs)}
+    said = dict(noted) if isinstance(noted, Mapping) else None
+    return {"what": "database", "noted": said, "found": found, "logs": list(logs)}
 
 
 def put_to_rest(connection: sqlite3.Connection) -> bool:

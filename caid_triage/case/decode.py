@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from caid_triage.case.encode import Row, moment, whole_back
-from caid_triage.model import Category, Decision, Kind, MatchKind, State, Tier, parent_of
+from caid_triage.model import Category, Decision, Kind, MatchKind, Said, State, Tier, parent_of
 
 T = TypeVar("T")
 
@@ -20,6 +20,14 @@ def decision(stored: str | None) -> Decision | None:
     examiner, decided, code, label, scheme, severity, note = json.loads(stored)
     when = moment(decided)
     return None if when is None else Decision(examiner, when, Category(code, label, scheme, severity), note)
+
+
+def said(stored: str | None) -> Said | None:
+    """What entries say of a content, from its JSON form."""
+    if stored is None:
+        return None
+    victim, offender, distributed, series = json.loads(stored)
+    return Said(bool(victim), bool(offender), bool(distributed), series or "")
 
 
 def codes(joined: str | None) -> tuple[str, ...]:
@@ -38,7 +46,7 @@ BY_FIELD: Mapping[str, Callable[[Any], Any]] = {
     "container_state": lambda value: State(value) if value else None,
     "removed": bool,
     "kind": Kind,
-    "match_kind": MatchKind,
+    "match_kind": lambda value: MatchKind(value) if value else None,
     "tier": lambda value: Tier(value) if value else None,
     "size": whole_back,
     "offset": whole_back,
@@ -52,6 +60,13 @@ BY_FIELD: Mapping[str, Callable[[Any], Any]] = {
     "finished": moment,
     "parent_path": parent_of,
     "problems": codes,
+    "inode": whole_back,
+    "holder_offset": whole_back,
+    "in_use": bool,
+    "said": said,
+    "contradicted": bool,
+    "pairs": lambda value: tuple((name, text) for name, text in json.loads(value)),
+    "sets": lambda value: tuple((name, algorithm) for name, algorithm in json.loads(value)),
     "segments": lambda value: tuple(json.loads(value)),
     "acquisition": json.loads,
     "coverage": json.loads,

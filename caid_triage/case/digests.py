@@ -34,11 +34,12 @@ OF_FILES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "file_match": ("entry_id", "entry_id, hashset_id, position"),
         "match_detail": ("entry_id", "entry_id, hashset_id, position"),
         "match_look": ("entry_id", "entry_id, hashset_id, position"),
+        "match_said": ("entry_id", "entry_id, hashset_id, position"),
         "video_match": ("entry_id", "entry_id, hashset_id, position"),
         "withheld": ("entry_id", "entry_id, hashset_id, position"),
     }
 )
-OF_MATCHES = ("file_match", "match_detail", "match_look", "video_match", "withheld")
+OF_MATCHES = ("file_match", "match_detail", "match_look", "match_said", "video_match", "withheld")
 # The other tables: the column whose value makes a unit ("": the table is one), and the order of the rows.
 OF_UNITS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -62,7 +63,7 @@ OF_UNITS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "sqlite_schema": ("", "type, name"),
     }
 )
-OF_ACTS = ("review_act", "withdrawal", "remark", "journal_head")  # since schema 7
+OF_ACTS = ("review_act", "withdrawal", "remark", "journal_head", "match_said")  # since schema 7
 WHOLE = 0
 SCHEMA_COLUMNS = "type, name, tbl_name, sql"
 ROWS_AT_ONCE = 1000

@@ -1,4 +1,4 @@
-"""What a reader must weigh beside the counts: contradictions, and the matched contents with their occurrences."""
+"""What a reader must weigh beside the counts: contradictions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from itertools import combinations
 from typing import Any
 
 from caid_triage.case.collisions import COLLIDED, CONTRADICTED
-from caid_triage.case.counts import GRAVEST_FIRST, propose_once
-from caid_triage.case.decode import reader
+from caid_triage.case.counts import GRAVEST_FIRST
 from caid_triage.case.grades import disputed_rows
-from caid_triage.case.places import CONTAINER_STATE, REMOVED
-from caid_triage.case.rows import ContradictionRow, MediaFileRow
+from caid_triage.case.rows import ContradictionRow
 from caid_triage.case.schema import NUMBER_BITS
 from caid_triage.model import Category
 
@@ -61,14 +59,6 @@ COLLISION = f"""SELECT {WHERE_IT_IS},
     )
 ) x {OF_FILE} ORDER BY e.id"""  # noqa: S608 - constants only
 
-MEDIA = f"""
-SELECT s.exhibit, min(e.id) OVER (PARTITION BY s.exhibit, coalesce(e.sha256, e.id)) AS media, s.name,
-    e.volume, e.path, e.state, e.kind, e.media_type, e.size, e.md5, e.sha1, e.sha256, e.created, e.modified, e.accessed,
-    e.physical_offset, p.match_kind, c.code, c.label, c.scheme, p.tier, {CONTAINER_STATE}, {REMOVED}
-FROM proposed p JOIN entry e ON e.id = p.entry_id JOIN source s ON s.id = e.id >> {NUMBER_BITS}
-    JOIN category c ON c.id = p.category_id
-ORDER BY (SELECT min(id) FROM source o WHERE o.exhibit = s.exhibit), media, e.id"""  # noqa: S608 - constants only
-
 
 def contradiction_rows(connection: sqlite3.Connection) -> Iterator[ContradictionRow]:
     """Every contradiction of the case, by kind, then in file order."""
@@ -113,9 +103,3 @@ def _of_grades(where: Sequence[str], stored: Sequence[Sequence[Any]]) -> Iterato
 def _contradiction(kind: str, where: Sequence[str], detail: str) -> ContradictionRow:
     exhibit, source, volume, path = where
     return ContradictionRow(kind, exhibit, source, volume, path, detail)
-
-
-def media_rows(connection: sqlite3.Connection) -> Iterator[MediaFileRow]:
-    """Every occurrence of every matched content, exhibit by exhibit, contents in order of their first occurrence."""
-    propose_once(connection)
-    yield from map(reader(MediaFileRow), connection.execute(MEDIA))

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
-from caid_triage.case.schema import storage_faults
+from caid_triage.case.schema import is_stranger, storage_faults
 from caid_triage.errors import CaseError
 
 LOCK_FILE = "case.lock"
@@ -52,6 +52,8 @@ class CaseLock:
 
     def __init__(self, folder: Path) -> None:
         with storage_faults(folder):
+            if is_stranger(folder / LOCK_FILE):  # a pipe would be waited for without end
+                raise CaseError(f"the case in {folder}: {LOCK_FILE} is no file: it was put there; remove it")
             handle = (folder / LOCK_FILE).open("ab")
         try:
             _take(handle)
@@ -70,6 +72,8 @@ class CaseLock:
 
 def is_locked(folder: Path) -> bool:
     """Whether another process holds the right to write to the case; nothing of it is changed by asking."""
+    if is_stranger(folder / LOCK_FILE):
+        return False
     try:
         with (folder / LOCK_FILE).open("rb") as handle:
             _take(handle)

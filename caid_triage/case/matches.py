@@ -20,9 +20,10 @@ INSERT_MATCH = """INSERT INTO file_match (entry_id, hashset_id, position, match_
 
 INSERT_DETAIL = "INSERT INTO match_detail VALUES (?, ?, ?, ?, ?, ?)"
 INSERT_LOOK = "INSERT INTO match_look VALUES (?, ?, ?, ?)"
+INSERT_SAID = "INSERT INTO match_said VALUES (?, ?, ?, ?, ?, ?, ?)"
 INSERT_VIDEO = "INSERT INTO video_match VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_WITHHELD = "INSERT INTO withheld VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-TABLES = ("file_match", "match_detail", "match_look", "video_match", "withheld")
+TABLES = ("file_match", "match_detail", "match_look", "match_said", "video_match", "withheld")
 
 # Source id, records, their matches, and what was withheld of each record (may be left out).
 RecordedBatch = (
@@ -52,6 +53,7 @@ class MatchTable:
         rows: list[Row] = []
         details: list[Row] = []
         looks: list[Row] = []
+        said: list[Row] = []
         videos: list[Row] = []
         held: list[Row] = []
         md5_alone: list[tuple[bytes, bytes, int]] = []
@@ -82,6 +84,9 @@ class MatchTable:
                     details.append((identity, hashset_id, position, *detail))
                 if match.look:
                     looks.append((identity, hashset_id, position, text(match.look)))
+                if match.said is not None:
+                    *flags, series = astuple(match.said)
+                    said.append((identity, hashset_id, position, *map(int, flags), text(series)))
                 if match.agreement is not None:
                     *figures, strip, listed_strip = astuple(match.agreement)
                     strips = json.dumps(strip), json.dumps(listed_strip)
@@ -104,6 +109,7 @@ class MatchTable:
         self._connection.executemany(INSERT_MATCH, rows)
         self._connection.executemany(INSERT_DETAIL, details)
         self._connection.executemany(INSERT_LOOK, looks)
+        self._connection.executemany(INSERT_SAID, said)
         self._connection.executemany(INSERT_VIDEO, videos)
         self._connection.executemany(INSERT_WITHHELD, held)
         mark_collided(self._connection, md5_alone)

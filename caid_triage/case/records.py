@@ -164,7 +164,7 @@ UNREAD_CODES = frozenset(("read-failed", "file-unreadable", "video-not-read"))
 OF_ENTRY = (
     *((table, "entry_id") for table in (
         "perceptual_hash", "entry_problem", "file_match", "match_detail", "withheld", "regrade_row", "metadata",
-        "match_look", "video_match",
+        "match_look", "match_said", "video_match",
     )),
     ("entry", "id"),
 )  # fmt: skip

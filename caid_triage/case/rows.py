@@ -365,39 +365,6 @@ class WithheldRow:
 
 
 @dataclass(frozen=True, slots=True)
-class MediaFileRow:
-    """One occurrence of a matched content. Occurrences of one content in one exhibit follow each other.
-
-    ``media`` is the same for all of them and no other. ``match_kind``, ``tier`` and the category are those it counts
-    under.
-    """
-
-    exhibit: str
-    media: int
-    source: str
-    volume: str
-    path: str
-    state: State
-    kind: Kind
-    media_type: str
-    size: int | None
-    md5: bytes | None
-    sha1: bytes | None
-    sha256: bytes | None
-    created: datetime | None
-    modified: datetime | None
-    accessed: datetime | None
-    physical_offset: int | None
-    match_kind: MatchKind
-    category_code: str
-    category_label: str
-    scheme: str
-    tier: Tier | None = None
-    container_state: State | None = None
-    removed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class LeadHashes:
     """How many PDQ hashes of the case leads can be found by: stored pixels, all looks as they stand, all turned too."""
 

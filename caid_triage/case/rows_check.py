@@ -23,6 +23,8 @@ from caid_triage.case.fault import Fault
 from caid_triage.case.schema import DATABASE
 
 MOST_ROWS = 10  # named of one unit; further ones are counted
+# To be compared each with each: difflib takes the square of them, of equal check sums, which can be forged, the cube.
+MOST_PAIRS = 1 << 20
 
 Stored = dict[tuple[str, int], tuple[int, bytes]]
 
@@ -44,15 +46,16 @@ def row_faults(connection: sqlite3.Connection, without: Collection[str] = ()) ->
             known = stored.pop((table, unit), None)
             if not _agrees(digest_rows(rows_of_unit(connection, table, unit)), known):
                 yield from _unit_faults(connection, known, table, unit, rows_of_unit(connection, table, unit))
-    yield from _batch_faults(connection, stored)
+    yield from _batch_faults(connection, stored, without)
 
 
-def _batch_faults(connection: sqlite3.Connection, stored: Stored) -> Iterator[Fault]:
+def _batch_faults(connection: sqlite3.Connection, stored: Stored, without: Collection[str]) -> Iterator[Fault]:
+    tables = [table for table in OF_FILES if table not in without]
     counted: Counter[str] = Counter()
     for (number,) in connection.execute("SELECT id FROM batch ORDER BY id").fetchall():
         (entries,) = connection.execute("SELECT entries FROM batch WHERE id = ?", (number,)).fetchone()
         ids = unpacked(entries)
-        for table in OF_FILES:
+        for table in tables:
             known = stored.pop((table, number), None)
             found = digest_rows(rows_of_files(connection, table, ids))
             counted[table] += found.rows
@@ -60,7 +63,7 @@ def _batch_faults(connection: sqlite3.Connection, stored: Stored) -> Iterator[Fa
                 yield from _unit_faults(connection, known, table, number, rows_of_files(connection, table, ids))
     for table, unit in sorted(stored):
         yield Fault(f"{DATABASE} table {table}, batch {unit}", "is not there any more, only its digest is")
-    for table in OF_FILES:
+    for table in tables:
         (every,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - constants only
         if every != counted[table]:
             yield from _strangers(connection, table, every - counted[table])
@@ -117,7 +120,11 @@ def _row_faults(where: str, table: str, marks: Sequence[int], found: RowDigest) 
     while last < most and marks[-1 - last] == found.marks[-1 - last]:
         last += 1
     before, now = list(marks[first : len(marks) - last]), list(found.marks[first : found.rows - last])
-    for kind, begin, end, start, stop in SequenceMatcher(None, before, now, autojunk=False).get_opcodes():
+    if len(before) * len(now) > MOST_PAIRS and len(before) != len(now):
+        since = f" from {_row_name(table, found.keys[first])} on" if first < found.rows else " at the end"
+        yield Fault(where, f"{len(before)} rows were there and {len(now)} are, changed, added or removed{since}")
+        return
+    for kind, begin, end, start, stop in _steps(before, now):
         if kind == "equal":
             continue
         changed = min(end - begin, stop - start)
@@ -131,6 +138,13 @@ def _row_faults(where: str, table: str, marks: Sequence[int], found: RowDigest) 
             beside = [f"{word} {_row_name(table, found.keys[n])}" for word, n in either if 0 <= n < found.rows]
             rows = "row was" if removed == 1 else "rows were"
             yield Fault(where, " ".join([f"{removed} {rows} removed", *beside[:1]]))
+
+
+def _steps(before: list[int], now: list[int]) -> Iterable[tuple[str, int, int, int, int]]:
+    """What difflib says of how one list became the other; of long ones of equal length, place by place."""
+    if len(before) * len(now) <= MOST_PAIRS:
+        return SequenceMatcher(None, before, now, autojunk=False).get_opcodes()
+    return (("replace", n, n + 1, n, n + 1) for n, (a, b) in enumerate(zip(before, now, strict=True)) if a != b)
 
 
 def _key_columns(table: str) -> int:

@@ -175,6 +175,12 @@ CREATE INDEX remark_act ON remark (act_id);
 CREATE TABLE journal_head (
     only_one INTEGER PRIMARY KEY CHECK (only_one = 1), sequence INTEGER NOT NULL, sha256 TEXT, offset INTEGER NOT NULL
 );
+-- No act: what the entry of an exact match says of its item besides the category, where it says anything.
+CREATE TABLE match_said (
+    entry_id INTEGER NOT NULL, hashset_id INTEGER NOT NULL, position INTEGER NOT NULL, victim INTEGER NOT NULL,
+    offender INTEGER NOT NULL, distributed INTEGER NOT NULL, series TEXT NOT NULL,
+    PRIMARY KEY (entry_id, hashset_id, position)
+) WITHOUT ROWID;
 """
 
 
@@ -206,13 +212,14 @@ def reading_faults(folder: Path) -> Iterator[None]:
         with storage_faults(folder):
             yield
     except (*_STORED_OTHERWISE, sqlite3.OperationalError) as fault:
-        message = f"the case in {folder}: its database is damaged, or another program changed it"
-        raise CaseError(f"{message}; restore it from a copy, or scan into a new case folder") from fault
+        raise CaseError(f"the case in {folder}: {_CHANGED}") from fault
 
 
 def _sentence(fault: sqlite3.DatabaseError, folder: Path) -> str | None:
     # The low byte is the primary code, the rest of an extended code only refines it.
     code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
+    if code == 0 and isinstance(fault, sqlite3.OperationalError):  # Python's own: a text that is no UTF-8
+        return f"the case in {folder}: {_CHANGED}"
     state = disk_state(folder) if code in _OF_THE_DISK else None
     meaning = state or {
         # SQLite sorts and compares large cases in files of the system's temporary folder.
@@ -225,12 +232,16 @@ def _sentence(fault: sqlite3.DatabaseError, folder: Path) -> str | None:
         sqlite3.SQLITE_IOERR: "its disk failed to read or write, or takes no more (a quota; FAT32 ends a file at 4 "
         "GiB); check the disk, then run again",
         sqlite3.SQLITE_CORRUPT: "its database is damaged; restore it from a copy, or scan into a new case folder",
-        sqlite3.SQLITE_NOTADB: "its case.db is not a case database; choose another folder",
+        sqlite3.SQLITE_NOTADB: "its case.db is not, or not any more, a case database; restore it from a copy, or "
+        "choose another folder",
     }.get(code)
     return None if meaning is None else f"the case in {folder}: {meaning}"
 
 
 _WHOLE = "what was stored is whole: free some space and run again"
+_CHANGED = (
+    "its database is damaged, or another program changed it; restore it from a copy, or scan into a new case folder"
+)
 _READ_ONLY = "it cannot be written to; give write permission or choose another folder"
 _OF_THE_DISK = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY})
 _GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO, errno.ENOTCONN, getattr(errno, "ESTALE", 0)})
@@ -289,8 +300,22 @@ def check_schema(connection: sqlite3.Connection, folder: Path) -> int:
     return int(version)
 
 
+def is_stranger(path: Path) -> bool:
+    """Whether a link, a folder, a pipe or a device lies where SQLite keeps a file of its own."""
+    return path.is_symlink() or (path.exists() and not path.is_file())
+
+
+def _refuse_strangers(path: Path) -> None:
+    """CaseError: SQLite would write through a link, to wherever a stranger let it lead, or wait at a pipe for good."""
+    for name in (f"{path.name}{suffix}" for suffix in ("-wal", "-journal", "-shm")):
+        if is_stranger(path.with_name(name)):
+            message = f"the case in {path.parent}: {name} is no file of a database: it was put there; remove it"
+            raise CaseError(message)
+
+
 def connect_for_writing(path: Path) -> sqlite3.Connection:
     """Open the database for the one writer; transactions are begun and ended by hand."""
+    _refuse_strangers(path)
     return sqlite3.connect(path, isolation_level=None, timeout=5.0)
 
 
@@ -310,6 +335,7 @@ def connect_for_reading(folder: Path, *, any_thread: bool = False) -> sqlite3.Co
     path = folder / DATABASE
     if not path.is_file():
         raise CaseError(f"there is no case in {folder} (no {DATABASE}); check the folder's name")
+    _refuse_strangers(path)
     address = "file:" + quote(os.fsencode(path.resolve()), safe="/:\\")
     connection = sqlite3.connect(
         f"{address}?mode=ro", uri=True, isolation_level=None, timeout=5.0, check_same_thread=one_thread

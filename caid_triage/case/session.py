@@ -58,7 +58,7 @@ class CaseSession:
             return
         with storage_faults(self.folder):
             closed = self._audit.take_up()
-            changed = None if closed is None else changed_since(self.folder, closed.get("database") or {}, self._logs)
+            changed = None if closed is None else changed_since(self.folder, closed.get("database"), self._logs)
             self._audit.open(changed)
             make_durable(self._connection)
             self._audit.begin(bring_up_to_date(self._connection))

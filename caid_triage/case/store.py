@@ -29,6 +29,7 @@ from caid_triage.case.encode import (
     whole,
 )
 from caid_triage.case.fingerprint import differing
+from caid_triage.case.foreign import refuse_foreign_schema
 from caid_triage.case.grades import audit_facts, take_in
 from caid_triage.case.journal import Journal, Place, has_more, place_in
 from caid_triage.case.lock import LOCK_FILE, CaseLock
@@ -104,7 +105,7 @@ def open_case_for_writing(folder: Path) -> CaseWriter:
             logs = logs_beside(folder)
             connection = connect_for_writing(folder / DATABASE)
             undo.callback(connection.close)
-            check_schema(connection, folder)
+            refuse_foreign_schema(connection, check_schema(connection, folder), folder)
         writer = CaseWriter(folder, lock, connection, logs)
         undo.pop_all()
     return writer

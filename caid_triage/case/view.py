@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from caid_triage.case.audit import AuditHead, content_head
+from caid_triage.case.audit import AuditHead, content_head, recorded_faults
 from caid_triage.case.counts import (
     GRAVEST_FIRST,
     STRONGEST_KIND_FIRST,
@@ -24,7 +24,31 @@ from caid_triage.case.counts import (
     tally_rows,
 )
 from caid_triage.case.decode import reader
-from caid_triage.case.findings import contradiction_rows, media_rows
+from caid_triage.case.documents import (
+    FolderRow,
+    NamedRow,
+    SetTallyRow,
+    SourceProblemRow,
+    SourceTallyRow,
+    SpanRow,
+    folder_rows,
+    named_rows,
+    set_tally_rows,
+    source_problem_rows,
+    source_tally_rows,
+    span_rows,
+)
+from caid_triage.case.exchange import (
+    ExchangeMatch,
+    ExchangeRow,
+    ExchangeTotals,
+    content_rows,
+    content_totals,
+    file_rows,
+    match_rows,
+)
+from caid_triage.case.findings import contradiction_rows
+from caid_triage.case.foreign import refuse_foreign_schema
 from caid_triage.case.grades import STANDS, DisputedRow, GradedRow, disputed_rows, graded_rows
 from caid_triage.case.making import stand_in_tables
 from caid_triage.case.metadata import (
@@ -50,7 +74,6 @@ from caid_triage.case.rows import (
     LeadHashes,
     LedgerRow,
     MatchRow,
-    MediaFileRow,
     ProblemCount,
     ProblemRow,
     RegradeRow,
@@ -156,7 +179,9 @@ def open_case(folder: Path | str) -> CaseView:
         connection = connect_for_reading(folder)
         with ExitStack() as undo:
             undo.callback(connection.close)
-            stand_in_tables(connection, check_schema(connection, folder))
+            version = check_schema(connection, folder)
+            refuse_foreign_schema(connection, version, folder)
+            stand_in_tables(connection, version)
             # One moment of the case for all that is read, also while a scan goes on.
             connection.execute("BEGIN")
             view = CaseView(folder, connection)
@@ -317,11 +342,6 @@ class CaseView:
         with reading_faults(self.folder):
             yield from contradiction_rows(self._connection)
 
-    def media_files(self) -> Iterator[MediaFileRow]:
-        """Every occurrence of every matched content, contents of an exhibit in order of their first occurrence."""
-        with reading_faults(self.folder):
-            yield from media_rows(self._connection)
-
     def conservation(self) -> Conservation:
         """Walked, examined and stored over all sources; the rows are counted afresh, not remembered."""
         walked = examined = stored = 0
@@ -429,10 +449,64 @@ class CaseView:
         """The line of the audit chain that a report prints: the last that changed what it says."""
         return content_head(self.folder)
 
+    def audit_faults(self) -> list[int]:
+        """The lines of the audit chain that record a change from outside (:func:`recorded_faults`)."""
+        return recorded_faults(self.folder)
+
     def run_times(self) -> RunTimes:
         """When the first run began and when the last one ended."""
         statement = "SELECT min(started), (SELECT finished FROM run ORDER BY id DESC LIMIT 1) FROM run"
         return next(self._typed(RunTimes, statement))
+
+    def source_tallies(self) -> list[SourceTallyRow]:
+        """The counts by source, category, kind and kind of match."""
+        with reading_faults(self.folder):
+            return list(source_tally_rows(self._connection))
+
+    def set_tallies(self) -> list[SetTallyRow]:
+        """How many files each notable set lists exactly."""
+        with reading_faults(self.folder):
+            return list(set_tally_rows(self._connection))
+
+    def spans(self) -> list[SpanRow]:
+        """First and last dates of the exact matches, by exhibit and category."""
+        with reading_faults(self.folder):
+            return list(span_rows(self._connection))
+
+    def fullest_folders(self, most: int) -> list[FolderRow]:
+        """The folders with the most exact matches."""
+        with reading_faults(self.folder):
+            return list(folder_rows(self._connection, most))
+
+    def named_contents(self) -> Iterator[NamedRow]:
+        """Every content of an exact match once, where it is easiest to come to."""
+        with reading_faults(self.folder):
+            yield from named_rows(self._connection)
+
+    def source_problems(self) -> list[SourceProblemRow]:
+        """How many files of each source have which problem."""
+        with reading_faults(self.folder):
+            return list(source_problem_rows(self._connection))
+
+    def exchange_files(self) -> Iterator[ExchangeRow]:
+        """Every file with all that other programs are told of it."""
+        with reading_faults(self.folder):
+            yield from file_rows(self._connection)
+
+    def exchange_matches(self) -> Iterator[ExchangeMatch]:
+        """Every match of every file, known-good and contradicted ones among them, in file order."""
+        with reading_faults(self.folder):
+            yield from match_rows(self._connection)
+
+    def exchange_contents(self, selection: str, *, heads: bool = False) -> Iterator[ExchangeRow]:
+        """Every occurrence of the contents of one of exchange.SELECTIONS, or one row a content (``heads``)."""
+        with reading_faults(self.folder):
+            yield from content_rows(self._connection, selection, heads=heads)
+
+    def exchange_totals(self, selection: str) -> dict[str, ExchangeTotals]:
+        """How many contents of a selection each exhibit has."""
+        with reading_faults(self.folder):
+            return content_totals(self._connection, selection)
 
     def graded(self) -> list[GradedRow]:
         """Files and unique contents by examiners' last standing grades: apart from what hash sets assert."""

@@ -6,9 +6,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
-from caid_triage.cli.console import say, say_json
+from caid_triage.cli.console import GoneTerminal, say, say_json
 from caid_triage.scan.progress import Progress, Show
 from caid_triage.visible import shown
 
@@ -146,7 +146,9 @@ def shown_progress(*, quiet: bool, as_json: bool) -> Iterator[Show]:
         from rich.console import Console
         from rich.live import Live
 
-        with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
+        with Live(
+            console=Console(file=cast("TextIO", GoneTerminal(sys.stderr))), refresh_per_second=4, transient=True
+        ) as live:
             yield lambda progress: live.update(progress_table(progress))
     else:
         paced = _Paced(PLAIN_SECONDS)

@@ -26,11 +26,8 @@ path_argument = click.argument("path", type=click.Path(path_type=Path), metavar=
 out_option = click.option(
     "--out", required=True, type=click.Path(path_type=Path), metavar="NAME.chs", help="Folder to make."
 )
-scheme_option = click.option(
-    "--scheme",
-    default=None,
-    help="Category scheme: a shipped name or a TOML file.  [default: by the region in the file]",
-)
+scheme_option = partial(click.option, "--scheme", default=None)
+SCHEME = "Category scheme: a shipped name or a TOML file.  [default: {}]"
 role_option = click.option(
     "--role", type=click.Choice([role.value for role in Role]), default=Role.NOTABLE.value, show_default=True
 )
@@ -142,7 +139,7 @@ def _distances(texts: tuple[str, ...]) -> dict[str, int]:
     default=None,
     help="[default: by the file's content]",
 )
-@scheme_option
+@scheme_option(help=SCHEME.format("by the region in the file, else none"))
 @role_option
 @name_option
 @click.option("--salvage", is_flag=True, help="Keep what is whole in a broken file, and say which bytes were lost.")
@@ -201,7 +198,7 @@ def build(
 @hashset.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @out_option
-@scheme_option
+@scheme_option(help=SCHEME.format("none, codes without labels"))
 @role_option
 @name_option
 @distance_option

@@ -1,4 +1,4 @@
-"""Ctrl+C and SIGTERM from the first moment to the last: the command ends with 130 and one sentence, whatever it is at.
+"""Ctrl+C, SIGTERM and SIGHUP at every moment: the command ends with 130 and one sentence, whatever it is at.
 
 Until a command begins, and when it has ended, there is nothing to put in order: the handler ends the process at once.
 Once its exit code is decided nothing changes it. While it runs the first signal raises KeyboardInterrupt, so that
@@ -21,7 +21,9 @@ from typing import NoReturn
 INTERRUPTED = 130
 SENTENCE = "caid-triage: interrupted; the case is consistent, run the same command again to resume"
 MOST_PATIENCE = 3
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: goes on
+    _SIGNALS.append(signal.SIGHUP)  # the terminal was closed
 
 
 def end_when_asked() -> None:

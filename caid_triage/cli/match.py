@@ -13,7 +13,7 @@ import click
 
 from caid_triage.cli.console import say, say_json
 from caid_triage.cli.exit_codes import CommandWithExitCodes
-from caid_triage.cli.on_record import examiner_option, given_command, say_head
+from caid_triage.cli.on_record import examiner_option, given_command, say_faults, say_head
 from caid_triage.config import MOST_LEAD_BITS, checked_leads
 from caid_triage.model import STRONG_BITS
 from caid_triage.version import __version__
@@ -114,6 +114,7 @@ def match(
         paths = write_reports_on_record(case, case_folder / REPORTS)
     with open_case(case_folder) as view:
         page = next(path for path in paths if path.name == "report.html")
+        say_faults(case_folder)
         if as_json:
             say_json({**asdict(change), "hashsets": _generations(view, change), "report": str(page)})
         else:

@@ -55,3 +55,16 @@ def say_head(head: AuditHead | None) -> None:
     if head is not None and head.sha256 is not None:
         groups = " ".join(head.sha256[place : place + 16] for place in range(0, 64, 16))
         say(f"audit trail: {head.sequence} lines, SHA-256 of the last {groups}")
+
+
+def say_faults(folder: Path) -> None:
+    """Print, beside the outcome, that a case was changed from outside, where its audit chain records that."""
+    from caid_triage.case.audit import AUDIT_FILE, recorded_faults
+
+    if places := recorded_faults(folder):
+        lines = ", ".join(map(str, places))
+        say(
+            f"caid-triage: WARNING: line {lines} of {AUDIT_FILE} records that the case was changed from outside the "
+            "program; the reports may not show what was stored. caid-triage verify says what was changed",
+            err=True,
+        )

@@ -11,7 +11,7 @@ import click
 from caid_triage.cli.console import say, say_json
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.match import distance_option, leads_option
-from caid_triage.cli.on_record import examiner_option, given_command, say_head
+from caid_triage.cli.on_record import examiner_option, given_command, say_faults, say_head
 from caid_triage.config import AUTO, EXECUTORS, PROFILES, ScanOptions, checked_leads, default_workers
 from caid_triage.errors import UsageError
 from caid_triage.scan.workforce import Workforce, started_workers
@@ -83,6 +83,7 @@ def scan_and_report(
         reports = write_reports_on_record(case, case_folder / REPORTS)
     with open_case(case_folder) as view:
         outcome.problems = sum(row.count for row in view.problem_counts() if row.severity == Severity.PROBLEM)
+        outcome.unfinished = not view.conservation().complete
         lines = verdict_lines(view, outcome)
     page = next(path for path in reports if path.name == "report.html")
     if as_json:
@@ -101,6 +102,7 @@ def scan_and_report(
             say(line)
         say_head(case.last_line)
         say(f"report: {page}")
+    say_faults(case_folder)
     for sentence in outcome.not_opened:
         say(f"caid-triage: {sentence}", err=True)
     return outcome

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+from caid_triage.case.rows import SourceRow
 from caid_triage.case.view import CaseView
 from caid_triage.model import MatchKind
 from caid_triage.report.near import leads_not_searched
@@ -9,6 +12,25 @@ from caid_triage.report.page import PLACES, verdict_of
 from caid_triage.scan.run import ScanOutcome
 
 PLACE_WORDS = {"live": "live", "inside": "in live files", "deleted": "deleted", "other": "other"}
+
+
+def source_lines(sources: Sequence[SourceRow]) -> Iterator[str]:
+    """What of the sources of a case is easily overlooked: one was stopped, one may be there twice."""
+    alike: dict[tuple[object, ...], list[str]] = {}
+    for source in sources:
+        mark = (source.source, source.source_kind, source.size, tuple(sorted(source.acquisition.items())))
+        alike.setdefault(mark, []).append(source.exhibit)
+        if not source.complete:
+            yield (
+                f"NOT COMPLETE: the scan of {source.source}, exhibit {source.exhibit}, was stopped in an earlier run. "
+                "Run that scan again, with the same --exhibit: it goes on"
+            )
+    for (name, *_), exhibits in alike.items():
+        if len(exhibits) > 1:
+            yield (
+                f"note: the case has {name}, of one kind and size, as exhibit {' and as exhibit '.join(exhibits)}"
+                ": if that is one disk, its files are counted more than once"
+            )
 
 
 def verdict_lines(view: CaseView, outcome: ScanOutcome) -> list[str]:
@@ -24,7 +46,10 @@ def verdict_lines(view: CaseView, outcome: ScanOutcome) -> list[str]:
         places = ", ".join(f"{count:,} {PLACE_WORDS[place]}" for place, count in zip(PLACES, counts, strict=True))
         files = f"{sum(counts):>7,} file{'' if sum(counts) == 1 else 's'}"
         lines.append(f"  {label:<{width}}  {files:<13}  ({places})")
-    lines.append(f"files: walked {outcome.walked:,} = examined {outcome.examined:,} = stored {outcome.stored:,}")
+    stored = view.conservation().stored
+    whole = "" if stored == outcome.stored else f" by this run, {stored:,} in the whole case"
+    lines.append(f"files: walked {outcome.walked:,} = examined {outcome.examined:,} = stored {outcome.stored:,}{whole}")
+    lines += source_lines(view.sources())
     lines += [f"note: {sentence}" for sentence in filter(None, map(leads_not_searched, view.hashsets()))]
     if outcome.problems:
         lines.append(f"problems: {outcome.problems:,} (see problems.csv and the report): not everything was examined")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from caid_triage.cli.bundles import compare_with_bundle, verify_bundle
+from caid_triage.cli.bundles import compare_with_bundle, say_trust, verify_bundle
 from caid_triage.cli.console import say
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.on_record import say_head
@@ -34,7 +34,7 @@ from caid_triage.report.verify import Trust, check_whole_case
 @click.option(
     "--public-key",
     type=click.Path(path_type=Path),
-    help="The case's reports must be signed with the key that this one (PEM) belongs to.",
+    help="The reports of the case or bundle must be signed with the key that this one (PEM) belongs to.",
 )
 @click.option(
     "--tsa-certificates",
@@ -44,8 +44,8 @@ from caid_triage.report.verify import Trust, check_whole_case
 @click.option(
     "--noted",
     metavar="SHA256",
-    help="A line of the case's audit trail must have this SHA-256: as it was printed at the end of a command, or in a "
-    "report.",
+    help="A line of the audit trail of the case or bundle must have this SHA-256: as it was printed at the end of a "
+    "command, or in a report.",
 )
 def verify(
     target: Path,
@@ -65,23 +65,33 @@ def verify(
     report, row by row. The times of the runs, and the audit chains, which hold them, differ and are not compared.
     """
     if against is not None:
+        if public_key or tsa_certificates or noted:
+            raise UsageError(
+                "--against compares; leave out --public-key, --tsa-certificates and --noted, and give them to a verify "
+                "of the case or of the bundle by itself"
+            )
         compare_with_bundle(target, against)
         return
     if target.is_file() and is_bundle(target):
-        verify_bundle(target)
+        if tsa_certificates:
+            raise UsageError(
+                "a bundle holds no time stamp, only the request for one: unpack it, lay the answer beside "
+                "reports/MANIFEST.sha256 and check it with openssl (docs/guide/verifying.md)"
+            )
+        verify_bundle(target, _trust(public_key, None, noted))
         return
     if is_hashset(target):
         raise UsageError(f"{target} is a hash set; check it with: caid-triage hashset verify {target}")
     if target.exists() and (target.is_file() or is_device(target) or is_sparse_bundle(target)):
         if public_key or tsa_certificates or noted:
-            raise UsageError("--public-key, --tsa-certificates and --noted are for cases, not for images")
+            raise UsageError("--public-key, --tsa-certificates and --noted are for cases and bundles, not for images")
         _verify_image(target)
         return
-    _verify_case(target, public_key, tsa_certificates, noted)
+    _verify_case(target, _trust(public_key, tsa_certificates, noted))
 
 
-def _verify_case(folder: Path, public_key: Path | None, tsa_certificates: Path | None, noted: str | None) -> None:
-    """Errors: VerificationError with every fault, CaseError where there is no case to be verified."""
+def _trust(public_key: Path | None, tsa_certificates: Path | None, noted: str | None) -> Trust:
+    """What the options name, read. Errors: UsageError for what is not what it should be."""
     trust = Trust()
     if public_key is not None:
         from caid_triage.report.signing import read_public_key
@@ -96,6 +106,11 @@ def _verify_case(folder: Path, public_key: Path | None, tsa_certificates: Path |
         if not re.fullmatch(r"[0-9a-f]{64}", digits):
             raise UsageError("--noted is the 64 hex digits of a SHA-256, in one word or in quoted groups")
         trust = replace(trust, noted=digits)
+    return trust
+
+
+def _verify_case(folder: Path, trust: Trust) -> None:
+    """Errors: VerificationError with every fault, CaseError where there is no case to be verified."""
     check = check_whole_case(folder, trust)
     for note in check.notes:
         say(f"note: {note}")
@@ -105,8 +120,7 @@ def _verify_case(folder: Path, public_key: Path | None, tsa_certificates: Path |
         f"{folder}: the audit chain is whole, case.db and its {check.rows:,} rows are as they were stored, and every "
         "report is as it was written"
     )
-    if trust.key is not None:
-        say("the reports are signed with that key")
+    say_trust(trust, check.line_digests)
     say_head(check.head)
 
 

@@ -28,7 +28,7 @@ from caid_triage.evidence.numbers import NumberSet
 from caid_triage.evidence.paths import display_name
 from caid_triage.evidence.steps import LEFT_OUT, NOBODY, LeftOut, Step, Steps
 from caid_triage.evidence.streams import ClusterMap, Stream, file_times, streams_of
-from caid_triage.model import FileEntry, FileTimes, Problem, Severity, State
+from caid_triage.model import IN_USE_CODE, FileEntry, FileTimes, Problem, Severity, State
 
 _MAX_DEPTH = 2000
 _FIRST_NTFS_FILE = 24
@@ -404,6 +404,9 @@ class VolumeWalk:
             if remark is not None:
                 code, detail, severity, readable = remark
                 problems = (*problems, self._problem(code, detail, severity, path))
+        if name.in_use and name.state is State.ORPHAN:
+            detail = "no folder names this file, and its file system has it in use: it is not deleted"
+            problems = (*problems, self._problem(IN_USE_CODE, detail, Severity.NOTE, path))
         number = self.number
         self.number = number + 1
         has_size = stream is not None and stream.size >= 0 and not (self._is_ext and not readable)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.hashset.algorithms import Rows
+from caid_triage.hashset.rows import RecordFlag
 from caid_triage.hashset.store import HashSet
 from caid_triage.match.exact import STRENGTH, ExactPairs, digest_columns, exact_pairs
 from caid_triage.match.films import match_films
@@ -18,7 +19,7 @@ from caid_triage.match.leads import lead_candidates, nearest_negative
 from caid_triage.match.looks import NO_QUALITY, ORIENTATIONS, Candidates, Looks, candidates, look_words, looks_of
 from caid_triage.match.options import MatchOptions
 from caid_triage.match.video import ALGORITHM
-from caid_triage.model import Match, MatchKind, Role, ScanRecord, Withheld
+from caid_triage.model import Match, MatchKind, Role, Said, ScanRecord, Withheld
 
 __all__ = ["BatchMatches", "MatchOptions", "match_batch", "match_records"]
 
@@ -154,15 +155,34 @@ def _exact_matches(
     matches = _matches(hashset, MatchKind.EXACT, algorithms, [0] * len(algorithms), 0, pairs.rows)
     listed = hashset.records.sizes(pairs.rows)
     columns = zip(
-        pairs.queries.tolist(), pairs.rows.tolist(), pairs.contradicted.tolist(), listed, matches, strict=True
-    )
+        pairs.queries.tolist(), pairs.rows.tolist(), pairs.contradicted.tolist(), listed,
+        _said(hashset, pairs.rows), matches, strict=True,
+    )  # fmt: skip
     found = {}
-    for position, row, contradicted, size, match in columns:
+    for position, row, contradicted, size, said, match in columns:
         differs = size is not None and size != records[position].examination.bytes_read
-        if contradicted or differs:
-            match = replace(match, contradicted=contradicted, listed_size=size if differs else None)  # noqa: PLW2901
+        if contradicted or differs or said:
+            match = replace(  # noqa: PLW2901
+                match, contradicted=contradicted, listed_size=size if differs else None, said=said
+            )
         found[position, _EXACT, number, 0, row] = match
     return found
+
+
+def _said(hashset: HashSet, rows: Rows) -> list[Said | None]:
+    """What each of these notable entries says of its item besides the category, None where that is nothing."""
+    if hashset.role is not Role.NOTABLE:
+        return [None] * len(rows)
+    found = (
+        Said(
+            bool(flags & RecordFlag.VICTIM_IDENTIFIED),
+            bool(flags & RecordFlag.OFFENDER_IDENTIFIED),
+            bool(flags & RecordFlag.DISTRIBUTED),
+            series,
+        )
+        for flags, series in zip(hashset.records.flags_of(rows), hashset.records.series_of(rows), strict=True)
+    )
+    return [None if said == Said() else said for said in found]
 
 
 def _near_matches(

@@ -19,14 +19,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from caid_triage.case.audit import AUDIT_FILE, AuditHead, chain_faults, head_of, read_lines
+from caid_triage.case.audit import AUDIT_FILE, MOST_BYTES, MOST_LINES, AuditHead, chain_faults, head_of, read_lines
 from caid_triage.case.view import CaseView
 from caid_triage.errors import CaseError, VerificationError
-from caid_triage.report.manifest import LINE, MANIFEST, file_sha256, manifest_digests, manifest_text
+from caid_triage.report.foreign_json import read_foreign_json
+from caid_triage.report.manifest import LINE, MANIFEST, SIGNATURE, file_sha256, manifest_digests, manifest_text
 from caid_triage.report.summary_json import hashset_facts, source_facts
 from caid_triage.report.write import UNFINISHED
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 FACTS = "BUNDLE.json"
 FORMAT = "caid-triage sealed bundle"
@@ -42,6 +46,9 @@ BUNDLE_LINE = re.compile(rf"([0-9a-f]{{64}})  ({MEMBER.pattern})")
 # What the small members may be: they are read whole.
 MOST_FACTS = 64 << 20
 MOST_MEMBERS = 1000
+# All of it unpacked: reports come to some ten times what they are packed. A small archive must not fill a disk.
+LEAST_UNPACKED, MOST_A_BYTE = 256 << 20, 200
+PACKED = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 CHUNK = 1 << 20
 # The earliest time that a ZIP can say: the bundle of the same reports is the same, whenever it is made.
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -59,7 +66,8 @@ def seal(view: CaseView, reports: Path, out: Path) -> str:
     """
     part = out.with_name(out.name + UNFINISHED)
     try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        part.unlink(missing_ok=True)
+        with zipfile.ZipFile(part, "x", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
             lines, _ = read_lines(view.folder / AUDIT_FILE)
             digests = {
                 FACTS: _put(archive, FACTS, _spelt(bundle_facts(view, head_of(lines)))),
@@ -167,10 +175,7 @@ class Bundle:
             raise VerificationError(f"{path} cannot be read as a sealed bundle: {fault}") from fault
         try:
             self._members = self._named()
-            facts = json.loads(self._read(FACTS))
-        except ValueError as fault:
-            self.close()
-            raise VerificationError(f"{path} is damaged: its {FACTS} is no JSON") from fault
+            facts = self._json(FACTS)
         except VerificationError:
             self.close()
             raise
@@ -195,7 +200,7 @@ class Bundle:
         digests = {name: self._digest(name) for name in sorted(set(self._members) - {MANIFEST})}
         faults = []
         listed: dict[str, str] = {}
-        for place, line in enumerate(self._read(MANIFEST).decode("utf-8", "replace").splitlines(), start=1):
+        for place, line in enumerate(self._manifest(MANIFEST), start=1):
             parts = BUNDLE_LINE.fullmatch(line)
             if parts is None or parts[2] in listed:
                 faults.append(f"line {place} of {MANIFEST} is not a digest and the name of a member")
@@ -205,10 +210,25 @@ class Bundle:
         faults += _differing(listed, digests, "sealed")
         return faults + self._chain_faults() + self._report_faults(digests)
 
+    def signature_fault(self, key: Ed25519PublicKey) -> str:
+        """Why the reports in it are not signed with this key, as the end of a sentence; "" where they are."""
+        from caid_triage.report.signing import content_fault  # noqa: PLC0415 - few bundles are signed
+
+        if REPORTS + MANIFEST not in self._members:
+            return f"proves nothing: {REPORTS}{MANIFEST} is missing"
+        signature = self._read(REPORTS + SIGNATURE) if REPORTS + SIGNATURE in self._members else None
+        return content_fault(self._read(REPORTS + MANIFEST), signature, key)
+
+    def line_digests(self) -> list[str]:
+        """The SHA-256 of each line of the audit chain in it, in lower-case hex."""
+        return [hashlib.sha256(line).hexdigest() for line in self._lines(AUDIT_FILE, MOST_LINES)[:-1]]
+
     def _chain_faults(self) -> list[str]:
-        *lines, torn = self._read(AUDIT_FILE).split(b"\n")
+        *lines, torn = self._lines(AUDIT_FILE, MOST_LINES)
         head = head_of(lines)
         faults = [str(fault) for fault in chain_faults(lines, torn)]
+        if not lines:
+            faults.append(f"{AUDIT_FILE} has no line: each case has some")
         if self.facts.get("audit") != {"sequence": head.sequence, "sha256": head.sha256}:
             faults.append(f"{AUDIT_FILE} does not end with the line that {FACTS} names")
         return faults
@@ -218,7 +238,7 @@ class Bundle:
         inner = REPORTS + MANIFEST
         if inner not in digests:
             return [f"{inner} is missing"]
-        lines = [LINE.fullmatch(line) for line in self._read(inner).decode("utf-8", "replace").splitlines()]
+        lines = [LINE.fullmatch(line) for line in self._manifest(inner)]
         listed = {REPORTS + parts[2]: parts[1] for parts in lines if parts is not None}
         wrong = [f"a line of {inner} is not a digest and a name" for parts in lines if parts is None]
         return wrong + _differing(listed, digests, "written")
@@ -226,9 +246,7 @@ class Bundle:
     def schemes(self) -> dict[str, Any]:
         """The category schemes of the bundle, by file name."""
         return {
-            name.removeprefix(SCHEMES): json.loads(self._read(name))
-            for name in sorted(self._members)
-            if name.startswith(SCHEMES)
+            name.removeprefix(SCHEMES): self._json(name) for name in sorted(self._members) if name.startswith(SCHEMES)
         }
 
     def unpack_reports(self, folder: Path) -> None:
@@ -250,7 +268,14 @@ class Bundle:
                 member.orig_filename == MANIFEST or MEMBER.fullmatch(member.orig_filename)
             ):
                 raise VerificationError(f"{self.path} is damaged: a member has a name that a bundle does not have")
+            if member.compress_type not in PACKED:
+                raise VerificationError(f"{self.path} is damaged: a member is packed in a way that a bundle is not")
             named[member.orig_filename] = member
+        unpacked = sum(member.file_size for member in members)
+        if unpacked > LEAST_UNPACKED + MOST_A_BYTE * self.path.stat().st_size:
+            raise VerificationError(
+                f"{self.path} is damaged: unpacked it would have {unpacked} bytes, as no bundle has"
+            )
         for name in (FACTS, MANIFEST, AUDIT_FILE):
             if name not in named:
                 raise VerificationError(f"{self.path} is damaged: {name} is missing")
@@ -260,9 +285,26 @@ class Bundle:
         content = bytearray()
         for piece in self._pieces(name):
             content += piece
-            if name != AUDIT_FILE and len(content) > MOST_FACTS:
+            if len(content) > (MOST_BYTES if name == AUDIT_FILE else MOST_FACTS):
                 raise VerificationError(f"{self.path} is damaged: its {name} is larger than any")
         return bytes(content)
+
+    def _lines(self, name: str, most: int) -> list[bytes]:
+        """What stands between the newlines of a member; VerificationError: more than ``most`` lines."""
+        content = self._read(name)
+        if content.count(b"\n") > most:
+            raise VerificationError(f"{self.path} is damaged: its {name} has more lines than any")
+        return content.split(b"\n")
+
+    def _manifest(self, name: str) -> list[str]:
+        *lines, rest = self._lines(name, MOST_MEMBERS)
+        return [line.decode("utf-8", "replace") for line in ([*lines, rest] if rest else lines)]
+
+    def _json(self, name: str) -> Any:
+        try:
+            return read_foreign_json(self._read(name))
+        except ValueError as fault:
+            raise VerificationError(f"{self.path} is damaged: its {name} is no JSON of a bundle") from fault
 
     def _digest(self, name: str) -> str:
         digest = hashlib.sha256()

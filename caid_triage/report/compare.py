@@ -11,12 +11,14 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO
+
+from caid_triage.report.foreign_json import read_foreign_json
 
 # What a run has of its own: when it was, and the head of its audit chain, which holds when everything was.
 OWN_OF_A_RUN = frozenset({"started", "finished", "audit"})
@@ -64,12 +66,16 @@ def compare_reports(before: Path, after: Path) -> Iterator[Difference]:
         one, other = before / name, after / name
         if not one.is_file() or not other.is_file():
             yield Difference(name, "", "" if one.is_file() else None, "" if other.is_file() else None)
-        elif name.endswith(".csv"):
-            yield from _compare_tables(name, one, other)
-        elif name.endswith(".json"):
-            yield from compare_values(name, _json(one), _json(other))
-        else:
-            yield from _compare_pages(name, one, other)
+            continue
+        try:
+            if name.endswith(".csv"):
+                yield from _compare_tables(name, one, other)
+            elif name.endswith(".json"):
+                yield from compare_values(name, _json(one), _json(other))
+            else:
+                yield from _compare_pages(name, one, other)
+        except (ValueError, csv.Error):  # neither UTF-8, nor JSON, nor a table: no report of ours
+            yield Difference(name, "", _readable(one), _readable(other))
 
 
 def compare_values(where: str, before: Any, after: Any, place: str = "") -> Iterator[Difference]:
@@ -117,7 +123,20 @@ def _is_report(path: Path) -> bool:
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_foreign_json(path.read_bytes())
+
+
+def _readable(path: Path) -> str:
+    """Whether a file can be read as the report that its name says, in words."""
+    try:
+        if path.suffix == ".json":
+            _json(path)
+        else:
+            with path.open(encoding="utf-8", newline="") as file:
+                deque(csv.reader(file) if path.suffix == ".csv" else file, maxlen=0)
+    except (ValueError, csv.Error):
+        return "no report that can be read"
+    return "one that can be read"
 
 
 def _compare_tables(name: str, before: Path, after: Path) -> Iterator[Difference]:

@@ -60,6 +60,11 @@ def not_examined(
             yield f"{headline}{times}", rest or row.example
 
 
+def headline_of(code: str) -> str:
+    """What a problem code means in its first clause; the code itself where nobody has said."""
+    return _told(code)[0]
+
+
 def _told(code: str) -> tuple[str, str]:
     """What a problem code means, its first clause as a headline and the rest; the code itself where nobody has said."""
     first, _, rest = meaning(code).partition(": ")

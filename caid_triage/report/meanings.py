@@ -126,6 +126,10 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "Files in use that no folder names (any more) were found by their records and examined; they are listed as "
             "orphans."
         ),
+        "in-use-without-name": (
+            "No folder names this file, and its file system has it in use: it is listed as an orphan and is not "
+            "deleted."
+        ),
         "file-unreadable": "The file could not be opened or read: it was compared with nothing.",
         "first-frame-only": "The file holds several pictures or pages; only the first was compared by look.",
         "flat-picture": "The picture is blank or nearly so: it has no look to compare by pHash.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caid_triage.case.audit import BUNDLE_SEALED, REPORTS_BEGAN, REPORTS_WRITTEN
+from caid_triage.case.audit import BUNDLE_SEALED, REPORTS_BEGAN, REPORTS_WRITTEN, TEMPLATE_KEPT
 from caid_triage.case.schema import os_sentence
 from caid_triage.case.store import CaseWriter
 from caid_triage.case.view import open_case
@@ -22,6 +22,7 @@ from caid_triage.report.manifest import (
     file_sha256,
     manifest_digests,
 )
+from caid_triage.report.template import TEMPLATE
 from caid_triage.report.write import FORMATS, write_file, write_reports
 
 if TYPE_CHECKING:
@@ -67,6 +68,15 @@ def write_reports_on_record(
     manifest, files = file_sha256(out / MANIFEST), manifest_digests(out)
     case.audit(REPORTS_WRITTEN, own=own, manifest=manifest, files=files, **facts, **_key(sealing))
     return paths
+
+
+def keep_template(case: CaseWriter, content: bytes) -> None:
+    """Keep a Word file that was checked (:func:`template.read_template`) as the case's template, with a line of it.
+
+    Documents are written into it from now on, also when they are written again with the usual reports.
+    """
+    write_file(case.folder / TEMPLATE, content)
+    case.audit(TEMPLATE_KEPT, sha256=file_sha256(case.folder / TEMPLATE))
 
 
 def seal_on_record(case: CaseWriter, reports: Path) -> tuple[Path, str]:

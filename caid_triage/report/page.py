@@ -128,7 +128,7 @@ def verdict(
         "a lead to check by eye, in no count."
     )
     if far:
-        lead_words += f" {number(far)} of them {_is(far)} only beyond the strong distance."
+        lead_words += f" {number(far)} of them {_is(far)} farther off than the strong distance: less sure."
     ignorable_words = (
         f"{files_of(ignorable.files)} {_is(ignorable.files)} identical to an item in a category that its scheme ranks "
         "as not pertinent."
@@ -250,6 +250,7 @@ class Page:
     films_total: int
     options: list[tuple[str, str]]
     audit_head: AuditHead
+    audit_faults: list[int]
     started: str
     finished: str
     graded: GradedFacts
@@ -359,6 +360,7 @@ def page(view: CaseView) -> Page:
         films_total=films_total,
         options=[(str(name), str(value)) for name, value in sorted(header.options.items())],
         audit_head=view.audit_head(),
+        audit_faults=view.audit_faults(),
         started=times.started.strftime("%Y-%m-%d %H:%M:%S UTC") if times.started else "not recorded",
         finished=times.finished.strftime("%Y-%m-%d %H:%M:%S UTC") if times.finished else "not finished",
         graded=graded_facts(view),

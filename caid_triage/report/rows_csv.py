@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Protocol, TextIO
 
@@ -51,9 +52,16 @@ def write_rows(
 
     A field that ``more`` names too stands there instead of in its own place.
     """
-    names = [field.name for field in fields(row_type) if field.metadata.get("column", True) and field.name not in more]
+    columns = row_columns(row_type, more)
+    makers = list(columns.values())
     writer = csv_writer(out)
-    writer.writerow([*names, *more])
-    writer.writerows(
-        [*(cell(getattr(row, name)) for name in names), *(cell(make(row)) for make in more.values())] for row in rows
-    )
+    writer.writerow(columns)
+    writer.writerows([cell(make(row)) for make in makers] for row in rows)
+
+
+def row_columns(
+    row_type: type, more: Mapping[str, Callable[[Any], object]] = NOTHING_MORE
+) -> dict[str, Callable[[Any], object]]:
+    """The columns of a list of such rows, in their order, each with what makes its value of a row."""
+    names = [field.name for field in fields(row_type) if field.metadata.get("column", True) and field.name not in more]
+    return {name: attrgetter(name) for name in names} | dict(more)

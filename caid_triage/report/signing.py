@@ -82,10 +82,16 @@ def signature_of(manifest: bytes, key: Ed25519PrivateKey) -> bytes:
 
 def signature_fault(folder: Path, key: Ed25519PublicKey) -> str:
     """Why the manifest in a folder is not signed with this key, as the end of a sentence; "" where it is."""
-    if not (folder / SIGNATURE).is_file():
+    signature = folder / SIGNATURE
+    return content_fault((folder / MANIFEST).read_bytes(), signature.read_bytes() if signature.is_file() else None, key)
+
+
+def content_fault(manifest: bytes, signature: bytes | None, key: Ed25519PublicKey) -> str:
+    """What :func:`signature_fault` says, of the bytes of a manifest and of its signature (None: there is none)."""
+    if signature is None:
         return f"is missing: {MANIFEST} is not signed"
     try:
-        key.verify((folder / SIGNATURE).read_bytes(), (folder / MANIFEST).read_bytes())
+        key.verify(signature, manifest)
     except InvalidSignature:
         return f"is no signature of {MANIFEST} with that key (SHA-256 of the key {fingerprint(key)})"
     return ""

@@ -9,7 +9,7 @@ from caid_triage.model import Decision
 from caid_triage.report.guard import guarded
 from caid_triage.visible import shown
 
-__all__ = ["brief", "cell", "cut", "files_of", "iso", "number", "shown", "size"]
+__all__ = ["brief", "cell", "cut", "files_of", "iso", "number", "shown", "size", "spelled"]
 
 LONGEST_PATH = 400
 LONGEST_TEXT = 1000
@@ -21,19 +21,25 @@ def iso(moment: datetime | None) -> str:
 
 
 def cell(value: object) -> str | int | float:
-    """A value as a CSV cell: digests in lower-case hex, unknown as empty, text that no spreadsheet runs."""
+    """A value as a CSV cell: as :func:`spelled`, and text that no spreadsheet runs."""
+    said = spelled(value)
+    return guarded(said) if isinstance(said, str) and not isinstance(value, bytes | datetime | Enum) else said
+
+
+def spelled(value: object) -> str | int | float:
+    """A value as a list has it: digests in lower-case hex, unknown as empty, text as it is."""
     if value is None:
         return ""
     if isinstance(value, str):
-        return value.value if isinstance(value, Enum) else guarded(value)
+        return value.value if isinstance(value, Enum) else value
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, datetime):
         return iso(value)
     if isinstance(value, Decision):
-        return guarded(f"{value.category.label} [{value.category.scheme}], {value.examiner}, {iso(value.decided)}")
+        return f"{value.category.label} [{value.category.scheme}], {value.examiner}, {iso(value.decided)}"
     if isinstance(value, tuple):
-        return guarded(";".join(value))
+        return ";".join(value)
     if isinstance(value, int | float):
         return value
     raise TypeError(f"no spelling for {type(value).__name__}")

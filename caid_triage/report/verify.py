@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caid_triage.case.audit import AUDIT_FILE, MIGRATED, REPORTS_BEGAN, REPORTS_WRITTEN, Line
+from caid_triage.case.audit import AUDIT_FILE, BUNDLE_SEALED, MIGRATED, REPORTS_BEGAN, REPORTS_WRITTEN, Line
 from caid_triage.case.check import CaseCheck, check_case
 from caid_triage.case.fault import Fault
 from caid_triage.case.schema import storage_faults
+from caid_triage.report.bundle import bundle_path
 from caid_triage.report.manifest import (
     MANIFEST,
     SEALED,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.x509 import Certificate
 
+NO_SUCH_LINE = "no line has the SHA-256 that was noted: it is another chain, or was cut or written again"
 AGAIN = "write them again (caid-triage report)"
 
 
@@ -59,12 +61,14 @@ def check_whole_case(folder: Path, trust: Trust = Trust()) -> CaseCheck:
     line that was noted must be one of the chain.
     """
     check = check_case(folder)
+    if check.cut_short:
+        return check
     if trust.noted is not None and trust.noted not in check.line_digests:
-        what = "no line has the SHA-256 that was noted: it is another chain, or was cut or written again"
-        check.faults.append(Fault(AUDIT_FILE, what))
+        check.faults.append(Fault(AUDIT_FILE, NO_SUCH_LINE))
     reports = folder / REPORTS
     with storage_faults(folder):
         check.faults += _report_faults(reports, check.lines, check.notes)
+        check.faults += _bundle_faults(reports, check.lines)
         if (reports / MANIFEST).is_file():
             _check_seals(reports, trust, check)
         elif trust.key is not None or trust.authorities is not None:
@@ -82,6 +86,8 @@ def _check_seals(folder: Path, trust: Trust, check: CaseCheck) -> None:
 
         if what := signature_fault(folder, trust.key):
             check.faults.append(Fault(f"{where}{SIGNATURE}", what))
+    elif folder.name == REPORTS and (folder / SIGNATURE).is_file():
+        check.notes.append(f"{where}{SIGNATURE} was not held against a key: --public-key says whose it must be")
     if trust.authorities is not None or (folder / STAMP).is_file():
         from caid_triage.report.stamping import stamp_findings  # noqa: PLC0415
 
@@ -119,6 +125,16 @@ def _report_faults(reports: Path, lines: list[Line], notes: list[str]) -> Iterat
             f"line {begun} of {AUDIT_FILE} began to write them and did not end: write them again (caid-triage report)"
         )
         yield Fault(f"{REPORTS}/", what)
+
+
+def _bundle_faults(reports: Path, lines: list[Line]) -> Iterator[Fault]:
+    """Where the sealed bundle beside the reports is none that was sealed; one that was handed over is not missed."""
+    bundle = bundle_path(reports)
+    if not bundle.is_file():
+        return
+    if file_sha256(bundle) not in {line.get("sha256") for line in lines if line.get("action") == BUNDLE_SEALED}:
+        what = f"no line of {AUDIT_FILE} has its SHA-256: it was changed or put there, or the sealing was killed"
+        yield Fault(bundle.name, f"{what}; seal again (caid-triage report --seal)")
 
 
 def _unrecorded_faults(reports: Path, lines: list[Line], notes: list[str]) -> Iterator[Fault]:

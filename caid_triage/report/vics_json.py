@@ -1,57 +1,84 @@
-"""vics.json: the matched contents as a VICS 2.0 case, for the tools that grade and share (DOMAIN: VICS data model).
+"""vics.json and vics-new.json: contents as a VICS 2.0 case, for the tools that grade and share.
 
-One Case an exhibit; one Media for each matched content, exact or near; one MediaFile for each occurrence. Files that
-met nothing are not listed: files.csv has them. An exact match carries its Category where the code is a number. A
-near one carries none: it is "IsSuspected" and says "near match, not confirmed", and in its comment whether it is of the
-tier of leads. Booleans are strings, as real exporters write them. "@odata.context" comes first and "value" second,
-nothing else at the root: some readers insist on that.
+One Case an exhibit, one Media a content, one MediaFile an occurrence. vics.json has the contents that met a hash set or
+that an examiner graded; vics-new.json the pictures and films that nothing knows: what a unit grades and contributes.
+An exact match carries its Category, and so does an examiner's decision; a look-alike that nobody confirmed is
+"IsSuspected" and carries none. Booleans are strings, as real exporters write them. "@odata.context" comes first and
+"value" second, nothing else at the root: some readers insist on that (docs/formats/interchange.md).
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import groupby
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, TextIO
 
-from caid_triage.case.rows import MediaFileRow
+from caid_triage.case.exchange import ExchangeRow, ExchangeTotals
 from caid_triage.case.view import CaseView
-from caid_triage.model import MatchKind, State, Tier
+from caid_triage.report.exchange import (
+    NEAR_NOTE,
+    Grade,
+    Grades,
+    folder_and_name,
+    is_deleted,
+    is_unallocated,
+)
 from caid_triage.report.text import iso
 
 CONTEXT = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/{region}/$metadata#Cases"
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "caid-triage.vics")
-NEAR_NOTE = "near match, not confirmed"
-RECOVERED = frozenset({State.DELETED, State.ORPHAN})
-UNALLOCATED = frozenset({State.CARVED, State.SLACK})
+NOTHING = ExchangeTotals(0, 0)
+# Names of docs/formats/metadata.md and the tag of EXIF 2.32 that says the same; any other name stands as it is.
+EXIF_NAMES = MappingProxyType(
+    {
+        "camera-make": "Make", "camera-model": "Model", "camera-serial": "BodySerialNumber",
+        "camera-owner": "CameraOwnerName", "lens-model": "LensModel", "lens-serial": "LensSerialNumber",
+        "taken": "DateTimeOriginal", "digitised": "DateTimeDigitized", "modified": "DateTime",
+        "latitude": "GPSLatitude", "longitude": "GPSLongitude", "altitude": "GPSAltitude", "software": "Software",
+        "artist": "Artist", "copyright": "Copyright", "description": "ImageDescription",
+        "user-comment": "UserComment", "image-unique-id": "ImageUniqueID",
+    }
+)  # fmt: skip
 
 
 def write_vics(view: CaseView, out: TextIO) -> None:
-    """Write the VICS case, one Media at a time: memory does not grow with the case."""
-    out.write('{"@odata.context":' + _compact(CONTEXT.format(region=region(view))) + ',"value":[')
-    media_of = groupby(view.media_files(), key=attrgetter("exhibit"))
-    pending = next(media_of, None)
+    """Write the VICS case of what is listed, one Media at a time: memory does not grow with the case."""
+    _write(view, out, "listed_content")
+
+
+def write_new_vics(view: CaseView, out: TextIO) -> None:
+    """Write the VICS case of the pictures and films that no exact match and no examiner knows."""
+    _write(view, out, "new_content")
+
+
+def _write(view: CaseView, out: TextIO, selection: str) -> None:
+    grades = Grades(view)
+    totals = view.exchange_totals(selection)
+    heads = view.exchange_contents(selection, heads=True)
+    # The rows give the exhibits in the order of the sources, and leave out those without any.
+    of_exhibits = groupby(view.exchange_contents(selection), key=attrgetter("exhibit"))
+    pending = next(of_exhibits, None)
+    out.write('{"@odata.context":' + _compact(CONTEXT.format(region=grades.region)) + ',"value":[')
     for place, exhibit in enumerate(dict.fromkeys(source.exhibit for source in view.sources())):
-        opening = _compact(_case(view, exhibit))[:-1]
+        opening = _compact(_case(view, exhibit, totals.get(exhibit, NOTHING)))[:-1]
         out.write((",\n" if place else "\n") + opening + ',"Media":[')
-        # media_files() gives the exhibits in this same order, and leaves out those without a match.
         if pending is not None and pending[0] == exhibit:
-            for media_id, media in enumerate(_media(pending[1]), start=1):
-                out.write((",\n" if media_id > 1 else "\n") + _compact({"MediaID": media_id, **media}))
-            pending = next(media_of, None)
+            contents = groupby(pending[1], key=attrgetter("content"))
+            for many, ((_, files), head) in enumerate(zip(contents, heads, strict=False)):
+                out.write((",\n" if many else "\n") + _compact(_media(head, grades.of(head)))[:-1] + ',"MediaFiles":[')
+                for number, row in enumerate(files):
+                    out.write("," * bool(number) + _compact(_media_file(row)))
+                out.write("]}")
+            pending = next(of_exhibits, None)
         out.write("]}")
     out.write("]}\n")
 
 
-def region(view: CaseView) -> str:
-    """The region of the data model: "US" when every notable hash set has a US scheme, else "UK"."""
-    schemes = {str(info.get("scheme") or "") for info in view.hashsets() if info.get("role") == "notable"}
-    return "US" if schemes and all("us" in scheme.lower().split("-") for scheme in schemes) else "UK"
-
-
-def _case(view: CaseView, exhibit: str) -> dict[str, Any]:
+def _case(view: CaseView, exhibit: str, totals: ExchangeTotals) -> dict[str, Any]:
     header = view.header
     case_id = str(uuid.uuid5(NAMESPACE, f"{header.reference}\n{exhibit}"))
     facts = {"CaseReference": header.reference, "Operation": header.operation}
@@ -61,64 +88,91 @@ def _case(view: CaseView, exhibit: str) -> dict[str, Any]:
         "ContactName": header.examiner,
         "SourceApplicationName": str(header.tool.get("name", "caid-triage")),
         "SourceApplicationVersion": str(header.tool.get("version", "")),
+        "TotalMediaFiles": totals.contents,
+        "TotalPrecategorized": totals.precategorised,
         "CaseMetadata": [
             {"CaseID": case_id, "PropertyName": name, "PropertyValue": value} for name, value in facts.items() if value
         ],
     }
 
 
-def _media(rows: Iterable[MediaFileRow]) -> Iterator[dict[str, Any]]:
-    for _, occurrences in groupby(rows, key=attrgetter("media")):
-        files = list(occurrences)
-        first = files[0]
-        media: dict[str, Any] = {"MD5": _hex(first.md5)}
-        if first.sha1 is not None:
-            media["SHA1"] = _hex(first.sha1)
-        if first.size is not None:
-            media["MediaSize"] = first.size
-        media["MimeType"] = first.media_type
-        if first.sha256 is not None:
-            media["AlternativeHashes"] = [
-                {"MD5": _hex(first.md5), "HashName": "SHA256", "HashValue": _hex(first.sha256)}
-            ]
-        yield {**media, **_grade(first), "MediaFiles": [_media_file(row) for row in files]}
+def _media(row: ExchangeRow, grade: Grade) -> dict[str, Any]:
+    """A content without its files. The hash that every reader asks for is the MD5."""
+    media: dict[str, Any] = {"MediaID": row.content, "MD5": _hex(row.md5)}
+    if row.sha1 is not None:
+        media["SHA1"] = _hex(row.sha1)
+    if row.size is not None:
+        media["MediaSize"] = row.size
+    media["MimeType"] = row.media_type
+    media |= _graded(row, grade) | _said(row)
+    if row.pairs:
+        media["Exifs"] = _properties(row, ((EXIF_NAMES.get(name, name), value) for name, value in row.pairs))
+    hashes = {"SHA256": _hex(row.sha256), "PDQ": "" if row.pdq is None else row.pdq.hex()}
+    alternatives = [
+        {"MD5": _hex(row.md5), "HashName": name, "HashValue": value} for name, value in hashes.items() if value
+    ]
+    return {**media, "AlternativeHashes": alternatives} if alternatives else media
 
 
-def _grade(row: MediaFileRow) -> dict[str, Any]:
-    if row.match_kind is not MatchKind.EXACT:
-        tier = " (tier: lead)" if row.tier is Tier.LEAD else ""
-        comment = f"{NEAR_NOTE}{tier}; listed item: {row.category_label}"
-        return {"IsSuspected": "true", "Tags": NEAR_NOTE, "Comments": comment}
-    grade: dict[str, Any] = {
-        "IsPrecategorized": "true",
-        "PrecategorizationSource": "exact hash match",
-        "Comments": row.category_label,
+def _graded(row: ExchangeRow, grade: Grade) -> dict[str, Any]:
+    if not grade.by:
+        return {}
+    if grade.by == "near":
+        return {"IsSuspected": "true", "IsPrecategorized": "false", "Tags": NEAR_NOTE, "Comments": grade.words}
+    category = {} if grade.number is None else {"Category": grade.number}
+    if grade.by == "examiner":
+        return {**category, "IsPrecategorized": "false", "Comments": grade.words}
+    sets = ", ".join(f"{name} ({algorithm})" for name, algorithm in row.sets)
+    source = f"exact hash match: {sets}" if sets else "exact hash match"
+    return {**category, "IsPrecategorized": "true", "PrecategorizationSource": source, "Comments": grade.words}
+
+
+def _said(row: ExchangeRow) -> dict[str, str]:
+    """What the hash sets say of the item that this content is, and never that something is not so."""
+    if row.said is None:
+        return {}
+    flags = {
+        "VictimIdentified": row.said.victim_identified,
+        "OffenderIdentified": row.said.offender_identified,
+        "IsDistributed": row.said.distributed,
     }
-    # isdecimal alone accepts other scripts' digits; a code such as "1a" stays in the comment only.
-    if row.category_code.isascii() and row.category_code.isdecimal():
-        grade["Category"] = int(row.category_code)
-    return grade
+    series = {"Series": row.said.series} if row.said.series else {}
+    return {**{name: "true" for name, flag in flags.items() if flag}, **series}
 
 
-def _media_file(row: MediaFileRow) -> dict[str, Any]:
-    folder, _, name = row.path.rpartition("/")
+def _properties(row: ExchangeRow, pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"MD5": _hex(row.md5), "PropertyName": name, "PropertyValue": value} for name, value in pairs]
+
+
+def _media_file(row: ExchangeRow) -> dict[str, Any]:
+    folder, name = folder_and_name(row.raw_path, row.path)
     found: dict[str, Any] = {
         "MD5": _hex(row.md5),
         "FileName": name,
         # Directory only, with its last separator and the volume in front, as Clees4All writes it.
-        "FilePath": f"{row.volume}{folder}/",
+        "FilePath": row.volume + folder,
         "SourceID": row.source,
     }
     times = {"Created": row.created, "Written": row.modified, "Accessed": row.accessed}
     found.update({name: iso(moment) for name, moment in times.items() if moment is not None})
-    # What lies in a deleted file is deleted with it; so is what a container holds and does not list any more.
-    state = row.container_state or row.state
-    if row.removed or state in RECOVERED | UNALLOCATED:
+    if is_deleted(row):
         found["Deleted"] = "true"
-    if state in UNALLOCATED:
+    if is_unallocated(row):
         found["Unallocated"] = "true"
     if row.physical_offset is not None:
         found["PhysicalLocation"] = row.physical_offset
+    return found | _parent(row)
+
+
+def _parent(row: ExchangeRow) -> dict[str, Any]:
+    """The container that an embedded file came out of; without an MD5 where it could not be read to its end."""
+    if row.holder_path is None or row.holder_raw is None:
+        return {}
+    folder, name = folder_and_name(row.holder_raw, row.holder_path)
+    found: dict[str, Any] = {} if row.holder_md5 is None else {"ParentMD5": _hex(row.holder_md5)}
+    found |= {"ParentFileName": name, "ParentFilePath": row.volume + folder}
+    if row.holder_offset is not None:
+        found["ParentPhysicalLocation"] = row.holder_offset
     return found
 
 

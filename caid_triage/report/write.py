@@ -6,6 +6,7 @@ that were there before are still whole.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,16 +17,23 @@ from typing import Any, BinaryIO, TextIO
 
 from caid_triage.case.view import CaseView
 from caid_triage.errors import CaseError, UsageError
+from caid_triage.report.c4_xml import write_c4m, write_c4p
+from caid_triage.report.case_uco import write_case_uco
 from caid_triage.report.delta import write_delta, write_delta_rows
+from caid_triage.report.dfxml import write_dfxml
 from caid_triage.report.files_csv import write_files
+from caid_triage.report.files_jsonl import write_jsonl
 from caid_triage.report.html import write_html
 from caid_triage.report.ledger_csv import write_ledger
 from caid_triage.report.manifest import MANIFEST, file_sha256, manifest_text
 from caid_triage.report.matches_csv import write_matches
 from caid_triage.report.metadata_csv import write_metadata
 from caid_triage.report.problems_csv import write_problems
+from caid_triage.report.schedule import write_schedule_docx, write_schedule_pdf
+from caid_triage.report.sfr import write_sfr_docx, write_sfr_pdf
 from caid_triage.report.summary_json import write_summary
-from caid_triage.report.vics_json import write_vics
+from caid_triage.report.vics_json import write_new_vics, write_vics
+from caid_triage.report.workbook import write_workbook
 
 Writer = Callable[[CaseView, TextIO], None] | Callable[[CaseView, BinaryIO], None]
 
@@ -55,8 +63,19 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "ledger": Format("ledger.csv", write_ledger),
         "metadata": Format("metadata.csv", write_metadata),
         "vics": Format("vics.json", write_vics),
+        "vics-new": Format("vics-new.json", write_new_vics, usual=False),
+        "c4p": Format("c4p.xml", write_c4p, binary=True, usual=False),
+        "c4m": Format("c4m.xml", write_c4m, binary=True, usual=False),
+        "case-uco": Format("case-uco.jsonld", write_case_uco, usual=False),
+        "dfxml": Format("dfxml.xml", write_dfxml, usual=False),
+        "jsonl": Format("files.jsonl", write_jsonl, usual=False),
         "delta": Format("delta.csv", write_delta_rows),
         "delta-figures": Format("delta.json", write_delta),
+        "sfr-docx": Format("sfr.docx", write_sfr_docx, binary=True, usual=False),
+        "sfr-pdf": Format("sfr.pdf", write_sfr_pdf, binary=True, usual=False),
+        "schedule-docx": Format("schedule.docx", write_schedule_docx, binary=True, usual=False),
+        "schedule-pdf": Format("schedule.pdf", write_schedule_pdf, binary=True, usual=False),
+        "xlsx": Format("workbook.xlsx", write_workbook, binary=True, usual=False),
     }
 )
 ALL = "all"
@@ -98,9 +117,11 @@ def write_reports(view: CaseView, out: Path, formats: Sequence[str] | None = Non
             if placed
             else "earlier reports there are whole"
         )
+        refused = fault.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+        remedy = "Give write permission" if refused else "Free some space"
         message = (
             f"the reports could not be written to {out}: {fault.strerror or fault}; {state}. "
-            "Free some space or choose another folder, then run `caid-triage report` again"
+            f"{remedy} or choose another folder with --out, then run `caid-triage report` again"
         )
         raise CaseError(message) from fault
     finally:
@@ -125,7 +146,8 @@ def _write(path: Path, form: Format, view: CaseView) -> None:
     # A name that UTF-8 cannot hold (a lone surrogate of the operating system's) is escaped: valid in JSON strings too.
     as_text: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
     write: Callable[[CaseView, Any], None] = form.write
-    with path.open("wb" if form.binary else "w", **({} if form.binary else as_text)) as file:
+    path.unlink(missing_ok=True)  # of a run that was killed; or a link that a stranger's case has there, never followed
+    with path.open("xb" if form.binary else "x", **({} if form.binary else as_text)) as file:
         write(view, file)
         file.flush()
         os.fsync(file.fileno())
@@ -135,7 +157,8 @@ def write_file(path: Path, content: bytes) -> None:
     """Write a file beside the reports whole or not at all, as they are. CaseError: the folder is full or read-only."""
     part = path.with_name(path.name + UNFINISHED)
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -33,7 +33,7 @@ from caid_triage.scan.progress import Progress, Show
 from caid_triage.scan.rematch import check_names, check_radii, hashset_facts, match_options, match_stored
 from caid_triage.scan.results import Result, Skipped, Walked
 from caid_triage.scan.sources import SourceRequest, begin_opening, counted, stopped_by_errors, verified
-from caid_triage.scan.trial import settle
+from caid_triage.scan.trial import NOT_TRIED, settle
 from caid_triage.scan.workforce import Workforce, started_workers
 from caid_triage.version import __version__
 
@@ -43,12 +43,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ScanOutcome:
-    """What a scan came to. ``not_opened`` are one sentence each; ``problems`` counts those of severity "problem"."""
+    """What a scan came to. ``not_opened`` are one sentence each; ``problems`` counts those of severity "problem".
+
+    ``unfinished``: another source of the case was stopped in an earlier run, so the case is not complete.
+    """
 
     walked: int = 0
     examined: int = 0
     stored: int = 0
     problems: int = 0
+    unfinished: bool = False
     not_opened: list[str] = field(default_factory=list)
 
     @property
@@ -56,7 +60,7 @@ class ScanOutcome:
         """0 complete, 3 complete with problems, 4 when a source could not be opened."""
         if self.not_opened:
             return SourceError.exit_code
-        return 3 if self.problems else 0
+        return 3 if self.problems or self.unfinished else 0
 
 
 class Scan:
@@ -391,7 +395,10 @@ def run_scan(
             told = [] if border is None else border.problems()
             if border is not None:
                 case.audit("workers-confined", **border.facts())
-                case.add_problems(told)
+            elif options.executor == "pool":
+                told = [NOT_TRIED]
+                case.audit("workers-confined", tried=False)
+            case.add_problems(told)
             scan = Scan(case, hashsets, options, show, workers)
             scan.progress.problems = len(not_opened) + _problems(told)
             for source in sources:

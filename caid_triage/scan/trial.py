@@ -101,6 +101,15 @@ class Settled:
         return found
 
 
+NOT_TRIED = Problem(
+    STEP,
+    "workers-less-confined",
+    "no worker could be tried before the evidence was read (each ended, or was not ready in time): what a worker that "
+    "was taken over could do, and which formats this installation reads, is not known",
+    severity=Severity.NOTE,
+)
+"""Of a scan whose workers start all the same; a worker that tries itself needs more memory than one that does not."""
+
 Try = Callable[[tuple[str, ...]], "Told | None"]
 
 

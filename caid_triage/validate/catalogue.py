@@ -319,11 +319,12 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     ),
     Requirement(
         "REQ-35", REPORTS,
-        "A change of a report or of the audit trail is found.",
-        "`verify` ends with 0 for the case as written and with 7 after one bit of matches.csv, report.html or "
-        "audit.jsonl was changed.",
+        "A change of a report, of the audit trail or of the database is found.",
+        "`verify` ends with 0 for the case as written and with 7 after one bit of matches.csv, report.html, "
+        "audit.jsonl or case.db was changed.",
         "Copies of the case of the disk.",
-        "One bit in each of three files.",
+        "One bit in each of four files; every byte, rows changed by SQL and signatures: the test suite. Who can write "
+        "to the case and run this program can make another that verifies: docs/guide/verifying.md.",
         check_keeping.sealed,
     ),
     Requirement(

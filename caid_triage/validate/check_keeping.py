@@ -201,10 +201,10 @@ def _vics_sha1s(vics: object) -> set[str]:
 
 
 def sealed(lab: Laboratory, found: Findings) -> None:
-    """``caid-triage verify`` passes a case as it was written, and finds a byte changed in a report or in its trail."""
+    """``caid-triage verify`` passes a case as it was written, and finds a bit changed in report, trail or database."""
     case = lab.disk_scan.folder.parent
     found.expect(lab.command("verify", case) == 0, "a case as it was written does not verify")
-    for name in ("reports/matches.csv", "reports/report.html", "audit.jsonl"):
+    for name in ("reports/matches.csv", "reports/report.html", "audit.jsonl", "case.db"):
         copy = lab.folder / "cases" / "changed"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(case, copy)

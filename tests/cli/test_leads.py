@@ -85,7 +85,7 @@ def test_a_cropped_picture_is_a_lead_and_no_strong_hit(run: Run, exhibit: Path, 
     assert summary["near"]["leads_not_searched"] == []
     assert summary["case"]["options"]["leads"] == "auto"
     page = (case / "reports" / "report.html").read_text()
-    assert "2 of them are only beyond the strong distance" in page
+    assert "2 of them are farther off than the strong distance: less sure" in page
     strong_table, leads_table = page.index('class="matches">'), page.index('id="leads-table"')
     assert strong_table < page.index("/reef.jpg") < leads_table
     # Nearest first, each with its distance and what chance would make.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -96,7 +98,31 @@ def test_reports_of_a_case_that_is_in_use_are_written_without_a_line(scanned: tu
         done = run_command("report", "--case", case, "--out", tmp_path / "out", "--format", "summary")
         assert (done.returncode, "no line of this" in done.stderr) == (0, True)
         assert run_command("verify", case).returncode == 6
+        reports = {path.name: path.read_bytes() for path in (case / "reports").iterdir()}
+        own = run_command("report", "--case", case)
+        assert (own.returncode, "--out DIR" in own.stderr) == (6, True), own.stderr
+        assert {path.name: path.read_bytes() for path in (case / "reports").iterdir()} == reports
         process.communicate("")
     assert (tmp_path / "out" / "summary.json").is_file()
     assert audit(case) == before
     assert run_command("verify", case).returncode == 0
+
+
+def test_reports_of_a_case_that_was_changed_from_outside_say_so(
+    scanned: tuple[Path, str], small: Small, tmp_path: Path
+) -> None:
+    case = tmp_path / "case"
+    shutil.copytree(scanned[0], case)
+    clean = run_command("report", "--case", case)
+    assert "WARNING" not in clean.stderr
+    assert "changed-outside" not in (case / "reports" / "report.html").read_text()
+    with closing(sqlite3.connect(case / "case.db")) as database, database:
+        database.execute("UPDATE entry SET path = '/other.jpg' WHERE id = (SELECT min(id) FROM entry)")
+    line = 1 + len(audit(case))
+    first = run_command("report", "--case", case)
+    later = run_command("match", "--case", case, "--hashset", small.hashset)
+    for done in (first, later):  # for good, not only by the command that noticed it
+        assert done.returncode == 0
+        assert f"WARNING: line {line} of audit.jsonl records that the case was changed from outside" in done.stderr
+    assert f"as line {line} of its audit trail records" in (case / "reports" / "report.html").read_text()
+    assert run_command("verify", case).returncode == 7

@@ -17,6 +17,9 @@ from pathlib import Path
 import pytest
 from support.cli import FILES_COLUMNS, MATCH_COLUMNS, comparable_reports, many_pictures, vics_record, write_vics
 
+from caid_triage.case.store import open_case_for_writing
+from caid_triage.model import SourceInfo
+
 EXPECTED = {
     ("/DCIM/coast.jpg", "allocated", "1"),
     ("/DCIM/marble.txt", "allocated", "3"),
@@ -180,6 +183,28 @@ def test_several_sources_of_one_name_stay_apart(run, small, tmp_path) -> None:
     assert done.returncode == 0, done.stderr
     found = rows(case / "reports" / "files.csv")
     assert {(row["exhibit"], row["source"]) for row in found} == {("A", "small.dd"), ("B", "small.dd (2)")}
+
+
+def test_an_exhibit_that_was_stopped_keeps_a_case_from_being_called_complete(run, small, tmp_path) -> None:
+    case = tmp_path / "case"
+    assert run("scan", small.image, "--case", case, "--exhibit", "A/1", "--quiet").returncode == 0
+    with open_case_for_writing(case) as opened:  # as a scan leaves it that is interrupted before its source's end
+        opened.add_source(SourceInfo("B/2", "other.dd", "raw", 1024), {})
+    done = run("scan", small.image, "--case", case, "--exhibit", "A/1", "--quiet")
+    assert done.returncode == 3
+    assert "NOT COMPLETE: the scan of other.dd, exhibit B/2, was stopped" in done.stdout
+    assert "The scan is not complete" in (case / "reports" / "report.html").read_text()
+
+
+def test_one_image_under_two_references_is_told(run, small, tmp_path) -> None:
+    case = tmp_path / "case"
+    first = run("scan", small.image, "--case", case, "--exhibit", "A/1", "--quiet").stdout
+    done = run("scan", small.image, "--case", case, "--exhibit", "A/l", "--quiet")
+    assert done.returncode == 0
+    assert "counted more than once" not in first
+    assert "as exhibit A/1 and as exhibit A/l: if that is one disk, its files are counted more than once" in done.stdout
+    stored = int(re.search(r"stored ([\d,]+)$", first, re.MULTILINE)[1].replace(",", ""))
+    assert f"stored {stored} by this run, {2 * stored} in the whole case" in done.stdout
 
 
 def test_one_bad_source_does_not_stop_the_others(run, small, tmp_path) -> None:

@@ -101,3 +101,19 @@ def test_a_signal_behind_the_outcome_does_not_replace_it(number: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_modules_in_the_working_folder_are_not_run(tmp_path: Path) -> None:
+    """The folder may be the exhibit: ``python -m`` would take its json.py, numpy.py or click.py for ours."""
+    for name in ("click", "json", "numpy", "sqlite3", "rich"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('planted')\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "caid_triage", "hashset", "info", "none.chs"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "planted" not in done.stderr
+    assert done.returncode in (2, 5), done.stderr

@@ -23,7 +23,7 @@ from caid_triage.errors import CaidTriageError
 from caid_triage.examine.limits import Limits
 from caid_triage.model import FileEntry, ScanRecord, State
 from caid_triage.report.write import write_reports
-from caid_triage.scan import clock, worker_process
+from caid_triage.scan import clock, trial, worker_process
 from caid_triage.scan.canary import CONTAINERS, FILMS, LOADED, PICTURES, installed_libraries, sing
 from caid_triage.scan.confine import LAYERS, OPTIONAL_LAYERS
 from caid_triage.scan.pool import examine_in_pool
@@ -142,6 +142,17 @@ def test_a_scan_keeps_how_its_workers_were_held(tmp_path: Path) -> None:
     assert isinstance(missing, dict)
     assert set(told["layers"]) | set(missing) == set(LAYERS)  # type: ignore[call-overload]
     assert [row["code"] for row in problems] == (["workers-less-confined"] if missing else [])
+
+
+def test_that_no_worker_could_be_tried_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with little memory: what tries itself dies of all that it loads, others start."""
+    monkeypatch.setattr(trial, "heard", lambda *_: None)
+    code, problems, told = scanned(tmp_path)
+    assert code == 0
+    assert told["tried"] is False
+    (said,) = problems
+    assert said["code"] == "workers-less-confined"
+    assert "not known" in said["detail"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")

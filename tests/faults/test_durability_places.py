@@ -104,7 +104,7 @@ def test_a_full_disk_for_reports_elsewhere_harms_nothing(calm: Path, tmp_path: P
             done = run(["report", "--case", calm, "--out", disk / "out"])
             assert done.code == 6, done.said
             assert str(disk / "out") in done.said
-            assert "Free some space or choose another folder" in done.said
+            assert "Free some space or choose another folder with --out" in done.said
             assert [path.name for path in (disk / "out").iterdir()] == []
             happened["report elsewhere on a real disk that was full"] += 1
         resized(disk, 20_000)

@@ -394,7 +394,8 @@ def test_a_case_on_read_only_media_verifies(folder: Path) -> None:
 # -- an earlier schema ------------------------------------------------------------------------------------------------
 
 
-NO_REVIEW = "".join(f"DROP TABLE {table}; " for table in ("withdrawal", "remark", "review_act", "journal_head"))
+SINCE_7 = ("withdrawal", "remark", "review_act", "journal_head", "match_said")
+NO_REVIEW = "".join(f"DROP TABLE {table}; " for table in SINCE_7)
 
 
 def as_schema_5(folder: Path) -> Path:
@@ -439,7 +440,7 @@ def as_schema_6(folder: Path) -> Path:
     lines = [json.loads(line) for line in (folder / "audit.jsonl").read_bytes().splitlines()]
     with closing(sqlite3.connect(folder / "case.db", isolation_level=None)) as database:
         database.executescript(NO_REVIEW + "PRAGMA user_version = 6")
-        for table in ("withdrawal", "remark", "review_act", "journal_head"):
+        for table in SINCE_7:
             database.execute("DELETE FROM digest WHERE name = ?", (table,))
         digests = DigestTable(database)
         digests.touch("sqlite_schema")

@@ -147,6 +147,14 @@ def test_the_fast_reader_reads_what_the_plain_one_reads(text: str, slab: int, en
     agree(text.encode(encoding), slab)
 
 
+@pytest.mark.parametrize("slab", [1, 64, 1 << 17])
+@pytest.mark.parametrize("tail", [b"\xff", b"\n\xff\n", b"\xc3", b" \xed\xa0\x80 "])
+def test_bytes_that_are_not_text_behind_the_end_are_no_end(tail: bytes, slab: int) -> None:
+    root = b'{"@odata.context":"x#Media","value":[{"MD5":"' + GOOD.encode() + b'"}]}'
+    assert agree(root + b"\n\t ", slab)
+    assert agree(root + tail, slab) is None
+
+
 @settings(max_examples=250, deadline=None)
 @given(documents(), slabs, st.data())
 def test_of_a_damaged_file_both_refuse_or_read_the_same(text: str, slab: int, data: st.DataObject) -> None:

@@ -15,7 +15,7 @@ _TOKEN = re.compile(
     r"""
     (?P<space>\s+|\#[^\n]*)
   | <(?P<uri>[^<>\s]*)>
-  | "{3}(?P<long>(?:[^"\\]|\\.|"(?!""))*)"{3}
+  | "{3}(?P<long>(?:[^"\\]|\\.|"(?!""))*+)(?:"{3}|(?P<open>))
   | "(?P<text>(?:[^"\\\n]|\\.)*)"
   | (?P<mark>\^\^|[.;,](?=[\s<"]|$))
   | (?P<language>@[A-Za-z][A-Za-z0-9-]*)
@@ -121,7 +121,8 @@ def _tokens(source: str) -> Iterator[tuple[str, str]]:
     at = 0
     while at < len(source):
         match = _TOKEN.match(source, at)
-        if match is None or match.end() == at:
+        # A long text that nothing closes ends the reading: each further one would be followed to the end again.
+        if match is None or match.end() == at or match["open"] is not None:
             raise ValueError(f"the description of the image is damaged at character {at}")
         at = match.end()
         if match.lastgroup and match.lastgroup != "space":

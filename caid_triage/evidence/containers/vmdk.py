@@ -42,7 +42,7 @@ _NO_PARENT = "ffffffff"
 _MOST_EXTENTS = 4096
 _LONGEST_DESCRIPTOR = 1 << 20
 _EXTENT = re.compile(r'^\s*(?:RW|RDONLY|NOACCESS)\s+(\d{1,15})\s+([A-Z]+)(?:\s+"(.*)"(?:\s+(\d{1,15}))?)?\s*$', re.I)
-_SETTING = re.compile(r'^\s*(CID|parentCID|createType|parentFileNameHint)\s*=\s*"?(.*?)"?\s*$', re.I)
+_SETTING = re.compile(r'^\s*(CID|parentCID|createType|parentFileNameHint)\s*=\s*"?(.*)', re.I | re.DOTALL)
 _NAME_DESCRIPTOR = "name its descriptor (the small .vmdk beside it, without -s001 or the like), and scan that"
 
 
@@ -115,7 +115,7 @@ def _descriptor(path: Path, file: RawIOBase) -> Descriptor:
     for line in text.splitlines():
         setting, extent = _SETTING.match(line), _EXTENT.match(line)
         if setting:
-            settings.setdefault(setting[1].lower(), setting[2])
+            settings.setdefault(setting[1].lower(), setting[2].rstrip().removesuffix('"'))
         elif extent:
             extents.append((int(extent[1]), extent[2].upper(), extent[3] or "", int(extent[4] or 0)))
     if head.startswith(b"KDMV") and not extents and not text.strip():

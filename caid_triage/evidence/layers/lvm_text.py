@@ -24,7 +24,10 @@ _MOST_AREAS = 16
 Value: TypeAlias = "str | int | list[Value] | dict[str, Value]"
 Section: TypeAlias = dict[str, Value]
 
-_TOKEN = re.compile(r'#[^\n]*|("(?:[^"\\]|\\.)*"|[{}\[\]=,]|[^\s{}\[\]=,"#]+)')  # a comment is a token without a group
+# A comment is a token without a group. A text that nothing closes is one to its end: to look for the end of each of
+# its quotation marks anew would take a day for 16 MiB.
+_TOKEN = re.compile(r'#[^\n]*|("(?:[^"\\]|\\.)*+"?|[{}\[\]=,]|[^\s{}\[\]=,"#]+)')
+_CLOSED = re.compile(r'"(?:[^"\\]|\\.)*+"')
 
 
 def checksum_of(data: bytes) -> int:
@@ -102,6 +105,8 @@ def parse(text: str) -> Section:
                     items.append(value(word))
             return items
         if word.startswith('"'):
+            if not _CLOSED.fullmatch(word):
+                raise ValueError("its description has a text that does not end")
             return re.sub(r"\\(.)", r"\1", word[1:-1])
         return int(word) if re.fullmatch(r"-?\d{1,18}", word) else word
 

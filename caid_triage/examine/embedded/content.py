@@ -69,7 +69,9 @@ class Content(io.RawIOBase):
         return self._file.tell()
 
     def at(self, offset: int, length: int) -> bytes:
-        """Up to ``length`` bytes from ``offset``."""
+        """Up to ``length`` bytes from ``offset``; none before the beginning, where a damaged directory may point."""
+        if offset < 0:  # seek would go to 0, and pieces give the beginning again and again
+            return b""
         self.seek(offset)
         return self.read(length)
 

@@ -111,6 +111,8 @@ class JsonText:
             if self.place < len(self.text):
                 return self.text[self.place]
             if not self.more():
+                if self._not_text:  # the text ends here, the file does not
+                    raise self.broken(self.place)
                 return ""
 
     def expect(self, char: str) -> None:

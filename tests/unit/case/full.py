@@ -11,7 +11,7 @@ from unit.report import exhibits
 from caid_triage.case.command import Command
 from caid_triage.case.journal import DECIDED, REMARKED, WITHDRAWN, Journal, facts_of
 from caid_triage.case.store import CaseWriter, open_case_for_writing
-from caid_triage.model import Decision, LedgerRange, Match, VideoAgreement, Withheld
+from caid_triage.model import Decision, LedgerRange, Match, Said, VideoAgreement, Withheld
 from caid_triage.report.on_record import REPORTS, write_reports_on_record
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ def matches(generation: str) -> tuple[Match, ...]:
     """An exact match, one of another look, one of a film."""
     agreement = VideoAgreement(3, 2, 4, 2, 0.0, 2.5)
     return (
-        samples.match(generation=generation, listed_size=7),
+        samples.match(generation=generation, listed_size=7, said=Said(True, series="Elm")),
         samples.near(generation=generation, look="mirror", orientation="flipx", quality=77),
         samples.near(generation=generation, agreement=agreement),
     )

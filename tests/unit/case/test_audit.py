@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import itertools
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from support.trail import verify_audit
 
+from caid_triage.case import audit
 from caid_triage.case.audit import canonical_json, own_digest
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.store import create_case, open_case_for_writing
@@ -180,3 +182,31 @@ def test_going_on_after_lines_were_cut_off_does_not_hide_it(folder: Path) -> Non
 def test_facts_cannot_take_the_place_of_the_chain_s_own_fields(folder: Path) -> None:
     with open_case_for_writing(folder) as case, pytest.raises(CaseError, match="sequence"):
         case.audit("x", sequence=1)
+
+
+def _actions_written() -> set[str]:
+    """The first argument of every call that adds a line, wherever in the program; of f"scan-{ending}" its beginning."""
+    found: set[str] = set()
+    package = Path(audit.__file__).parents[1]
+    for path in package.rglob("*.py"):
+        adding = {"audit", "append", "_write"} if path == Path(audit.__file__) else {"audit"}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in adding):
+                continue
+            match node.args[:1]:
+                case [ast.Constant(value=str(action))] | [ast.JoinedStr(values=[ast.Constant(value=str(action)), *_])]:
+                    found.add(action)
+                case [ast.Name(id=name)] if name.isupper():
+                    found.add(getattr(audit, name))
+    return found
+
+
+def test_every_action_of_the_chain_is_in_the_document() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "formats" / "case-folder.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| (`[^|]+) \|", document.split("## The audit chain")[1].split("##")[0], re.MULTILINE)
+    told = {action for cell in table for action in re.findall(r"`([a-z-]+)`", cell)}
+    written = _actions_written()
+    assert {"command", "closed", "decided", "workers-confined", "reports-written", "scan-"} <= written
+    prefixes = {action for action in written if action.endswith("-")}
+    assert written - prefixes <= told
+    assert {action for action in told if not action.startswith(tuple(prefixes))} <= written

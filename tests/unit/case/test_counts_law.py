@@ -58,7 +58,7 @@ def test_counts_are_those_of_the_policy_file_by_file(files: list[tuple[list[Matc
             counts = {(r.category_code, r.kind, r.state, r.match_kind): (r.files, r.unique) for r in view.counts()}
             tallied = sum(row.files for row in view.tallies() if row.place == "all")
             places = sum(row.files for row in view.tallies() if row.place != "all")
-            occurrences = sum(1 for _ in view.media_files())
+            occurrences = sum(1 for _ in view.exchange_contents("listed_content"))
             listed = sum(1 for _ in view.matches())
     assert counts == {key: (len(found), len(set(found))) for key, found in expected.items()}
     assert tallied == places == occurrences == sum(map(len, expected.values()))

@@ -12,7 +12,6 @@ import pytest
 from unit.case import samples
 
 from caid_triage.case.rows import CaseHeader
-from caid_triage.case.schema import PART_BITS
 from caid_triage.case.store import CaseWriter, create_case
 from caid_triage.case.view import CaseView, open_case
 from caid_triage.errors import CaseError
@@ -202,7 +201,13 @@ def test_the_batch_that_came_first_changes_no_row(tmp_path: Path) -> None:
                 case.write_batch(source_id, [items[number][0]], [items[number][1]], [], walked)
             case.finish_source(source_id, len(items), len(items))
         with open_case(tmp_path / name) as view:
-            rows = (view.files(), view.matches(), view.counts(), view.media_files(), view.contradictions())
+            rows = (
+                view.files(),
+                view.matches(),
+                view.counts(),
+                view.exchange_contents("listed_content"),
+                view.contradictions(),
+            )
             seen.append([*map(list, rows), *map(list, (view.problems(), view.contradicted_matches()))])
     assert seen[0] == seen[1] == seen[2]
     details = [row.detail for row in seen[0][4] if row.kind in ("category", "sets")]
@@ -243,9 +248,10 @@ def test_matched_contents_are_gathered_by_exhibit_with_all_their_occurrences(wri
         records = [samples.record(n, content=b"xyx"[n : n + 1], exhibit=exhibit) for n in range(3)]
         writer.write_batch(source_id, records, [(samples.match(),)] * 3, [], 3)
     with open_case(writer.folder) as view:
-        rows = [(row.exhibit, row.media >> PART_BITS & 0xFF, row.path[-5]) for row in view.media_files()]
-    each = [(0, "0"), (0, "2"), (1, "1")]
-    assert rows == [("Z/9", *pair) for pair in each] + [("A/1", *pair) for pair in each]
+        rows = [(row.exhibit, row.content, row.path[-5]) for row in view.exchange_contents("listed_content")]
+    # Numbered by the place of the first occurrence among all files of the case, which lie by their sources.
+    each = [(1, "0"), (1, "2"), (2, "1")]
+    assert rows == [("Z/9", *pair) for pair in each] + [("A/1", number + 3, name) for number, name in each]
 
 
 def test_a_view_is_one_moment_while_a_scan_goes_on(writer: CaseWriter) -> None:
@@ -261,7 +267,7 @@ def test_a_view_changes_nothing(writer: CaseWriter) -> None:
     writer.close()
     before = {path.name: path.read_bytes() for path in writer.folder.iterdir()}
     with open_case(writer.folder) as view:
-        assert [*view.files(), *view.counts(), *view.media_files(), *view.contradictions()]
+        assert [*view.files(), *view.counts(), *view.exchange_contents("listed_content"), *view.contradictions()]
     assert {path.name: path.read_bytes() for path in writer.folder.iterdir()} == before
 
 

@@ -18,7 +18,7 @@ from caid_triage.evidence.ext_records import damaged_blocks
 from caid_triage.evidence.fat_chains import FatChains
 from caid_triage.evidence.numbers import NumberSet
 from caid_triage.evidence.source import EvidenceSource
-from caid_triage.model import FileEntry, Problem, Severity, State
+from caid_triage.model import IN_USE_CODE, FileEntry, Problem, Severity, State
 from caid_triage.synth.exfat import build_exfat
 from caid_triage.synth.ext import BLOCK, INODE, build_ext2
 from caid_triage.synth.fat import build_fat
@@ -39,6 +39,10 @@ SHORT = struct.Struct("<IHBB")
 
 def content_by_path(source: EvidenceSource, entries: list[FileEntry]) -> dict[str, bytes]:
     return {e.path: b"".join(source.chunks(e)) for e in entries if e.readable}
+
+
+def in_use(entry: FileEntry) -> bool:
+    return IN_USE_CODE in {problem.code for problem in entry.problems}
 
 
 def folder_block(image: bytearray, inode: int, above: int) -> int:
@@ -82,6 +86,7 @@ def test_files_of_ext_in_a_wiped_folder_are_listed_by_their_records(
     (note,) = [problem for problem in problems if problem.severity is Severity.NOTE]
     assert note.code == "file-without-name"
     assert note.detail.endswith(": 3")
+    assert {e.path for e in entries if in_use(e)} == {e.path for e in entries if e.state is State.ORPHAN}
 
 
 def test_folders_without_a_name_keep_the_names_in_them(opened: Callable[..., Any], walked: Callable[..., Any]) -> None:
@@ -235,6 +240,7 @@ def test_files_of_ntfs_in_a_folder_with_a_damaged_index_are_listed_under_their_o
     assert sorted(found.values()) == sorted(whole.values())
     orphans = {entry.path for entry in entries if entry.state is State.ORPHAN}
     assert "/$OrphanFiles/p000.bin" in orphans
+    assert {entry.path for entry in entries if in_use(entry)} == orphans
     assert "file-without-name" in {problem.code for problem in problems}
 
 
@@ -308,6 +314,7 @@ def test_a_folder_of_fat_whose_entry_is_gone_is_found_by_its_clusters(
     assert {"/$OrphanFiles/p0.bin", "/$OrphanFiles/below/x.bin"} <= set(found)
     notes = {problem.code: problem.detail for problem in problems if problem.severity is Severity.NOTE}
     assert notes["file-without-name"].endswith(": 10")
+    assert sum(map(in_use, entries)) == sum(entry.state is State.ORPHAN for entry in entries) > 8
     (problem,) = [problem for problem in problems if problem.severity is Severity.PROBLEM]
     assert problem.code == "volume-unaccounted"  # the clusters of the folder itself
     clusters = int(problem.detail.split()[0])

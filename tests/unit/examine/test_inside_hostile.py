@@ -62,6 +62,26 @@ def test_a_zip_that_holds_itself_is_opened_to_a_depth() -> None:
     assert "inside-too-deep" in [code for one in found for code in codes(one)]
 
 
+@pytest.mark.parametrize("far", [True, False])
+def test_a_directory_that_points_before_the_beginning_repeats_nothing(far: bool) -> None:
+    """A directory's place that is too late makes every header lie before byte 0: the file's beginning was read there.
+
+    16 MiB of it, again and again, from 420 bytes; found by fuzzing.
+    """
+    data = bytearray(zipped({"a.jpg": PICTURE, "b.txt": b"bread" * 20}))
+    end = data.rindex(b"PK\5\6")
+    place = int.from_bytes(data[end + 16 : end + 20], "little")
+    data[end + 16 : end + 20] = (0xFFFFFD56 if far else place + 1_000).to_bytes(4, "little")
+    # The first file is stored, and the directory claims 16 MiB for it.
+    first = data.index(b"PK\1\2")
+    data[8:10], data[first + 20 : first + 24] = bytes(2), (1 << 24).to_bytes(4, "little")
+    with in_time():
+        found, _ = inside(bytes(data))
+    assert sum(one.size or 0 for one in found) < 4 * len(data)
+    named = {one.names[0] for one in found if one.readable}
+    assert {b"a.jpg", b"b.txt"} <= named, "its files are found by their own headers"
+
+
 def self_containing() -> bytes:
     """A zip whose one entry unpacks to the zip itself: a stored entry over all of it, header included."""
     name = b"r.zip"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from caid_triage.errors import HashSetError
-from caid_triage.hashset.build import build_hashset_from_arrays
+from caid_triage.hashset.build import build_hashset, build_hashset_from_arrays
 from caid_triage.hashset.store import HashSet, open_hashset
 from caid_triage.match.match import MatchOptions, match_batch, match_records
 from caid_triage.model import (
@@ -21,6 +22,7 @@ from caid_triage.model import (
     MatchKind,
     PerceptualHash,
     Role,
+    Said,
     ScanRecord,
     State,
 )
@@ -315,3 +317,25 @@ def test_a_turned_phash_must_be_nearer_too(tmp_path: Path, bits: int, met: bool)
     hashset = a_set(tmp_path / "x.chs", phash=column(PHASH))
     (found,) = match_records([record(b"x", PerceptualHash("phash-turned", b"".join(far)))], [hashset])
     assert [(match.distance, match.orientation) for match in found] == ([(bits, "mirrored")] if met else [])
+
+
+@pytest.mark.parametrize("role", [Role.NOTABLE, Role.KNOWN_GOOD])
+def test_an_exact_match_hands_on_what_its_entry_says(tmp_path: Path, role: Role) -> None:
+    media = [
+        {"MediaID": 1, "MD5": digests(b"a").md5.hex(), "Category": 1, "VictimIdentified": "true", "Series": "Elm"},
+        {
+            "MediaID": 2,
+            "MD5": digests(b"b").md5.hex(),
+            "Category": 1,
+            "IsDistributed": True,
+            "OffenderIdentified": "false",
+        },
+        {"MediaID": 3, "MD5": digests(b"c").md5.hex(), "Category": 1, "IsPrecategorized": "true"},
+    ]
+    address = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/UK/$metadata#Media"
+    (tmp_path / "set.json").write_text(json.dumps({"@odata.context": address, "value": media}))
+    build_hashset([tmp_path / "set.json"], tmp_path / "set.chs", role=role.value)
+    found = match_records([record(b"a"), record(b"b"), record(b"c")], [open_hashset(tmp_path / "set.chs")])
+    said = [only([matches]).said for matches in found]
+    notable = [Said(victim_identified=True, series="Elm"), Said(distributed=True), None]
+    assert said == (notable if role is Role.NOTABLE else [None] * 3)

@@ -269,6 +269,8 @@ def test_a_time_stamp_holds_for_openssl_and_for_us(stamped: Path, authority: Pat
     reports = stamped / REPORTS
     assert "Verification: OK" in openssl("ts", "-verify", "-queryfile", reports / REQUEST, "-in", reports / STAMP,
                                          "-CAfile", authority / "root.pem")  # fmt: skip
+    assert "Verification: OK" in openssl("ts", "-verify", "-data", reports / MANIFEST, "-in", reports / STAMP,
+                                         "-CAfile", authority / "root.pem")  # fmt: skip
     check = check_whole_case(stamped)
     assert check.faults == []
     assert "CN=Test Stamps; whether that is to be trusted was not checked" in check.notes[0]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import html
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -152,6 +154,20 @@ def test_a_writer_that_runs_out_of_space_leaves_the_earlier_reports_whole(
         write_reports(view, reports)
     assert caught.value.exit_code == 6
     assert contents(reports) == before
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"), [(errno.ENOSPC, "Free some space"), (errno.EROFS, "Give write permission")]
+)
+def test_what_is_to_be_done_fits_what_is_wrong_with_the_folder(
+    reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    def refused(*_: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(write_module, "FORMATS", {**FORMATS, "vics": Format("vics.json", refused)})
+    with open_case(reports.parent) as view, pytest.raises(CaseError, match=f"{remedy} or choose another .* --out"):
+        write_reports(view, tmp_path / "out")
 
 
 def test_a_file_in_place_of_the_folder_is_a_case_error(reports: Path) -> None:

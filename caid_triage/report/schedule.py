@@ -1,0 +1,137 @@
+"""The schedule of exhibits: one row a source, with what it is, its hashes, what was found and what was not examined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from caid_triage.case.rows import SourceRow
+from caid_triage.case.view import CaseView
+from caid_triage.model import MatchKind
+from caid_triage.report.blocks import Block, Column, Document, Facts, Grid, Mood, Paragraph, Signature, Words, short
+from caid_triage.report.court import NOT_CONFIRMED, CourtFacts, court_facts
+from caid_triage.report.gaps import headline_of
+from caid_triage.report.meanings import STATUS_WORDS
+from caid_triage.report.page import KIND_WORDS
+from caid_triage.report.sfr import acquisition_lines, examined_when
+from caid_triage.report.text import files_of, number, size
+
+TITLE = "Schedule of digital exhibits examined"
+SUBTITLE = "One row for each source (copy of an exhibit). Text only: it holds no picture."
+VOLUMES_SHOWN = 6
+GAPS_SHOWN = 5
+SEGMENTS_SHOWN = 3
+
+
+def write_schedule_docx(view: CaseView, out: BinaryIO) -> None:
+    """Write the schedule as a Word file, in the case's own template where there is one."""
+    from caid_triage.report.docx_file import placeholders, write_docx  # noqa: PLC0415 - heavy, and only for this
+    from caid_triage.report.template import case_template  # noqa: PLC0415
+
+    facts = court_facts(view)
+    document = schedule(facts)
+    write_docx(document, placeholders(document, facts), out, case_template(view.folder))
+
+
+def write_schedule_pdf(view: CaseView, out: BinaryIO) -> None:
+    """Write the schedule as PDF."""
+    from caid_triage.report.pdf_file import write_pdf  # noqa: PLC0415 - heavy, and only for this
+
+    write_pdf(schedule(court_facts(view)), out)
+
+
+def schedule(facts: CourtFacts) -> Document:
+    """The schedule of a case."""
+    footer = " | ".join(filter(None, (short(facts.reference, 60), short(facts.operation, 60), facts.tool)))
+    return Document(TITLE, SUBTITLE, footer, list(_blocks(facts)), landscape=True)
+
+
+def _blocks(facts: CourtFacts) -> Iterator[Block]:
+    yield Facts(
+        [
+            ("Case reference", short(facts.reference) or "not stated"),
+            ("Operation or instruction", short(facts.operation) or "not stated"),
+            ("Examiner", short(facts.examiner) or "not stated"),
+            ("Examined", f"{examined_when(facts)}, with {facts.tool}"),
+        ]
+    )
+    columns = [
+        Column("No.", 0.04, figures=True), Column("Exhibit", 0.1), Column("Description", 0.2),
+        Column("Acquisition hash", 0.17), Column("Files found / examined", 0.09, figures=True),
+        Column("Result: files / different contents", 0.22), Column("Not examined in full", 0.18),
+    ]  # fmt: skip
+    rows: list[list[Words]] = [
+        [
+            number(place),
+            (short(source.exhibit), short(source.source)),
+            tuple(_description(facts, source)),
+            acquisition_lines(source.acquisition),
+            f"{number(source.walked)} / {number(source.examined)}",
+            tuple(_result(facts, source)),
+            tuple(_not_examined(facts, source)),
+        ]
+        for place, source in enumerate(facts.sources, start=1)
+    ]
+    yield Grid("Exhibits", columns, rows)
+    for scheme, words in facts.standing.items():
+        mood = Mood.WARNING if NOT_CONFIRMED in words else Mood.NOTE
+        yield Paragraph(f"{short(words)}.", mood, f"Category scheme {short(scheme) or 'none'}: ")
+    yield Paragraph(
+        "Result: files identical to an item of a hash set, by the category of that item. Different contents are "
+        "counted within each row. Leads only look like a listed item and are in no count. What a row does not cover is "
+        "said in full in problems.csv.",
+        Mood.NOTE,
+    )
+    yield Signature(("Name", "Rank or role, number", "Signature", "Date"))
+
+
+def _description(facts: CourtFacts, source: SourceRow) -> Iterator[str]:
+    yield f"{source.source_kind}, {size(source.size)}" if source.size is not None else source.source_kind
+    segments = facts.segments[source.id]
+    if len(segments) > 1:
+        yield f"{number(len(segments))} files: {', '.join(short(name, 60) for name in segments[:SEGMENTS_SHOWN])}" + (
+            " ..." * (len(segments) > SEGMENTS_SHOWN)
+        )
+    volumes = [row for row in facts.volumes if (row.exhibit, row.source) == (source.exhibit, source.source)]
+    for volume in volumes[:VOLUMES_SHOWN]:
+        file_system = volume.file_system or volume.description
+        yield f"{short(volume.name, 60)}: {short(file_system, 60)}, {size(volume.length)}, {volume.status}"
+    if len(volumes) > VOLUMES_SHOWN:
+        yield f"and {number(len(volumes) - VOLUMES_SHOWN)} more volumes"
+
+
+def _result(facts: CourtFacts, source: SourceRow) -> Iterator[str]:
+    tallies = [row for row in facts.source_tallies if row.source_id == source.id]
+    exact = [row for row in tallies if row.match_kind is MatchKind.EXACT]
+    for row in exact:
+        category = short(facts.category(row.category_label, row.scheme))
+        yield f"{category}, {KIND_WORDS[row.kind]}: {number(row.files)} / {number(row.unique)}"
+    if not exact:
+        yield "no file identical to a listed item" if facts.standing else "nothing was compared"
+    if leads := sum(row.files for row in tallies if row.match_kind is not MatchKind.EXACT):
+        yield f"not counted: {files_of(leads)} as leads"
+
+
+def _not_examined(facts: CourtFacts, source: SourceRow) -> Iterator[str]:
+    found = list(_gaps(facts, source))
+    yield from found[:GAPS_SHOWN] or ["no problem recorded"]
+    if len(found) > GAPS_SHOWN:
+        yield f"and {number(len(found) - GAPS_SHOWN)} more, see problems.csv"
+
+
+def _gaps(facts: CourtFacts, source: SourceRow) -> Iterator[str]:
+    """What of a source was not examined, widest first, each named once."""
+    if not source.complete:
+        yield "the scan of this source is not complete"
+    place = source.exhibit, source.source
+    unseen = set()
+    for volume in facts.volumes:
+        if (volume.exhibit, volume.source) == place and volume.status in STATUS_WORDS:
+            unseen.add(volume.name)
+            yield f"{short(volume.name, 60)} ({size(volume.length)}): {STATUS_WORDS[volume.status]}"
+    for problem in facts.wide_problems:
+        if (problem.exhibit, problem.source) == place and problem.volume not in unseen:
+            yield short(f"{problem.volume} {headline_of(problem.code)}".strip())
+    for row in facts.source_problems:
+        if row.source_id == source.id:
+            yield f"{files_of(row.files)}: {headline_of(row.code)}"
