@@ -23,6 +23,7 @@ COMMANDS = {
     "scan": "Scan a source and write the reports.",
     "match": "Match a stored case against a hash set.",
     "report": "Write a case's reports again.",
+    "review": "Look at what needs an eye, and grade it, in a local page.",
     "hashset": "Build, inspect, search and remove sets of known material.",
     "schemes": "List the category schemes, show one, copy one.",
     "verify": "Check a case, or an image against its acquisition hash.",

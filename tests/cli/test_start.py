@@ -12,7 +12,7 @@ import pytest
 from caid_triage.cli.main import COMMANDS, program
 
 DECODERS = {"cv2", "PIL", "imagehash", "scipy", "av", "pillow_heif", "rawpy", "imagecodecs"}
-HEAVY = DECODERS | {"numpy", "jinja2", "rich", "pytsk3", "pyewf", "sqlite3"}
+HEAVY = DECODERS | {"numpy", "jinja2", "rich", "pytsk3", "pyewf", "sqlite3", "starlette", "uvicorn"}
 
 
 def imported(*arguments: str | Path, after: str = "") -> set[str]:
@@ -31,7 +31,15 @@ def imported(*arguments: str | Path, after: str = "") -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["scan", "--help"], ["match", "--help"], ["hashset", "--help"], ["hashset", "lookup", "-h"]]
+    "words",
+    [
+        ["--help"],
+        ["scan", "--help"],
+        ["match", "--help"],
+        ["hashset", "--help"],
+        ["hashset", "lookup", "-h"],
+        ["review", "-h"],
+    ],
 )
 def test_help_imports_nothing_that_help_does_not_need(words: list[str]) -> None:
     assert not imported(*words) & HEAVY
