@@ -208,9 +208,14 @@ def check(data: bytes) -> str:
             expect(not verified or helped, "a good set is refused")
             return "look-up refused"
         if verified and not helped:
-            expect(files == sets()[name], "verify passes a set that is another")
+            expect(_read(files) == _read(sets()[name]), "verify passes a set that is another")
             expect(said == good_answers(name), "another answer of a good set")
         return f"answered{', verified' if verified else ''}{', helped' if helped else ''}"
+
+
+def _read(files: dict[str, bytes]) -> dict[str, Any]:
+    """The files with the manifest as what it says: a tab for a blank between its words is the same set."""
+    return files | {"manifest.json": json.loads(files["manifest.json"])}
 
 
 def seeds() -> dict[str, bytes]:
