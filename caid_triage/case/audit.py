@@ -265,7 +265,7 @@ def read_lines(path: Path) -> tuple[list[bytes], bytes]:
     CaseError: it is no file (a pipe or a device would never end), or larger than any that this program writes.
     """
     if what := unreadable(path):
-        raise CaseError(f"the case in {path.parent}: its {AUDIT_FILE} {what}; restore it from a copy")
+        raise CaseError(f"the case in {path.parent}: its {path.name} {what}; restore it from a copy")
     if not path.exists():
         return [], b""
     *lines, torn = path.read_bytes().split(b"\n")

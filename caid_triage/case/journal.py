@@ -18,10 +18,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from caid_triage.case.audit import AuditHead, chain_faults, follows, head_of, next_line, parse, read_lines
+from caid_triage.case.audit import (
+    MOST_BYTES,
+    AuditHead,
+    chain_faults,
+    follows,
+    head_of,
+    next_line,
+    parse,
+    read_lines,
+    unreadable,
+)
 from caid_triage.case.fault import Fault
 from caid_triage.case.lock import exclusive
-from caid_triage.case.schema import storage_faults
+from caid_triage.case.schema import is_stranger, storage_faults
 from caid_triage.errors import CaseError
 from caid_triage.model import Category
 
@@ -69,6 +79,7 @@ class Journal:
     def read_on(self) -> list[Act]:
         """The acts that were added since the last call, by whom ever. CaseError: the journal was changed outside."""
         with storage_faults(self._folder):
+            self._refuse_strangers()
             return [] if not self._path.exists() else self._read_on()[0]
 
     def append(self, action: str, examiner: str, **facts: object) -> list[Act]:
@@ -99,6 +110,7 @@ class Journal:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Wait for other processes that are adding an act."""
+        self._refuse_strangers()
         end = time.monotonic() + LOCK_SECONDS
         with self._lock.open("ab") as handle:
             while not exclusive(handle):
@@ -107,11 +119,17 @@ class Journal:
                 time.sleep(0.002)
             yield
 
+    def _refuse_strangers(self) -> None:
+        """CaseError: a pipe would be waited for without end, and a link written through, to wherever it leads."""
+        for path in (self._path, self._lock):
+            if is_stranger(path):
+                raise CaseError(f"the case in {self._folder}: {path.name} is no file: it was put there; remove it")
+
     def _read_on(self) -> tuple[list[Act], int]:
         """The acts behind the place, and how many bytes a process that was killed has left behind them."""
         with self._path.open("rb") as file:
             file.seek(0, os.SEEK_END)
-            if file.tell() < self.place.offset:
+            if not 0 <= file.tell() - self.place.offset <= MOST_BYTES:
                 raise _changed(self._folder)
             file.seek(self.place.offset)
             *lines, torn = file.read().split(b"\n")
@@ -162,6 +180,9 @@ def has_more(folder: Path, place: Place) -> bool:
 
 def journal_faults(folder: Path, noted: Place) -> Iterator[Fault]:
     """What of the journal is not as it was written, by itself and by what the database noted of it."""
+    if what := unreadable(folder / JOURNAL_FILE):
+        yield Fault(JOURNAL_FILE, f"{what}: nothing of it was checked")
+        return
     lines, torn = read_lines(folder / JOURNAL_FILE)
     yield from chain_faults(lines, torn, JOURNAL_FILE)
     number = noted.head.sequence
@@ -175,7 +196,8 @@ def journal_faults(folder: Path, noted: Place) -> Iterator[Fault]:
 
 def acts_behind(folder: Path, noted: Place) -> int:
     """How many acts of the journal the database does not have yet."""
-    return max(0, len(read_lines(folder / JOURNAL_FILE)[0]) - noted.head.sequence)
+    path = folder / JOURNAL_FILE
+    return 0 if unreadable(path) else max(0, len(read_lines(path)[0]) - noted.head.sequence)
 
 
 def facts_of(contents: Sequence[bytes], category: Category | None, note: str) -> dict[str, object]:

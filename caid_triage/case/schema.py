@@ -303,7 +303,7 @@ def check_schema(connection: sqlite3.Connection, folder: Path) -> int:
 
 
 def is_stranger(path: Path) -> bool:
-    """Whether a link, a folder, a pipe or a device lies where SQLite keeps a file of its own."""
+    """Whether a link, a folder, a pipe or a device lies where this program, or SQLite, keeps a file of its own."""
     return path.is_symlink() or (path.exists() and not path.is_file())
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.case.review import ReviewReader
+from caid_triage.case.schema import is_stranger
 from caid_triage.hashset.hamming import near_hashes
 from caid_triage.hashset.mih import LEAST_ENTRIES, chunks_for, index_of
 from caid_triage.model import STRONG_BITS
@@ -88,7 +89,8 @@ def save_clusters(folder: Path, stamp: tuple[int, int], ids: Numbers, clusters: 
     path = folder / CLUSTERS_FILE
     part = path.with_name(path.name + ".part")
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)  # of a run that was killed; or a link that a stranger's case has there
+        with part.open("xb") as file:
             np.savez(file, stamp=np.array(stamp, np.int64), ids=ids, clusters=clusters)
         part.replace(path)
     finally:
@@ -97,6 +99,8 @@ def save_clusters(folder: Path, stamp: tuple[int, int], ids: Numbers, clusters: 
 
 def load_clusters(folder: Path, stamp: tuple[int, int]) -> tuple[Numbers, Numbers] | None:
     """The groups that were kept, None where there are none or the case has other hashes by now."""
+    if is_stranger(folder / CLUSTERS_FILE):  # a pipe would be waited for without end
+        return None
     try:
         with np.load(folder / CLUSTERS_FILE, allow_pickle=False) as kept:
             arrays: dict[str, NDArray[Any]] = {name: kept[name] for name in ("stamp", "ids", "clusters")}

@@ -14,6 +14,7 @@ import pytest
 from unit.case.full import make_full_case
 
 from caid_triage.case.audit import MOST_BYTES, MOST_LINES
+from caid_triage.case.journal import REMARKED, Journal
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
 from caid_triage.errors import CaseError
@@ -55,6 +56,25 @@ def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(folder: Path, name: 
     assert checked.returncode in (0 if name in ("case.lock", "case.db-shm") else 7,), checked.stderr
     assert written.returncode == 6, written.stderr
     assert name in written.stderr
+
+
+@pytest.mark.parametrize("name", ["decisions.jsonl", "decisions.lock"])
+@pytest.mark.parametrize("target", ["pipe", "/dev/zero", "../nowhere"])
+def test_a_journal_of_grades_that_is_no_file_is_neither_read_nor_written_through(
+    folder: Path, name: str, target: str
+) -> None:
+    (folder / name).unlink(missing_ok=True)
+    if target == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to(target)
+    with pytest.raises(CaseError, match=f"{name} is no file"):
+        Journal(folder).append(REMARKED, "A", contents=[], note="")
+    if name == "decisions.jsonl":
+        assert any(fault.where.startswith(name) for fault in verify_case(folder))
+        with pytest.raises(CaseError, match="no file"), open_case_for_writing(folder) as case:
+            case.audit("next")
+    assert not (folder.parent / "nowhere").exists()
 
 
 @pytest.mark.parametrize("target", ["/dev/zero", "audit.jsonl", "../nowhere"])
