@@ -17,6 +17,7 @@ from caid_triage.case.rows import Conservation, ExhibitRow, ProblemRow, SourceRo
 from caid_triage.case.view import CaseView
 from caid_triage.model import MatchKind
 from caid_triage.report.gaps import not_examined
+from caid_triage.report.graded import GradedFacts, graded_facts
 from caid_triage.report.locations import LocationCount, location_rules, matched_places
 from caid_triage.report.near import Chance, leads_not_searched
 from caid_triage.report.set_facts import HashSetFacts, hashset_facts
@@ -85,6 +86,7 @@ class CourtFacts:
     md5_alone: tuple[int, int]
     contradictions: int
     leads_not_searched: Sequence[str]
+    graded: GradedFacts
     photodna: int
     gaps: Sequence[tuple[str, str]]
     gaps_total: int
@@ -150,6 +152,7 @@ def court_facts(view: CaseView) -> CourtFacts:
         md5_alone=view.md5_alone(),
         contradictions=sum(1 for _ in view.contradictions()),
         leads_not_searched=[*filter(None, map(leads_not_searched, infos))],
+        graded=graded_facts(view),
         photodna=Chance(view).photodna,
         gaps=[*islice(gaps, GAPS_SHOWN)],
         gaps_total=len(gaps),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TextIO
+from typing import Any, TextIO
 
 from caid_triage.case.rows import MatchRow
 from caid_triage.case.view import CaseView
@@ -24,8 +24,11 @@ def tier(row: MatchRow) -> Tier | None:
     return tier_of(row.match_kind, row.algorithm, row.distance)
 
 
+def match_columns(view: CaseView) -> dict[str, Callable[[Any], object]]:
+    """The columns that the list of matches has behind the fields of its rows, in every format."""
+    return {"expected_chance": Chance(view).of_match, "tier": tier, **place_columns(), **STATED_COLUMNS}
+
+
 def write_matches(view: CaseView, out: TextIO) -> None:
     """Write the list of every match, exact ones and leads, each lead with what chance alone would make."""
-    chance = Chance(view)
-    more = {"expected_chance": chance.of_match, "tier": tier, **place_columns(), **STATED_COLUMNS}
-    write_rows(out, MatchRow, view.matches(), more)
+    write_rows(out, MatchRow, view.matches(), match_columns(view))

@@ -52,6 +52,8 @@ PLACES_EXPLAINED = (
     "space or slack, or named by no folder, and what lies in such files."
 )
 LIMITS = "see section 8"
+# Of a graded file: what hash sets say of it -> the word of report.html for it.
+ASSERTED_TITLES = {"Of them identical": "identical", "Look-alike": "look-alike", "Not listed": "not listed"}
 KEPT_BY_PROGRAMS = frozenset({"program", "hidden", "system"})  # reaches of locations.py
 METHOD = (
     "The copy of each exhibit was opened for reading only. Every file that could be found was read to its end: live "
@@ -343,6 +345,29 @@ def _leads(facts: CourtFacts) -> Iterator[Block]:
         rows.append([facts.leads.total.label, "all kinds", *pairs(facts.leads.total)])
         yield Grid("Leads, not confirmed by anybody: files / different contents", columns, rows, totals=1)
     yield from (Paragraph(f"{text[0].upper()}{text[1:]}.", Mood.NOTE) for text in facts.leads_not_searched)
+    yield from _graded(facts)
+
+
+def _graded(facts: CourtFacts) -> Iterator[Block]:
+    """What examiners graded by eye: apart, for the counts above are what hash sets assert."""
+    graded = facts.graded
+    if graded.lines:
+        columns = [
+            Column("Graded as", 0.4), *(Column(title, 0.15, figures=True) for title in ("Files", *ASSERTED_TITLES)),
+        ]  # fmt: skip
+        rows: list[list[Words]] = [
+            [
+                short(facts.category(line.label, line.scheme)),
+                number(line.files),
+                *(number(line.by[word]) for word in ASSERTED_TITLES.values()),
+            ]
+            for line in graded.lines
+        ]
+        yield Grid("Graded by examiners, in no count above: by the last grade that stands", columns, rows)
+    if graded.disputed:
+        yield Paragraph(
+            f"{files_of(graded.disputed)} {_is(graded.disputed)} graded differently by two examiners: {LIMITS}."
+        )
 
 
 def _examined(facts: CourtFacts) -> Iterator[Block]:

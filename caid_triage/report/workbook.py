@@ -16,11 +16,9 @@ from typing import Any, BinaryIO
 from caid_triage.case.rows import FileRow, MatchRow, ProblemRow
 from caid_triage.case.view import CaseView
 from caid_triage.report.court import CourtFacts, court_facts
-from caid_triage.report.locations import place_columns
-from caid_triage.report.matches_csv import tier
-from caid_triage.report.near import Chance
+from caid_triage.report.matches_csv import match_columns
 from caid_triage.report.rows_csv import row_columns
-from caid_triage.report.sfr import PLACE_TITLES, PLACES_EXPLAINED, SUBTITLE, examined_when
+from caid_triage.report.sfr import ASSERTED_TITLES, PLACE_TITLES, PLACES_EXPLAINED, SUBTITLE, examined_when
 from caid_triage.report.tables import PLACES, CountTable
 from caid_triage.report.text import number, spelled
 
@@ -68,12 +66,7 @@ def write_workbook(view: CaseView, out: BinaryIO) -> None:
 
 def _of_matches(view: CaseView, facts: CourtFacts) -> dict[str, Callable[[Any], object]]:
     """The columns that the list of matches has beside the fields of its rows."""
-    return {
-        "expected_chance": Chance(view).of_match,
-        "tier": tier,
-        **place_columns(),
-        "scheme_confirmed": lambda row: facts.confirmed(row.scheme),
-    }
+    return {**match_columns(view), "scheme_confirmed": lambda row: facts.confirmed(row.scheme)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +242,18 @@ def _summary(sheets: _Sheets, sheet: Any, facts: CourtFacts, lists: Sequence[_Li
         put(title, form=sheets.title)
         _counts(put, head, facts, table)
     say(PLACES_EXPLAINED)
+    if facts.graded.lines:
+        put()
+        put("Graded by examiners, in no count above: by the last grade that stands", form=sheets.title)
+        head("Graded as", "Files", *ASSERTED_TITLES)
+        for grade in facts.graded.lines:
+            put(
+                facts.category(grade.label, grade.scheme),
+                grade.files,
+                *(grade.by[word] for word in ASSERTED_TITLES.values()),
+            )
+    if facts.graded.disputed:
+        put("Graded differently by two examiners (files)", facts.graded.disputed)
     put()
     head("Sheet", "Rows", "On sheets", "As a file")
     for one in lists:

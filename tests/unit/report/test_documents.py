@@ -12,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 
 import docx
+import openpyxl
 import pytest
 from pypdf import PdfReader
 from support.hostile_case import make_hostile_case
@@ -21,7 +22,9 @@ from unit.report import exhibits
 from unit.report.documents import docx_lines, docx_tables, make_mixed_case, pdf_text, squeezed, written
 
 from caid_triage.case.audit import AuditHead
+from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import CaseView, open_case
+from caid_triage.model import Decision, MatchKind
 from caid_triage.report.blocks import Bullets, Document, Facts, Grid, texts
 from caid_triage.report.court import court_facts, scheme_standing
 from caid_triage.report.pdf_file import drawable
@@ -330,6 +333,37 @@ def test_a_case_without_hash_sets_and_matches_says_what_it_does_not_say(tmp_path
         assert row[6][0] == "the scan of this source is not complete"
     for name in DOCUMENTS:
         assert written(tmp_path / "case", tmp_path / "out", name)
+
+
+def test_grades_of_examiners_stand_apart_from_what_hash_sets_assert(tmp_path: Path) -> None:
+    folder = make_mixed_case(tmp_path / "case")
+    with open_case(folder) as view:
+        before = sfr(court_facts(view))
+        rows = list(view.matches())
+    assert not any("Graded by examiners" in text for text in texts(before))
+    lead = next(row for row in rows if row.match_kind is not MatchKind.EXACT and row.sha256)
+    listed = next(row for row in rows if row.match_kind is MatchKind.EXACT and row.sha256 != lead.sha256)
+    when = exhibits.STARTED
+    with open_case_for_writing(folder) as case:
+        for row, examiner in ((lead, "A"), (listed, "A"), (listed, "B")):
+            category = samples.CATEGORY_C if examiner == "B" else samples.CATEGORY_A
+            case.decide(row.sha256, Decision(examiner, when, category, ""))
+    with open_case(folder) as view:
+        after = sfr(court_facts(view))
+        files = {row.sha256: 0 for row in (lead, listed)}
+        for one in view.files():
+            if one.sha256 in files:
+                files[one.sha256] += 1
+    graded = {row[0].split(" (")[0]: row[1:] for row in grid(after, "Graded by examiners").rows}
+    assert graded["Category A"][:2] == [str(files[lead.sha256]), "0"]
+    assert graded["Category C"][:2] == [str(files[listed.sha256])] * 2
+    assert any("graded differently by two examiners" in text for text in texts(after))
+    for caption in ("Files identical to a listed item", "Leads, not confirmed"):
+        assert grid(before, caption) == grid(after, caption)
+    book = openpyxl.load_workbook(BytesIO(written(folder, tmp_path / "out", "xlsx")), read_only=True)
+    sheet = [[cell for cell in row if cell is not None] for row in book["Summary"].iter_rows(values_only=True)]
+    title = next(place for place, row in enumerate(sheet) if row and str(row[0]).startswith("Graded by examiners"))
+    assert sheet[title + 2][1:3] == [files[lead.sha256], 0]
 
 
 def test_the_end_of_the_audit_trail_stands_in_the_summary(view: CaseView) -> None:
