@@ -28,8 +28,8 @@ from fuzz.target import PRODUCT
 HERE = Path(__file__).parent
 TARGETS = tuple(sorted(one.stem for one in (HERE / "targets").glob("[a-z]*.py")))
 MOST_DEATHS = 20
-# Processor seconds of one process: the engine keeps more with every input (in ten minutes 3.8 GB beside the carver, whose
-# own memory stays what it is), until a library has none left. The next one goes on from the same corpus.
+# Processor seconds of one process: the engine keeps more with every input (in ten minutes 3.8 GB beside the carver,
+# whose own memory stays what it is), until a library has none left. The next one goes on from the same corpus.
 ROUND = 200.0
 NO_ATHERIS = (
     "fuzz: atheris is not installed (no wheel for this Python or system?): inputs are made by plain seeded damage, "
@@ -46,7 +46,15 @@ def run_target(name: str, work: Path, seconds: float, engine: str) -> dict[str, 
     left, number = seconds, 1
     with (folder / "log.txt").open("wb") as log:
         while left > 0 and sum(deaths.values()) < MOST_DEATHS:
-            command = [sys.executable, str(HERE / "child.py"), name, str(folder), str(min(left, ROUND)), str(number), engine]
+            command = [
+                sys.executable,
+                str(HERE / "child.py"),
+                name,
+                str(folder),
+                str(min(left, ROUND)),
+                str(number),
+                engine,
+            ]
             process = subprocess.Popen(command, stdout=log, stderr=log)
             ended = process.wait()
             spent = _facts_of(folder, process.pid).get("seconds", 0.0)
