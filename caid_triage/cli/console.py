@@ -73,6 +73,12 @@ class GoneTerminal(io.TextIOBase):
             self._stream.flush()
 
 
+def ask(question: str, default: str | None = None) -> str:
+    """What a person types in answer to a question of ours; ``default`` where that is nothing."""
+    answer: str = click.prompt(question, default=default, err=True)
+    return answer
+
+
 def ask_secret(question: str) -> str:
     """What a person types in answer to a question of ours; it is not shown."""
     answer: str = click.prompt(question, hide_input=True, err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from caid_triage.cli.console import say
+from caid_triage.cli.console import ask, say
 from caid_triage.cli.exit_codes import COMPLETE, WITH_PROBLEMS, CommandWithExitCodes
 from caid_triage.cli.on_record import examiner_option, given_command, say_head
 from caid_triage.errors import UsageError
@@ -84,7 +84,7 @@ def _confirm(exhibits: list[str]) -> None:
     say("This writes indecent material out of the case if there is any. It is put on record.", err=True)
     for exhibit in exhibits:
         say(f"To confirm, type the reference of the exhibit: {exhibit}", err=True)
-        if click.prompt("reference", err=True) != exhibit:
+        if ask("reference") != exhibit:
             raise UsageError("that is not the reference of the exhibit; nothing was written")
 
 

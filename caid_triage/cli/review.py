@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from caid_triage.actor import EXAMINER, actor
-from caid_triage.cli.console import say
+from caid_triage.cli.console import ask, say
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.errors import UsageError
 
@@ -92,7 +92,7 @@ def _examiner(given: str | None) -> str:
     if name is None:
         if not sys.stdin.isatty():
             raise UsageError("a grade needs the name of its examiner: give it with --examiner")
-        name = click.prompt("your name, as it stands beside each grade", default=actor().get("user"), err=True)
+        name = ask("your name, as it stands beside each grade", actor().get("user"))
     fit = actor(name).get("user")
     if not fit:
         raise UsageError("a grade needs the name of its examiner, and this one is empty: give it with --examiner")
