@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 
 from unit.case import samples
 
+from caid_triage.case.exchange import SELECTIONS
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.store import create_case
 from caid_triage.case.view import CaseView, open_case
@@ -22,9 +23,22 @@ from fuzz.patches import patched, patching, places_of
 from fuzz.target import Target, expect
 
 MOST_ROWS = 2_000
-# What takes an argument, or gives no rows.
-LEFT_OUT = frozenset(("close", "ledger", "perceptual_hashes", "lead_hashes"))
+# What gives no rows, or rows of one source alone.
+LEFT_OUT = frozenset(("close", "ledger"))
 LEAST_QUALITY = 50
+# What is told to those that must be told something, each time that they are asked.
+GIVEN: Mapping[str, Sequence[tuple[object, ...]]] = {
+    "perceptual_hashes": [(LEAST_QUALITY,)],
+    "lead_hashes": [(LEAST_QUALITY,)],
+    "fullest_folders": [(9,)],
+    "exchange_contents": [(name,) for name in SELECTIONS],
+    "exchange_totals": [(name,) for name in SELECTIONS],
+    "stated_counts": [(("distributed",),)],
+    "series_counts": [(9,)],
+    "month_counts": [("created",), ("modified",)],
+    "folder_counts": [(9,)],
+    "shared_pairs": [(9,)],
+}
 
 
 @cache
@@ -54,10 +68,15 @@ def places(name: str) -> list[int]:
     return places_of(wholes()[name])
 
 
-def methods() -> list[str]:
-    """Everything of a view that gives rows and takes no argument."""
-    named = [(name, one) for name, one in inspect.getmembers(CaseView, inspect.isfunction) if name[0] != "_"]
-    return [name for name, _ in named if name not in LEFT_OUT]
+def questions(view: CaseView) -> list[Callable[[], object]]:
+    """Everything of a view that gives rows; what must be told more is in GIVEN."""
+    named = [name for name, _ in inspect.getmembers(CaseView, inspect.isfunction) if name[0] != "_"]
+    return [
+        partial(getattr(view, name), *given)
+        for name in named
+        if name not in LEFT_OUT
+        for given in GIVEN.get(name, [()])
+    ]
 
 
 def check(data: bytes) -> str:
@@ -74,9 +93,7 @@ def check(data: bytes) -> str:
             expect(str(folder) in str(error), "an error that does not name the case")
             return "refused"
         try:
-            asked = [getattr(view, name) for name in methods()]
-            asked += [partial(view.perceptual_hashes, LEAST_QUALITY), partial(view.lead_hashes, LEAST_QUALITY)]
-            for ask in asked:
+            for ask in questions(view):
                 try:
                     found = ask()
                     rows += sum(1 for _ in zip(range(MOST_ROWS), found, strict=False)) if _has_rows(found) else 1
