@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.test_report_page import Seen, browser  # noqa: F401 - the fixture
+from browser.test_report_page import Seen
 from markupsafe import Markup
 from support.page_case import make_page_case
 from unit.report import exhibits
@@ -39,7 +39,7 @@ def matches(case: Path) -> list[MatchRow]:
 
 
 @pytest.fixture
-def seen(browser: Any, case: Path) -> Iterator[Seen]:  # noqa: F811
+def seen(browser: Any, case: Path) -> Iterator[Seen]:
     seen = Seen(browser, (case / "reports" / "report.html").as_uri())
     yield seen
     assert seen.said == []
@@ -159,7 +159,7 @@ ROWS = "[...document.querySelectorAll('#hits tbody tr')].map(r => r.outerHTML.re
 
 @pytest.mark.parametrize("hostile", [False, True])
 def test_the_rows_are_the_same_with_and_without_script(
-    browser: Any,  # noqa: F811
+    browser: Any,
     case: Path,
     tmp_path: Path,
     hostile: bool,
@@ -228,7 +228,7 @@ def test_no_text_can_be_made_markup_by_whoever_writes_to_the_page(seen: Seen) ->
 
 
 def test_twenty_thousand_matches_are_all_reachable_in_a_page_of_few_bytes_each(
-    browser: Any,  # noqa: F811
+    browser: Any,
     case: Path,
     matches: list[MatchRow],
     tmp_path: Path,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browser.test_report_page import Seen, browser  # noqa: F401 - the fixture
+from browser.test_report_page import Seen
 from laws.test_hostile_page import MARKUP
 from support.hostile_case import make_hostile_case
 
@@ -23,7 +23,7 @@ TEXTS = {
 
 
 @pytest.fixture(scope="module", params=sorted(TEXTS))
-def seen(browser: Any, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:  # noqa: F811
+def seen(browser: Any, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     folder = make_hostile_case(tmp_path_factory.mktemp("hostile") / "case", TEXTS[request.param])
     with open_case(folder) as view:
         write_reports(view, folder / "reports", ["html"])

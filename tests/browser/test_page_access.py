@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.test_report_page import Seen, browser  # noqa: F401 - the fixture
+from browser.test_report_page import Seen
 from support.page_case import make_page_case
 from unit.case import samples
 from unit.report import exhibits
@@ -43,7 +43,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def page(browser: Any, report: Path) -> Iterator[Seen]:  # noqa: F811
+def page(browser: Any, report: Path) -> Iterator[Seen]:
     seen = Seen(browser, report.as_uri())
     yield seen
     seen.page.close()

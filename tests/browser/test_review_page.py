@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,25 +15,11 @@ from caid_triage.model import Category
 from caid_triage.review.server import Review
 from caid_triage.review.serving import Serving
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 MANY = 1_000_000
 BLOCK = 48  # listing.js asks for so many items at once
 PATIENCE = 60.0
 MOST_ELEMENTS = 900  # in the whole page; a list of a million has some 400
 CATEGORY_C = Category("3", "Category C", "uk", 30)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser is installed (looked for {', '.join(BROWSERS)})")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        # Root, as in most containers, has no sandbox to give.
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
 
 
 class Session:
