@@ -24,6 +24,7 @@ from caid_triage.examine.video_bytes import ReadAt, VideoBytes
 from caid_triage.model import Kind
 from caid_triage.scan import protocol
 from caid_triage.scan.confine import allow_cpu
+from caid_triage.scan.intake import say_step, take_in
 
 PIECE = 1 << 19
 
@@ -46,24 +47,12 @@ def answer_look(
         _say(small_film(file, protocol.text(header.get("media_type"), 200), Limits(), side), sink)
         return
     run = Taking(Limits(), size, wanted, read_at, beside)
-    while True:
-        kind, payload = protocol.read_frame(source, protocol.MAX_CHUNK)
-        if kind == protocol.CHUNK:
-            allow_cpu(limits.cpu_for(0))
-            run.update(payload)
-        elif kind == protocol.END:
-            break
-        elif kind == protocol.ABORT:
-            return
-        else:
-            raise protocol.ProtocolError("an unexpected frame inside a task")
-    allow_cpu(limits.cpu_for(run.bytes_read))
+    if not take_in(run, source, limits):
+        return
     if header.get("inside") is True:
         for item in run.search():
             if isinstance(item, Step):
-                allow_cpu(limits.cpu_for(item.size))
-                protocol.write_frame(sink, protocol.STEP, protocol.to_json({"step": item.number, "size": item.size}))
-                sink.flush()
+                say_step(item, sink, limits)
     else:
         run.digests()
     if wanted.content is None or wanted.what is None:

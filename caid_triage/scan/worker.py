@@ -24,6 +24,7 @@ from caid_triage.model import Digests
 from caid_triage.scan import protocol
 from caid_triage.scan.confine import allow_cpu, confine, die_with_parent
 from caid_triage.scan.inside import again_from_plain, found_to_plain
+from caid_triage.scan.intake import say_step, take_in
 from caid_triage.scan.private_pipe import private_streams
 
 
@@ -75,18 +76,8 @@ def answer_task(
         read_at=read_at if random else None,
         beside=beside if random else None,
     )
-    while True:
-        kind, payload = protocol.read_frame(source, protocol.MAX_CHUNK)
-        if kind == protocol.CHUNK:
-            allow_cpu(limits.cpu_for(0))
-            run.update(payload)
-        elif kind == protocol.END:
-            break
-        elif kind == protocol.ABORT:
-            return
-        else:
-            raise protocol.ProtocolError("an unexpected frame inside a task")
-    allow_cpu(limits.cpu_for(run.bytes_read))
+    if not take_in(run, source, limits):
+        return
     digests: Digests = run.digests()
     identified = run.identified()
     early = protocol.digests_to_plain(digests) | {
@@ -108,12 +99,11 @@ def look_inside(run: Run, again: Again, sink: BinaryIO, limits: WorkerLimits) ->
     told = False
     for item in run.inside(again):
         if isinstance(item, Step):
-            protocol.write_frame(sink, protocol.STEP, protocol.to_json({"step": item.number, "size": item.size}))
+            say_step(item, sink, limits)
             told = True
-            allow_cpu(limits.cpu_for(item.size))
         else:
             protocol.write_frame(sink, protocol.FOUND, protocol.to_json(found_to_plain(item)))
-        sink.flush()
+            sink.flush()
     if told:
         allow_cpu(limits.cpu_for(run.bytes_read))
         protocol.write_frame(sink, protocol.STEP, protocol.to_json({"step": 0, "size": 0}))
