@@ -1,4 +1,4 @@
-"""What documents for the case file say beside the counts: of each source, of each hash set, dates, folders, names.
+"""What documents for the case file say beside the counts: of each source, of each hash set, dates, names.
 
 Every figure is about what counts.py proposes: a file counts once, and look-alikes never among the exact ones.
 """
@@ -14,7 +14,7 @@ from caid_triage.case.counts import FIGURES, GRAVEST_FIRST, JOINED, KINDS_IN_ORD
 from caid_triage.case.encode import moment
 from caid_triage.case.places import CONTAINER_STATE, PLACE, REMOVED
 from caid_triage.case.schema import NUMBER_BITS
-from caid_triage.model import Kind, MatchKind, State, Tier, parent_of
+from caid_triage.model import Kind, MatchKind, State, Tier
 
 OF_SOURCE = f"JOIN source s ON s.id = e.id >> {NUMBER_BITS}"
 EXACT = "p.match_kind = 'exact'"
@@ -64,19 +64,6 @@ class SpanRow:
     created: tuple[datetime | None, datetime | None]
     modified: tuple[datetime | None, datetime | None]
     accessed: tuple[datetime | None, datetime | None]
-
-
-@dataclass(frozen=True, slots=True)
-class FolderRow:
-    """A folder (or a file that holds files) with exact matches right in it, and how many folders there are in all."""
-
-    exhibit: str
-    source: str
-    volume: str
-    folder: str
-    files: int
-    unique: int
-    folders: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,20 +134,6 @@ def span_rows(connection: sqlite3.Connection) -> Iterator[SpanRow]:
         first, last = map(moment, times[::2]), map(moment, times[1::2])
         created, modified, accessed = zip(first, last, strict=True)
         yield SpanRow(exhibit, code, label, scheme, files, undated, created, modified, accessed)
-
-
-def folder_rows(connection: sqlite3.Connection, most: int) -> Iterator[FolderRow]:
-    """The ``most`` folders with the most exact matches of categories that are not ranked as not pertinent."""
-    propose_once(connection)
-    connection.create_function("parent_of", 1, parent_of, deterministic=True)
-    rows = connection.execute(
-        f"""SELECT s.exhibit, s.name, e.volume, parent_of(e.path) AS folder, {FIGURES}, count(*) OVER ()
-        {JOINED} {OF_SOURCE} WHERE {EXACT} AND c.severity IS NOT 0
-        GROUP BY s.id, e.volume, folder ORDER BY count(*) DESC, min(e.id) LIMIT ?""",
-        (most,),
-    )
-    for row in rows:
-        yield FolderRow(*row)
 
 
 def named_rows(connection: sqlite3.Connection) -> Iterator[NamedRow]:

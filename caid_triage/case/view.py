@@ -25,13 +25,11 @@ from caid_triage.case.counts import (
 )
 from caid_triage.case.decode import reader
 from caid_triage.case.documents import (
-    FolderRow,
     NamedRow,
     SetTallyRow,
     SourceProblemRow,
     SourceTallyRow,
     SpanRow,
-    folder_rows,
     named_rows,
     set_tally_rows,
     source_problem_rows,
@@ -496,11 +494,6 @@ class CaseView:
         """First and last dates of the exact matches, by exhibit and category."""
         with reading_faults(self.folder):
             return list(span_rows(self._connection))
-
-    def fullest_folders(self, most: int) -> list[FolderRow]:
-        """The folders with the most exact matches."""
-        with reading_faults(self.folder):
-            return list(folder_rows(self._connection, most))
 
     def named_contents(self) -> Iterator[NamedRow]:
         """Every content of an exact match once, where it is easiest to come to."""

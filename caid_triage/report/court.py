@@ -12,24 +12,23 @@ from itertools import islice
 from typing import Any
 
 from caid_triage.case.audit import AuditHead
-from caid_triage.case.documents import FolderRow, NamedRow, SetTallyRow, SourceProblemRow, SourceTallyRow, SpanRow
-from caid_triage.case.rows import Conservation, ExhibitRow, ProblemRow, SourceRow, VolumeRow
+from caid_triage.case.documents import NamedRow, SetTallyRow, SourceProblemRow, SourceTallyRow, SpanRow
+from caid_triage.case.page_rows import FolderCount
+from caid_triage.case.rows import Conservation, ProblemRow, SourceRow, VolumeRow
 from caid_triage.case.view import CaseView
-from caid_triage.model import MatchKind
 from caid_triage.report.gaps import not_examined
 from caid_triage.report.graded import GradedFacts, graded_facts
 from caid_triage.report.locations import LocationCount, location_rules, matched_places
 from caid_triage.report.near import Chance, leads_not_searched
-from caid_triage.report.set_facts import HashSetFacts, hashset_facts
+from caid_triage.report.set_facts import NOT_CONFIRMED, HashSetFacts, hashset_facts
 from caid_triage.report.summary_json import source_facts
-from caid_triage.report.tables import Cell, CountTable, count_tables
+from caid_triage.report.tables import Cell, CountTable, count_tables, exhibit_cells
 from caid_triage.report.telling import most_telling
 from caid_triage.report.verdict import Verdict, verdict_of
 
 NAMES_SHOWN = 20
 FOLDERS_SHOWN = 15
 GAPS_SHOWN = 40
-NOT_CONFIRMED = "NOT CONFIRMED"
 HASHES = ("md5", "sha1", "sha256")
 Span = tuple[datetime | None, datetime | None]
 
@@ -78,7 +77,7 @@ class CourtFacts:
     dates_by_exhibit: Sequence[Dates]
     places: Sequence[LocationCount]
     location_rules: str
-    folders: Sequence[FolderRow]
+    folders: Sequence[FolderCount]
     names: Sequence[NamedRow]
     hashsets: Sequence[HashSetFacts]
     set_tallies: Mapping[str, SetTallyRow]
@@ -136,7 +135,7 @@ def court_facts(view: CaseView) -> CourtFacts:
         exact=exact,
         leads=leads,
         standing=scheme_standing(infos),
-        by_exhibit=_by_exhibit(view.exhibits(), sources),
+        by_exhibit=exhibit_cells(view, sources),
         source_tallies=view.source_tallies(),
         source_problems=view.source_problems(),
         wide_problems=wide,
@@ -144,7 +143,7 @@ def court_facts(view: CaseView) -> CourtFacts:
         dates_by_exhibit=_dates(((row.exhibit, ""), row) for row in spans),
         places=matched_places(view),
         location_rules=location_rules().version,
-        folders=view.fullest_folders(FOLDERS_SHOWN),
+        folders=view.folder_counts(FOLDERS_SHOWN),
         names=most_telling(view.named_contents(), NAMES_SHOWN),
         hashsets=[hashset_facts(info) for info in infos],
         set_tallies={row.hashset: row for row in view.set_tallies()},
@@ -172,16 +171,6 @@ def scheme_standing(infos: Iterable[Mapping[str, Any]]) -> dict[str, str]:
             words = f"confirmed by {by}" if by else f"{NOT_CONFIRMED} in {info['name']}"
             found.setdefault(str(info.get("scheme") or ""), {})[words] = None
     return {scheme: "; ".join(words) for scheme, words in found.items()}
-
-
-def _by_exhibit(rows: Iterable[ExhibitRow], sources: Sequence[SourceRow]) -> list[tuple[str, Cell, Cell]]:
-    """Of each exhibit how many files are exact matches, and how many are leads."""
-    cells = {source.exhibit: (Cell(), Cell()) for source in sources}
-    for row in rows:
-        cell = cells[row.exhibit][0 if row.match_kind is MatchKind.EXACT else 1]
-        cell.files += row.files
-        cell.unique += row.unique
-    return [(exhibit, *pair) for exhibit, pair in cells.items()]
 
 
 def _dates(rows: Iterable[tuple[tuple[str, str], SpanRow]]) -> list[Dates]:

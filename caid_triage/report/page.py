@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -18,7 +18,7 @@ from caid_triage.case.rows import (
     WithheldRow,
 )
 from caid_triage.case.view import CaseView
-from caid_triage.model import DecodeState, MatchKind
+from caid_triage.model import DecodeState
 from caid_triage.report.attention import Attention, StatedFacts, attention, stated_facts
 from caid_triage.report.comparisons import RegradeFacts, SharedFacts, regrade_facts, shared_facts
 from caid_triage.report.films import FILMS_SHOWN, FilmFacts, film_facts
@@ -31,7 +31,7 @@ from caid_triage.report.meanings import COVERAGE_WORDS, DECODE_WORDS, meaning
 from caid_triage.report.near import Chance, NearFacts, is_lead, leads_not_searched, likeliest
 from caid_triage.report.origin import OriginFacts, origin_facts
 from caid_triage.report.set_facts import HashSetFacts, hashset_facts, unconfirmed_any
-from caid_triage.report.tables import Cell, CountTable, count_tables, tier_tables
+from caid_triage.report.tables import Cell, CountTable, count_tables, exhibit_cells, tier_tables
 from caid_triage.report.timeline import Panel, timeline
 from caid_triage.report.verdict import Verdict, verdict_with
 from caid_triage.report.whereabouts import Whereabouts, whereabouts
@@ -126,7 +126,7 @@ def page(view: CaseView) -> Page:
         examiner=header.examiner,
         tool=f"{header.tool.get('name', 'caid-triage')} {header.tool.get('version', '')}".strip(),
         exhibits=list(dict.fromkeys(source.exhibit for source in sources)),
-        by_exhibit=_by_exhibit(view, sources),
+        by_exhibit=exhibit_cells(view, sources),
         places=matched_places(view),
         location_rules=location_rules().version,
         verdict=verdict_with(view, exact, leads, hashsets),
@@ -182,12 +182,3 @@ def _first(rows: Iterator[Any], limit: int) -> tuple[list[Any], int]:
     """The first rows and the number of all."""
     shown = list(islice(rows, limit))
     return shown, len(shown) + sum(1 for _ in rows)
-
-
-def _by_exhibit(view: CaseView, sources: Sequence[SourceRow]) -> list[tuple[str, Cell, Cell]]:
-    cells = {source.exhibit: (Cell(), Cell()) for source in sources}
-    for row in view.exhibits():
-        cell = cells[row.exhibit][0 if row.match_kind is MatchKind.EXACT else 1]
-        cell.files += row.files
-        cell.unique += row.unique
-    return [(exhibit, *pair) for exhibit, pair in cells.items()]

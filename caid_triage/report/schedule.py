@@ -9,9 +9,10 @@ from caid_triage.case.rows import SourceRow
 from caid_triage.case.view import CaseView
 from caid_triage.model import MatchKind
 from caid_triage.report.blocks import Block, Column, Document, Facts, Grid, Mood, Paragraph, Signature, Words, short
-from caid_triage.report.court import NOT_CONFIRMED, CourtFacts, court_facts
+from caid_triage.report.court import CourtFacts, court_facts
 from caid_triage.report.gaps import headline_of
 from caid_triage.report.meanings import STATUS_WORDS
+from caid_triage.report.set_facts import NOT_CONFIRMED
 from caid_triage.report.sfr import acquisition_lines, examined_when
 from caid_triage.report.tables import KIND_WORDS
 from caid_triage.report.text import files_of, number, size

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+NOT_CONFIRMED = "NOT CONFIRMED"
+
 
 @dataclass(frozen=True, slots=True)
 class HashSetFacts:
@@ -32,7 +34,7 @@ def hashset_facts(info: Mapping[str, Any]) -> HashSetFacts:
         role=str(info.get("role") or ""),
         entries=info.get("entries"),
         scheme=str(title),
-        confirmed=f"confirmed by {by}" if by else "NOT CONFIRMED",
+        confirmed=f"confirmed by {by}" if by else NOT_CONFIRMED,
         sources=[(str(source.get("file") or ""), str(source.get("sha256") or "")) for source in sources],
         refused=sum(source.get("refused") or 0 for source in sources),
     )
@@ -40,4 +42,4 @@ def hashset_facts(info: Mapping[str, Any]) -> HashSetFacts:
 
 def unconfirmed_any(hashsets: Iterable[HashSetFacts]) -> bool:
     """Whether there is a set of known material whose categories nobody has confirmed."""
-    return any(facts.role == "notable" and facts.confirmed == "NOT CONFIRMED" for facts in hashsets)
+    return any(facts.role == "notable" and facts.confirmed == NOT_CONFIRMED for facts in hashsets)

@@ -27,8 +27,9 @@ from caid_triage.report.blocks import (
     Words,
     short,
 )
-from caid_triage.report.court import HASHES, NOT_CONFIRMED, CourtFacts, Dates, Span, court_facts
+from caid_triage.report.court import HASHES, CourtFacts, Dates, Span, court_facts
 from caid_triage.report.locations import accessibility, location_of
+from caid_triage.report.set_facts import NOT_CONFIRMED
 from caid_triage.report.tables import PLACES, Cell, Line
 from caid_triage.report.telling import RULE
 from caid_triage.report.text import files_of, iso, number, size
@@ -231,7 +232,7 @@ def _where(facts: CourtFacts) -> Iterator[Block]:
             [*_place(row.exhibit, row.source, row.volume, row.folder), f"{number(row.files)} / {number(row.unique)}"]
             for row in facts.folders
         ]
-        total = facts.folders[0].folders
+        total = facts.folders[0].total
         caption = "The folders with most" if total > len(rows) else "The folders"
         yield Grid(f"{caption} ({number(len(rows))} of {number(total)})", columns, rows)
     if facts.names:

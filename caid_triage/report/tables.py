@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from caid_triage.case.rows import TallyRow
+from caid_triage.case.rows import SourceRow, TallyRow
 from caid_triage.case.view import CaseView
 from caid_triage.model import Kind, MatchKind, Tier
 
@@ -81,3 +81,13 @@ def tier_tables(view: CaseView) -> tuple[CountTable, CountTable]:
     tallies = [row for row in view.tallies() if row.match_kind is not MatchKind.EXACT]
     far = count_table(row for row in tallies if row.tier is Tier.LEAD)
     return count_table(row for row in tallies if row.tier is not Tier.LEAD), far
+
+
+def exhibit_cells(view: CaseView, sources: Iterable[SourceRow]) -> list[tuple[str, Cell, Cell]]:
+    """Of each exhibit, in the order of the sources, how many files are exact matches, and how many are leads."""
+    cells = {source.exhibit: (Cell(), Cell()) for source in sources}
+    for row in view.exhibits():
+        cell = cells[row.exhibit][0 if row.match_kind is MatchKind.EXACT else 1]
+        cell.files += row.files
+        cell.unique += row.unique
+    return [(exhibit, *pair) for exhibit, pair in cells.items()]

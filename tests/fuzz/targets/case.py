@@ -30,7 +30,6 @@ LEAST_QUALITY = 50
 GIVEN: Mapping[str, Sequence[tuple[object, ...]]] = {
     "perceptual_hashes": [(LEAST_QUALITY,)],
     "lead_hashes": [(LEAST_QUALITY,)],
-    "fullest_folders": [(9,)],
     "exchange_contents": [(name,) for name in SELECTIONS],
     "exchange_totals": [(name,) for name in SELECTIONS],
     "stated_counts": [(("distributed",),)],

@@ -204,7 +204,7 @@ def test_folders_are_counted_as_a_recount_does(case: Path, view: CaseView) -> No
         ]  # fmt: skip
         assert (row.files, row.unique) == (len(inside), len({file.content for file in inside}))
     assert sum(row.files for row in facts.folders) <= len(files)
-    assert facts.folders[0].folders == len({(file.source, _parent(file.path)) for file in files})
+    assert facts.folders[0].total == len({(file.source, _parent(file.path)) for file in files})
 
 
 def _parent(path: str) -> str:
