@@ -10,7 +10,7 @@ from typing import Any
 
 from caid_triage.case.collisions import COLLIDED, CONTRADICTED
 from caid_triage.case.counts import GRAVEST_FIRST
-from caid_triage.case.grades import disputed_rows
+from caid_triage.case.grades import LAST_STANDING, disputed_rows
 from caid_triage.case.rows import ContradictionRow
 from caid_triage.case.schema import NUMBER_BITS
 from caid_triage.model import Category
@@ -38,8 +38,7 @@ GRADES = f"""SELECT {WHERE_IT_IS}, x.grades FROM (
         UNION ALL
         SELECT e.id, c.code, c.label, c.scheme, c.severity, d.examiner, 0, 1
         FROM decision d JOIN entry e ON e.sha256 = d.sha256 JOIN category c ON c.id = d.category_id
-        WHERE d.id = (SELECT max(l.id) FROM decision l WHERE l.sha256 = d.sha256
-            AND NOT EXISTS (SELECT 1 FROM withdrawal w WHERE w.decision_id = l.id))
+        WHERE {LAST_STANDING}
         ) c ORDER BY entry_id, examiner, {GRAVEST_FIRST}, place
     ) GROUP BY entry_id HAVING count(DISTINCT code || char(0) || scheme) > 1
 ) x {OF_FILE} ORDER BY e.id"""  # noqa: S608 - constants only

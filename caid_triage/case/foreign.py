@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 from caid_triage.case.schema import (
@@ -50,6 +51,7 @@ def refuse_foreign_schema(connection: sqlite3.Connection, version: int, folder: 
         )
 
 
+@cache
 def _columns_made(version: int) -> Columns:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(TABLES)

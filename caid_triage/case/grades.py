@@ -20,13 +20,18 @@ from caid_triage.case.matches import MatchTable
 from caid_triage.case.schema import NUMBER_BITS
 from caid_triage.model import Category, Decision, Kind, State
 
-STANDS = "NOT EXISTS (SELECT 1 FROM withdrawal w WHERE w.decision_id = d.id)"
+
+def stands(decision: str) -> str:
+    """The condition that the decision of this id (an SQL expression) was not taken back."""
+    return f"NOT EXISTS (SELECT 1 FROM withdrawal w WHERE w.decision_id = {decision})"  # noqa: S608 - constants only
+
+
+STANDS = stands("d.id")
 # Of a content: the last grade of all that stand. Wants ``d`` and a content beside it.
-LAST_STANDING = """d.id = (SELECT max(l.id) FROM decision l WHERE l.sha256 = d.sha256
-    AND NOT EXISTS (SELECT 1 FROM withdrawal w WHERE w.decision_id = l.id))"""
+LAST_STANDING = f"d.id = (SELECT max(l.id) FROM decision l WHERE l.sha256 = d.sha256 AND {stands('l.id')})"  # noqa: S608
 # One row a content and examiner: his last standing grade.
-STANDING = """SELECT max(d.id) AS id, d.sha256, d.examiner FROM decision d
-    WHERE NOT EXISTS (SELECT 1 FROM withdrawal w WHERE w.decision_id = d.id) GROUP BY d.sha256, d.examiner"""
+STANDING = f"""SELECT max(d.id) AS id, d.sha256, d.examiner FROM decision d
+    WHERE {STANDS} GROUP BY d.sha256, d.examiner"""  # noqa: S608 - constants only
 DISPUTED = f"""SELECT g.sha256 FROM ({STANDING}) g
     JOIN decision d ON d.id = g.id JOIN category c ON c.id = d.category_id GROUP BY g.sha256
     HAVING count(DISTINCT c.code || char(0) || c.scheme) > 1"""  # noqa: S608 - constants only
@@ -45,7 +50,7 @@ DISPUTED_FILES = f"""SELECT s.exhibit, s.name, e.volume, e.path, e.sha256,
         FROM decision d JOIN category c ON c.id = d.category_id
         WHERE d.sha256 = e.sha256 AND {STANDS}
             AND d.id = (SELECT max(o.id) FROM decision o WHERE o.sha256 = d.sha256 AND o.examiner = d.examiner
-                AND NOT EXISTS (SELECT 1 FROM withdrawal w WHERE w.decision_id = o.id))
+                AND {stands("o.id")})
         ORDER BY d.id))
 FROM entry e JOIN source s ON s.id = e.id >> {NUMBER_BITS}
 WHERE e.sha256 IN ({DISPUTED}) ORDER BY e.id"""  # noqa: S608 - constants only

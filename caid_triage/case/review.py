@@ -17,7 +17,7 @@ from pathlib import Path
 from caid_triage.case.cameras import camera_name
 from caid_triage.case.counts import GRAVEST_FIRST, STRONGEST_KIND_FIRST, TIER
 from caid_triage.case.encode import ENTRY_COLUMNS, Row, record_of
-from caid_triage.case.grades import DISPUTED, STANDING, STANDS
+from caid_triage.case.grades import DISPUTED, STANDING, STANDS, stands
 from caid_triage.case.journal import Place, place_in
 from caid_triage.case.making import stand_in_tables
 from caid_triage.case.records import source_rows
@@ -315,9 +315,8 @@ class ReviewReader:
 
     def last_act(self, examiner: str, but: Sequence[int]) -> int | None:
         """The last act of an examiner that graded something and was not taken back, leaving out ``but``."""
-        statement = """SELECT max(a.id) FROM review_act a WHERE a.examiner = ? AND a.action = 'decided'
-            AND a.id NOT IN (SELECT value FROM json_each(?))
-            AND NOT EXISTS (SELECT 1 FROM withdrawal w WHERE w.decision_id = a.first_decision)"""
+        statement = f"""SELECT max(a.id) FROM review_act a WHERE a.examiner = ? AND a.action = 'decided'
+            AND a.id NOT IN (SELECT value FROM json_each(?)) AND {stands("a.first_decision")}"""  # noqa: S608
         (number,) = next(self._rows(statement, examiner, json.dumps(list(but))))
         return None if number is None else int(number)
 
