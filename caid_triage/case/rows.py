@@ -31,6 +31,11 @@ class CaseHeader:
     options: Mapping[str, object] = field(default_factory=dict)
     tool: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def made_with(self) -> str:
+        """Name and version of the tool that made the case."""
+        return f"{self.tool.get('name', 'caid-triage')} {self.tool.get('version', '')}".strip()
+
 
 @dataclass(frozen=True, slots=True)
 class FileRow:

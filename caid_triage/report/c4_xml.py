@@ -33,7 +33,7 @@ def write_c4m(view: CaseView, out: BinaryIO) -> None:
 
 def _write(view: CaseView, out: BinaryIO, kind: Kind) -> None:
     grades = Grades(view)
-    tool = f"{view.header.tool.get('name', 'caid-triage')} {view.header.tool.get('version', '')}".strip()
+    tool = view.header.made_with
     out.write(BYTE_ORDER_MARK)
     _put(out, '<?xml version="1.0"  encoding="utf-16"?>')
     _put(out, f'\t<ReportIndex version="2.0" source="{escaped(tool)}" dll="{escaped(tool)}">')

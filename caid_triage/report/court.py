@@ -125,7 +125,7 @@ def court_facts(view: CaseView) -> CourtFacts:
         reference=header.reference,
         operation=header.operation,
         examiner=header.examiner,
-        tool=f"{header.tool.get('name', 'caid-triage')} {header.tool.get('version', '')}".strip(),
+        tool=header.made_with,
         exhibits=list(dict.fromkeys(source.exhibit for source in sources)),
         sources=sources,
         segments={source.id: source_facts(source)["segments"] for source in sources},

@@ -124,7 +124,7 @@ def page(view: CaseView) -> Page:
         reference=header.reference,
         operation=header.operation,
         examiner=header.examiner,
-        tool=f"{header.tool.get('name', 'caid-triage')} {header.tool.get('version', '')}".strip(),
+        tool=header.made_with,
         exhibits=list(dict.fromkeys(source.exhibit for source in sources)),
         by_exhibit=exhibit_cells(view, sources),
         places=matched_places(view),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from caid_triage.case.rows import SourceRow
-from caid_triage.case.view import CaseView
 from caid_triage.model import MatchKind
 from caid_triage.report.blocks import Block, Column, Document, Facts, Grid, Mood, Paragraph, Signature, Words, short
-from caid_triage.report.court import CourtFacts, court_facts
+from caid_triage.report.court import CourtFacts
 from caid_triage.report.gaps import headline_of
 from caid_triage.report.meanings import STATUS_WORDS
 from caid_triage.report.set_facts import NOT_CONFIRMED
@@ -22,23 +20,6 @@ SUBTITLE = "One row for each source (copy of an exhibit). Text only: it holds no
 VOLUMES_SHOWN = 6
 GAPS_SHOWN = 5
 SEGMENTS_SHOWN = 3
-
-
-def write_schedule_docx(view: CaseView, out: BinaryIO) -> None:
-    """Write the schedule as a Word file, in the case's own template where there is one."""
-    from caid_triage.report.docx_file import placeholders, write_docx  # noqa: PLC0415 - heavy, and only for this
-    from caid_triage.report.template import case_template  # noqa: PLC0415
-
-    facts = court_facts(view)
-    document = schedule(facts)
-    write_docx(document, placeholders(document, facts), out, case_template(view.folder))
-
-
-def write_schedule_pdf(view: CaseView, out: BinaryIO) -> None:
-    """Write the schedule as PDF."""
-    from caid_triage.report.pdf_file import write_pdf  # noqa: PLC0415 - heavy, and only for this
-
-    write_pdf(schedule(court_facts(view)), out)
 
 
 def schedule(facts: CourtFacts) -> Document:

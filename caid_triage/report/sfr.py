@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import BinaryIO
 
 from caid_triage.case.documents import NamedRow
-from caid_triage.case.view import CaseView
 from caid_triage.model import State
 from caid_triage.report.blocks import (
     Block,
@@ -27,7 +25,7 @@ from caid_triage.report.blocks import (
     Words,
     short,
 )
-from caid_triage.report.court import HASHES, CourtFacts, Dates, Span, court_facts
+from caid_triage.report.court import HASHES, CourtFacts, Dates, Span
 from caid_triage.report.locations import accessibility, location_of
 from caid_triage.report.set_facts import NOT_CONFIRMED
 from caid_triage.report.tables import PLACES, Cell, Line
@@ -66,23 +64,6 @@ METHOD = (
     "mean nothing before a person has compared them.",
     "Every file found is accounted for: found, examined and stored are counted separately and must agree.",
 )
-
-
-def write_sfr_docx(view: CaseView, out: BinaryIO) -> None:
-    """Write the summary as a Word file, in the case's own template where there is one."""
-    from caid_triage.report.docx_file import placeholders, write_docx  # noqa: PLC0415 - heavy, and only for this
-    from caid_triage.report.template import case_template  # noqa: PLC0415
-
-    facts = court_facts(view)
-    document = sfr(facts)
-    write_docx(document, placeholders(document, facts), out, case_template(view.folder))
-
-
-def write_sfr_pdf(view: CaseView, out: BinaryIO) -> None:
-    """Write the summary as PDF."""
-    from caid_triage.report.pdf_file import write_pdf  # noqa: PLC0415 - heavy, and only for this
-
-    write_pdf(sfr(court_facts(view)), out)
 
 
 def sfr(facts: CourtFacts) -> Document:

@@ -25,13 +25,14 @@ from caid_triage.report.dfxml import write_dfxml
 from caid_triage.report.files_csv import write_files
 from caid_triage.report.files_jsonl import write_jsonl
 from caid_triage.report.html import write_html
+from caid_triage.report.layouts import as_pdf, as_word_file
 from caid_triage.report.ledger_csv import write_ledger
 from caid_triage.report.manifest import MANIFEST, file_sha256, manifest_text
 from caid_triage.report.matches_csv import write_matches
 from caid_triage.report.metadata_csv import write_metadata
 from caid_triage.report.problems_csv import write_problems
-from caid_triage.report.schedule import write_schedule_docx, write_schedule_pdf
-from caid_triage.report.sfr import write_sfr_docx, write_sfr_pdf
+from caid_triage.report.schedule import schedule
+from caid_triage.report.sfr import sfr
 from caid_triage.report.summary_json import write_summary
 from caid_triage.report.vics_json import write_new_vics, write_vics
 from caid_triage.report.workbook import write_workbook
@@ -72,10 +73,10 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "jsonl": Format("files.jsonl", write_jsonl, usual=False),
         "delta": Format("delta.csv", write_delta_rows),
         "delta-figures": Format("delta.json", write_delta),
-        "sfr-docx": Format("sfr.docx", write_sfr_docx, binary=True, usual=False),
-        "sfr-pdf": Format("sfr.pdf", write_sfr_pdf, binary=True, usual=False),
-        "schedule-docx": Format("schedule.docx", write_schedule_docx, binary=True, usual=False),
-        "schedule-pdf": Format("schedule.pdf", write_schedule_pdf, binary=True, usual=False),
+        "sfr-docx": Format("sfr.docx", as_word_file(sfr), binary=True, usual=False),
+        "sfr-pdf": Format("sfr.pdf", as_pdf(sfr), binary=True, usual=False),
+        "schedule-docx": Format("schedule.docx", as_word_file(schedule), binary=True, usual=False),
+        "schedule-pdf": Format("schedule.pdf", as_pdf(schedule), binary=True, usual=False),
         "xlsx": Format("workbook.xlsx", write_workbook, binary=True, usual=False),
         "shared": Format("compare.csv", write_shared, usual=False),
     }
