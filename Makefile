@@ -9,12 +9,14 @@ endif
 
 FAULTS ?= 50
 SEED   ?= new
+# Processes of `make test`. The tests of one file stay in one process, where they share what they made.
+JOBS   ?= 2
 
 .PHONY: ready demo test lint types layers check bench fuzz damage faults hostile tampering nights validate lock clean help
 
 help:
 	@echo "make demo    build a small exhibit, scan it, print the path of the report"
-	@echo "make test    the whole test suite"
+	@echo "make test    the whole test suite, two test files at once (JOBS=1: one; JOBS=4)"
 	@echo "make tampering  the test of changed bytes with 20,000 of them (CHANGES=N)"
 	@echo "make nights  scans whose evidence process is killed at random moments, NIGHTS of them (30)"
 	@echo "make faults  the durability suite with many moments: FAULTS=200 (of each kind), SEED=7 (those of an earlier run)"
@@ -43,7 +45,7 @@ demo: $(VENV)/ready-to-run
 	$(BIN)/python -m caid_triage demo --out demo
 
 test: $(VENV)/ready-to-test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 tampering: export CAID_TRIAGE_BYTE_CHANGES = $(or $(CHANGES),20000)
 tampering: $(VENV)/ready-to-test

@@ -1,6 +1,6 @@
 """Run the benchmarks beside their peers and keep the raw figures, dated, in benchmarks/runs/.
 
-    python benchmarks/run_all.py [--photos ../shared/photos]         about a quarter of an hour
+    python benchmarks/run_all.py [--photos ../shared/photos]         about half an hour
     python benchmarks/run_all.py --full --folder /var/tmp            the issues' sizes: hours, 20 GB of disk
     python benchmarks/run_all.py --only match_exact --only match_near
 
@@ -55,6 +55,8 @@ def jobs(options: argparse.Namespace) -> list[Job]:
         ("examine_speed", "examine_speed.py", [options.photos]),
         *([("video_speed", "video_speed.py", [options.videos])] if Path(options.videos).is_dir() else []),
         ("scan_photos", "scan_photos.py", [*photos, *keep]),
+        ("known_good", "known_good.py", [*photos, "--count", size(80, 240), "--small", size(500, 1_500), *place]),
+        ("rates", "rates.py", [*photos, "--scale", "1" if full else "0.3"]),
         ("layers_cost", "layers_cost.py", [*photos, "--count", size(100, 300), "--rounds", size(3, 5)]),
         ("audit_cost", "audit_cost.py", [*photos, "--records", size(20_000, 200_000)]),
         *([("report_page", "report_page.py", ["--hits", size(20_000, 100_000)])] if find_spec("playwright") else []),
@@ -83,6 +85,20 @@ def jobs(options: argparse.Namespace) -> list[Job]:
         ("import_sets", "import_sets.py", ["--vics", size(100_000, 1_000_000), "--nsrl", size(200_000, 1_000_000)]),
         ("at_rest", "at_rest.py", ["--entries", size(500_000, 2_000_000)]),
         ("report_scale", "report_scale.py", ["--files", size(50_000, 200_000), *place]),
+        ("quick_first_hit", "quick_first_hit.py", ["--files", size(5_000, 200_000), *place]),
+        ("batch_queue", "batch_queue.py", ["--rounds", size(1, 3)]),
+        ("sampling", "sampling.py", ["--seeds", size(5, 100), "--virtual", size(200, 10_000), *photos, *place]),
+        ("block_search", "block_search.py", ["--mib", size(128, 512), "--rounds", size(1, 3)]),
+        *(
+            [("dask_overhead", "dask_overhead.py", [*photos, "--copies", "--count", size(120, 480), "--rounds", "3"])]
+            if find_spec("distributed")
+            else []
+        ),
+        *(
+            [("unit_memory", "unit_memory.py", ["--digests", size(200_000, 10_000_000), *place])]
+            if find_spec("psycopg")
+            else []
+        ),
     ]
 
 

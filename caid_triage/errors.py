@@ -2,9 +2,12 @@
 
     CaidTriageError            every error of this package; carries its exit code
     |-- UsageError        2    a command was asked for something it cannot do
+    |   `-- ClusterError   2   a cluster cannot be joined, has no workers, or they are not this program
     |-- SourceError       4    an evidence source could not be opened
+    |   `-- UnseenError    4   the workers of a cluster cannot open it, or have another one in its place
     |-- HashSetError      5    a hash set was refused
     |-- CaseError         6    the case folder is locked, full, damaged or of a newer schema
+    |   `-- UnitError    6    the unit's memory cannot be reached, is in use, full, or others may change it
     |-- VerificationError 7    a check of an audit chain, report or image failed
     `-- EvidenceError          a fault of the evidence: becomes a Problem, the scan goes on
 
@@ -42,10 +45,18 @@ class UsageError(CaidTriageError):
     exit_code = 2
 
 
+class ClusterError(UsageError):
+    """A cluster cannot be joined, has no workers, or they are not this very program (exit code 2)."""
+
+
 class SourceError(CaidTriageError):
     """An evidence source could not be opened (exit code 4)."""
 
     exit_code = 4
+
+
+class UnseenError(SourceError):
+    """The workers of a cluster cannot open a source, or have another one in its place (exit code 4)."""
 
 
 class HashSetError(CaidTriageError):
@@ -58,6 +69,10 @@ class CaseError(CaidTriageError):
     """The case folder is locked, full, damaged or of a newer schema (exit code 6)."""
 
     exit_code = 6
+
+
+class UnitError(CaseError):
+    """The unit's memory cannot be reached or used (exit code 6)."""
 
 
 class VerificationError(CaidTriageError):

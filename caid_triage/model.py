@@ -274,7 +274,8 @@ class DecodeState(StrEnum):
     """What became of the picture: each is counted in the report.
 
     ``WITH_ITS_PICTURE`` is a thumbnail whose look is one of those of the picture that it lies in: it has digests, and
-    no perceptual hashes of its own.
+    no perceptual hashes of its own. ``NOT_NEEDED`` is a picture or film that a set of known-good files holds by SHA-1
+    or SHA-256, and no notable set: it was not decoded (docs/decisions/0046).
     """
 
     DECODED = "decoded"
@@ -284,6 +285,7 @@ class DecodeState(StrEnum):
     UNDECODABLE = "undecodable"
     NOT_MEDIA = "not-media"
     NOT_ATTEMPTED = "not-attempted"
+    NOT_NEEDED = "not-needed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,3 +36,8 @@ def shown(value: str) -> str:
         unseen = category in INVISIBLE or number in BLANK or any(number in span for span in SELECTORS)
         parts.append(f"\\u{{{number:04x}}}" if unseen or marks > MOST_MARKS else character)
     return "".join(parts)
+
+
+def many(count: int, what: str) -> str:
+    """How many of something, in words: "1 exhibit", "1,200 exhibits"; ``what`` is the word for one of them."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

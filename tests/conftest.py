@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.postgres import Server, missing, running_server
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -33,7 +36,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     given = config.getoption("--fault-seed")
-    config.stash[SEED_KEY] = time.time_ns() % 10**9 if given == "new" else int(given)
+    chosen = time.time_ns() % 10**9 if given == "new" else int(given)
+    config.stash[SEED_KEY] = getattr(config, "workerinput", {}).get("fault_seed", chosen)
+    if config.getoption("dist", "no") != "no":
+        config.pluginmanager.register(SideBySide(config.stash[SEED_KEY]))
+
+
+class SideBySide:
+    """Tests run by several processes (pytest -n): they have one seed, and one summary at the end."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput["fault_seed"] = self.seed
+
+    def pytest_testnodedown(self, node: Any) -> None:
+        HAPPENED.update(getattr(node, "workeroutput", {}).get("happened", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["happened"] = dict(HAPPENED)
 
 
 SEED_KEY = pytest.StashKey[int]()
@@ -67,3 +91,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section(f"durability, seed {config.stash[SEED_KEY]}")
     for what, times in sorted(HAPPENED.items()):
         terminalreporter.line(f"{times:6}  {what}")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A PostgreSQL server of the tests' own; tests that need it skip where none can be started."""
+    if why := missing():
+        pytest.skip(why)
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Server) -> str:
+    """The URL of an empty database, for its owner."""
+    postgres_server.run("DROP SCHEMA IF EXISTS caid_unit CASCADE")
+    return postgres_server.url()

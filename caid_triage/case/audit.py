@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ CLOSED = "closed"
 OPENED, MIGRATED = "opened", "migrated"
 REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED = "reports-began", "reports-written", "bundle-sealed"
 TEMPLATE_KEPT = "template-kept"
+UNIT_ADDED, UNIT_LOOKED = "unit-added", "unit-looked"
+REVIEW_BEGAN, REVIEW_ENDED = "review-began", "review-ended"
 # Lines that change nothing of what a report says: the same case printed again prints the same end of the chain.
 CHANGES_NOTHING = frozenset(
     {
@@ -48,9 +51,12 @@ CHANGES_NOTHING = frozenset(
         REPORTS_WRITTEN,
         BUNDLE_SEALED,
         TEMPLATE_KEPT,
+        REVIEW_BEGAN,
+        REVIEW_ENDED,
         "not-closed",
         "recovered",
         "remarked",
+        UNIT_ADDED,
     }
 )
 
@@ -116,8 +122,8 @@ class AuditChain:
         if not self._is_closed:
             return
         if changed is not None:
-            self._head = self._write("audit-fault", changed, noted=False)
-        self._head = self._write(OPENED, {}, noted=False)
+            self._write("audit-fault", changed, noted=False)
+        self._write(OPENED, {}, noted=False)
 
     def begin(self, before: int | None = None) -> None:
         """Go on with the chain that was :meth:`open`-ed, and put on record what is not as the last command left it.
@@ -147,7 +153,7 @@ class AuditChain:
 
     def append(self, action: str, **facts: object) -> None:
         """Add one line and force it to disk; then note it in the database as the last."""
-        self._head = self._write(action, facts, noted=True)
+        self._write(action, facts, noted=True)
 
     def append_acts(self, acts: Sequence[tuple[str, Mapping[str, object]]]) -> None:
         """Add a line an act of examiners, (action, facts with its number as ``act``), and force them to disk once.
@@ -160,32 +166,40 @@ class AuditChain:
             lines.append(line)
         if lines:
             self._put(b"".join(line + b"\n" for line in lines), head, noted=True)
-            self._head = head
 
     def append_closed(self, **facts: object) -> AuditHead:
         """Add the line ``closed``, which the database cannot know of: it holds the digest of the database at rest."""
-        self._head = self._write(CLOSED, facts, noted=False)
+        self._write(CLOSED, facts, noted=False)
         return self._head
 
-    def _write(self, action: str, facts: Mapping[str, object], *, noted: bool) -> AuditHead:
+    def _write(self, action: str, facts: Mapping[str, object], *, noted: bool) -> None:
         line, head = next_line(self._head, action, facts)
         self._put(line + b"\n", head, noted=noted)
-        return head
 
     def _put(self, lines: bytes, head: AuditHead, *, noted: bool) -> None:
         """Add whole lines, the last of which is ``head``, on disk when this returns, or none of them."""
         with storage_faults(self._folder), self._path.open("ab", buffering=0) as file:
             whole = file.tell()
             try:
-                if file.write(lines) != len(lines):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                os.fsync(file.fileno())
-                if noted:
-                    self._note(head)
+                self._add(file, lines, head, noted=noted)
+            except KeyboardInterrupt:
+                # In the file and not in the database, or in neither of our heads, the next line would have its number
+                # once more, and the chain would say that somebody changed it. So it is put there whole, then all ends.
+                file.truncate(whole)
+                self._add(file, lines, head, noted=noted)
+                raise
             except (OSError, sqlite3.Error):
                 # A line that the database does not know of would be followed by the next, two ahead of its note.
                 file.truncate(whole)
                 raise
+
+    def _add(self, file: RawIOBase, lines: bytes, head: AuditHead, *, noted: bool) -> None:
+        if file.write(lines) != len(lines):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file.fileno())
+        if noted:
+            self._note(head)
+        self._head = head
 
     def _note(self, head: AuditHead) -> None:
         """Keep in the database which line is the last."""

@@ -26,14 +26,22 @@ from caid_triage.case.audit import (
     unreadable,
 )
 from caid_triage.case.closing import file_facts, logs_beside
-from caid_triage.case.digests import OF_ACTS, content_digest
+from caid_triage.case.digests import OF_ACTS, OF_LINKS, OF_SAMPLES, content_digest
 from caid_triage.case.fault import Fault
 from caid_triage.case.foreign import foreign_parts
 from caid_triage.case.journal import JOURNAL_FILE, acts_behind, journal_faults, place_in
 from caid_triage.case.lock import is_locked
 from caid_triage.case.making import stand_in_tables
 from caid_triage.case.rows_check import row_faults
-from caid_triage.case.schema import DATABASE, WITH_ACTS, WITH_DIGESTS, check_schema, connect_at_rest, storage_faults
+from caid_triage.case.schema import (
+    DATABASE,
+    WITH_ACTS,
+    WITH_DIGESTS,
+    WITH_LINKS,
+    check_schema,
+    connect_at_rest,
+    storage_faults,
+)
 from caid_triage.errors import CaseError
 
 
@@ -115,7 +123,7 @@ def _check_database(folder: Path, check: CaseCheck, lines: list[bytes], closed: 
                         f"{waiting} acts of examiners are in {JOURNAL_FILE} and not yet in {DATABASE}: the next "
                         "command that writes to the case takes them in"
                     )
-            check.faults += row_faults(connection, () if version >= WITH_ACTS else OF_ACTS)
+            check.faults += row_faults(connection, _tables_after(version))
             (check.rows,) = connection.execute("SELECT coalesce(sum(rows), 0) FROM digest").fetchone()
             if closed is not None and content_digest(connection) != closed.get("content"):
                 check.faults.append(Fault(DATABASE, f"its digests are not those that {AUDIT_FILE} ends with"))
@@ -125,6 +133,11 @@ def _check_database(folder: Path, check: CaseCheck, lines: list[bytes], closed: 
             raise
         kind = f": {fault}" if isinstance(fault, CaseError) else f" ({type(fault).__name__})"
         check.faults.append(Fault(DATABASE, f"cannot be read to its end any more{kind}"))
+
+
+def _tables_after(version: int) -> tuple[str, ...]:
+    """The tables that schemas after this one added: a case of it has none of their digests."""
+    return (*(() if version >= WITH_ACTS else OF_ACTS), *(() if version >= WITH_LINKS else (*OF_LINKS, *OF_SAMPLES)))
 
 
 def _notes(lines: list[Line]) -> Iterator[str]:

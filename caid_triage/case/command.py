@@ -14,7 +14,7 @@ DEPENDENCIES = (
     "archi", "av", "backports.zstd", "brotli", "click", "cryptography", "deflate", "hyperscan", "imagecodecs",
     "imagehash", "jinja2", "libbde-python", "libewf-python", "libfsapfs-python", "libfshfs-python", "libfsxfs-python",
     "libfvde-python", "libluksde-python", "libmodi-python", "libpff-python", "libvshadow-python", "numba", "numpy",
-    "olefile", "opencv-python-headless", "pikepdf", "pillow", "pillow-heif", "py7zr", "pytsk3", "rawpy",
+    "olefile", "opencv-python-headless", "pikepdf", "pillow", "pillow-heif", "psycopg", "py7zr", "pytsk3", "rawpy",
     "rfc3161-client", "rich", "scipy",
 )  # fmt: skip
 

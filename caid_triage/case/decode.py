@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from caid_triage.case.encode import Row, moment, whole_back
-from caid_triage.model import Category, Decision, Kind, MatchKind, State, Tier, parent_of
+from caid_triage.model import Category, Decision, DecodeState, Kind, MatchKind, State, Tier, parent_of
 
 T = TypeVar("T")
 
@@ -34,10 +34,11 @@ def strip(stored: str) -> tuple[tuple[float | None, int | None], ...]:
 
 # What is stored otherwise than it is handed out. ``parent_path`` is selected as the path.
 BY_FIELD: Mapping[str, Callable[[Any], Any]] = {
-    "state": State,
+    "state": lambda value: None if value is None else State(value),
+    "decode_state": DecodeState,
     "container_state": lambda value: State(value) if value else None,
     "removed": bool,
-    "kind": Kind,
+    "kind": lambda value: None if value is None else Kind(value),
     "match_kind": lambda value: MatchKind(value) if value else None,
     "tier": lambda value: Tier(value) if value else None,
     "size": whole_back,
@@ -50,13 +51,19 @@ BY_FIELD: Mapping[str, Callable[[Any], Any]] = {
     "changed": moment,
     "started": moment,
     "finished": moment,
+    "other_added": moment,
+    "graded": moment,
+    "looked": moment,
+    "added": moment,
     "parent_path": parent_of,
     "problems": codes,
     "inode": whole_back,
     "holder_offset": whole_back,
     "in_use": bool,
+    "look_alikes": bool,
     "contradicted": bool,
     "pairs": lambda value: tuple((name, text) for name, text in json.loads(value)),
+    "others": lambda value: tuple((name, Category(*category)) for name, *category in json.loads(value)),
     "sets": lambda value: tuple((name, algorithm) for name, algorithm in json.loads(value)),
     "stated": lambda value: tuple(filter(None, value.split(";"))),
     "segments": lambda value: tuple(json.loads(value)),

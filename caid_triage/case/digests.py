@@ -59,11 +59,29 @@ OF_UNITS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "journal_head": ("", "only_one"),
         "regrade": ("", "id"),
         "regrade_row": ("regrade_id", "regrade_id, entry_id, hashset"),
+        # Of samplings of disks: how far each is, and what it found.
+        "sampling": ("", "id"),
+        "fragment": ("sampling_id", "sampling_id, position"),
+        # Of scans that looked for blocks of known files beside whole ones.
+        "block_search": ("", "id"),
+        "found_fragment": ("search_id", "search_id, position"),
+        # Of the last look-up in the unit's memory.
+        "unit_look": ("", "only_one"),
+        "unit_exhibit": ("", "id"),
+        "unit_twin": ("", "position"),
+        "unit_same": ("", "position"),
+        "unit_near": ("", "position"),
+        "unit_camera": ("", "position"),
+        "unit_grade": ("", "position"),
         # The tables and indexes themselves: a trigger or a view put in would change what is read.
         "sqlite_schema": ("", "type, name"),
     }
 )
 OF_ACTS = ("review_act", "withdrawal", "remark", "journal_head")  # since schema 7
+OF_LINKS = (
+    "unit_look", "unit_exhibit", "unit_twin", "unit_same", "unit_near", "unit_camera", "unit_grade",
+)  # fmt: skip  # since schema 8
+OF_SAMPLES = ("sampling", "fragment", "block_search", "found_fragment")  # since schema 8
 WHOLE = 0
 SCHEMA_COLUMNS = "type, name, tbl_name, sql"
 ROWS_AT_ONCE = 1000

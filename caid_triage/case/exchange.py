@@ -14,13 +14,13 @@ from datetime import datetime
 from itertools import islice
 from types import MappingProxyType
 
-from caid_triage.case.counts import STRONGEST_KIND_FIRST, propose_once
+from caid_triage.case.counts import GRAVEST_FIRST, STRONGEST_KIND_FIRST, propose_once
 from caid_triage.case.decode import reader
 from caid_triage.case.encode import split_entry_id
 from caid_triage.case.grades import STANDS
 from caid_triage.case.places import CONTAINER_STATE, REMOVED
 from caid_triage.case.schema import NUMBER_BITS, PART_BITS
-from caid_triage.model import IN_USE_CODE, INSIDE, Decision, Kind, MatchKind, Role, State, Tier
+from caid_triage.model import IN_USE_CODE, INSIDE, Category, Decision, DecodeState, Kind, MatchKind, Role, State, Tier
 
 _OUTERMOST = ~((1 << PART_BITS) - 1)
 _AT_ONCE = 1000
@@ -40,6 +40,12 @@ _SETS = f"""(SELECT json_group_array(json_array(name, algorithm)) FROM (
     SELECT h.name, max(m.algorithm) AS algorithm FROM file_match m JOIN hashset h ON h.id = m.hashset_id
     WHERE m.entry_id = e.id AND m.match_kind = 'exact' AND m.contradicted = 0 AND m.category_id = p.category_id
         AND h.role = '{Role.NOTABLE}' GROUP BY h.id ORDER BY h.id))"""  # noqa: S608 - constants only
+# What other exact matches put the file under, by set: gravest first, as everywhere.
+_OTHERS = f"""(SELECT json_group_array(json_array(name, code, label, scheme, severity)) FROM (
+    SELECT DISTINCT h.name, c.code, c.label, c.scheme, c.severity, h.id AS place
+    FROM file_match m JOIN hashset h ON h.id = m.hashset_id JOIN category c ON c.id = m.category_id
+    WHERE m.entry_id = e.id AND p.match_kind = 'exact' AND m.match_kind = 'exact' AND m.contradicted = 0
+        AND m.category_id <> p.category_id AND h.role = '{Role.NOTABLE}' ORDER BY {GRAVEST_FIRST}, place))"""  # noqa: S608
 # What the entries state of the item that the content itself is: those of exact matches, whatever it is graded as.
 _OF_EXACT = f"""FROM match_stated t JOIN file_match m ON m.entry_id = t.entry_id AND m.hashset_id = t.hashset_id
     AND m.position = t.position JOIN hashset h ON h.id = t.hashset_id
@@ -54,8 +60,8 @@ _COLUMNS = f"""e.id, s.exhibit, s.name, e.volume, e.path, e.raw_path, e.state, e
     e.zone_note, e.md5, e.sha1, e.sha256, {_STILL.format(column="value", algorithm="pdq")},
     {_STILL.format(column="quality", algorithm="pdq")}, {_STILL.format(column="value", algorithm="phash")},
     e.width, e.height, e.duration_s, e.created, e.modified, e.accessed, e.changed, e.physical_offset, e.path,
-    {_PROBLEMS}, {CONTAINER_STATE}, {REMOVED}, {_IN_USE}, {_DECISION},
-    p.match_kind, p.tier, c.code, c.label, c.scheme, {_SETS}, {_STATED}, {_SERIES},
+    {_PROBLEMS}, {CONTAINER_STATE}, e.decode_state, {REMOVED}, {_IN_USE}, {_DECISION},
+    p.match_kind, p.tier, c.code, c.label, c.scheme, c.severity, {_SETS}, {_OTHERS}, {_STATED}, {_SERIES},
     o.id, o.md5, o.path, o.raw_path, o.physical_offset"""
 _JOINS = f"""JOIN source s ON s.id = e.id >> {NUMBER_BITS}
     LEFT JOIN proposed p ON p.entry_id = e.id LEFT JOIN category c ON c.id = p.category_id
@@ -100,9 +106,10 @@ class ExchangeRow:
     case, of the content's first occurrence in its exhibit, and so stays what it is whatever is matched or decided
     later. ``pairs`` is what the content says of its own origin, where rows are heads of contents. ``match_kind``,
     ``tier``, the category and ``sets`` (name and digest, of an exact match) are what matching proposes, None and ()
-    for nothing. ``stated`` and ``series`` are what the entries of exact matches state of it besides. ``holder_...`` is
-    the file that an embedded one lies in, at whatever depth. ``in_use``: no name leads to the file (or to what holds
-    it), and it is in use all the same.
+    for nothing; ``others`` are the categories that exact matches put it under besides, each with its set. ``stated``
+    and ``series`` are what the entries of exact matches state of it besides. ``holder_...`` is the file that an
+    embedded one lies in, at whatever depth. ``in_use``: no name leads to the file (or to what holds it), and it is in
+    use all the same.
     """
 
     content: int
@@ -136,6 +143,7 @@ class ExchangeRow:
     parent_path: str
     problems: tuple[str, ...]
     container_state: State | None
+    decode_state: DecodeState
     removed: bool
     in_use: bool
     decision: Decision | None
@@ -144,7 +152,9 @@ class ExchangeRow:
     category_code: str | None
     category_label: str | None
     scheme: str | None
+    severity: int | None
     sets: tuple[tuple[str, str], ...]
+    others: tuple[tuple[str, Category], ...]
     stated: tuple[str, ...]
     series: str
     holder_id: int | None

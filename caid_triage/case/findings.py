@@ -80,6 +80,16 @@ def contradiction_rows(connection: sqlite3.Connection) -> Iterator[Contradiction
         yield _contradiction("md5-collision", where, detail + not_counted * "; a match on MD5 alone is not counted")
 
 
+def disagreeing_files(connection: sqlite3.Connection) -> tuple[int, int]:
+    """How many files are listed in contradicting categories; how many an examiner grades otherwise than listed."""
+    listed = graded = 0
+    for *where, stored in connection.execute(GRADES):
+        kinds = {row.kind for row in _of_grades(where, json.loads(stored))}
+        listed += bool(kinds & {"category", "sets"})
+        graded += "examiner" in kinds
+    return listed, graded
+
+
 def _of_grades(where: Sequence[str], stored: Sequence[Sequence[Any]]) -> Iterator[ContradictionRow]:
     """The contradictions among the grades of one file: within a set, of sets, of sets and an examiner."""
     grades = [(Category(*category), by, bool(examiner)) for *category, by, examiner in stored]

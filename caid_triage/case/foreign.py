@@ -10,11 +10,14 @@ from pathlib import Path
 from caid_triage.case.schema import (
     ACT_TABLES,
     DIGEST_TABLES,
+    LINK_TABLES,
+    SAMPLE_TABLES,
     SCHEMA_VERSION,
     STATED_TABLE,
     TABLES,
     WITH_ACTS,
     WITH_DIGESTS,
+    WITH_LINKS,
 )
 from caid_triage.errors import CaseError
 
@@ -59,6 +62,8 @@ def _columns_made(version: int) -> Columns:
             connection.executescript(DIGEST_TABLES)
         if version >= WITH_ACTS:
             connection.executescript(STATED_TABLE + ACT_TABLES)
+        if version >= WITH_LINKS:
+            connection.executescript(SAMPLE_TABLES + LINK_TABLES)
         made = _columns(connection)
     if version < WITH_DIGESTS:
         made["audit_head"] -= {"closing"}

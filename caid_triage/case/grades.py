@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from caid_triage.case.counts import GRAVEST_FIRST, KINDS_IN_ORDER, propose_once
 from caid_triage.case.decode import reader
 from caid_triage.case.digests import DigestTable
 from caid_triage.case.encode import microseconds, moment, text
-from caid_triage.case.journal import DECIDED, REMARKED, WITHDRAWN, Act, Place
+from caid_triage.case.journal import DECIDED, REMARKED, SESSIONS, WITHDRAWN, Act, Place
 from caid_triage.case.matches import MatchTable
 from caid_triage.case.schema import NUMBER_BITS
 from caid_triage.model import Category, Decision, Kind, State
@@ -151,8 +151,14 @@ def _withdraw(connection: sqlite3.Connection, act: Act) -> None:
         connection.executemany("INSERT OR IGNORE INTO withdrawal VALUES (?, ?)", rows)
 
 
-def audit_facts(connection: sqlite3.Connection, after: int) -> list[tuple[str, dict[str, object]]]:
-    """The audit lines of the acts behind number ``after``: action and facts, no content's hash among them."""
+def audit_facts(
+    connection: sqlite3.Connection, after: int, sessions: Callable[[], Mapping[int, Mapping[str, object]]]
+) -> list[tuple[str, dict[str, object]]]:
+    """The audit lines of the acts behind number ``after``: action and facts, no content's hash among them.
+
+    ``sessions`` gives the facts of acts that began or ended a session, by their numbers; it is asked if there are any.
+    """
+    of_sessions: Mapping[int, Mapping[str, object]] | None = None
     lines: list[tuple[str, dict[str, object]]] = []
     rows = connection.execute(
         """SELECT a.id, a.action, a.examiner, a.first_decision, a.decisions, c.code, c.scheme,
@@ -168,6 +174,9 @@ def audit_facts(connection: sqlite3.Connection, after: int) -> list[tuple[str, d
             facts |= {"decision": first, "contents": decisions, "code": code, "scheme": scheme}
         elif action == WITHDRAWN:
             facts |= {"contents": withdrawn}
+        elif action in SESSIONS:
+            of_sessions = sessions() if of_sessions is None else of_sessions
+            facts |= of_sessions.get(number, {})
         else:
             facts |= {"contents": remarks}
         lines.append((action, facts))

@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from caid_triage.case.audit import (
+    AUDIT_FILE,
     MOST_BYTES,
+    REVIEW_BEGAN,
+    REVIEW_ENDED,
     AuditHead,
     chain_faults,
     follows,
@@ -38,14 +41,18 @@ from caid_triage.model import Category
 JOURNAL_FILE = "decisions.jsonl"
 JOURNAL_LOCK = "decisions.lock"
 LOCK_SECONDS = 10.0
+LONGEST_FIRST_LINE = 1 << 20
+SHA256_BYTES = 32
 DECIDED, WITHDRAWN, REMARKED = "decided", "withdrawn", "remarked"
+SESSIONS = (REVIEW_BEGAN, REVIEW_ENDED)  # that somebody looked, whether or not he graded anything
+FIGURES = ("shown", "revealed", "graded", "taken_back", "noted", "minutes")  # of a session, when it has ended
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One thing that an examiner did: graded contents, took back an act of his own, remarked on contents.
+    """One thing that an examiner did: graded contents, took back an act of his own, remarked, began or ended a session.
 
-    ``number`` is that of its line. ``of`` is the act that is taken back.
+    ``number`` is that of its line. ``of`` is the act that is taken back, or the beginning of the session that ends.
     """
 
     number: int
@@ -80,7 +87,7 @@ class Journal:
         """The acts that were added since the last call, by whom ever. CaseError: the journal was changed outside."""
         with storage_faults(self._folder):
             self._refuse_strangers()
-            return [] if not self._path.exists() else self._read_on()[0]
+            return self._read_on()[0] if self._is_there() else []
 
     def append(self, action: str, examiner: str, **facts: object) -> list[Act]:
         """Add an act, on disk when this returns; gives it, behind those that others have added meanwhile.
@@ -88,9 +95,10 @@ class Journal:
         CaseError: the disk is full or fails (the act is not in the journal then), or the journal was changed outside.
         """
         with storage_faults(self._folder), self._alone():
-            acts, torn = self._read_on() if self._path.exists() else ([], 0)
+            acts, torn = self._read_on() if self._is_there() else ([], 0)
             left = {"torn_bytes": torn} if torn else {}
-            line, head = next_line(self.place.head, action, {"examiner": examiner, **facts, **left})
+            whose = {} if self.place.head.sequence else {"case": case_mark(self._folder)}
+            line, head = next_line(self.place.head, action, {"examiner": examiner, **facts, **left, **whose})
             with self._path.open("ab", buffering=0) as file:
                 if torn:  # whoever wrote it was killed before it could tell anybody
                     file.truncate(self.place.offset)
@@ -125,6 +133,13 @@ class Journal:
             if is_stranger(path):
                 raise CaseError(f"the case in {self._folder}: {path.name} is no file: it was put there; remove it")
 
+    def _is_there(self) -> bool:
+        """Whether there is a journal. CaseError: there was one, and it is gone."""
+        is_there = self._path.exists()
+        if not is_there and self.place.offset:
+            raise _changed(self._folder)
+        return is_there
+
     def _read_on(self) -> tuple[list[Act], int]:
         """The acts behind the place, and how many bytes a process that was killed has left behind them."""
         with self._path.open("rb") as file:
@@ -137,10 +152,30 @@ class Journal:
         for line in lines:
             if not follows(line, head):
                 raise _changed(self._folder)
+            if head.sequence == 0 and is_of_another_case(self._folder, line):
+                raise CaseError(
+                    f"{JOURNAL_FILE} in {self._folder} is that of another case: put back the one of this case"
+                )
             acts.append(act_of(line))
             head = AuditHead(head.sequence + 1, head_of([line]).sha256)
         self.place = Place(head, self.place.offset + sum(len(line) + 1 for line in lines))
         return acts, len(torn)
+
+
+def case_mark(folder: Path) -> str | None:
+    """What tells a case from every other: the SHA-256 of the first line of its audit chain; None without one."""
+    path = folder / AUDIT_FILE
+    if is_stranger(path) or not path.exists():
+        return None
+    with path.open("rb") as file:
+        line = file.readline(LONGEST_FIRST_LINE)
+    return head_of([line[:-1]]).sha256 if line.endswith(b"\n") else None
+
+
+def is_of_another_case(folder: Path, first: bytes) -> bool:
+    """Whether the first line of a journal names another case than the one that it lies in."""
+    mark = case_mark(folder)
+    return mark is not None and (parse(first) or {}).get("case") != mark
 
 
 def act_of(line: bytes) -> Act:
@@ -150,19 +185,38 @@ def act_of(line: bytes) -> Act:
         category = None
         if fields["action"] == DECIDED:
             code, label, scheme, severity = fields["category"]
+            if not all(type(one) is str for one in (code, label, scheme)) or type(severity) not in (int, type(None)):
+                raise TypeError
             category = Category(code, label, scheme, severity)
-        return Act(
-            fields["sequence"],
-            fields["action"],
-            fields["examiner"],
-            datetime.fromisoformat(fields["time"]),
-            tuple(bytes.fromhex(one) for one in fields.get("contents", ())),
-            category,
-            fields.get("note", ""),
-            fields.get("of"),
-        )
+        action, examiner, note, of = fields["action"], fields["examiner"], fields.get("note", ""), fields.get("of")
+        contents = tuple(bytes.fromhex(one) for one in fields.get("contents", ()))
+        made = datetime.fromisoformat(fields["time"])
+        if (
+            action not in (DECIDED, WITHDRAWN, REMARKED, *SESSIONS)
+            or not (type(examiner) is str and type(note) is str)
+            or type(of) is not (int if action in (WITHDRAWN, REVIEW_ENDED) else type(None))
+            or any(len(one) != SHA256_BYTES for one in contents)
+            or made.tzinfo is None
+        ):
+            raise TypeError
+        return Act(fields["sequence"], action, examiner, made, contents, category, note, of)
     except (KeyError, ValueError, TypeError) as fault:
         raise CaseError(f"a line of {JOURNAL_FILE} is none that a review writes; restore it from a copy") from fault
+
+
+def session_facts(folder: Path) -> dict[int, dict[str, object]]:
+    """Of each line about a session what the audit trail says of it: when, and of an end of which and how much.
+
+    The database keeps no figures of sessions. What is no such line, or has been changed, has no facts here.
+    """
+    if unreadable(folder / JOURNAL_FILE):
+        return {}
+    lines = (parse(line) or {} for line in read_lines(folder / JOURNAL_FILE)[0])
+    return {
+        number: {"at": fields.get("time"), **{name: fields[name] for name in ("of", *FIGURES) if name in fields}}
+        for number, fields in enumerate(lines, start=1)
+        if fields.get("action") in SESSIONS
+    }
 
 
 def place_in(connection: sqlite3.Connection) -> Place:
@@ -185,6 +239,8 @@ def journal_faults(folder: Path, noted: Place) -> Iterator[Fault]:
         return
     lines, torn = read_lines(folder / JOURNAL_FILE)
     yield from chain_faults(lines, torn, JOURNAL_FILE)
+    if lines and is_of_another_case(folder, lines[0]):
+        yield Fault(f"{JOURNAL_FILE} line 1", "is of another case: this is not the journal of this one")
     number = noted.head.sequence
     if len(lines) < number:
         there = f"ends at line {len(lines)}" if lines else "is missing or empty"

@@ -12,13 +12,16 @@ from caid_triage.case.schema import (
     APPLICATION_ID,
     DATABASE,
     DIGEST_TABLES,
+    LINK_TABLES,
     OLDEST_SCHEMA,
+    SAMPLE_TABLES,
     SCHEMA_VERSION,
     STATED_TABLE,
     TABLES,
     UNMADE,
     WITH_ACTS,
     WITH_DIGESTS,
+    WITH_LINKS,
     connect_for_writing,
 )
 
@@ -37,7 +40,8 @@ def make_database(folder: Path, header: tuple[str, ...]) -> None:
 
 def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> None:
     """Make the tables, store the header's columns and mark the file as ours, all or nothing."""
-    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {STATED_TABLE} {DIGEST_TABLES} {ACT_TABLES}")
+    more = STATED_TABLE + ACT_TABLES + SAMPLE_TABLES + LINK_TABLES
+    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {DIGEST_TABLES} {more}")
     connection.execute("INSERT INTO audit_head VALUES (1, 0, NULL, 0)")
     connection.execute(NO_JOURNAL)
     connection.execute("INSERT INTO header VALUES (1, ?, ?, ?, ?, ?)", header)
@@ -57,16 +61,18 @@ def bring_up_to_date(connection: sqlite3.Connection) -> int | None:
         return None
     assert version >= OLDEST_SCHEMA  # check_schema has refused others
     more = DIGEST_TABLES if version < WITH_DIGESTS else ""
-    connection.executescript(f"BEGIN IMMEDIATE; {STATED_TABLE} {more} {ACT_TABLES}")
+    connection.executescript(f"BEGIN IMMEDIATE; {more} {_missing(version)}")
     try:
-        connection.execute(NO_JOURNAL)
+        if version < WITH_ACTS:
+            connection.execute(NO_JOURNAL)
         digests = DigestTable(connection)
         if version < WITH_DIGESTS:
             connection.execute("ALTER TABLE audit_head ADD COLUMN closing INTEGER NOT NULL DEFAULT 0")
             digests.digest_everything()
         else:
-            for table in ("sqlite_schema", "journal_head"):
-                digests.touch(table)
+            digests.touch("sqlite_schema")
+            if version < WITH_ACTS:
+                digests.touch("journal_head")
             digests.settle()
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
@@ -77,9 +83,15 @@ def bring_up_to_date(connection: sqlite3.Connection) -> int | None:
     return int(version)
 
 
+def _missing(version: int) -> str:
+    """The tables that a case of this schema lacks, beside those of the digests."""
+    acts = STATED_TABLE + ACT_TABLES if version < WITH_ACTS else ""
+    return acts + (SAMPLE_TABLES + LINK_TABLES if version < WITH_LINKS else "")
+
+
 def stand_in_tables(connection: sqlite3.Connection, version: int) -> None:
     """Give a case of an earlier schema, which is only read, the tables that it lacks, empty and for this connection."""
-    if version < WITH_ACTS:
-        missing = STATED_TABLE + ACT_TABLES
+    if missing := _missing(version):
         connection.executescript(missing.replace("CREATE TABLE", "CREATE TEMP TABLE").replace("INDEX ", "INDEX temp."))
+    if version < WITH_ACTS:
         connection.execute(NO_JOURNAL)

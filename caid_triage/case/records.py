@@ -10,6 +10,7 @@ from caid_triage.case.decode import reader
 from caid_triage.case.encode import ENTRY_COLUMNS, Row, entry_id, record_of, split_entry_id, whole_back
 from caid_triage.case.rows import SourceRow
 from caid_triage.case.schema import NUMBER_BITS, PART_BITS
+from caid_triage.case.undecoded import to_examine
 from caid_triage.errors import CaseError
 from caid_triage.model import FileEntry, ScanRecord
 
@@ -105,11 +106,12 @@ class DoneEntries:
         ).fetchone()
         raw_path, stream, size, state, path = row
         if (raw_path, stream, whole_back(size), state) != (entry.raw_path, entry.stream, entry.size, entry.state.value):
+            # The first line of an error goes into the journal of a batch, where no path of a suspect has a place.
             message = (
                 f"source {entry.source} of exhibit {entry.exhibit} has changed since the scan began: entry "
-                f"{entry.number} was {path}, now it is {entry.path}; scan it into a new case"
+                f"{entry.number} is another file now; scan it into a new case"
             )
-            raise CaseError(message)
+            raise CaseError(message, f"  it was {path}, now it is {entry.path}")
         return True
 
 
@@ -130,9 +132,10 @@ def drop_unfinished(connection: sqlite3.Connection, source_id: int) -> list[int]
 
 
 def drop_unread(connection: sqlite3.Connection, source_id: int) -> tuple[int, list[int]]:
-    """Remove what was stored of files that could not be read, and of what lies in them; how many files, which entries.
+    """Remove what was stored of files to be read again, and of what lies in them; how many files, which entries.
 
-    The disk may have been pulled out or its cable loose: they are read again, and come to the same if they are bad.
+    The disk of those that could not be read may have been pulled out or its cable loose: they come to the same if they
+    are bad. Others were not decoded because a known-good set held them, which no set of the case does any more.
     """
     low, high = source_range(source_id)
     parts = (1 << PART_BITS) - 1
@@ -142,13 +145,14 @@ def drop_unread(connection: sqlite3.Connection, source_id: int) -> tuple[int, li
         f"WHERE entry_id >= ? AND entry_id < ? AND code IN ({codes})",
         (low, high),
     ).fetchall()
+    firsts = {first for (first,) in files} | set(to_examine(connection, low, high))
     found = [
         row
-        for (first,) in files
+        for first in sorted(firsts)
         for row in connection.execute("SELECT id FROM entry WHERE id BETWEEN ? AND ?", (first, first | parts))
     ]
     _drop(connection, found)
-    return len(files), [identity for (identity,) in found]
+    return len(firsts), [identity for (identity,) in found]
 
 
 def _drop(connection: sqlite3.Connection, entries: Sequence[Row]) -> None:

@@ -65,7 +65,7 @@ WITH_PROBLEM = "SELECT DISTINCT entry_id FROM entry_problem WHERE severity = 'pr
 CATEGORISED = f"""SELECT DISTINCT m.entry_id FROM file_match m JOIN hashset h ON h.id = m.hashset_id
     JOIN category c ON c.id = m.category_id WHERE {NOTABLE} AND c.code = ? AND (? = '' OR c.scheme = ?)"""  # noqa: S608
 GRADED = f"""SELECT g.sha256 FROM ({STANDING}) g JOIN decision d ON d.id = g.id JOIN category c ON c.id = d.category_id
-    WHERE c.code = ? AND (? = '' OR c.scheme = ?)"""  # noqa: S608 - constants only
+    WHERE c.code = ? AND (? = '' OR c.scheme = ?) AND (? = '' OR g.examiner = ?)"""  # noqa: S608 - constants only
 WITH_DEVICE = """SELECT DISTINCT entry_id FROM metadata
     WHERE name IN ('camera-make', 'camera-model', 'camera-serial', 'camera-internal-serial')"""
 OF_PDQ = """SELECT h.entry_id, h.value FROM perceptual_hash h JOIN entry e ON e.id = h.entry_id
@@ -218,9 +218,9 @@ class ReviewReader:
         """Entries with a notable match of a category (``scheme`` "": of any scheme)."""
         yield from (identity for (identity,) in self._rows(CATEGORISED, code, scheme, scheme))
 
-    def graded_in(self, code: str, scheme: str) -> Iterator[bytes]:
-        """Contents with a standing grade of a category (``scheme`` "": of any scheme)."""
-        yield from (content for (content,) in self._rows(GRADED, code, scheme, scheme))
+    def graded_in(self, code: str, scheme: str, examiner: str) -> Iterator[bytes]:
+        """Contents with a standing grade of a category ("": of any scheme, by any examiner)."""
+        yield from (content for (content,) in self._rows(GRADED, code, scheme, scheme, examiner, examiner))
 
     # -- details -------------------------------------------------------------------------------------------------------
 

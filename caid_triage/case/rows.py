@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from caid_triage.model import Decision, Kind, MatchKind, State, Tier
+from caid_triage.model import Decision, DecodeState, Kind, MatchKind, State, Tier
 
 # Of a field that the rows have and the CSV reports do not.
 NO_COLUMN: Mapping[str, bool] = MappingProxyType({"column": False})
@@ -42,6 +42,7 @@ class FileRow:
     """One FileEntry and what examining it found: a row of files.csv.
 
     ``container_state`` is the state of the outermost file that an embedded one lies in, None for any other.
+    ``decode_state`` is what became of the picture.
     """
 
     exhibit: str
@@ -69,6 +70,7 @@ class FileRow:
     parent_path: str
     problems: tuple[str, ...]
     container_state: State | None = None
+    decode_state: DecodeState = DecodeState.NOT_MEDIA
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,12 +259,16 @@ class TallyRow:
 
 @dataclass(frozen=True, slots=True)
 class Conservation:
-    """Law 1: every file walked is examined and stored. ``complete`` is False while a source is unfinished."""
+    """Law 1: every file walked is examined and stored. ``complete`` is False while a source is unfinished.
+
+    ``stopped_early``: one was stopped by --stop-after, and its scan did not go on since.
+    """
 
     walked: int
     examined: int
     stored: int
     complete: bool
+    stopped_early: bool = False
 
     @property
     def holds(self) -> bool:
@@ -294,6 +300,17 @@ class RunTimes:
 
     started: datetime | None
     finished: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Undecoded:
+    """How many pictures and films were not decoded, as a known-good set held them by SHA-1 or SHA-256.
+
+    ``to_examine`` of them no such set of the case answers for any more, or a notable one lists.
+    """
+
+    files: int
+    to_examine: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,12 @@ DATABASE = "case.db"
 UNMADE = "case.db.making"
 """What a new database is called until it is whole: a case exists from the moment it gets its own name."""
 APPLICATION_ID = 0x43414944  # "CAID"
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 OLDEST_SCHEMA = 5  # read as it is; brought up to date by the first command that writes to it
 WITH_DIGESTS = 6  # the first schema whose rows are digested
 WITH_ACTS = 7  # the first that knows what examiners did in a review, and what entries state of their items
+# The first that keeps what the unit's memory has of its contents, and knows samplings of disks and their fragments.
+WITH_LINKS = 8
 
 # An entry's id is its source's id, its walk number and its part in one integer: rows lie in report order on disk, what
 # lies inside a file right behind it. 2**28 files a source, 2**23 parts a file, 4,095 sources.
@@ -154,6 +156,38 @@ CREATE TABLE match_stated (
 ) WITHOUT ROWID;
 """
 
+# Samplings of disks with block sets, and the runs of blocks of known files that they found (case/sampling.py). A
+# fragment is no file: it has no row in ``entry``.
+SAMPLE_TABLES = """
+CREATE TABLE sampling (
+    id INTEGER PRIMARY KEY, exhibit TEXT NOT NULL, source TEXT NOT NULL, fingerprint TEXT NOT NULL,
+    size INTEGER NOT NULL, hashset TEXT NOT NULL, generation TEXT NOT NULL, seed INTEGER NOT NULL,
+    population INTEGER NOT NULL, confidence TEXT NOT NULL, target INTEGER NOT NULL, wanted INTEGER NOT NULL,
+    drawn INTEGER NOT NULL, read INTEGER NOT NULL, unread INTEGER NOT NULL, met INTEGER NOT NULL,
+    constant INTEGER NOT NULL, random INTEGER NOT NULL, scanned INTEGER NOT NULL, scanned_unread INTEGER NOT NULL,
+    filled INTEGER NOT NULL, gapless INTEGER NOT NULL, notes TEXT NOT NULL, UNIQUE (exhibit, source, generation)
+);
+CREATE TABLE fragment (
+    sampling_id INTEGER NOT NULL REFERENCES sampling, position INTEGER NOT NULL, source_offset INTEGER NOT NULL,
+    record_row INTEGER NOT NULL, first_block INTEGER NOT NULL, blocks INTEGER NOT NULL, file_blocks INTEGER NOT NULL,
+    media_id TEXT NOT NULL, code TEXT NOT NULL, label TEXT NOT NULL, scheme TEXT NOT NULL,
+    PRIMARY KEY (sampling_id, position)
+) WITHOUT ROWID;
+-- What a scan with a block set searched beside whole files, and what it found (case/block_search.py). ``place`` counts
+-- from the source's beginning, or (``volume`` not empty) from that of the inside of a volume.
+CREATE TABLE block_search (
+    id INTEGER PRIMARY KEY, exhibit TEXT NOT NULL, source TEXT NOT NULL, hashset TEXT NOT NULL, name TEXT NOT NULL,
+    generation TEXT NOT NULL, plan TEXT NOT NULL, free_space INTEGER NOT NULL, size INTEGER NOT NULL,
+    searched INTEGER NOT NULL, unread INTEGER NOT NULL, UNIQUE (exhibit, source, generation)
+);
+CREATE TABLE found_fragment (
+    search_id INTEGER NOT NULL REFERENCES block_search, position INTEGER NOT NULL, volume TEXT NOT NULL,
+    kind TEXT NOT NULL, place INTEGER NOT NULL, record_row INTEGER NOT NULL, first_block INTEGER NOT NULL,
+    blocks INTEGER NOT NULL, file_blocks INTEGER NOT NULL, media_id TEXT NOT NULL, code TEXT NOT NULL,
+    label TEXT NOT NULL, scheme TEXT NOT NULL, PRIMARY KEY (search_id, position)
+) WITHOUT ROWID;
+"""
+
 # Which files a batch stored (their ids, eight bytes each), and a digest of the rows of each table by batch or by
 # another unit (case/digests.py). ``marks`` comes last: it may be long, and is read only where a digest does not agree.
 DIGEST_TABLES = """
@@ -182,6 +216,43 @@ CREATE INDEX remark_content ON remark (sha256);
 CREATE INDEX remark_act ON remark (act_id);
 CREATE TABLE journal_head (
     only_one INTEGER PRIMARY KEY CHECK (only_one = 1), sequence INTEGER NOT NULL, sha256 TEXT, offset INTEGER NOT NULL
+);
+"""
+
+# What the last look-up in the unit's memory found (caid_triage/unit): facts about other cases, as the memory had them
+# then. Keys are plain numbers: what ``verify`` says of a row holds no digest of the evidence. ``exhibit_id`` 0: the
+# content is on so many exhibits that they are counted and not named.
+LINK_TABLES = """
+CREATE TABLE unit_look (
+    only_one INTEGER PRIMARY KEY CHECK (only_one = 1), unit TEXT NOT NULL, looked INTEGER NOT NULL,
+    cases INTEGER NOT NULL, exhibits INTEGER NOT NULL, asked INTEGER NOT NULL, known_good INTEGER NOT NULL,
+    small INTEGER NOT NULL, pictures INTEGER NOT NULL, smallest INTEGER NOT NULL, common INTEGER NOT NULL,
+    look_alikes INTEGER NOT NULL
+);
+CREATE TABLE unit_exhibit (
+    id INTEGER PRIMARY KEY, case_key TEXT NOT NULL, reference TEXT NOT NULL, exhibit TEXT NOT NULL,
+    source TEXT NOT NULL, added INTEGER NOT NULL, contact TEXT NOT NULL
+);
+CREATE TABLE unit_twin (
+    position INTEGER PRIMARY KEY, source_id INTEGER NOT NULL, exhibit_id INTEGER NOT NULL, how TEXT NOT NULL
+);
+CREATE TABLE unit_same (
+    position INTEGER PRIMARY KEY, sha256 BLOB NOT NULL, exhibit_id INTEGER NOT NULL, files INTEGER NOT NULL,
+    exhibits INTEGER NOT NULL, cases INTEGER NOT NULL
+);
+CREATE TABLE unit_near (
+    position INTEGER PRIMARY KEY, sha256 BLOB NOT NULL, other BLOB NOT NULL, exhibit_id INTEGER NOT NULL,
+    distance INTEGER NOT NULL, pictures INTEGER NOT NULL
+);
+CREATE TABLE unit_camera (
+    position INTEGER PRIMARY KEY, source_id INTEGER NOT NULL, make TEXT NOT NULL, model TEXT NOT NULL,
+    serial TEXT NOT NULL, internal INTEGER NOT NULL, files INTEGER NOT NULL, exhibit_id INTEGER NOT NULL,
+    other_files INTEGER NOT NULL
+);
+CREATE TABLE unit_grade (
+    position INTEGER PRIMARY KEY, sha256 BLOB NOT NULL, reference TEXT NOT NULL, examiner TEXT NOT NULL,
+    decided INTEGER NOT NULL, code TEXT NOT NULL, label TEXT NOT NULL, scheme TEXT NOT NULL, severity INTEGER,
+    contact TEXT NOT NULL
 );
 """
 

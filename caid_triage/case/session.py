@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -42,10 +43,11 @@ class CaseSession:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, *_: object) -> None:
         if kind is None:
             self.close()
         else:
+            _let_go(fault)
             with suppress(CaseError):  # what is under way says more
                 self.close()
 
@@ -100,6 +102,7 @@ class CaseSession:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._undo_left_open()
         self.begin()
         with self._storage():
             # A folder that was deleted or moved away leaves an open database in which nobody would find anything.
@@ -123,25 +126,45 @@ class CaseSession:
             self._failed = True
             raise
 
+    def _undo_left_open(self) -> None:
+        """Undo a transaction that an interrupt left open: between its beginning and its block nobody undoes it.
+
+        What is written next would be lost with it, and the audit chain be ahead of the case, as if it were forged.
+        """
+        if self._connection.in_transaction:
+            self._roll_back()
+
     def _roll_back(self) -> None:
         self._digests.forget()
-        # SQLite has rolled back by itself after some faults (no space left): a second time would be an error.
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        with suppress(sqlite3.ProgrammingError):  # it is closed, and was rolled back with that
+            # SQLite has rolled back by itself after some faults (no space left): a second time would be an error.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     # -- the record of what was done ----------------------------------------------------------------------------------
 
     def audit(self, action: str, **facts: object) -> None:
-        """Append one line to the audit chain, on disk before this returns."""
+        """Append one line to the audit chain, on disk before this returns. Never inside a transaction."""
+        self._undo_left_open()
         self.begin()
         with self._storage():
             self._audit.append(action, **facts)
 
     def audit_acts(self, acts: Sequence[tuple[str, dict[str, object]]]) -> None:
-        """Append a line for each act of examiners, all on disk before this returns."""
+        """Append a line for each act of examiners, all on disk before this returns. Never inside a transaction."""
+        self._undo_left_open()
         with self._storage():
             self._audit.append_acts(acts)
 
     def audit_command(self, command: Command) -> None:
         """Append the line ``command``: what was asked for, by whom and where, with which versions."""
         self.audit("command", **command.facts())
+
+
+def _let_go(fault: BaseException | None) -> None:
+    """Free what the ended frames of an error hold: rows that were being read keep a database from coming to rest."""
+    met: set[int] = set()
+    while fault is not None and id(fault) not in met:
+        met.add(id(fault))
+        traceback.clear_frames(fault.__traceback__)
+        fault = fault.__cause__ or fault.__context__

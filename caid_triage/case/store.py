@@ -13,6 +13,14 @@ from datetime import datetime
 from pathlib import Path
 
 from caid_triage.case.audit import AUDIT_FILE, AuditHead, canonical_json, parse, read_lines
+from caid_triage.case.block_search import (
+    BlockSearch,
+    FoundFragment,
+    StoredContent,
+    find_block_search,
+    keep_block_search,
+    whole_and_damaged,
+)
 from caid_triage.case.closing import logs_beside
 from caid_triage.case.command import tool_versions
 from caid_triage.case.digests import OF_MATCHES
@@ -26,38 +34,27 @@ from caid_triage.case.encode import (
     microseconds,
     problem_rows,
     text,
-    whole,
 )
-from caid_triage.case.fingerprint import differing
 from caid_triage.case.foreign import refuse_foreign_schema
 from caid_triage.case.grades import audit_facts, take_in
-from caid_triage.case.journal import Journal, Place, has_more, place_in
+from caid_triage.case.journal import Journal, Place, has_more, place_in, session_facts
+from caid_triage.case.links import UnitLook, keep_look
 from caid_triage.case.lock import LOCK_FILE, CaseLock
 from caid_triage.case.making import make_database
 from caid_triage.case.matches import MatchTable, RecordedBatch
-from caid_triage.case.records import DoneEntries, drop_unfinished, drop_unread, stored_records
+from caid_triage.case.reading import read_header
+from caid_triage.case.records import stored_records
 from caid_triage.case.rows import CaseHeader, MatchChange
-from caid_triage.case.schema import (
-    DATABASE,
-    UNMADE,
-    check_schema,
-    connect_for_writing,
-    holds_case,
-    storage_faults,
-)
-from caid_triage.case.session import CaseSession
-from caid_triage.case.view import read_header
+from caid_triage.case.sampling import Fragment, Sampling, find_sampling, keep_sampling
+from caid_triage.case.schema import DATABASE, UNMADE, check_schema, connect_for_writing, holds_case, storage_faults
+from caid_triage.case.source_writing import WALK, SourceWriting
 from caid_triage.errors import CaseError
-from caid_triage.model import Decision, LedgerRange, Match, Problem, ScanRecord, SourceInfo, Volume, Withheld
+from caid_triage.model import Decision, Match, Problem, ScanRecord, Withheld
 
 # What a creation that died half way may leave behind, none of it a case.
 LEFTOVERS = frozenset(
     {*(name + end for name in (DATABASE, UNMADE) for end in ("", "-journal", "-wal", "-shm")), LOCK_FILE, AUDIT_FILE}
 )
-# Where a problem wider than a file was met: on the walk that is under way (or the last one), or on one before it.
-WALK, EARLIER_WALK = "walk", "earlier walk"
-MET_AGAIN = f"""UPDATE wide_problem SET origin = '{WALK}' WHERE source_id = ? AND origin = '{EARLIER_WALK}'
-    AND volume = ? AND path = ? AND step = ? AND code = ? AND detail = ? AND exhibit = ? AND source = ?"""  # noqa: S608 - constants only
 
 
 def create_case(folder: Path, header: CaseHeader) -> CaseWriter:
@@ -111,7 +108,7 @@ def open_case_for_writing(folder: Path) -> CaseWriter:
     return writer
 
 
-class CaseWriter(CaseSession):
+class CaseWriter(SourceWriting):
     """The one process that may change a case. Use it as a context manager, or call :meth:`close`."""
 
     def __init__(self, folder: Path, lock: CaseLock, connection: sqlite3.Connection, logs: Sequence[str] = ()) -> None:
@@ -169,7 +166,8 @@ class CaseWriter(CaseSession):
             lines, _ = read_lines(self.folder / AUDIT_FILE)
             numbers = (fields.get("act") for fields in map(parse, lines) if fields)
             self._acts_on_record = max((number for number in numbers if isinstance(number, int)), default=0)
-        self.audit_acts(audit_facts(self._connection, self._acts_on_record or 0))
+        after = self._acts_on_record or 0
+        self.audit_acts(audit_facts(self._connection, after, lambda: session_facts(self.folder)))
         self._acts_on_record = last
 
     def _note_changed_journal(self, place: Place) -> None:
@@ -177,131 +175,6 @@ class CaseWriter(CaseSession):
         if not self._journal_fault_noted:
             self.audit("audit-fault", **facts)
         self._journal_fault_noted = True
-
-    # -- sources ------------------------------------------------------------------------------------------------------
-
-    def add_source(self, info: SourceInfo, fingerprint: Mapping[str, object]) -> int:
-        """Tell the case of a source and get its id; the same source again (a resumed scan) gets the same id.
-
-        ``fingerprint`` is what tells one source from another under the same name: size, kind, stored hashes.
-        """
-        mark = canonical_json(dict(fingerprint))
-        place = text(info.exhibit), text(info.source)
-        with self._transaction() as connection:
-            known = connection.execute(
-                "SELECT id, fingerprint FROM source WHERE exhibit = ? AND name = ?", place
-            ).fetchone()
-            if known is not None:
-                if known[1] != mark:
-                    raise CaseError(f"the case in {self.folder} {differing(info, known[1], fingerprint)}")
-                self._count_dropped(int(known[0]), drop_unfinished(connection, int(known[0])))
-                return int(known[0])
-            # An earlier run may have failed to open this source and said so; now it is open.
-            connection.execute("DELETE FROM wide_problem WHERE source_id = 0 AND exhibit = ? AND source = ?", place)
-            self._digests.touch("wide_problem", 0)
-            columns = (
-                *place,
-                info.kind,
-                whole(info.size),
-                canonical_json(list(info.segments)),
-                canonical_json(dict(info.acquisition)),
-                mark,
-            )
-            rows = connection.execute(
-                "INSERT INTO source (exhibit, name, kind, size, segments, acquisition, fingerprint, coverage, walked, "
-                "examined, stored, finished) VALUES (?, ?, ?, ?, ?, ?, ?, '{}', 0, 0, 0, 0) RETURNING id",
-                columns,
-            ).fetchall()
-            self._digests.touch("source", rows[0][0])
-            return int(rows[0][0])
-
-    def set_volumes(
-        self,
-        source_id: int,
-        volumes: Sequence[Volume],
-        problems: Sequence[Problem],
-        coverage: Mapping[str, int],
-        ledger: Iterable[LedgerRange] = (),
-    ) -> None:
-        """Store the volumes, the source-level problems, the bytes by kind and the ledger, in place of earlier ones."""
-        rows = [
-            (
-                source_id,
-                place,
-                text(v.name),
-                whole(v.offset),
-                whole(v.length),
-                text(v.description),
-                v.file_system,
-                v.status,
-            )
-            for place, v in enumerate(volumes)
-        ]
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM volume WHERE source_id = ?", (source_id,))
-            connection.executemany("INSERT INTO volume VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-            connection.execute("DELETE FROM wide_problem WHERE source_id = ? AND origin = 'source'", (source_id,))
-            self._add_wide_problems(source_id, "source", problems)
-            connection.execute("DELETE FROM ledger WHERE source_id = ?", (source_id,))
-            lines = (
-                (source_id, place, whole(one.start), whole(one.end - one.start), text(one.volume), one.kind,
-                 canonical_json(one.parts) if one.parts else "")
-                for place, one in enumerate(ledger)
-            )  # fmt: skip
-            connection.executemany("INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?)", lines)
-            mark = (canonical_json(dict(coverage)), source_id)
-            connection.execute("UPDATE source SET coverage = ? WHERE id = ?", mark)
-            for table in ("volume", "ledger", "source"):
-                self._digests.touch(table, source_id)
-
-    def finish_source(self, source_id: int, walked: int, examined: int) -> int:
-        """State the scan's own count of the source: with the rows stored it makes the conservation line.
-
-        Problems that an earlier walk met and this one, now whole, did not are no longer so; returns how many those are.
-        """
-        with self._transaction() as connection:
-            connection.execute(
-                "UPDATE source SET walked = ?, examined = ?, finished = 1 WHERE id = ?", (walked, examined, source_id)
-            )
-            earlier = source_id, EARLIER_WALK
-            gone = connection.execute("DELETE FROM wide_problem WHERE source_id = ? AND origin = ?", earlier).rowcount
-            self._digests.touch("source", source_id)
-            if gone:
-                self._digests.touch("wide_problem", source_id)
-            return gone
-
-    def add_problems(self, problems: Sequence[Problem], source_id: int | None = None) -> None:
-        """Store problems wider than a file: of a source, or (None) of the whole case."""
-        with self._transaction():
-            self._add_wide_problems(source_id or 0, WALK, problems)
-
-    def _add_wide_problems(self, source_id: int, origin: str, problems: Sequence[Problem]) -> None:
-        if problems or origin == "source":  # those replace earlier ones
-            self._digests.touch("wide_problem", source_id)
-        where = self._connection.execute("SELECT exhibit, name FROM source WHERE id = ?", (source_id,)).fetchone()
-        rows = [
-            (
-                source_id,
-                origin,
-                text(p.exhibit or (where[0] if where else "")),
-                text(p.source or (where[1] if where else "")),
-                text(p.volume),
-                text(p.path),
-                p.step,
-                p.code,
-                text(p.detail),
-                p.severity.value,
-            )
-            for p in problems
-        ]
-        if origin == WALK:
-            met = [(source_id, *row[4:9], *row[2:4]) for row in rows]
-            self._connection.executemany(MET_AGAIN, met)
-        self._connection.executemany(
-            "INSERT OR IGNORE INTO wide_problem (source_id, origin, exhibit, source, volume, path, step, code, detail, "
-            "severity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            rows,
-        )
 
     # -- batches ------------------------------------------------------------------------------------------------------
 
@@ -348,33 +221,6 @@ class CaseWriter(CaseSession):
                     tables += OF_MATCHES
                     self._digests.touch("category")
                 self._digests.add_batch(source_id, [row[0] for row in entries], tables)
-
-    def begin_walk(self, source_id: int) -> int:
-        """Be ready for a walk of the source, the first or a further one; returns how many files are to be read again.
-
-        These are stored and could not be read: they are forgotten. What an earlier walk met stays until this one is
-        whole (:meth:`finish_source`).
-        """
-        with self._transaction() as connection:
-            moved = EARLIER_WALK, source_id, WALK
-            connection.execute("UPDATE wide_problem SET origin = ? WHERE source_id = ? AND origin = ?", moved)
-            self._digests.touch("wide_problem", source_id)
-            files, entries = drop_unread(connection, source_id)
-            self._count_dropped(source_id, entries)
-            return files
-
-    def _count_dropped(self, source_id: int, entries: Sequence[int]) -> None:
-        if not entries:
-            return
-        counts = (len(entries), len(entries), source_id)
-        self._connection.execute("UPDATE source SET examined = examined - ?, stored = stored - ? WHERE id = ?", counts)
-        self._digests.files_dropped(entries)
-        self._digests.touch("source", source_id)
-
-    def done(self, source_id: int) -> DoneEntries:
-        """Which entries of the source are stored: ``done.holds(entry)`` says whether the walk may skip it."""
-        with storage_faults(self.folder):
-            return DoneEntries(self._connection, source_id)
 
     # -- hash sets ----------------------------------------------------------------------------------------------------
 
@@ -442,6 +288,68 @@ class CaseWriter(CaseSession):
         self.audit(
             "decided", decision=number, examiner=text(decision.examiner), code=category.code, scheme=category.scheme
         )
+
+    # -- the unit's memory --------------------------------------------------------------------------------------------
+
+    def keep_look(self, look: UnitLook) -> None:
+        """Keep what a look-up in the unit's memory found, in place of the one before."""
+        with self._transaction() as connection:
+            keep_look(connection, self._digests, look)
+
+    # -- samplings of disks --------------------------------------------------------------------------------------------
+
+    def sampling_of(self, exhibit: str, source: str, generation: str) -> tuple[Sampling, list[Fragment]] | None:
+        """The sampling of a source with a generation of a block set, and what it found; None where there is none."""
+        with storage_faults(self.folder):
+            return find_sampling(self._connection, exhibit, source, generation)
+
+    def keep_sampling(self, sampling: Sampling, found: Sequence[Fragment] | None) -> None:
+        """Store how far a sampling is, and its fragments where they changed, in one transaction; it gets its number."""
+        with self._transaction() as connection:
+            number = keep_sampling(connection, self._digests, sampling, found)
+        sampling.id = number
+
+    # -- parts of known files beside whole ones -----------------------------------------------------------------------
+
+    def block_search_of(
+        self, exhibit: str, source: str, generation: str
+    ) -> tuple[BlockSearch, list[FoundFragment]] | None:
+        """The search of a source for the blocks of a generation of a set, and what it found; None without one."""
+        with storage_faults(self.folder):
+            return find_block_search(self._connection, exhibit, source, generation)
+
+    def keep_block_searches(self, kept: Iterable[tuple[BlockSearch, Sequence[FoundFragment]]]) -> None:
+        """Store how far searches are, and their fragments, in one transaction; they get their numbers."""
+        listed = list(kept)
+        with self._transaction() as connection:
+            numbers = [keep_block_search(connection, self._digests, search, found) for search, found in listed]
+        for (search, _), number in zip(listed, numbers, strict=True):
+            search.id = number
+
+    def whole_and_damaged(self, source_id: int) -> tuple[list[StoredContent], list[StoredContent]]:
+        """Of the files of a source: not in use and identical to listed ones; not known as a whole, perhaps in part."""
+        with storage_faults(self.folder):
+            return whole_and_damaged(self._connection, source_id)
+
+    # -- options of the scan -------------------------------------------------------------------------------------------
+
+    def change_options(self, options: Mapping[str, object]) -> None:
+        """Let the case go on with other options of the scan: what is stored stays, no source is finished any more."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE header SET options = ?", (canonical_json(dict(options)),))
+            self._digests.touch("header")
+            for (source_id,) in connection.execute("SELECT id FROM source WHERE finished = 1").fetchall():
+                connection.execute("UPDATE source SET finished = 0 WHERE id = ?", (source_id,))
+                self._digests.touch("source", source_id)
+        with storage_faults(self.folder):
+            self.header = read_header(self._connection)
+
+    def choose_options(self, options: Mapping[str, object]) -> None:
+        """Set the options that results depend on, of a case that was made before any scan chose them."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE header SET options = ?", (canonical_json(dict(options)),))
+            self._digests.touch("header")
+            self.header = read_header(connection)
 
     # -- the record of what was done ----------------------------------------------------------------------------------
 

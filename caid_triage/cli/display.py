@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO, cast
 
 from caid_triage.cli.console import GoneTerminal, say, say_json
-from caid_triage.scan.progress import Progress, Show
+from caid_triage.scan.progress import FirstHit, Progress, Show
 from caid_triage.visible import shown
 
 if TYPE_CHECKING:
@@ -103,6 +103,24 @@ def progress_table(progress: Progress) -> Table:
     return table
 
 
+def first_hit_line(hit: FirstHit) -> str:
+    """One line: an exhibit, the category that was met in it for the first time, and when. Never a path."""
+    what = f"{hit.label} (code {hit.code})" if hit.code and hit.code not in hit.label else hit.label
+    return f"FIRST HIT in exhibit {hit.exhibit}: {what}, {human_seconds(hit.seconds)} after the start"
+
+
+class _NewHits:
+    """The first hits that were not shown yet."""
+
+    def __init__(self) -> None:
+        self._shown = 0
+
+    def of(self, progress: Progress) -> list[FirstHit]:
+        new = progress.first_hits[self._shown :]
+        self._shown += len(new)
+        return new
+
+
 class _Paced:
     """Calls ``write`` at most every ``seconds``, and at each change of stage."""
 
@@ -137,9 +155,17 @@ def shown_import() -> Callable[[int, int], None]:
 @contextmanager
 def shown_progress(*, quiet: bool, as_json: bool) -> Iterator[Show]:
     """A function that shows progress the way the caller's terminal wants it: JSON on stdout, the rest on stderr."""
+    new = _NewHits()
     if as_json:
         paced = _Paced(JSON_SECONDS)
-        yield lambda progress: say_json(progress.as_json()) if paced.due(progress) else None
+
+        def show_json(progress: Progress) -> None:
+            for hit in new.of(progress):
+                say_json(hit.as_json())
+            if paced.due(progress):
+                say_json(progress.as_json())
+
+        yield show_json
     elif quiet:
         yield lambda progress: None
     elif sys.stderr.isatty():
@@ -149,7 +175,20 @@ def shown_progress(*, quiet: bool, as_json: bool) -> Iterator[Show]:
         with Live(
             console=Console(file=cast("TextIO", GoneTerminal(sys.stderr))), refresh_per_second=4, transient=True
         ) as live:
-            yield lambda progress: live.update(progress_table(progress))
+
+            def show_live(progress: Progress) -> None:
+                for hit in new.of(progress):
+                    live.console.print(shown(first_hit_line(hit)), markup=False, highlight=False)
+                live.update(progress_table(progress))
+
+            yield show_live
     else:
         paced = _Paced(PLAIN_SECONDS)
-        yield lambda progress: say(progress_line(progress), err=True) if paced.due(progress) else None
+
+        def show_lines(progress: Progress) -> None:
+            for hit in new.of(progress):
+                say(first_hit_line(hit), err=True)
+            if paced.due(progress):
+                say(progress_line(progress), err=True)
+
+        yield show_lines

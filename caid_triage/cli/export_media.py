@@ -67,6 +67,7 @@ def export_media(
     secrets = NO_SECRETS if password_file is None else read_password_file(password_file)
     if not authorised:
         _confirm(list(exhibits) or known)
+        export.check_folder(out, case_folder)  # again: typing takes its time
     with open_case_for_writing(case_folder) as case:
         case.audit_command(given_command(ctx))
         found = export.export_media(case, out, queues or QUEUES, exhibits, secrets)

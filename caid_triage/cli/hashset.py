@@ -70,7 +70,11 @@ def _say_result(ctx: click.Context, result: BuildResult, out: Path) -> None:
         say(f"  {what}: {count:,}")
     from caid_triage.hashset.store import open_hashset
 
-    _say_scheme(open_hashset(out).scheme)
+    built = open_hashset(out)
+    _say_scheme(built.scheme)
+    if built.role is Role.NOTABLE and (without := built.uncategorised()):
+        say(f"  without a category: {without:,} records. What is identical to one is reported as known material")
+        say("  without one. An export of a case, with its look-alikes and unknown pictures, is no such list.")
     for warning in result.warnings:
         say(f"warning: {warning}", err=True)
     for folder in result.leftovers:
@@ -202,6 +206,24 @@ def build(
 @role_option
 @name_option
 @distance_option
+@click.option(
+    "--blocks",
+    is_flag=True,
+    help="Make a block set instead: it finds parts of these files on a disk (caid-triage sample).",
+)
+@click.option(
+    "--block-size",
+    type=click.Choice(["512", "4096"]),
+    default=None,
+    help="Bytes of a block: 512 finds small rests of files, of a set eight times as large.  [default: 4096]",
+)
+@click.option(
+    "--common",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A block set, or a folder of harmless files, whose blocks are left out; may be repeated.",
+)
 @click.pass_context
 def make(
     ctx: click.Context,
@@ -211,11 +233,23 @@ def make(
     role: str,
     name: str | None,
     distances: tuple[str, ...],
+    blocks: bool,
+    block_size: str | None,
+    common: tuple[Path, ...],
 ) -> None:
     """Make a set with perceptual hashes from graded pictures and videos: a sub-folder of DIR for each category code.
 
-    With --role not-this it holds pictures that look like listed ones and are not: they are never proposed again.
+    With --role not-this it holds pictures that look like listed ones and are not: they are never proposed again. With
+    --blocks it holds the hashes of the blocks of these files, and of the whole files; blocks that many files have are
+    left out.
     """
+    if blocks:
+        if distances:
+            raise UsageError("--distance is of looks, and a block set has none; leave it out")
+        _make_blocks(ctx, folder, out, scheme, role, name, int(block_size or 4096), common)
+        return
+    if block_size is not None or common:
+        raise UsageError("--block-size and --common are of block sets: give --blocks too")
     from caid_triage.examine.examine import examine_file
     from caid_triage.examine.limits import Limits
     from caid_triage.hashset.make import make_hashset
@@ -226,6 +260,38 @@ def make(
     examine = partial(examine_file, limits=dense)
     result = make_hashset(folder, out, examine, name=name, scheme=scheme, role=Role(role), radius=radius)
     _say_result(ctx, result, out)
+
+
+def _make_blocks(
+    ctx: click.Context,
+    folder: Path,
+    out: Path,
+    scheme: str | None,
+    role: str,
+    name: str | None,
+    block_size: int,
+    common: tuple[Path, ...],
+) -> None:
+    from caid_triage.cli.display import shown_import
+    from caid_triage.hashset.make_blocks import make_block_set
+    from caid_triage.hashset.store import open_hashset
+
+    if role == Role.NOT_THIS.value:
+        raise UsageError("a block set is notable or known-good: what looks like a listed item has no block of it")
+    result = make_block_set(
+        folder, out, block_size, name=name, scheme=scheme, role=role, common=common, progress=shown_import()
+    )
+    _say_blocks(open_hashset(out).manifest["blocks"])
+    _say_result(ctx, result, out)
+
+
+def _say_blocks(facts: dict[str, Any]) -> None:
+    """What a block set holds, and what it does not."""
+    say(f"blocks of {facts['size']:,} bytes: {facts['kept']:,} kept, of {facts['files']:,} files")
+    for reason, count in sorted(facts["left_out"].items()):
+        say(f"  left out, {reason}: {count:,}")
+    if facts["files_without"]:
+        say(f"  files without a block of their own, never found by blocks: {facts['files_without']:,}")
 
 
 @hashset.command()
@@ -244,12 +310,27 @@ def info(path: Path, as_json: bool) -> None:
     say(f"generation: {opened.generation}")
     for what, count in sorted(opened.counts.items()):
         say(f"{what}: {count:,}")
+    _say_sizes(opened.manifest)
     for source in opened.manifest["sources"]:
         say(f"source: {source['file']}, {source['size']:,} bytes, sha256 {source['sha256']}")
+    if "blocks" in opened.manifest:
+        _say_blocks(opened.manifest["blocks"])
     _say_completeness(opened.manifest)
     for algorithm, distance in sorted(opened.manifest.get("radius", {}).items()):
         say(f"its own {algorithm} distance: {distance}")
     _say_scheme(opened.scheme)
+
+
+def _say_sizes(manifest: dict[str, Any]) -> None:
+    """How many records state their size: what a quick scan goes by (a set of an earlier version does not say)."""
+    sizes = manifest.get("sizes")
+    if not isinstance(sizes, dict):
+        return
+    stated, missing = int(sizes["stated"]), int(sizes["missing"])
+    if missing:
+        say(f"size stated by: {stated:,} of {stated + missing:,} records: no file can be ruled out by its size")
+    else:
+        say(f"size stated by: all {stated:,} records: a file of another size is no exact match")
 
 
 @hashset.command()

@@ -10,9 +10,11 @@ This module imports next to nothing: it is the first thing that a command does.
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -21,6 +23,7 @@ from typing import NoReturn
 INTERRUPTED = 130
 SENTENCE = "caid-triage: interrupted; the case is consistent, run the same command again to resume"
 MOST_PATIENCE = 3
+AGAIN_SECONDS = 0.02
 _SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: goes on
     _SIGNALS.append(signal.SIGHUP)  # the terminal was closed
@@ -41,22 +44,53 @@ def outcome_stands() -> None:
 @contextmanager
 def interruptible() -> Iterator[None]:
     """In the block the first signal raises KeyboardInterrupt; behind it the process ends at once again."""
-    asked = 0
+    asked = last = 0
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
+        nonlocal asked, last
+        last = number
         asked += 1
         if asked >= MOST_PATIENCE:
             _end(number, frame)
         if asked == 1:
             raise KeyboardInterrupt
 
+    def forgotten(told: sys.UnraisableHookArgs) -> None:
+        nonlocal asked
+        if isinstance(told.exc_value, KeyboardInterrupt):
+            asked = 0
+            _thread.start_new_thread(_send_again, (_thread.get_ident(), last))
+        else:
+            shown(told)
+
     before = [signal.signal(number, interrupt) for number in _SIGNALS]
+    shown, sys.unraisablehook = sys.unraisablehook, forgotten
     try:
         yield
     finally:
+        sys.unraisablehook = shown
         for number, handler in zip(_SIGNALS, before, strict=True):
             signal.signal(number, handler)
+
+
+def _send_again(thread: int, number: int) -> None:
+    """Python prints what is raised while it tidies up an object, and goes on: the signal comes again in a moment."""
+    time.sleep(AGAIN_SECONDS)
+    if sys.platform == "win32":
+        signal.raise_signal(number)
+    else:
+        signal.pthread_kill(thread, number)  # to the main thread, which it wakes where that sleeps
+
+
+def came_of_interrupt(fault: BaseException | None) -> bool:
+    """Whether an error was met while an interrupt was ending things. Python's own threading knows one such itself."""
+    met: set[int] = set()
+    while fault is not None and id(fault) not in met:
+        if isinstance(fault, KeyboardInterrupt):
+            return True
+        met.add(id(fault))
+        fault = fault.__context__
+    return False
 
 
 def leave() -> NoReturn:

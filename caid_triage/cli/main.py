@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, MutableMapping
+from contextlib import suppress
 from importlib import import_module
 from types import TracebackType
 from typing import Any
@@ -12,7 +13,15 @@ import click
 
 from caid_triage.cli.console import say, shown_refusals
 from caid_triage.cli.exit_codes import GroupWithExitCodes
-from caid_triage.cli.interrupts import INTERRUPTED, SENTENCE, end_when_asked, interruptible, leave
+from caid_triage.cli.interrupts import (
+    INTERRUPTED,
+    SENTENCE,
+    came_of_interrupt,
+    end_when_asked,
+    interruptible,
+    leave,
+)
+from caid_triage.cores import leave_no_core
 from caid_triage.errors import CaidTriageError
 from caid_triage.version import __version__
 
@@ -21,9 +30,13 @@ from caid_triage.version import __version__
 COMMANDS = {
     "demo": "The whole job on a generated exhibit.",
     "scan": "Scan a source and write the reports.",
+    "sample": "Sample a disk for blocks of known files.",
+    "batch": "Scan a queue of exhibits unattended.",
+    "figures": "Figures of the unit's exhibits, for supervisors.",
     "match": "Match a stored case against a hash set.",
     "report": "Write a case's reports again.",
     "review": "Look at what needs an eye, and grade it, in a local page.",
+    "unit": "The unit's memory: what other cases had, who graded it.",
     "hashset": "Build, inspect, search and remove sets of known material.",
     "schemes": "List the category schemes, show one, copy one.",
     "verify": "Check a case, or an image against its acquisition hash.",
@@ -83,12 +96,25 @@ class Program(GroupWithExitCodes):
             for line in (f"caid-triage: {first}", *more):
                 say(line, err=True)
             ctx.exit(error.exit_code)
-        except click.Abort:
+        except click.Abort:  # before RuntimeError, which it is one of
             say("caid-triage: not confirmed, nothing was done", err=True)
             ctx.exit(INTERRUPTED)
         except KeyboardInterrupt:
             say(SENTENCE, err=True)
             leave()
+        except Exception as error:
+            if came_of_interrupt(error):  # what went wrong while all was ended is told, and is not how it ended
+                report_bug(type(error), error, error.__traceback__)
+                say(SENTENCE, err=True)
+                leave()
+            if not isinstance(error, RuntimeError) or str(error) != "can't start new thread":
+                raise
+            say(
+                "caid-triage: the system gives no more threads (ulimit -u, or memory is full); what was stored is "
+                "whole, run the same command again",
+                err=True,
+            )
+            ctx.exit(CaidTriageError.exit_code)
 
 
 @click.group(
@@ -118,8 +144,10 @@ def report_bug(kind: type[BaseException], fault: BaseException, trace: Traceback
 
 
 def main() -> None:
-    """Run the command line: a console that is not UTF-8 gets escapes, SIGTERM ends as cleanly as Ctrl+C."""
+    """Run the command line: escapes where a console is not UTF-8, SIGTERM ends as cleanly as Ctrl+C, no core file."""
     end_when_asked()
+    with suppress(ImportError):  # Windows, where nobody writes one unless asked to
+        leave_no_core()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -76,8 +76,8 @@ def match(
     from caid_triage.match.options import set_radius
     from caid_triage.report.delta import tells_of
     from caid_triage.report.on_record import REPORTS, write_reports_on_record
+    from caid_triage.scan.case_of_scan import open_hashsets
     from caid_triage.scan.rematch import check_radii, hashset_facts, last_change, match_stored, stored_options
-    from caid_triage.scan.run import open_hashsets
 
     opened = open_hashsets([*hashsets, *more])
     sets = {hashset.name: hashset.generation for hashset in opened}
@@ -116,7 +116,9 @@ def match(
         page = next(path for path in paths if path.name == "report.html")
         say_faults(case_folder)
         if as_json:
-            say_json({**asdict(change), "hashsets": _generations(view, change), "report": str(page)})
+            undecoded = view.undecoded()
+            skipped = {"not_decoded": undecoded.files, "known_good_no_more": undecoded.to_examine}
+            say_json({**asdict(change), **skipped, "hashsets": _generations(view, change), "report": str(page)})
         else:
             _say(view, change)
             say_head(case.last_line)
@@ -141,6 +143,10 @@ def _say(view: CaseView, change: MatchChange) -> None:
     )
     if changes:
         say("delta.csv names each file")
+    from caid_triage.cli.verdict import undecoded_lines
+
+    for line in undecoded_lines(view.undecoded()):
+        say(line)
 
 
 def _say_each(changes: Mapping[tuple[str, str, str, str], int], wanted: str) -> None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from caid_triage.case.audit import AuditHead
     from caid_triage.case.command import Command
 
-# Of these only that they were given: who reads the case learns nothing of where secrets lie.
-SECRET = frozenset({"password_file", "sign_password_file"})
+# Of these only that they were given: who reads the case learns nothing of where secrets or other evidence lie.
+SECRET = frozenset({"maps", "password_file", "sign_password_file"})
 
 examiner_option = click.option(
     "--examiner",

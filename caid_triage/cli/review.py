@@ -71,9 +71,13 @@ def review(
         say("reading the case (some seconds for a million files) ...", err=True)
     with ReviewDesk(case_folder, secrets) as desk:
         serving = Serving(lambda taken, end: Review(desk, setting, taken, end), port)
+        began = desk.begin_session(name)  # who looked is on record, also where nothing is graded
         say(f"open in a browser of this machine (works once): {serving.review.guard.address}")
         say("end it in the page, or here with Ctrl+C")
-        serving.run()
+        try:
+            serving.run()
+        finally:
+            desk.end_session(name, began, serving.review.tally.figures())
     say("the session has ended; every grade is stored")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +14,26 @@ from caid_triage.cli.console import say, say_json
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.match import distance_option, leads_option
 from caid_triage.cli.on_record import examiner_option, given_command, say_faults, say_head
-from caid_triage.config import AUTO, EXECUTORS, PROFILES, ScanOptions, checked_leads, default_workers
-from caid_triage.errors import UsageError
+from caid_triage.cli.unit_option import say_place_warning, unit_option
+from caid_triage.config import (
+    AUTO,
+    EXECUTORS,
+    PROFILES,
+    ClusterOptions,
+    ScanOptions,
+    checked_leads,
+    checked_stops,
+    default_workers,
+)
+from caid_triage.errors import ClusterError, UnseenError, UsageError
 from caid_triage.scan.workforce import Workforce, started_workers
 
 if TYPE_CHECKING:
     from caid_triage.case.command import Command
     from caid_triage.evidence.secrets import Secrets
-    from caid_triage.scan.run import ScanOutcome
+    from caid_triage.scan.outcome import ScanOutcome
     from caid_triage.scan.sources import SourceRequest
+    from caid_triage.unit.place import UnitPlace
 
 
 def name_requests(sources: tuple[str, ...], exhibits: tuple[str, ...]) -> list[SourceRequest]:
@@ -53,6 +66,37 @@ def name_requests(sources: tuple[str, ...], exhibits: tuple[str, ...]) -> list[S
     return requests
 
 
+def roots_of(text: str) -> tuple[str, str]:
+    """The two roots of a --map: the coordinator's, made whole, and the workers' as it stands. UsageError."""
+    here, equals, there = text.partition("=")
+    if not equals or not here.strip() or not there.strip():
+        raise UsageError("--map is HERE=THERE: a folder of this machine, and where the workers have it")
+    return str(Path(here).absolute()), there
+
+
+def plain_words(cluster: ClusterOptions) -> str:
+    """What to say of a scheduler that is not spoken to under TLS, "" where nobody else can listen."""
+    from caid_triage.scan.addresses import in_clear
+
+    if not cluster.scheduler or cluster.tls_ca or not in_clear(cluster.scheduler):
+        return ""
+    return (
+        f"{cluster.scheduler} is spoken to without TLS: names, times and digests of the evidence cross the network in "
+        "clear, and who reaches the scheduler can run programs on the workers (docs/guide/cluster.md)"
+    )
+
+
+@contextmanager
+def _cluster_refusals(*, as_json: bool) -> Iterator[None]:
+    """Tell programs, in a line of its own, that it was the cluster which did not take the scan: nothing was begun."""
+    try:
+        yield
+    except (ClusterError, UnseenError):
+        if as_json:
+            say_json({"event": "cluster-refused"})
+        raise
+
+
 def scan_and_report(
     requests: list[SourceRequest],
     case_folder: Path,
@@ -64,8 +108,13 @@ def scan_and_report(
     as_json: bool,
     secrets: Secrets | None = None,
     command: Command | None = None,
+    unit: UnitPlace | None = None,
+    look_alikes: bool = True,
 ) -> ScanOutcome:
-    """Scan with workers that are getting ready, write the reports, say the verdict; shared with the demo."""
+    """Scan with workers that are getting ready, write the reports, say the verdict; shared with the demo.
+
+    ``unit``: the memory that the case is looked up in at the end, with ``look_alikes`` or without.
+    """
     from caid_triage.case.store import open_case_for_writing
     from caid_triage.case.view import open_case
     from caid_triage.cli.display import shown_progress
@@ -77,9 +126,14 @@ def scan_and_report(
 
     # The page's template is compiled while this process waits for disks and workers, not when all wait for the page.
     threading.Thread(target=prepared_page, name="page", daemon=True).start()
-    with workforce, shown_progress(quiet=quiet, as_json=as_json) as show:
+    with workforce, _cluster_refusals(as_json=as_json), shown_progress(quiet=quiet, as_json=as_json) as show:
         outcome = run_scan(requests, case_folder, list(hashsets), options, show, workforce, secrets, command)
     with open_case_for_writing(case_folder) as case:
+        if unit is not None:
+            from caid_triage.unit.look import look_or_note
+
+            if sentence := look_or_note(case, unit, look_alikes=look_alikes):
+                say(f"caid-triage: {sentence}; the case was not looked up in the unit's memory", err=True)
         reports = write_reports_on_record(case, case_folder / REPORTS)
     with open_case(case_folder) as view:
         outcome.problems = sum(row.count for row in view.problem_counts() if row.severity == Severity.PROBLEM)
@@ -129,15 +183,36 @@ def scan_and_report(
     type=click.Choice(EXECUTORS),
     default="pool",
     show_default=True,
-    help="serial: in this process, for debugging; the same result.",
+    help="serial: in this process, for debugging; dask: on a cluster (docs/guide/cluster.md); the same result.",
 )
+@click.option(
+    "--scheduler", help="Address of the Dask scheduler, as tls://HOST:8786  [default: a cluster on this machine]"
+)
+@click.option(
+    "--map",
+    "maps",
+    multiple=True,
+    metavar="HERE=THERE",
+    help="Evidence below HERE lies below THERE on the workers; may be repeated.",
+)
+@click.option("--tls-ca", type=click.Path(path_type=Path), help="Certificate of the cluster's authority (PEM).")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate of this machine (PEM).")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Key of that certificate (PEM).")
 @click.option(
     "--profile",
     type=click.Choice(PROFILES),
     default="standard",
     show_default=True,
-    help="quick: files with names. standard: free space and file slack too, where sectors begin. full: at every byte, "
-    "and more files in two pieces put together.",
+    help="quick: files with names, those likely to be known first. standard: free space and file slack too, where "
+    "sectors begin. full: at every byte, and more files in two pieces put together.",
+)
+@click.option(
+    "--stop-after",
+    "stops",
+    multiple=True,
+    metavar="TIME|HITS",
+    help="Stop early, in order: 20min, 90s, 2h, or 3hits (exact matches of notable sets); may be repeated. The same "
+    "scan without it goes on.",
 )
 @click.option(
     "--verify-source",
@@ -145,9 +220,20 @@ def scan_and_report(
     help="First read each image once and compare it with the hashes stored in it when it was acquired.",
 )
 @click.option(
+    "--decode-known-good",
+    is_flag=True,
+    help="Decode pictures and films too that a known-good set holds by SHA-1 or SHA-256 (they are not, by default).",
+)
+@click.option(
     "--password-file",
     type=click.Path(path_type=Path),
     help="Secrets to try on every encrypted volume, one a line (docs/formats/evidence.md).",
+)
+@unit_option("Look the case up in this unit's memory at the end, a file or the URL of a PostgreSQL database.")
+@click.option(
+    "--no-look-alikes",
+    is_flag=True,
+    help="With --unit: compare no pictures by look with those of other cases, which takes minutes among millions.",
 )
 @examiner_option
 @click.option("--quiet", is_flag=True, help="No progress, only the outcome.")
@@ -163,9 +249,18 @@ def scan(
     exhibits: tuple[str, ...],
     workers: int | None,
     executor: str,
+    scheduler: str | None,
+    maps: tuple[str, ...],
+    tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     profile: str,
+    stops: tuple[str, ...],
     verify_source: bool,
+    decode_known_good: bool,
     password_file: Path | None,
+    unit: UnitPlace | None,
+    no_look_alikes: bool,
     examiner: str | None,
     quiet: bool,
     as_json: bool,
@@ -174,10 +269,13 @@ def scan(
 
     SOURCE is a disk image (raw, E01, S01, Ex01, AFF4, VMDK, VHD, VHDX, QCOW2, VDI, DMG, Apple sparse image; of a split
     image the first segment), a logical image (L01, Lx01, AD1), a block device, or a folder. It is only ever read. Run
-    again on the same case, with the same options, the scan resumes where it was stopped.
+    again on the same case, with the same options, the scan resumes where it was stopped; a case begun with --profile
+    quick goes on with standard or full too.
     """
     from caid_triage.match.options import set_radius
 
+    if unit is not None:
+        say_place_warning(unit)
     chosen = default_workers() if workers is None else workers
     options = ScanOptions(
         workers=chosen,
@@ -186,7 +284,18 @@ def scan(
         set_radii=tuple(map(set_radius, distances)),
         leads=AUTO if leads is None else checked_leads(leads),
         verify_source=verify_source,
+        stop_after=checked_stops(stops),
+        decode_known_good=decode_known_good,
+        cluster=ClusterOptions(
+            scheduler or "",
+            tuple(map(roots_of, maps)),
+            *("" if path is None else str(path.resolve()) for path in (tls_ca, tls_cert, tls_key)),
+        ),
     )
+    if workers is not None and scheduler:
+        raise UsageError("--workers is for this machine: how many a --scheduler has is said where they are started")
+    if plain := plain_words(options.cluster):
+        say(f"caid-triage: WARNING: {plain}", err=True)
     with started_workers(options) as workforce:  # before anything else: they get ready while the rest is imported
         from caid_triage.evidence.secrets import read_password_file
 
@@ -201,5 +310,7 @@ def scan(
             as_json=as_json,
             secrets=secrets,
             command=given_command(ctx),
+            unit=unit,
+            look_alikes=not no_look_alikes,
         )
     ctx.exit(outcome.exit_code)

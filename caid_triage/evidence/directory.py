@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caid_triage.errors import EvidenceError, SourceError
 from caid_triage.evidence.below import Looked, open_below
@@ -19,6 +20,9 @@ from caid_triage.evidence.faults import check_range, evidence_faults, plain_reas
 from caid_triage.evidence.paths import display_name
 from caid_triage.evidence.times import unix_nanoseconds
 from caid_triage.model import Digests, FileEntry, FileTimes, Problem, Searching, Severity, SourceInfo, State, Volume
+
+if TYPE_CHECKING:
+    from caid_triage.evidence.spare import Content, Spare
 
 PIECE = 1 << 20
 
@@ -201,6 +205,14 @@ class DirectorySource:
         finally:
             os.close(handle)
         return ""
+
+    def spare(self, _whole: Iterable[Content], _damaged: Iterable[Content]) -> tuple[Spare, ...]:
+        """None: it is no disk."""
+        return ()
+
+    def places(self, _site: int, spans: Iterable[tuple[int, int]]) -> list[int | None]:
+        """None of them: it is no disk."""
+        return [None for _ in spans]
 
     def coverage(self) -> dict[str, int]:
         """How many files the last walk met."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -27,6 +27,7 @@ from caid_triage.evidence.ledger import Ledger
 from caid_triage.evidence.partitions import SECTOR, Partition, PartitionTable, ReadAt, read_partition_table
 from caid_triage.evidence.proxied import read_range
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
+from caid_triage.evidence.spare import Content, Spare, places, spare_space
 from caid_triage.evidence.steps import LeftOut, Step, VolumeEnds, told_of_steps
 from caid_triage.evidence.streams import COMPRESSED_KIND, DEFAULT_ID, first_byte
 from caid_triage.evidence.walk import VolumeWalk
@@ -290,6 +291,14 @@ class DiskSource:
         except EvidenceError:
             self._bad.add(unreadable_of_file(system, file, offset, min(length, _SMALL_PIECE), kind, identifier))
             raise
+
+    def spare(self, whole: Iterable[Content], damaged: Iterable[Content]) -> list[Spare]:
+        """The bytes that belong to no whole file, as far as the walk searched free space: spare.py."""
+        return list(spare_space(self._carvings, self._systems, whole, damaged, self._steps))
+
+    def places(self, site: int, spans: Iterable[tuple[int, int]]) -> list[int | None]:
+        """Where on the source each (first byte, bytes) of a site stands in one piece as it is read, or None."""
+        return places(self._carvings, site, spans)
 
     @property
     def bad_places(self) -> BadPlaces:

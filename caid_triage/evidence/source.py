@@ -5,7 +5,7 @@ Everything is opened for reading only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +19,7 @@ from caid_triage.model import Digests, FileEntry, Problem, Searching, SourceInfo
 
 if TYPE_CHECKING:
     from caid_triage.evidence.ledger import Ledger
+    from caid_triage.evidence.spare import Content, Spare
 
 
 class BesideSearch(Protocol):
@@ -85,6 +86,14 @@ class EvidenceSource(Protocol):
 
     def disagreements(self, entry: FileEntry, digests: Digests) -> tuple[Problem, ...]:
         """A Problem for each hash that the source itself keeps of a file and that is not one of ``digests``."""
+        ...
+
+    def spare(self, whole: Iterable[Content], damaged: Iterable[Content]) -> Sequence[Spare]:
+        """The bytes that belong to no whole file (evidence/spare.py), after a walk; none of what is no disk."""
+        ...
+
+    def places(self, site: int, spans: Iterable[tuple[int, int]]) -> Sequence[int | None]:
+        """Where on the source each (first byte, bytes) of a site stands in one piece as it is read, or None."""
         ...
 
     def coverage(self) -> dict[str, int]:

@@ -156,6 +156,7 @@ class Run:
         self._inside: Inside | None = None
         self._small: tuple[Thumbnail, ...] | None = None
         self._found: Examination | None = None
+        self._undecoded = False
 
     def update(self, chunk: bytes) -> None:
         """Take the next bytes of the content, in order."""
@@ -191,6 +192,19 @@ class Run:
         """Return what the content is; like :meth:`digests`, known before any decoder runs."""
         return self._identified or identify(self._head, self._size)
 
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to decode or to look into, as far as the beginning of the content says."""
+        return self.identified().kind is not Kind.OTHER or self._listed_by() is not None
+
+    def leave_undecoded(self) -> None:
+        """Decode nothing of the content itself: it is known to be harmless (docs/decisions/0046).
+
+        Of a picture or a film its digests and its type are then told alone, and nothing of its thumbnails. Files that
+        lie inside it are files of their own, and examined as ever.
+        """
+        self._undecoded = True
+
     def finish(self) -> Examination:
         """Return everything that the content decides."""
         found = self._found = self._found or self._examination()
@@ -224,7 +238,7 @@ class Run:
         """Return the small pictures that a picture keeps of itself."""
         if self._small is None:
             what = self.identified()
-            wanted = what.kind is Kind.IMAGE and not self._too_large
+            wanted = what.kind is Kind.IMAGE and not self._too_large and not self._undecoded
             found = at_the_boundary(partial(thumbnails, self._content(), what.media_type)) if wanted else ()
             self._small = () if isinstance(found, Failure) else found
         return self._small
@@ -240,7 +254,7 @@ class Run:
     def container(self) -> tuple[Lister, VideoBytes] | Problem | None:
         """How to list what lies inside the content, or why it cannot be; None for one that holds nothing."""
         what = self.identified()
-        lister = self._lister if self._identified else lister_of(what.media_type, self._head)
+        lister = self._listed_by()
         if what.media_type == "image/jpeg" and not self._too_large:
             end = end_where_more_follows(self._content())
             lister = partial(behind_jpeg, end=end) if end else None
@@ -257,6 +271,10 @@ class Run:
         most = max(self._limits.max_reread_bytes, REREAD * self._read)
         return lister, self._with_neighbours(VideoBytes(self._read, self._read_at, most))
 
+    def _listed_by(self) -> Lister | None:
+        """How to list what lies inside a content that begins so."""
+        return self._lister if self._identified else lister_of(self.identified().media_type, self._head)
+
     def _with_neighbours(self, file: VideoBytes) -> VideoBytes:
         """The bytes of a container, which then can ask for a file beside it where this content has such."""
         if self._beside is not None:
@@ -266,6 +284,8 @@ class Run:
     def _examination(self) -> Examination:
         """What the content is and looks like, without what lies inside it."""
         what = self.identified()
+        if self._undecoded and what.kind is not Kind.OTHER:
+            return Examination(self.digests(), self._read, what.kind, what.media_type, DecodeState.NOT_NEEDED)
         if what.kind is Kind.VIDEO:
             return self._film(what)
         content = self._picture(what)

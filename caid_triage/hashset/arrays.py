@@ -70,7 +70,8 @@ def columns_of_arrays(
         if counts[kind]:
             blocks = _hash_blocks(values, mask, quality if kind == "pdq" else None)
             parts.append(hash_part(kind, blocks, counts[kind]))
-    return Columns(tuple(parts), counts), codes
+    sized = sum(int(np.count_nonzero(block > 0)) for block in _sizes(size, count)()) if size is not None else 0
+    return Columns(tuple(parts), counts, sized), codes
 
 
 def _cuts(count: int) -> Iterator[slice]:

@@ -180,7 +180,9 @@ def save(
 ) -> BuildResult:
     """Write the columns of a set and say what was written."""
     counts = columns.counts
-    manifest = write_hashset(out, columns, {**facts, "counts": counts})
+    # Whether files of other sizes can be ruled out (scan/order.py): only where every record states its size.
+    sizes = {"stated": columns.sized, "missing": counts["records"] - columns.sized}
+    manifest = write_hashset(out, columns, {**facts, "counts": counts, "sizes": sizes})
     return BuildResult(
         path=out,
         name=manifest["name"],

@@ -32,10 +32,14 @@ _SPILL_RECORDS = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What is to be written: each part writes some columns. ``counts``: records and hashes by kind."""
+    """What is to be written: each part writes some columns. ``counts``: records and hashes by kind.
+
+    ``sized`` of the records state a size above 0.
+    """
 
     parts: tuple[Part, ...]
     counts: dict[str, int]
+    sized: int
 
 
 class TextColumn:
@@ -166,7 +170,7 @@ class RecordColumns:
         self._category, self._source, self._flags = (Spool("H", 1, folder) for _ in range(3))
         self._series_number, self._size = Spool("I", 1, folder), Spool("q", 1, folder)
         self._media_id = TextColumn(folder)
-        self._records = self._in_memory = 0
+        self._records = self._in_memory = self._sized = 0
         self._spools = [spool for kind in self._hashes.values() for spool in kind.spools]
         self._spools += [self._category, self._source, self._flags, self._series_number, self._size]
         self._spools += self._media_id.spools
@@ -195,6 +199,7 @@ class RecordColumns:
         self._flags.pending.append(flags)
         self._series_number.pending.append(self._series.number(row.series))
         self._size.pending.append(SIZE_UNKNOWN if row.size is None else row.size)
+        self._sized += (row.size or 0) > 0
         self._media_id.append(row.media_id)
         self._added(1)
 
@@ -210,6 +215,7 @@ class RecordColumns:
         self._source.pending.frombytes(np.full(batch.count, source, dtype=np.uint16).tobytes())
         self._flags.pending.frombytes(batch.flags.astype(np.uint16).tobytes())
         self._size.pending.frombytes(batch.size.astype(np.int64).tobytes())
+        self._sized += int(np.count_nonzero(batch.size > 0))
         self._media_id.extend(batch.media_id, batch.media_id_ends)
         self._added(batch.count)
 
@@ -250,7 +256,7 @@ class RecordColumns:
             kind.finish()
             if counts[name]:
                 parts.append(hash_part(name, kind.blocks, counts[name], frames=len(kind.frames) > 0))
-        return Columns(tuple(parts), counts)
+        return Columns(tuple(parts), counts, self._sized)
 
     def close(self) -> None:
         """Give back the disk space in which rows waited."""

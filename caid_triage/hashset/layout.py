@@ -35,6 +35,8 @@ FORMS: Mapping[str, tuple[tuple[str, ...], int]] = {
     "photodna/vec.npy": (("|u1",), PHOTODNA_BYTES),
     "photodna/rec.npy": (("<u4",), 0),
     "photodna/norm.npy": (("<u4",), 0),
+    "blocks/rows.npy": (("<u8",), 3),
+    **{f"blocks/{name}.npy": ((dtype,), 0) for name, dtype in (*_OF_DIGEST.items(), ("number", "<u4"))},
 }
 
 

@@ -44,13 +44,13 @@ def make_hashset(
     own = checked_radius(radius)
     columns, refused, not_hashed = RecordColumns(), list[RefusedRow](), Counter[str]()
     listing, total = sha256(), 0
-    for number, path in enumerate(_files(folder), 1):
+    for number, path in enumerate(files_below(folder), 1):
         examination = examine_file(path)
         reason = _reason_to_refuse(examination)
         if reason:
             refused.append(RefusedRow(printable(path.relative_to(folder)), "byte 0", reason))
             continue
-        row = _row(examination, _category(path, folder), number)
+        row = _row(examination, category_of(path, folder), number)
         listed = os.fsencode(path.relative_to(folder).as_posix())
         listing.update((row.sha256 or b"").hex().encode() + b"  " + listed + b"\n")
         total += row.size or 0
@@ -75,14 +75,24 @@ def make_hashset(
     return save(out, columns.finish(), facts, chosen, refused)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Every regular file below the folder in a fixed order; links are not followed out of it."""
-    for path in sorted(folder.rglob("*"), key=lambda item: item.parts):
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every regular file below the folder in a fixed order; links are not followed out of it.
+
+    Errors: HashSetError where a folder in it cannot be listed: what lies there would be missing without a word.
+    """
+
+    def refuse(error: OSError) -> None:
+        where = printable(Path(error.filename).relative_to(folder)) if error.filename else "a folder"
+        raise HashSetError(f"{where}: cannot be listed: {error.strerror or error}. Nothing was written.") from error
+
+    found = [Path(top) / name for top, _, names in os.walk(folder, onerror=refuse) for name in names]
+    for path in sorted(found, key=lambda item: item.parts):
         if path.is_file() and not path.is_symlink():
             yield path
 
 
-def _category(path: Path, folder: Path) -> str:
+def category_of(path: Path, folder: Path) -> str:
+    """The category code of a file: the name of the first sub-folder it lies in, "" for one directly in the folder."""
     parts = path.relative_to(folder).parts
     return printable(parts[0]) if len(parts) > 1 else ""
 

@@ -58,6 +58,13 @@ def perhaps_present(present: Presence, first_words: NDArray[np.uint64]) -> NDArr
     return np.flatnonzero(bits == masks)
 
 
+def may_be_present(present: Presence, first_word: int) -> bool:
+    """What :func:`perhaps_present` says of one digest, in a microsecond: an array of one costs ten."""
+    ending = first_word & int(_LAST_BITS)
+    mask = 1 << (ending & 7) | 1 << (ending >> 3)
+    return int(present[first_word >> 65 - len(present).bit_length()]) & mask == mask
+
+
 def _masks(first_words: NDArray[np.uint64]) -> Presence:
     """The two bits (at times one) that each of these digests sets in the byte of its prefix."""
     endings = first_words.astype(np.uint8)

@@ -65,6 +65,10 @@ class Records(Mapping[str, Column]):
         sizes = np.asarray(self._columns["records/size.npy"])[rows].tolist()
         return [None if size == SIZE_UNKNOWN else size for size in sizes]
 
+    def stated_sizes(self) -> NDArray[np.int64]:
+        """The size of every record in bytes, SIZE_UNKNOWN (-1) where it states none: the column as it lies on disk."""
+        return np.asarray(self._columns["records/size.npy"])
+
     def flags_of(self, rows: Rows) -> list[RecordFlag]:
         """The flags of each of these records."""
         return [RecordFlag(value) for value in np.asarray(self._columns["records/flags.npy"])[rows].tolist()]

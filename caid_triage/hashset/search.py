@@ -20,6 +20,7 @@ from caid_triage.hashset.prefix import (
     Presence,
     PresenceBits,
     fingerprints,
+    may_be_present,
     perhaps_present,
 )
 
@@ -64,6 +65,21 @@ def exact_pairs(index: DigestIndex, queries: Words) -> tuple[Rows, Rows]:
     alive = np.concatenate([empty, *perhaps])
     found = [_exact_chunk(index, queries, alive[start : start + _CHUNK]) for start in range(0, len(alive), _CHUNK)]
     return np.concatenate([empty, *(query for query, _ in found)]), np.concatenate([empty, *(row for _, row in found)])
+
+
+def may_be_in(index: DigestIndex, first_word: int) -> bool:
+    """Whether a digest with this first word may be in the table; False is certain. In plain numbers, as one array costs
+
+    more than the answer: presence bits, prefix table and fingerprints, a microsecond for most strangers.
+    """
+    if not may_be_present(index.present, first_word):
+        return False
+    slot = first_word >> 65 - (len(index.table) - 1).bit_length()
+    low, after = int(index.table[slot]), int(index.table[slot + 1])
+    if not 0 <= after - low <= _SCAN:
+        return True
+    wanted = first_word & 0xFFFFFFFF
+    return any(int(index.fp32[row]) == wanted for row in range(low, min(after, len(index.fp32))))
 
 
 def _exact_chunk(index: DigestIndex, every: Words, numbers: Rows) -> tuple[Rows, Rows]:

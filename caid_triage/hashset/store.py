@@ -26,6 +26,7 @@ from caid_triage.hashset.algorithms import (
     big_endian_words,
     checked_rows,
 )
+from caid_triage.hashset.block_hash import BLOCK_SIZES
 from caid_triage.hashset.layout import points_inside, uneven
 from caid_triage.hashset.manifest import (
     DATA_PREFIX,
@@ -42,10 +43,11 @@ from caid_triage.hashset.prefix import prefix_bits
 from caid_triage.hashset.records import Records
 from caid_triage.hashset.rows import printable
 from caid_triage.hashset.schemes import CategoryScheme, scheme_from_dict
-from caid_triage.hashset.search import DigestIndex, exact_pairs
+from caid_triage.hashset.search import DigestIndex, exact_pairs, may_be_in
 
 # A process that opens a set loads what it uses: each of these is imported where it is first needed.
 if TYPE_CHECKING:
+    from caid_triage.hashset.blocks import BlockSet
     from caid_triage.hashset.frames import VideoFrames
     from caid_triage.hashset.hamming import Distances
     from caid_triage.hashset.mih import MihIndex
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from caid_triage.model import Category, Role
 
 MOST_MANIFEST = 256 << 20
+COUNTED_AT_ONCE = 1 << 20  # records
 _REQUIRED = tuple(
     f"records/{name}.npy"
     for name in (
@@ -70,6 +73,8 @@ _OF_KIND = {
 }
 # Columns with a row a PDQ hash that only a set with frames of videos has.
 _FRAMES = ("pdq/frame.npy", "pdq/time_ms.npy")
+# Columns with a row a block, which only a block set has.
+_OF_BLOCKS = ("rows", "rec", "number", "fp32")
 
 
 class HashSet:
@@ -94,6 +99,7 @@ class HashSet:
         self._columns = columns
         self._files = files
         self._sound: set[str] = set()
+        self._indexes: dict[str, DigestIndex] = {}
 
     @cached_property
     def role(self) -> Role:
@@ -110,11 +116,29 @@ class HashSet:
         return video_frames(self)
 
     @cached_property
+    def blocks(self) -> BlockSet | None:
+        """The hashes of blocks in the set; None where it has none (``hashset make --blocks`` makes them)."""
+        from caid_triage.hashset.blocks import BlockSet  # noqa: PLC0415
+
+        if not self.counts.get("blocks", 0):
+            return None
+        return BlockSet(self._columns, self.manifest["blocks"], len(self), printable(self.path.name))
+
+    @cached_property
     def _categories(self) -> tuple[Category, ...]:
         return tuple(self.scheme.category(code) for code in self.codes)
 
     def __len__(self) -> int:
         return self.counts["records"]
+
+    def uncategorised(self) -> int:
+        """How many records have no category: the sources give none, or give it as null."""
+        if "" not in self.codes:
+            return 0
+        number = self.codes.index("")
+        begins = range(0, len(self), COUNTED_AT_ONCE)
+        some = (self.records.codes_of(np.arange(n, min(n + COUNTED_AT_ONCE, len(self)))) for n in begins)
+        return sum(int(np.count_nonzero(codes == number)) for codes in some)
 
     def __repr__(self) -> str:
         return f"<HashSet {self.name!r} generation {self.generation}, {len(self)} records>"
@@ -131,10 +155,17 @@ class HashSet:
         words = big_endian_words(checked_rows(digests, length, algorithm))
         if not self.counts[algorithm]:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-        names = ("rows", "rec", "table", "fp32", "present")
-        index = DigestIndex(*(np.asarray(self._columns[f"{algorithm}/{name}.npy"]) for name in names))
-        query_rows, rows = exact_pairs(index, words)
+        query_rows, rows = exact_pairs(self._index(algorithm), words)
         return query_rows, self._inside(rows, algorithm)
+
+    def may_hold(self, algorithm: str, digest: bytes) -> bool:
+        """Whether a record may have this digest, told by its first 8 bytes: False is certain, :meth:`exact` says the
+
+        rest. For questions that come one by one, nearly all of them about strangers.
+        """
+        if not self.counts[algorithm]:
+            return False
+        return may_be_in(self._index(algorithm), int.from_bytes(digest[:8], "big"))
 
     def near(self, algorithm: str, hashes: Bytes, radius: int) -> tuple[Rows, Rows, Distances]:
         """All records within ``radius`` bits: query rows, record rows (int64), distances (uint16), sorted by both.
@@ -284,6 +315,14 @@ class HashSet:
             self._sound.add(algorithm)
         return MihIndex(bits, np.asarray(start), ids, None if values is None else np.asarray(values))
 
+    def _index(self, algorithm: str) -> DigestIndex:
+        """The digests of one kind, of which there are some, as they are searched."""
+        if algorithm not in self._indexes:
+            names = ("rows", "rec", "table", "fp32", "present")
+            columns = (np.asarray(self._columns[f"{algorithm}/{name}.npy"]) for name in names)
+            self._indexes[algorithm] = DigestIndex(*columns)
+        return self._indexes[algorithm]
+
     def _records_of(self, algorithm: str) -> NDArray[np.uint32]:
         return np.asarray(self._columns[f"{algorithm}/rec.npy"])
 
@@ -341,9 +380,25 @@ def _opened(path: Path, manifest: dict[str, Any]) -> HashSet:
         for name, length in ((f"{kind}/table.npy", slots + 1), (f"{kind}/present.npy", slots)) if count else ():
             if len(columns[name]) != length:
                 raise HashSetError(f"{where}: {name} has {len(columns[name])} rows for {count} hashes. {REBUILD}")
+    _check_blocks(manifest, columns, where)
     for name in uneven(columns):
         raise HashSetError(f"{where}: {name} does not fit the set's other files. {REBUILD}")
     return HashSet(path, manifest, columns, {name: file for name, (_, file) in opened.items()})
+
+
+def _check_blocks(manifest: Mapping[str, Any], columns: Mapping[str, Column], where: str) -> None:
+    """HashSetError where the columns of a block set are missing or do not fit each other."""
+    count = int(manifest["counts"].get("blocks", 0))
+    if not count:
+        return
+    if int(manifest["blocks"]["size"]) not in BLOCK_SIZES:
+        raise HashSetError(f"{where}: {MANIFEST} names blocks of a size that no set has. {REBUILD}")
+    slots = 1 << prefix_bits(count)
+    lengths = {**dict.fromkeys(_OF_BLOCKS, count), "table": slots + 1, "present": slots}
+    for name, length in lengths.items():
+        column = columns.get(f"blocks/{name}.npy")
+        if column is None or len(column) != length:
+            raise HashSetError(f"{where}: blocks/{name}.npy does not fit the {count} blocks of the set. {REBUILD}")
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

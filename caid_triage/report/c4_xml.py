@@ -67,7 +67,7 @@ def _record(row: ExchangeRow, grade: Grade, number: int, md5: str) -> list[str]:
         "myUnique": "0",
         "tagged": "0",
         "subCat": "",
-        "notes": cdata(grade.words) if grade.words else "",
+        "notes": cdata(grade.remark) if grade.remark else "",
         "fileSize": str(row.size or 0),
         **({"bitDepth": "", "aspectRatio": ""} if is_picture else {}),
     }

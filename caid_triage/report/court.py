@@ -16,9 +16,11 @@ from caid_triage.case.documents import NamedRow, SetTallyRow, SourceProblemRow, 
 from caid_triage.case.page_rows import FolderCount
 from caid_triage.case.rows import Conservation, ProblemRow, SourceRow, VolumeRow
 from caid_triage.case.view import CaseView
+from caid_triage.locations import location_rules
+from caid_triage.report.fragments import unscanned, with_samples
 from caid_triage.report.gaps import not_examined
 from caid_triage.report.graded import GradedFacts, graded_facts
-from caid_triage.report.locations import LocationCount, location_rules, matched_places
+from caid_triage.report.locations import LocationCount, matched_places
 from caid_triage.report.near import Chance, leads_not_searched
 from caid_triage.report.set_facts import NOT_CONFIRMED, HashSetFacts, hashset_facts
 from caid_triage.report.summary_json import source_facts
@@ -117,21 +119,22 @@ def court_facts(view: CaseView) -> CourtFacts:
     wide = view.wide_problems()
     figures = view.conservation()
     media_states = view.decode_states(media_only=True)
-    gaps = list(
-        not_examined(figures, volumes, wide, view.problem_counts(), media_states, coverage.get("unallocated", 0))
-    )
+    gaps = [
+        *unscanned(view),
+        *not_examined(figures, volumes, wide, view.problem_counts(), media_states, coverage.get("unallocated", 0)),
+    ]
     times = view.run_times()
     return CourtFacts(
         reference=header.reference,
         operation=header.operation,
         examiner=header.examiner,
         tool=header.made_with,
-        exhibits=list(dict.fromkeys(source.exhibit for source in sources)),
+        exhibits=list(dict.fromkeys([one.exhibit for one in sources] + [one.exhibit for one in view.samplings()])),
         sources=sources,
         segments={source.id: source_facts(source)["segments"] for source in sources},
         volumes=volumes,
         figures=figures,
-        verdict=verdict_of(view),
+        verdict=with_samples(view, verdict_of(view)),
         exact=exact,
         leads=leads,
         standing=scheme_standing(infos),
@@ -201,3 +204,8 @@ def _in_order_of(table: CountTable, dates: Sequence[Dates]) -> list[Dates]:
     """The dates by category as the table has its categories: gravest first over all exhibits."""
     places = {(line.label, line.scheme): place for place, line in enumerate(table.categories)}
     return sorted(dates, key=lambda one: places[one.what, one.scheme])
+
+
+def is_unverified(acquisition: Mapping[str, str]) -> bool:
+    """Whether hashes were stored when the exhibit was copied, and this case has not compared the copy with them."""
+    return any(acquisition.get(name) for name in HASHES) and not acquisition.get("verified")

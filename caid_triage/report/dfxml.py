@@ -21,6 +21,12 @@ from caid_triage.report.xml_text import escaped, is_writable
 NAMESPACE = "http://www.forensicswiki.org/wiki/Category:Digital_Forensics_XML"
 OURS = "urn:caid-triage:dfxml:1"
 SCHEMA_VERSION = "2.0.0-beta.0"
+# A reader that takes a byte_run for a whole file must find that it is none: in the document itself, and at each place.
+ABOUT_RUNS = (
+    "A byte_run says where the first byte of a file lies in the image. How long that run is and where further runs lie "
+    "is not kept: nothing else of the file's place is known to this document."
+)
+FIRST_BYTE = 'ct:extent="first byte only"'
 
 
 def write_dfxml(view: CaseView, out: TextIO) -> None:
@@ -34,6 +40,7 @@ def write_dfxml(view: CaseView, out: TextIO) -> None:
         "<metadata>\n"
         "  <dc:type>Files of a case</dc:type>\n"
         f"  <dc:identifier>{escaped(view.header.reference)}</dc:identifier>\n"
+        f"  <dc:description>{escaped(ABOUT_RUNS)}</dc:description>\n"
         "</metadata>\n"
         "<creator>\n"
         f"  <program>{escaped(str(tool.get('name', 'caid-triage')))}</program>\n"
@@ -93,7 +100,8 @@ def _file(row: ExchangeRow, volumes: Mapping[str, int]) -> Iterator[str]:
         if moment is not None:
             yield _element(name, stated(moment, row.zone_note))
     if row.physical_offset is not None and row.physical_offset >= 0:
-        yield f'    <byte_runs><byte_run file_offset="0" img_offset="{row.physical_offset}"/></byte_runs>\n'
+        first = f'<byte_run file_offset="0" img_offset="{row.physical_offset}"/>'
+        yield f"    <byte_runs {FIRST_BYTE}>{first}</byte_runs>\n"
     for name, digest in (("md5", row.md5), ("sha1", row.sha1), ("sha256", row.sha256)):
         if digest is not None:
             yield f'    <hashdigest type="{name}">{digest.hex()}</hashdigest>\n'

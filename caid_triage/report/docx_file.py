@@ -72,8 +72,9 @@ def write_docx(
         with fitting_together(name):
             word = docx.Document(BytesIO(template))
             before = list(word.element.body)  # held, so that each stays the same object
+            theirs = set(map(id, before))
             _lay_out(word, document)
-            fill(word, values, [one for one in word.element.body if not any(one is other for other in before)])
+            fill(word, values, [one for one in word.element.body if id(one) not in theirs])
             _describe(word, document)
             word.save(made)
     _same_bytes(made, out)
@@ -246,6 +247,9 @@ def _table(
             _fill(cell, words, bold=bold, right=column.figures, answer=boxed)
             if boxed:
                 _shade(cell)
+            if height is not None and place < len(rows) - 1:  # lines for a signature stand on one page
+                for paragraph in cell.paragraphs:
+                    paragraph.paragraph_format.keep_with_next = True
     for line in lines:
         for cell, width in zip(line.cells, widths, strict=True):
             cell.width = width

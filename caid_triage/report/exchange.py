@@ -68,11 +68,18 @@ class Grade:
     """What is said of a content: ``number`` is the code where it may stand alone, ``words`` say it in full.
 
     ``by`` is "examiner", "exact" (a hash set) or "near" (nobody confirmed it: no number, no category), "" for nothing.
+    ``otherwise`` says which sets contradict an exact match: the gravest is given, and must not stand as if all agreed.
     """
 
     by: str = ""
     number: int | None = None
     words: str = ""
+    otherwise: str = ""
+
+    @property
+    def remark(self) -> str:
+        """All of it, for a field of free text."""
+        return self.words + self.otherwise
 
 
 class Grades:
@@ -98,9 +105,11 @@ class Grades:
             return Grade("examiner", self.number(row.decision.category), words + note)
         if row.match_kind is None:
             return Grade()
-        category = Category(row.category_code or "", row.category_label or "", row.scheme or "")
+        category = Category(row.category_code or "", row.category_label or "", row.scheme or "", row.severity)
         if row.match_kind is MatchKind.EXACT:
-            return Grade("exact", self.number(category), self.named(category))
+            against = [(name, other) for name, other in row.others if other.contradicts(category)]
+            otherwise = "".join(f"; {name} lists it as {self.named(other)}" for name, other in against)
+            return Grade("exact", self.number(category), self.named(category), otherwise)
         tier = " (tier: lead)" if row.tier is Tier.LEAD else ""
         return Grade("near", None, f"{NEAR_NOTE}{tier}; listed item: {self.named(category)}")
 

@@ -25,9 +25,10 @@ def not_examined(
 
     ``unsearched`` are the bytes of free space that were not searched: all of them in the profile quick.
     """
-    if not figures.complete:
+    stops = figures.stopped_early and any(problem.code == "stopped-early" for problem in wide)  # each source says it
+    if not figures.complete and not stops:
         explanation = f"{files_of(figures.stored)} stored so far. Run the same scan again: it goes on where it stopped."
-        yield "The scan is not complete", explanation
+        yield f"The scan {'was stopped early' if figures.stopped_early else 'is not complete'}", explanation
     told = Counter((problem.step, problem.code) for problem in wide)
     by_place: dict[tuple[str, str, str], list[ProblemRow]] = {}
     for problem in wide:
@@ -51,6 +52,10 @@ def not_examined(
     for state in (DecodeState.UNDECODABLE, DecodeState.REFUSED, DecodeState.PARTIAL, DecodeState.NOT_ATTEMPTED):
         if count := decode_states.get(state.value, 0):
             yield f"{files_of(count)}: {DECODE_WORDS[state][0]}", DECODE_WORDS[state][1]
+    if count := decode_states.get(DecodeState.NOT_NEEDED.value, 0):
+        verb = "was" if count == 1 else "were"
+        headline = f"{files_of(count)} {verb} known-good by SHA-1 or SHA-256 and {verb} not decoded"
+        yield headline, DECODE_WORDS[DecodeState.NOT_NEEDED][1]
     for row in problems:
         # What failed to decode has just been told, by what became of it.
         count = row.count - told[row.step, row.code]

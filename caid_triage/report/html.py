@@ -20,6 +20,7 @@ from markupsafe import Markup
 from caid_triage.case.view import CaseView
 from caid_triage.report import text
 from caid_triage.report.attention import STATED
+from caid_triage.report.court import is_unverified
 from caid_triage.report.locations import standing
 from caid_triage.report.near import shown_chance
 from caid_triage.report.page import page
@@ -47,6 +48,7 @@ def prepared_page() -> tuple[Template, str, str]:
         chance=shown_chance,
         standing=standing,
         data=_as_data,
+        unverified=is_unverified,
     )
     environment.globals["stated_words"] = STATED
     script = (resources.files("caid_triage.report") / "templates" / "report.js").read_text(encoding="utf-8")

@@ -1,85 +1,21 @@
 """What the place of a file says: a user's folder, a browser's cache, a recycle bin, a chat program, a backup.
 
 Accessibility and indicative location are what a charge turns on (CPS guidance on indecent images; *R v Porter*). The
-rules are data (``locations.toml``), applied to the display path when a report is written, so a unit may change them and
-write its reports again. A tag says where a file lies and nothing else: it never asserts who put it there or had it.
+rules are data (caid_triage/locations.toml), applied to the display path when a report is written, so a unit may change
+them and write its reports again. A tag says where a file lies and nothing else: it never asserts who put it there or
+had it.
 """
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 from caid_triage.case.rows import MatchRow, VideoMatchRow
 from caid_triage.case.view import CaseView
+from caid_triage.locations import Location, location_of
 from caid_triage.model import State, parent_of
-
-DATA = "locations.toml"
-REACHES = ("user", "program", "hidden", "system")
-ELSEWHERE = "other"
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """A kind of place: its tag, words for a report, how a person comes to files there (one of REACHES, "" unknown)."""
-
-    tag: str
-    words: str
-    reach: str
-
-
-@dataclass(frozen=True, slots=True)
-class LocationRules:
-    """The rules in their order, compiled; ``version`` is printed with every use of them."""
-
-    version: str
-    rules: tuple[tuple[Location, re.Pattern[str]], ...]
-
-    def of(self, path: str) -> Location:
-        """The place of a display path: that of the first rule that fits."""
-        small = path.lower()
-        for location, pattern in self.rules:
-            if pattern.search(small):
-                return location
-        return OTHER
-
-
-OTHER = Location(ELSEWHERE, "elsewhere", "")
-
-
-@lru_cache(maxsize=1)
-def location_rules() -> LocationRules:
-    """The shipped rules."""
-    return rules_from((resources.files("caid_triage.report") / DATA).read_text(encoding="utf-8"))
-
-
-def rules_from(text: str) -> LocationRules:
-    """The rules of a TOML text. ValueError says which rule is wrong and why."""
-    data = tomllib.loads(text)
-    rules = []
-    for number, rule in enumerate(data.get("rule", []), 1):
-        tag, words, reach, patterns = (rule.get(word) for word in ("tag", "words", "reach", "patterns"))
-        if not (tag and words and patterns) or reach not in REACHES:
-            needs = f"it needs tag, words, patterns and a reach of {', '.join(REACHES)}"
-            raise ValueError(f"rule {number} ({tag}): {needs}")
-        try:
-            rules.append((Location(tag, words, reach), re.compile("|".join(patterns))))
-        except re.error as error:
-            raise ValueError(f"rule {number} ({tag}): not a pattern: {error}") from error
-    if not rules or not data.get("version"):
-        raise ValueError("rules of locations need a version and at least one rule")
-    return LocationRules(str(data["version"]), tuple(rules))
-
-
-def location_of(path: str) -> Location:
-    """The place of a display path by the shipped rules."""
-    return location_rules().of(path)
-
 
 # How a file could be come to, by its state first (of an embedded one: by that of the file that it lies in):
 # recoverability and reach are stated, possession never is.
@@ -97,7 +33,7 @@ _INSIDE_BY_STATE = {
 }
 _REMOVED = "left in a live file that does not list it: not reachable without special tools"
 _BY_REACH = {
-    "user": "live, in a folder of plain use",
+    "user": "live, in an ordinary folder",
     "program": "live, kept by a program for itself",
     "hidden": "live, not reachable without special tools",
     "system": "live, among files of the system or of programs",

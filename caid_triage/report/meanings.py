@@ -41,6 +41,11 @@ DECODE_WORDS: Mapping[DecodeState, tuple[str, str]] = MappingProxyType(
             "Not tried: the content could not be read, or this version does not decode its kind. "
             "Compared exactly where it could be read.",
         ),
+        DecodeState.NOT_NEEDED: (
+            "known to be harmless, not decoded",
+            "A set of known-good files holds it by SHA-1 or SHA-256 and no notable set does: compared exactly, not by "
+            "look, and nothing is told of what it says of its origin.",
+        ),
     }
 )
 
@@ -269,6 +274,9 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
         "source-not-opened": "The source could not be opened; nothing of it was examined.",
         "source-unreadable": "A part of the source could not be read.",
         "special-files": "A device, pipe or socket: it has no content of its own.",
+        "stopped-early": (
+            "The scan was stopped early: what it says how much of was not examined; the same scan, run again, goes on."
+        ),
         "thumbnail-differs": (
             "The small picture inside the file (its thumbnail) does not look like the picture itself: it may show what "
             "was there before a change."
@@ -283,6 +291,10 @@ PROBLEMS: Mapping[str, str] = MappingProxyType(
             "not again."
         ),
         "undecodable": "No decoder can open this picture: compared exactly, not by look.",
+        "unit-not-reached": (
+            "The unit's memory of other cases could not be used at the end of the scan, or the case was changed from "
+            "outside the program: the case was not looked up in it."
+        ),
         "video-damaged": (
             "The film is damaged or cut: the frames that could be decoded are compared by look, others may be missed."
         ),

@@ -14,19 +14,24 @@ from caid_triage.case.rows import (
     MatchRow,
     ProblemCount,
     SourceRow,
+    Undecoded,
     VolumeRow,
     WithheldRow,
 )
 from caid_triage.case.view import CaseView
+from caid_triage.locations import location_rules
 from caid_triage.model import DecodeState
 from caid_triage.report.attention import Attention, StatedFacts, attention, stated_facts
+from caid_triage.report.block_searches import gaps_of_searches
 from caid_triage.report.comparisons import RegradeFacts, SharedFacts, regrade_facts, shared_facts
 from caid_triage.report.films import FILMS_SHOWN, FilmFacts, film_facts
+from caid_triage.report.fragments import SamplingFacts, fragment_attention, sampling_facts, unscanned, with_samples
 from caid_triage.report.gaps import not_examined
 from caid_triage.report.graded import GradedFacts, graded_facts
 from caid_triage.report.hits import HitTable, hit_table
 from caid_triage.report.ledger import LedgerFacts, ledger_facts
-from caid_triage.report.locations import LocationCount, location_rules, matched_places
+from caid_triage.report.links import LinkFacts, link_facts, linked_attention
+from caid_triage.report.locations import LocationCount, matched_places
 from caid_triage.report.meanings import COVERAGE_WORDS, DECODE_WORDS, meaning
 from caid_triage.report.near import Chance, NearFacts, is_lead, leads_not_searched, likeliest
 from caid_triage.report.origin import OriginFacts, origin_facts
@@ -68,6 +73,7 @@ class Page:
     whereabouts: Whereabouts
     timeline: list[Panel]
     shared: SharedFacts | None
+    links: LinkFacts | None
     regrade: RegradeFacts | None
     hits: HitTable
     far_matches: list[tuple[MatchRow, str]]
@@ -86,6 +92,8 @@ class Page:
     contradictions: list[ContradictionRow]
     contradictions_total: int
     known_good: int
+    undecoded: Undecoded
+    media_contents: tuple[int, int]
     near: list[NearFacts]
     photodna: int
     withheld: list[WithheldRow]
@@ -98,6 +106,7 @@ class Page:
     started: str
     finished: str
     graded: GradedFacts
+    sampling: SamplingFacts | None
 
 
 def page(view: CaseView) -> Page:
@@ -119,32 +128,37 @@ def page(view: CaseView) -> Page:
     unsearched = list(filter(None, map(leads_not_searched, view.hashsets())))
     films, films_total = _first(film_facts(view.video_matches()), FILMS_SHOWN)
     contradictions, contradictions_total = _first(view.contradictions(), CONTRADICTIONS_SHOWN)
-    times = view.run_times()
+    links, times, sampling = link_facts(view), view.run_times(), sampling_facts(view)
     return Page(
         reference=header.reference,
         operation=header.operation,
         examiner=header.examiner,
         tool=header.made_with,
-        exhibits=list(dict.fromkeys(source.exhibit for source in sources)),
+        exhibits=list(dict.fromkeys([one.exhibit for one in sources] + [one.exhibit for one in view.samplings()])),
         by_exhibit=exhibit_cells(view, sources),
         places=matched_places(view),
         location_rules=location_rules().version,
-        verdict=verdict_with(view, exact, leads, hashsets),
+        verdict=with_samples(view, verdict_with(view, exact, leads, hashsets)),
         exact=exact,
         leads=leads,
         strong_leads=strong_leads,
         far_leads=far_leads,
-        not_examined=list(
-            not_examined(figures, volumes, view.wide_problems(), problems, media_states, coverage.get("unallocated", 0))
-        ),
+        not_examined=[
+            *unscanned(view),
+            *gaps_of_searches(view),
+            *not_examined(
+                figures, volumes, view.wide_problems(), problems, media_states, coverage.get("unallocated", 0)
+            ),
+        ],
         figures=figures,
         gaps_first=GAPS_FIRST,
         listed=listed,
-        attention=list(attention(listed, stated, origin, places)),
+        attention=[*attention(listed, stated, origin, places), *fragment_attention(sampling), *linked_attention(links)],
         stated=stated,
         whereabouts=places,
         timeline=timeline(view),
         shared=shared_facts(view),
+        links=links,
         regrade=regrade_facts(view),
         hits=hits,
         far_matches=far_matches,
@@ -163,6 +177,8 @@ def page(view: CaseView) -> Page:
         contradictions=contradictions,
         contradictions_total=contradictions_total,
         known_good=view.known_good(),
+        undecoded=view.undecoded(),
+        media_contents=view.media_contents(),
         near=chance.by_set(),
         photodna=chance.photodna,
         withheld=view.withheld(),
@@ -175,6 +191,7 @@ def page(view: CaseView) -> Page:
         started=times.started.strftime("%Y-%m-%d %H:%M:%S UTC") if times.started else "not recorded",
         finished=times.finished.strftime("%Y-%m-%d %H:%M:%S UTC") if times.finished else "not finished",
         graded=graded_facts(view),
+        sampling=sampling,
     )
 
 

@@ -11,7 +11,7 @@ from caid_triage.report.court import CourtFacts
 from caid_triage.report.gaps import headline_of
 from caid_triage.report.meanings import STATUS_WORDS
 from caid_triage.report.set_facts import NOT_CONFIRMED
-from caid_triage.report.sfr import acquisition_lines, examined_when
+from caid_triage.report.sfr import NO_EXAMINER, acquisition_lines, examined_when
 from caid_triage.report.tables import KIND_WORDS
 from caid_triage.report.text import files_of, number, size
 
@@ -33,7 +33,7 @@ def _blocks(facts: CourtFacts) -> Iterator[Block]:
         [
             ("Case reference", short(facts.reference) or "not stated"),
             ("Operation or instruction", short(facts.operation) or "not stated"),
-            ("Examiner", short(facts.examiner) or "not stated"),
+            ("Examiner", short(facts.examiner) or NO_EXAMINER),
             ("Examined", f"{examined_when(facts)}, with {facts.tool}"),
         ]
     )
@@ -76,6 +76,9 @@ def _description(facts: CourtFacts, source: SourceRow) -> Iterator[str]:
         )
     volumes = [row for row in facts.volumes if (row.exhibit, row.source) == (source.exhibit, source.source)]
     for volume in volumes[:VOLUMES_SHOWN]:
+        if not volume.name and not volume.length:  # a folder has no size and is no volume: "0 bytes" would mislead
+            yield f"{short(volume.description, 60)}, {volume.status}"
+            continue
         file_system = volume.file_system or volume.description
         yield f"{short(volume.name, 60)}: {short(file_system, 60)}, {size(volume.length)}, {volume.status}"
     if len(volumes) > VOLUMES_SHOWN:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from caid_triage.case.documents import NamedRow
+from caid_triage.locations import location_of
 from caid_triage.model import State
 from caid_triage.report.blocks import (
     Block,
@@ -25,8 +26,8 @@ from caid_triage.report.blocks import (
     Words,
     short,
 )
-from caid_triage.report.court import HASHES, CourtFacts, Dates, Span
-from caid_triage.report.locations import accessibility, location_of
+from caid_triage.report.court import HASHES, CourtFacts, Dates, Span, is_unverified
+from caid_triage.report.locations import accessibility
 from caid_triage.report.set_facts import NOT_CONFIRMED
 from caid_triage.report.tables import PLACES, Cell, Line
 from caid_triage.report.telling import RULE
@@ -51,6 +52,12 @@ PLACES_EXPLAINED = (
     "space or slack, or named by no folder, and what lies in such files."
 )
 LIMITS = "see section 8"
+# Where the sections that the answer of report.html points to stand in this document.
+SECTIONS = {
+    "see Matches": LIMITS, "see Contradictions": LIMITS, "See Contradictions": "See section 8",
+    "see Graded by examiners": "see section 2",
+}  # fmt: skip
+NO_EXAMINER = "not stated here; who did what is in the audit trail (audit.jsonl)"
 # Of a graded file: what hash sets say of it -> the word of report.html for it.
 ASSERTED_TITLES = {"Of them identical": "identical", "Look-alike": "look-alike", "Not listed": "not listed"}
 KEPT_BY_PROGRAMS = frozenset({"program", "hidden", "system"})  # reaches of locations.py
@@ -59,7 +66,8 @@ METHOD = (
     "ones, deleted ones, those recovered from free space, and those inside other files. Of each the digital "
     "fingerprints MD5, SHA-1 and SHA-256 were computed and compared with the hash sets listed above. A file counts as "
     "identical where a fingerprint agrees with a listed one. It counts once, under its gravest category. The category "
-    "is what the hash set says of the listed item: nobody looked at the file for this report.",
+    "is what the hash set says of the listed item; the comparison itself looks at no picture. What examiners graded by "
+    "eye, where they did, is a table of its own in section 2.",
     "Pictures and films were also compared by their look. Such near matches are leads: they are in no count here, and "
     "mean nothing before a person has compared them.",
     "Every file found is accounted for: found, examined and stored are counted separately and must agree.",
@@ -77,6 +85,7 @@ def _blocks(facts: CourtFacts) -> Iterator[Block]:
     yield _about(facts)
     yield from _result(facts)
     yield from _quantity(facts)
+    yield from _graded(facts)
     yield from _where(facts)
     yield from _when(facts)
     yield from _known_by(facts)
@@ -97,7 +106,7 @@ def _about(facts: CourtFacts) -> Facts:
             ("Exhibit" if len(facts.exhibits) == 1 else "Exhibits", ", ".join(map(short, facts.exhibits)) or "none"),
             ("Case reference", short(facts.reference) or "not stated"),
             ("Operation or instruction", short(facts.operation) or "not stated"),
-            ("Examiner", short(facts.examiner) or "not stated"),
+            ("Examiner", short(facts.examiner) or NO_EXAMINER),
             ("Examined", examined_when(facts)),
             ("With", facts.tool),
         ]
@@ -114,8 +123,9 @@ def examined_when(facts: CourtFacts) -> str:
 def _result(facts: CourtFacts) -> Iterator[Block]:
     yield Heading("1. Result")
     covers = " The answer covers only what could be examined: see section 8." if facts.gaps else ""
-    # The sentence is that of report.html, which has sections of these names.
-    sentence = facts.verdict.sentence.replace("see Matches", LIMITS).replace("see Contradictions", LIMITS)
+    sentence = facts.verdict.sentence
+    for there, here in SECTIONS.items():
+        sentence = sentence.replace(there, here)
     yield Paragraph(sentence + covers, Mood.ANSWER, facts.verdict.headline)
     if unconfirmed := [scheme for scheme, words in facts.standing.items() if NOT_CONFIRMED in words]:
         named = ", ".join(scheme or "none" for scheme in unconfirmed)
@@ -283,7 +293,9 @@ def _minute(moment: datetime | None) -> str:
 def _known_by(facts: CourtFacts) -> Iterator[Block]:
     yield Heading("5. Known by: hash sets and category scheme")
     if not facts.hashsets:
-        yield Paragraph("No hash set was given: nothing was compared.")
+        sampled = "No file was listed: the disk was sampled with a block set alone (see the answer)."
+        given = "No hash set was given: nothing was compared."
+        yield Paragraph(given if facts.sources or not facts.exhibits else sampled)
         return
     columns = [
         Column("Hash set, version", 0.3), Column("Used as", 0.11), Column("Entries", 0.12, figures=True),
@@ -325,13 +337,12 @@ def _leads(facts: CourtFacts) -> Iterator[Block]:
         columns += [Column(title, 0.128, figures=True) for title in PLACE_TITLES.values()]
         rows = [[short(facts.category(line.label, line.scheme)), line.kind, *pairs(line)] for line in facts.leads.lines]
         rows.append([facts.leads.total.label, "all kinds", *pairs(facts.leads.total)])
-        yield Grid("Leads, not confirmed by anybody: files / different contents", columns, rows, totals=1)
+        yield Grid("Leads, in no count above: files / different contents", columns, rows, totals=1)
     yield from (Paragraph(f"{text[0].upper()}{text[1:]}.", Mood.NOTE) for text in facts.leads_not_searched)
-    yield from _graded(facts)
 
 
 def _graded(facts: CourtFacts) -> Iterator[Block]:
-    """What examiners graded by eye: apart, for the counts above are what hash sets assert."""
+    """What examiners graded by eye: apart, for all other counts are what hash sets assert."""
     graded = facts.graded
     if graded.lines:
         columns = [
@@ -345,7 +356,11 @@ def _graded(facts: CourtFacts) -> Iterator[Block]:
             ]
             for line in graded.lines
         ]
-        yield Grid("Graded by examiners, in no count above: by the last grade that stands", columns, rows)
+        yield Grid(
+            "Graded by examiners by eye, in no other count of this document: by the last grade that stands",
+            columns,
+            rows,
+        )
     if graded.disputed:
         yield Paragraph(
             f"{files_of(graded.disputed)} {_is(graded.disputed)} graded differently by two examiners: {LIMITS}."
@@ -370,7 +385,11 @@ def _examined(facts: CourtFacts) -> Iterator[Block]:
     ]
     yield Grid("Sources", columns, rows)
     figures = facts.figures
-    state = "they agree." if figures.holds else "they do not agree: the scan is not complete."
+    state = (
+        "they agree."
+        if figures.holds
+        else (f"they do not agree: the scan {'was stopped early' if figures.stopped_early else 'is not complete'}.")
+    )
     text = (
         f"{number(figures.walked)} files found, {number(figures.examined)} examined, {number(figures.stored)} stored: "
         f"{state} Search profile: {facts.profile or 'not stated'}."
@@ -381,7 +400,7 @@ def _examined(facts: CourtFacts) -> Iterator[Block]:
 def acquisition_lines(facts: Mapping[str, str]) -> tuple[str, ...]:
     """The hashes that were stored when the exhibit was copied, and whether they were verified, a line each."""
     hashes = [f"{name.upper()} {short(str(facts[name]), 140)}" for name in HASHES if facts.get(name)]
-    verified = f"verified: {short(str(facts['verified']))}" if facts.get("verified") else "not verified by this case"
+    verified = "not verified by this case" if is_unverified(facts) else f"verified: {short(str(facts.get('verified')))}"
     return (*hashes, verified) if hashes else ("none stored",)
 
 

@@ -11,10 +11,14 @@ from typing import Any, TextIO
 
 from caid_triage.case.rows import SourceRow
 from caid_triage.case.view import CaseView
+from caid_triage.locations import location_rules
+from caid_triage.report.block_searches import summarised_searches
 from caid_triage.report.films import video_counts
+from caid_triage.report.fragments import summarised_samplings
 from caid_triage.report.graded import summarised_grades
 from caid_triage.report.ledger import summarised_ledgers
-from caid_triage.report.locations import location_rules, matched_places
+from caid_triage.report.links import summarised_links
+from caid_triage.report.locations import matched_places
 from caid_triage.report.near import near_facts
 from caid_triage.report.origin import summarised_origin
 from caid_triage.report.text import iso
@@ -43,6 +47,7 @@ def summary(view: CaseView) -> dict[str, Any]:
         "examined": figures.examined,
         "stored": figures.stored,
         "complete": figures.complete,
+        "stopped_early": figures.stopped_early,
         "counts": [asdict(row) for row in view.counts()],
         "counts_by_place": [asdict(row) for row in view.tallies()],
         "coverage": {
@@ -57,6 +62,7 @@ def summary(view: CaseView) -> dict[str, Any]:
         },
         "ledger": summarised_ledgers(view),
         "known_good": view.known_good(),
+        "decoding": _decoding(view),
         "md5_alone": dict(zip(("files", "unique"), view.md5_alone(), strict=True)),
         "locations": {
             "rules": location_rules().version,
@@ -66,6 +72,9 @@ def summary(view: CaseView) -> dict[str, Any]:
         "videos": video_counts(view),
         "metadata": summarised_origin(view),
         "graded": summarised_grades(view),
+        **summarised_links(view),
+        "sampling": summarised_samplings(view),
+        "parts_of_known_files": summarised_searches(view),
         "contradictions": [asdict(row) for row in view.contradictions()],
         "started": iso(times.started) or None,
         "finished": iso(times.finished) or None,
@@ -80,6 +89,17 @@ def source_facts(source: SourceRow) -> dict[str, Any]:
     # Where the image lay is no fact about it, and would make the same scan elsewhere print another summary.
     facts["segments"] = [re.split(r"[\\/]", segment)[-1] for segment in source.segments]
     return facts
+
+
+def _decoding(view: CaseView) -> dict[str, int]:
+    """What did not have to be decoded: harmless files, and further files of a content."""
+    undecoded, (files, contents) = view.undecoded(), view.media_contents()
+    return {
+        "known_good_not_decoded": undecoded.files,
+        "known_good_no_more": undecoded.to_examine,
+        "media_files": files,
+        "media_contents": contents,
+    }
 
 
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,28 +45,33 @@ class Line:
 
 @dataclass(slots=True)
 class CountTable:
-    """The counts of exact matches, or of leads: by category, by category and kind, and over all."""
+    """The counts of exact matches, or of leads: by category, by category and kind, and over all.
+
+    ``ignorable`` are those in a category that its scheme ranks as not pertinent, ``unranked`` those by a code that no
+    scheme explains.
+    """
 
     categories: list[Line]
     lines: list[Line]
     total: Line
     ignorable: Cell
+    unranked: Cell
 
 
 def count_table(tallies: Iterable[TallyRow]) -> CountTable:
     """Gather tallies, which come gravest category first, into the lines of a table."""
     categories: dict[tuple[str, str, str], Line] = {}
     lines: dict[tuple[str, str, str, Kind], Line] = {}
-    total, ignorable = Line("All categories", "", ""), Cell()
+    total, ignorable, unranked = Line("All categories", "", ""), Cell(), Cell()
     for row in tallies:
         key = row.category_code, row.category_label, row.scheme
         kind = KIND_WORDS[row.kind]
         categories.setdefault(key, Line(row.category_label, row.scheme, "")).add(row)
         lines.setdefault((*key, row.kind), Line(row.category_label, row.scheme, kind)).add(row)
         total.add(row)
-        if row.severity == 0 and row.place == "all":
-            ignorable.add(row)
-    return CountTable(list(categories.values()), list(lines.values()), total, ignorable)
+        if row.place == "all" and not row.severity:
+            (unranked if row.severity is None else ignorable).add(row)
+    return CountTable(list(categories.values()), list(lines.values()), total, ignorable, unranked)
 
 
 def count_tables(view: CaseView) -> tuple[CountTable, CountTable]:

@@ -7,7 +7,6 @@ so that the same document can be made again.
 
 from __future__ import annotations
 
-import html
 import re
 import struct
 import zipfile
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from caid_triage.errors import UsageError
 from caid_triage.report.blocks import Bullets, Column, Document, Facts, Grid, Heading, Mood, Paragraph, Signature
+from caid_triage.report.template_parts import CONTENT_TYPES, amiss_in, is_xml
 
 if TYPE_CHECKING:
     from docx.document import Document as WordFile
@@ -29,22 +29,7 @@ MARK = "content"  # {{content}}: the paragraph that the document takes the place
 MOST_BYTES = 32 << 20
 MOST_UNPACKED = 64 << 20
 MOST_MEMBERS = 2000
-MAIN = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
-# Ends of relationship types that carry programs, foreign objects or other documents.
-FOREIGN = {
-    "vbaProject": "macros", "wordVbaData": "macros", "oleObject": "an embedded object", "package": "an embedded object",
-    "control": "an ActiveX control", "activeXControlBinary": "an ActiveX control", "aFChunk": "another document",
-    "subDocument": "another document", "frame": "another document", "keyMapCustomizations": "its own keys",
-}  # fmt: skip
-# Fields that fetch, run or include something when a document is opened or its fields are brought up to date.
-FETCHES = re.compile(
-    r"\b(?:DDE|DDEAUTO|INCLUDEPICTURE|INCLUDETEXT|INCLUDE|IMPORT|LINK|DATABASE|MACROBUTTON|AUTOTEXT|RD|EMBED)\b", re.I
-)
-_RELATIONSHIP = re.compile(r"<(?:\w+:)?Relationship\b[^>]*>")
-_ATTRIBUTE = re.compile(r"""\b(Type|TargetMode|Target)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-_INSTRUCTION = re.compile(
-    r"<(?:\w+:)?instrText\b[^>]*>([^<]*)<|<(?:\w+:)?fldSimple\b[^>]*?\binstr\s*=\s*[\"']([^\"']*)"
-)
+MOST_MARKS = 200_000  # "<" in all parts of XML: each is an element, or the end of one, and costs some microseconds
 # What the library of archives, which checks little before it reads, meets in damaged ones.
 _NO_ARCHIVE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, LookupError, RuntimeError, struct.error)
 # What the library of Word files meets in parts that do not fit together.
@@ -130,49 +115,21 @@ def _amiss(content: bytes) -> Iterator[str]:
             yield "a part's name leads out of it"
         if any(member.flag_bits & 1 for member in members):
             yield "it is encrypted: save it without a password"
-        if "[Content_Types].xml" not in names:
+        if CONTENT_TYPES not in names:
             yield "it is no Word file (.docx)"
-        types = _text(archive, "[Content_Types].xml")
-        if "macroEnabled" in types or any("vbaproject" in name.lower() for name in names):
+        if any("vbaproject" in name.lower() for name in names):
             yield "it has macros: save it as a Word document (.docx) without them"
         if any(folder in name.lower() for name in names for folder in ("/embeddings/", "/activex/")):
             yield "it has embedded objects: take them out"
-        if MAIN not in types:
-            yield "it is no Word document (.docx); a template (.dotx) must be saved as one"
-        for name in names:
-            if name.lower().endswith((".xml", ".rels")):
-                yield from _amiss_in(name, _text(archive, name))
-
-
-def _text(archive: zipfile.ZipFile, name: str) -> str:
-    """A part of XML as text: UTF-8, or UTF-16 by its mark. Read to the size that it states and no further."""
-    with archive.open(name) as part:
-        content = part.read(MOST_UNPACKED)
-    return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-
-
-def _amiss_in(name: str, text: str) -> Iterator[str]:
-    """Why a part of XML may not be used. A document type is refused: no Word file has one, and entities unpack."""
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        yield "it declares a document type, which no Word file does"
-    if re.match(r"\s*<\?xml[^>]*\bencoding\s*=\s*[\"'](?!utf-8|utf-16)", text, re.I):
-        yield "a part of it is in another encoding than UTF-8"
-    if name.lower().endswith(".rels"):
-        for found in _RELATIONSHIP.finditer(text):
-            said = {key: one or other for key, one, other in _ATTRIBUTE.findall(found[0])}
-            kind = said.get("Type", "").rpartition("/")[2]
-            if kind in FOREIGN:
-                yield f"it holds {FOREIGN[kind]}"
-            if said.get("TargetMode", "").lower() == "external" and kind != "hyperlink":
-                yield f"it would fetch something from elsewhere ({kind or 'a link'}): embed it, or take it out"
-    elif _fetches(text):
-        yield "it has a field that fetches or runs something when it is opened"
-
-
-def _fetches(text: str) -> bool:
-    """Whether an instruction of a field names such a kind, also where a word processor cut it into several."""
-    found = [html.unescape(one or other) for one, other in _INSTRUCTION.findall(text)]
-    return any(map(FETCHES.search, [*found, "".join(found)]))
+        marks = 0
+        for name in [CONTENT_TYPES, *(name for name in names if name != CONTENT_TYPES)]:
+            with archive.open(name) as part:  # read to the size that it states and no further
+                content = part.read(MOST_UNPACKED)
+            if is_xml(name, content):
+                marks += content.count(b"<")
+                if marks > MOST_MARKS:
+                    yield f"it has more than {MOST_MARKS // 2:,} elements: take out what is no letterhead"
+                yield from amiss_in(name, content)
 
 
 def fill(word: WordFile, values: Mapping[str, str], laid: Sequence[Any]) -> None:
@@ -222,7 +179,12 @@ def _replace(paragraph: Any, values: Mapping[str, str]) -> None:
 
     The value takes the look of the run in which its placeholder begins.
     """
-    runs = list(paragraph.runs)
+    from docx.oxml.ns import qn  # noqa: PLC0415 - heavy
+    from docx.text.run import Run  # noqa: PLC0415
+
+    # Those in links and in fields to fill in too, but not those of a text box, which has paragraphs of its own.
+    own = (one for one in paragraph._p.iter(qn("w:r")) if next(one.iterancestors(qn("w:p"))) is paragraph._p)
+    runs = [Run(one, paragraph) for one in own]
     pieces = [run.text for run in runs]
     whole = "".join(pieces)
     found = [one for one in _PLACEHOLDER.finditer(whole) if one[1] in values]

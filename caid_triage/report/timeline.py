@@ -91,7 +91,9 @@ def months_drawn(counts: Sequence[MonthCount]) -> range:
             listed, media, behind = listed + row.listed, media + row.media, behind + 1
         best = max(best, (listed, media, begin))
         listed, media = listed - found[begin].listed, media - found[begin].media
-    return range(best[2], best[2] + MONTHS_DRAWN)
+    # No years that nothing is of: the stretch ends with the year of its last file, and begins so much earlier.
+    end = min(best[2] + MONTHS_DRAWN, max(place for place in places if place < best[2] + MONTHS_DRAWN) // 12 * 12 + 12)
+    return range(end - MONTHS_DRAWN, end)
 
 
 def _number_of(month: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from caid_triage.case.rows import Conservation
 from caid_triage.case.view import CaseView
@@ -31,6 +31,9 @@ def verdict(
     contradicted: int = 0,
     far: int = 0,
     md5_alone: int = 0,
+    disagreeing: int = 0,
+    graded: int = 0,
+    overruled: int = 0,
 ) -> Verdict:
     """Whether known material was found; the words never claim more than was examined.
 
@@ -38,7 +41,10 @@ def verdict(
     and they are named, for the rank may be wrong (some codes have been published both ways round). From a scheme that
     nobody has confirmed they do not make it a no either. Nor does a file whose weaker digest is listed while a stronger
     one is not: the file may have been made so, or the entry may be wrong. ``far`` leads lie beyond the strong distance.
-    ``md5_alone`` of the files that count agree in nothing stronger than MD5: they count, and that is said.
+    ``md5_alone`` of the files that count agree in nothing stronger than MD5: they count, and that is said. So is that
+    ``disagreeing`` of them are listed in categories that contradict each other, for each counts once, under its
+    gravest; that a code which no scheme explains may mean anything; and that examiners have ``graded`` files,
+    ``overruled`` of them otherwise than they are listed, for no figure here follows an examiner.
     """
     lead, ignorable = leads.total.cells["all"], exact.ignorable
     found = exact.total.cells["all"].files - ignorable.files
@@ -54,29 +60,74 @@ def verdict(
     )
     contradicted_words = f"{files_of(contradicted)} with contradicting digests: see Contradictions."
     md5_words = f"{files_of(md5_alone)} by MD5 alone, which can be forged: see Matches."
-    more = [md5_words] * bool(md5_alone) + [ignorable_words] * bool(ignorable.files)
+    more = [_disagreeing_words(disagreeing)] * bool(disagreeing)
+    more += [_unranked_words(exact.unranked.files, found)] * bool(exact.unranked.files)
+    more += [md5_words] * bool(md5_alone) + [ignorable_words] * bool(ignorable.files)
     more += [f"A further {lead_words}"] * bool(lead.files)
     more += [contradicted_words] * bool(contradicted)
+    if graded:
+        answer = verdict(
+            exact, leads, figures, any_set=any_set, unconfirmed=unconfirmed, contradicted=contradicted, far=far,
+            md5_alone=md5_alone, disagreeing=disagreeing,
+        )  # fmt: skip
+        return replace(answer, sentence=f"{answer.sentence} {_graded_words(graded, overruled)}")
+    stopped = [f"The scan was stopped early, after {files_of(figures.stored)}: there may be more."]
+    stopped *= figures.stopped_early
+    so_far = " so far" if stopped else ""
     if found:
         unique = exact.total.cells["all"].unique - ignorable.unique
         sentence = f"{files_of(found)} ({contents_of(unique)}) {_is(found)} identical to a listed item."
-        return Verdict("found", "Known material found: YES", " ".join([sentence, *more]))
+        return Verdict("found", "Known material found: YES", " ".join([sentence, *more, *stopped]))
     if not any_set:
         return Verdict("none", "No hash set was given", "The files were listed and hashed; nothing was compared.")
     if ignorable.files and unconfirmed:
         headline = "Listed files found; what their category means is not confirmed"
-        return Verdict("leads", headline, " ".join([*more, "Confirm the category scheme before this is an answer."]))
-    if contradicted:
-        return Verdict("leads", "No identical file found; contradictions to check", " ".join(more))
-    if lead.files:
-        return Verdict("leads", "No identical file found; leads to check", " ".join(more).removeprefix("A further "))
-    if not figures.complete:
-        so_far = (
-            f"{files_of(figures.stored)} examined so far; the scan must be run to its end before this is an answer."
+        return Verdict(
+            "leads", headline, " ".join([*more, *stopped, "Confirm the category scheme before this is an answer."])
         )
-        return Verdict("leads", "Nothing found so far: the scan is not complete", " ".join([*more, so_far]))
+    if contradicted:
+        headline = f"No identical file found{so_far}; contradictions to check"
+        return Verdict("leads", headline, " ".join([*more, *stopped]))
+    if lead.files:
+        sentence = " ".join([*more, *stopped]).removeprefix("A further ")
+        return Verdict("leads", f"No identical file found{so_far}; leads to check", sentence)
+    if not figures.complete:
+        until = f"{files_of(figures.stored)} examined so far; the scan must be run to its end before this is an answer."
+        why = "was stopped early" if figures.stopped_early else "is not complete"
+        return Verdict("leads", f"Nothing found so far: the scan {why}", " ".join([*more, until]))
+    if not figures.stored:
+        empty = "Nothing was compared: look whether the right source was given, and at what was examined."
+        return Verdict("leads", "No file was found to examine", empty)
     nothing = f"{files_of(figures.stored)} examined: none is listed{' in any other category' if more else ''}."
     return Verdict("none", "Known material found: NO", " ".join([*more, nothing]))
+
+
+def _disagreeing_words(files: int) -> str:
+    each = "it counts once, under the gravest" if files == 1 else "each counts once, under its gravest"
+    return (
+        f"{files_of(files)} {_is(files)} listed in categories that contradict each other: {each}. See Contradictions."
+    )
+
+
+def _unranked_words(files: int, found: int) -> str:
+    """An old or foreign set may use 0 or 5 for what is not pertinent at all: without its scheme nobody can tell.
+
+    Nor what an item was listed for that has no category, as in an export of a case that was taken for a hash set.
+    """
+    these = "all of them" if files == found else f"{number(files)} of them"
+    what = "it" if files == found == 1 else these
+    carry = "carries" if files == 1 else "carry"
+    none = f"{carry} no category, or a code that no scheme explains, which may also mean not pertinent."
+    return f"{what[0].upper()}{what[1:]} {none}"
+
+
+def _graded_words(files: int, overruled: int) -> str:
+    """What examiners graded is apart from what hash sets say, and must not be missed beside it."""
+    otherwise = f", {number(overruled)} of them otherwise than {_is(overruled)} listed" if overruled else ""
+    have = "has" if files == 1 else "have"
+    return (
+        f"{files_of(files)} {have} an examiner's grade{otherwise}: see Graded by examiners; no figure here follows it."
+    )
 
 
 def _is(count: int) -> str:
@@ -95,6 +146,7 @@ def verdict_of(view: CaseView) -> Verdict:
 def verdict_with(view: CaseView, exact: CountTable, leads: CountTable, hashsets: Sequence[HashSetFacts]) -> Verdict:
     """The answer of a case whose counts and hash sets were read already."""
     notable = [facts for facts in hashsets if facts.role == "notable"]
+    disagreeing, overruled = view.disagreeing_files()
     return verdict(
         exact,
         leads,
@@ -103,5 +155,8 @@ def verdict_with(view: CaseView, exact: CountTable, leads: CountTable, hashsets:
         unconfirmed=unconfirmed_any(hashsets),
         far=tier_tables(view)[1].total.cells["all"].files,
         md5_alone=view.md5_alone()[0],
+        disagreeing=disagreeing,
+        graded=sum(row.files for row in view.graded()),
+        overruled=overruled,
         contradicted=len({(row.exhibit, row.source, row.volume, row.path) for row in view.contradicted_matches()}),
     )

@@ -126,13 +126,13 @@ def _graded(row: ExchangeRow, grade: Grade) -> dict[str, Any]:
     if not grade.by:
         return {}
     if grade.by == "near":
-        return {"IsSuspected": "true", "IsPrecategorized": "false", "Tags": NEAR_NOTE, "Comments": grade.words}
+        return {"IsSuspected": "true", "IsPrecategorized": "false", "Tags": NEAR_NOTE, "Comments": grade.remark}
     category = {} if grade.number is None else {"Category": grade.number}
     if grade.by == "examiner":
-        return {**category, "IsPrecategorized": "false", "Comments": grade.words}
+        return {**category, "IsPrecategorized": "false", "Comments": grade.remark}
     sets = ", ".join(f"{name} ({algorithm})" for name, algorithm in row.sets)
     source = f"exact hash match: {sets}" if sets else "exact hash match"
-    return {**category, "IsPrecategorized": "true", "PrecategorizationSource": source, "Comments": grade.words}
+    return {**category, "IsPrecategorized": "true", "PrecategorizationSource": source, "Comments": grade.remark}
 
 
 def _stated(row: ExchangeRow) -> dict[str, str]:

@@ -9,8 +9,8 @@ from operator import attrgetter
 
 from caid_triage.case.page_rows import FolderCount
 from caid_triage.case.view import CaseView
+from caid_triage.locations import location_of
 from caid_triage.report.ledger import share_words
-from caid_triage.report.locations import location_of
 
 FOLDERS_SHOWN = 20
 CACHE, THUMBNAILS = "browser-cache", "thumbnails"

@@ -236,7 +236,7 @@ def _summary(sheets: _Sheets, sheet: Any, facts: CourtFacts, lists: Sequence[_Li
     say(facts.verdict.sentence)
     for title, table in (
         ("Files identical to a listed item", facts.exact),
-        ("Leads: only look like a listed item, in no count, confirmed by nobody", facts.leads),
+        ("Leads: only look like a listed item, in no count", facts.leads),
     ):
         put()
         put(title, form=sheets.title)

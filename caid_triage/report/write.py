@@ -24,9 +24,11 @@ from caid_triage.report.delta import write_delta, write_delta_rows
 from caid_triage.report.dfxml import write_dfxml
 from caid_triage.report.files_csv import write_files
 from caid_triage.report.files_jsonl import write_jsonl
+from caid_triage.report.fragments import write_fragments
 from caid_triage.report.html import write_html
 from caid_triage.report.layouts import as_pdf, as_word_file
 from caid_triage.report.ledger_csv import write_ledger
+from caid_triage.report.links import write_links
 from caid_triage.report.manifest import MANIFEST, file_sha256, manifest_text
 from caid_triage.report.matches_csv import write_matches
 from caid_triage.report.metadata_csv import write_metadata
@@ -71,6 +73,8 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "case-uco": Format("case-uco.jsonld", write_case_uco, usual=False),
         "dfxml": Format("dfxml.xml", write_dfxml, usual=False),
         "jsonl": Format("files.jsonl", write_jsonl, usual=False),
+        "links": Format("links.csv", write_links),
+        "fragments": Format("fragments.csv", write_fragments),
         "delta": Format("delta.csv", write_delta_rows),
         "delta-figures": Format("delta.json", write_delta),
         "sfr-docx": Format("sfr.docx", as_word_file(sfr), binary=True, usual=False),
@@ -84,6 +88,9 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 ALL = "all"
 # Only of a case that was matched again: others have nothing to compare.
 OF_A_REGRADING = frozenset({"delta", "delta-figures"})
+# Only of a case that was looked up in the unit's memory, and of one with a disk that was looked at for blocks of files.
+OF_A_LOOK = frozenset({"links"})
+OF_BLOCKS = frozenset({"fragments"})
 UNFINISHED = ".part"
 
 
@@ -94,7 +101,7 @@ def write_reports(view: CaseView, out: Path, formats: Sequence[str] | None = Non
     that are there already stay and are in the manifest too. Raises UsageError for an unknown format, CaseError when the
     folder cannot be written to or is full.
     """
-    chosen = _chosen(formats, out, bool(view.regrades()))
+    chosen = _chosen(formats, out, view)
     unknown = [name for name in chosen if name not in FORMATS]
     if unknown:
         raise UsageError(f"no report format is called {', '.join(unknown)}; there are {', '.join(FORMATS)}")
@@ -134,12 +141,19 @@ def write_reports(view: CaseView, out: Path, formats: Sequence[str] | None = Non
     return paths
 
 
-def _chosen(formats: Sequence[str] | None, out: Path, regraded: bool) -> list[str]:
+def _chosen(formats: Sequence[str] | None, out: Path, view: CaseView) -> list[str]:
     """The names of the formats to write: as they were asked for, or all, or the usual ones and those that lie there.
+
+    ``absent`` are those that the case has nothing for.
 
     Of a report that was asked for once nobody would see that it tells of before the last match.
     """
-    fitting = [name for name in FORMATS if regraded or name not in OF_A_REGRADING]
+    lacking = (
+        (frozenset() if view.regrades() else OF_A_REGRADING)
+        | (frozenset() if view.unit_look() else OF_A_LOOK)
+        | (frozenset() if view.samplings() or view.block_searches() else OF_BLOCKS)
+    )
+    fitting = [name for name in FORMATS if name not in lacking]
     if formats is None:
         return [name for name in fitting if FORMATS[name].usual or (out / FORMATS[name].file).is_file()]
     return list(dict.fromkeys(name for asked in formats for name in (fitting if asked == ALL else [asked])))

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
+from caid_triage.locations import ELSEWHERE, location_rules
 from caid_triage.model import Kind, State
-from caid_triage.report.locations import ELSEWHERE, location_rules
 from caid_triage.review.items import QUEUES, ItemFilter, Key
 
 MOST_ITEMS = 200

@@ -84,6 +84,10 @@ def export_media(
         reads = _Reads(reader, secrets)
         ours.callback(reads.close)
         contents = list(_contents(reads.columns, reader, queues, exhibits))
+        try:
+            out.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as fault:
+            raise _unwritable(out, fault) from fault
         digests: dict[str, str] = {}
         for number, content in enumerate(contents):
             try:
@@ -100,8 +104,10 @@ def export_media(
                 show(number + 1, len(contents))
     manifest = out / MANIFEST
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        manifest.write_text(manifest_text(digests), encoding="utf-8")
+        with open(os.open(manifest, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
+            file.write(manifest_text(digests).encode())
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as fault:
         raise _unwritable(out, fault) from fault
     for problem in found.problems:
@@ -163,10 +169,10 @@ def _written(reads: _Reads, content: bytes, path: Path) -> Problem | None:
         if isinstance(source, str):
             code, detail = "export-unreadable", source
         else:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.parent.mkdir(exist_ok=True, mode=0o700)
             part = path.with_name(path.name + ".part")
             try:
-                with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
+                with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
                     detail = _put(reads, source_id, record, content, file)
                 code = "export-differs" if detail == DIFFERS else "export-unreadable"
                 if not detail:

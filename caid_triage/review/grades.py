@@ -48,6 +48,11 @@ class Grades:
         """Add an act, on disk when this returns; gives the contents whose grades may be others now."""
         return self._take(self._journal.append(action, examiner, **facts))
 
+    @property
+    def last_number(self) -> int:
+        """The number of the last act that was read or added."""
+        return self._journal.place.head.sequence
+
     def _take(self, acts: Sequence[Act]) -> list[bytes]:
         touched: list[bytes] = []
         for act in acts:
@@ -108,6 +113,19 @@ class Grades:
                 last.pop(examiner, None)
                 last[examiner] = Grade(examiner, act.made, act.category, text(act.note))
         return tuple(last.values())
+
+    def graded_in(self, code: str, scheme: str, examiner: str) -> set[bytes]:
+        """Contents that an examiner ("": anybody) puts under a category ("": of any scheme), as it stands now."""
+        found = set(self._reader.graded_in(code, scheme, examiner))
+        for content in self.contents():
+            is_one = any(
+                grade.category.code == code
+                and (not scheme or grade.category.scheme == scheme)
+                and (not examiner or grade.examiner == examiner)
+                for grade in self.of(content)
+            )
+            (found.add if is_one else found.discard)(content)
+        return found
 
     def remarks(self, content: bytes) -> tuple[Remark, ...]:
         """The remarks on a content, oldest first."""

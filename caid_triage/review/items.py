@@ -18,6 +18,9 @@ QUEUES = {
     "disputed": "Graded differently by two examiners",
 }
 
+# A content stands in one of these at most (review/columns.py): what a group of look-alikes is made of for an examiner.
+APART = ("known", "near", "new", "damaged")
+
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
@@ -42,11 +45,12 @@ class ItemFilter:
 
     An item is one content with all its occurrences; it is taken if one occurrence meets every condition on a file
     (state, kind, exhibit, location, text, size, date, device). ``kinds`` are "image", "video", "other"; ``states``
-    those of State; ``locations`` tags of report/locations.toml. ``categories`` are (code, scheme) or codes alone, of
-    the matches that are listed and of grades. ``text`` is part of the path (letters A to Z in any case; with other
-    letters in it, all in any case), or a whole MD5, SHA-1 or SHA-256 in hex. Sizes are bytes, both ends included;
-    dates are aware, the file's modification (its creation where it has none), ``date_to`` not included. ``device`` is
-    part of the camera's name or serial number. ``decided`` asks whether ``examiner`` has graded it ("" : anybody).
+    those of State; ``locations`` tags of locations.toml. ``categories`` are (code, scheme) or codes alone, of
+    the matches that are listed and of what ``examiner`` graded ("" : anybody). ``text`` is part of the path (letters A
+    to Z in any case; with other letters in it, all in any case), or a whole MD5, SHA-1 or SHA-256 in hex. Sizes are
+    bytes, both ends included; dates are aware, the file's modification (its creation where it has none), ``date_to``
+    not included. ``device`` is part of the camera's name or serial number. ``decided`` asks whether ``examiner`` has
+    graded it ("" : anybody).
     """
 
     queue: str

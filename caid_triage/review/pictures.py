@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from caid_triage.case.rows import SourceRow
@@ -21,7 +22,7 @@ from caid_triage.scan.look import LOOK_SECONDS, Looker, Pixels
 from caid_triage.scan.reopened import ReopenedSources
 
 MOST_KEPT_BYTES = 48 << 20
-SIDES = (64, 128, 256, 512)
+SIDES = (64, 128, 160, 256, 320, 512)  # what the page asks for is among them: no picture is larger than was asked
 T = TypeVar("T")
 
 # What a picture is made of: the files that have the content, each as (source id, outermost record).
@@ -48,21 +49,22 @@ class SmallPictures:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="small-pictures")
         self._kept: OrderedDict[tuple[bytes, int], Pixels | Placeholder] = OrderedDict()
         self._bytes = 0
+        self._forgotten = 0  # how often: what was asked for before is not kept
         self._most_kept = most_kept
         self._lock = threading.Lock()
 
     def picture(self, sha256: bytes, side: int, occurrences: Occurrences, *, grey: bool) -> bytes | Placeholder:
         """The PNG of a content, at most ``side`` pixels high and wide, of the first file with it that can be read."""
-        side = next((one for one in SIDES if one >= side), SIDES[-1])
-        found = self._known((sha256, side))
+        side = next((one for one in reversed(SIDES) if one <= side), SIDES[0])
+        found, asked = self._known((sha256, side)), self._forgotten
         if found is None:
-            found = self._in_thread(lambda: self._made(sha256, side, occurrences))
+            found = self._in_thread(lambda: self._made(sha256, side, occurrences, asked))
         return found if isinstance(found, Placeholder) else png_of(found, grey=grey)
 
     def _in_thread(self, work: Callable[[], T]) -> T:
         return self._thread.submit(work).result()
 
-    def _made(self, sha256: bytes, side: int, occurrences: Occurrences) -> Pixels | Placeholder:
+    def _made(self, sha256: bytes, side: int, occurrences: Occurrences, asked: int) -> Pixels | Placeholder:
         """A picture that was not kept, in the thread of this; a content asked for twice is made once."""
         key = sha256, side
         known = self._known(key)
@@ -76,11 +78,11 @@ class SmallPictures:
                 continue
             found = self._looker.picture(source, record, sha256, side)
             if isinstance(found, Pixels):
-                self._keep(key, found)
+                self._keep(key, found, asked)
                 return found
             reason = found
         placeholder = Placeholder(reason)
-        self._keep(key, placeholder)
+        self._keep(key, placeholder, asked)
         return placeholder
 
     def _known(self, key: tuple[bytes, int]) -> Pixels | Placeholder | None:
@@ -89,19 +91,26 @@ class SmallPictures:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    def _keep(self, key: tuple[bytes, int], found: Pixels | Placeholder) -> None:
+    def _keep(self, key: tuple[bytes, int], found: Pixels | Placeholder, asked: int) -> None:
         with self._lock:
+            if asked != self._forgotten:
+                return
             self._kept[key] = found
             self._bytes += _size(found)
             while self._bytes > self._most_kept and len(self._kept) > 1:
                 self._bytes -= _size(self._kept.popitem(last=False)[1])
 
     def forget(self) -> None:
-        """Keep no picture any more, and look for the evidence again when it is next asked for."""
+        """Keep no picture any more, nor one that is being made; look for the evidence again when it is next asked for.
+
+        Waits for no decoder: whoever hides everything goes on at once.
+        """
         with self._lock:
             self._kept.clear()
             self._bytes = 0
-        self._in_thread(self._sources.close)
+            self._forgotten += 1
+        with suppress(RuntimeError):  # it is closed
+            self._thread.submit(self._sources.close)
 
     def close(self) -> None:
         """End the worker and let go of the evidence. May be called twice."""

@@ -23,8 +23,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from caid_triage.errors import CaidTriageError, UsageError
+from caid_triage.locations import location_rules
 from caid_triage.model import Category, Kind, State
-from caid_triage.report.locations import location_rules
 from caid_triage.review.asking import (
     FILTER_WORDS,
     SIZES,
@@ -37,10 +37,10 @@ from caid_triage.review.asking import (
     only,
     whole,
 )
-from caid_triage.review.items import Item, ItemFilter, QueueFigures
+from caid_triage.review.items import APART, Item, ItemFilter, QueueFigures
 from caid_triage.review.keys import Grade, grades_of
 from caid_triage.review.security import TOO_LARGE, Guard, TooLargeError
-from caid_triage.review.sitting import Desk, Groups, Setting
+from caid_triage.review.sitting import Desk, Groups, Setting, Tally
 from caid_triage.review.words import KIND_WORDS, STATE_WORDS, item_words
 from caid_triage.visible import shown
 
@@ -56,8 +56,6 @@ STATIC = {
     "review.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-# A content stands in one of these at most (review/columns.py), so their counts add up to those of a group.
-APART = ("known", "near", "new", "damaged")
 LONGEST_NOTE = 2000
 # Of the time that a review of a growing case takes, at most one part in so many is spent reading it anew.
 REFRESH_SHARE = 20
@@ -79,6 +77,7 @@ class Review:
         self._drawing = ThreadPoolExecutor(THUMBNAILS_AT_ONCE, "thumbnail")
         self._refresh_from = 0.0
         self._groups = Groups(desk)
+        self.tally = Tally()
         self._files = {name: (resources.files(__package__) / "static" / name).read_bytes() for name in STATIC}
         routes = [
             Route("/", self._page),
@@ -95,6 +94,7 @@ class Review:
             Route("/api/undo", self._undo, methods=["POST"]),
             Route("/api/note", self._note, methods=["POST"]),
             Route("/api/groups", self._make_groups, methods=["POST"]),
+            Route("/api/revealed", self._revealed, methods=["POST"]),
             Route("/api/forget", self._forget, methods=["POST"]),
             Route("/api/end", self._finish, methods=["POST"]),
         ]
@@ -227,6 +227,7 @@ class Review:
             raise AskedWronglyError("There is no picture of that size.")
         drawn = await self._ask(request, lambda: self._desk.thumbnail(self._one(identity), size), self._drawing)
         if isinstance(drawn, bytes):
+            self.tally.shown.add(identity)
             return Response(drawn, media_type=_media_type(drawn))
         return _json({"placeholder": shown(drawn.reason)})
 
@@ -236,11 +237,13 @@ class Review:
         body = await _body(request, {"id": str, "code": str})
         identity, category = identity_of(body["id"]), self._category(body["code"])
 
-        def grade() -> Item:
-            self._desk.decide([identity], category, self._setting.examiner)
-            return self._one(identity)
+        def grade() -> tuple[int, Item]:
+            graded = self._desk.decide([identity], category, self._setting.examiner)
+            return graded, self._one(identity)
 
-        return _json({"item": self._shown(await self._surely(grade))})
+        graded, item = await self._surely(grade)
+        self.tally.graded += graded
+        return _json({"item": self._shown(item)})
 
     async def _grade_group(self, request: Request) -> Response:
         body = await _body(request, {"id": str, "code": str, "expected": int})
@@ -255,6 +258,7 @@ class Review:
             return self._desk.decide([], category, self._setting.examiner, cluster=cluster)
 
         graded = await self._surely(grade)
+        self.tally.graded += graded
         return _json({"words": f"{graded:,} contents graded {shown(category.label)}."})
 
     async def _undo(self, request: Request) -> Response:
@@ -266,6 +270,7 @@ class Review:
             return len(touched), [item for item in found if item is not None]
 
         count, items = await self._surely(undo)
+        self.tally.taken_back += count
         words = {0: "There is nothing to take back.", 1: "Grade taken back."}.get(
             count, f"{count:,} grades taken back."
         )
@@ -275,16 +280,27 @@ class Review:
         body = await _body(request, {"id": str, "note": str})
         identity, note = identity_of(body["id"]), _note(body["note"])
 
-        def keep() -> Item:
-            self._desk.remark([identity], note, self._setting.examiner)
-            return self._one(identity)
+        def keep() -> tuple[int, Item]:
+            noted = self._desk.remark([identity], note, self._setting.examiner)
+            return noted, self._one(identity)
 
-        return _json({"item": self._shown(await self._surely(keep))})
+        noted, item = await self._surely(keep)
+        self.tally.noted += noted
+        return _json({"item": self._shown(item)})
 
     async def _make_groups(self, request: Request) -> Response:
         await _body(request, {})
         self._groups.make()
         return _json({"groups": self._groups.words()})
+
+    async def _revealed(self, request: Request) -> Response:
+        """Pictures were seen without their blur: how many is put on record when the session ends."""
+        body = await _body(request, {"ids": list})
+        if not all(isinstance(one, str) for one in body["ids"]):
+            raise AskedWronglyError("The request has not the words that it needs.")
+        wanted = [identity_of(one) for one in body["ids"]]
+        self.tally.revealed.update(await self._surely(lambda: [self._one(one).id for one in wanted]))
+        return _json({"revealed": len(self.tally.revealed)})
 
     async def _forget(self, request: Request) -> Response:
         """Everything is hidden: no picture stays in memory here either."""

@@ -11,13 +11,19 @@ from typing import Any
 import uvicorn
 
 from caid_triage.errors import UsageError
+from caid_triage.review.connections import Room
 from caid_triage.review.server import Review
+
+# So many connections at most are taken before any of them is looked at.
+BACKLOG = 128
 
 
 class Serving:
     """Runs the server until it is asked to end."""
 
-    def __init__(self, review: Callable[[int, Callable[[], None]], Review], port: int) -> None:
+    def __init__(
+        self, review: Callable[[int, Callable[[], None]], Review], port: int, room: Room | None = None
+    ) -> None:
         """Take the port (0: any that is free) on 127.0.0.1. UsageError where somebody else has it."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -30,13 +36,15 @@ class Serving:
                 f"port {port} of this machine cannot be used ({fault}); give another with --port"
             ) from fault
         self.review = review(self._socket.getsockname()[1], self._stop)
+        self._room = room or Room()
         self._server: uvicorn.Server | None = None
 
     def run(self) -> None:
         """Serve until the session is ended in the page. An interruption is raised again when all is closed."""
         config = uvicorn.Config(
             self.review.guard,
-            http="h11",
+            http=self._room.protocol(),
+            backlog=BACKLOG,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -53,7 +61,7 @@ class Serving:
         handler.setFormatter(_Frames("caid-triage: %(message)s"))
         before = log.handlers, log.propagate, log.level
         log.handlers, log.propagate = [handler], False
-        log.setLevel(logging.WARNING)
+        log.setLevel(logging.ERROR)  # a warning is of what somebody sent who is none of our page
         try:
             self._server.run(sockets=[self._socket])
         finally:

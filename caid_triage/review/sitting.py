@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -84,6 +85,33 @@ class Setting:
     unconfirmed: frozenset[str]
     break_minutes: int
     scanning: Callable[[], bool] = field(default=lambda: False)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a session comes to, for the record: numbers alone. ``shown`` and ``revealed`` are ids, told to nobody.
+
+    ``shown`` are items whose picture was sent to the page (blurred), ``revealed`` those that the page says were seen
+    without the blur. ``graded``, ``taken_back`` and ``noted`` count contents, as often as it was done.
+    """
+
+    shown: set[int] = field(default_factory=set)
+    revealed: set[int] = field(default_factory=set)
+    graded: int = 0
+    taken_back: int = 0
+    noted: int = 0
+    _began: float = field(default_factory=time.monotonic)
+
+    def figures(self) -> dict[str, int]:
+        """The numbers so far, and the minutes since the session began, breaks among them."""
+        return {
+            "shown": len(self.shown),
+            "revealed": len(self.revealed),
+            "graded": self.graded,
+            "taken_back": self.taken_back,
+            "noted": self.noted,
+            "minutes": round((time.monotonic() - self._began) / 60),
+        }
 
 
 class Groups:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from caid_triage.locations import location_rules
 from caid_triage.model import Kind, MatchKind, State
-from caid_triage.report.locations import location_rules
 from caid_triage.report.text import brief, cut, iso
 from caid_triage.review.asking import key_words
 from caid_triage.review.items import Grade, Item, ListedMatch

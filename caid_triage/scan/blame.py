@@ -15,6 +15,7 @@ from caid_triage.evidence.steps import DIED, HUNG, Place, Step
 from caid_triage.scan.evidence_page import Leaving
 
 _MOST_UNKNOWN = 10
+OF_CONTENT = "of the content of this file"
 _IN_A_WALK = frozenset((Step.ROOT, Step.FOLDER, Step.NAME, Step.RECORD, Step.STREAMS, Step.LISTED))
 
 
@@ -83,7 +84,7 @@ class Blame:
             return
         if place.step == Step.READING:
             if death.hung or self._tried[place] > self.retries:
-                self.unread[place.first] = Leaving(death.code, death.detail("of the content of this file"))
+                self.unread[place.first] = Leaving(death.code, death.detail(OF_CONTENT))
             return
         if place in self.left_out:
             self._around(place, death)
@@ -123,6 +124,6 @@ _WHERE = {
     Step.SITE: "while it searched free space",
     Step.LEDGER: "while it accounted for the bytes of the source",
     Step.VERIFYING: "while it verified the source",
-    Step.READING: "of the content of this file",
+    Step.READING: OF_CONTENT,
     Step.IDLE: "at no place that it named",
 }

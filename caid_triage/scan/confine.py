@@ -6,8 +6,8 @@
 A process that is confined stays so. Each layer stands alone, so that one which a kernel lacks takes nothing from the
 others, and ``without`` leaves one out that was found to do harm (scan/trial.py):
 
-* memory, core, file-size: RLIMIT_AS, RLIMIT_CORE 0, RLIMIT_FSIZE. Whoever wants a file of a worker's is a decoder that
-  writes into memory by a descriptor (examine/jpeg_warnings.py): a little is allowed.
+* memory, core, file-size: RLIMIT_AS, RLIMIT_CORE (cores.py), RLIMIT_FSIZE. Whoever wants a file of a worker's is a
+  decoder that writes into memory by a descriptor (examine/jpeg_warnings.py): a little is allowed.
 * parent: the process ends with the thread that started it (PR_SET_PDEATHSIG).
 * private: other processes of the same user cannot look into it (PR_SET_DUMPABLE 0).
 * capabilities: of root's rights only that of reading others' files is kept, which the installation may need.
@@ -32,6 +32,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from caid_triage.cores import leave_no_core
 from caid_triage.scan.landlock import restrict_files
 from caid_triage.scan.seccomp import filter_calls
 from caid_triage.scan.syscalls import Kernel, Linux
@@ -136,13 +137,6 @@ def die_with_parent(parent: int = 0) -> None:
 def limit_memory(size: int) -> None:
     """Cap the address space at ``size`` bytes (0: no cap). Errors: ImportError where there are no such limits."""
     _limit("RLIMIT_AS", size, hard=False)
-
-
-def leave_no_core() -> None:
-    """Leave no core files, which would hold evidence."""
-    import resource  # noqa: PLC0415 - POSIX only
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def allow_cpu(seconds: float) -> None:

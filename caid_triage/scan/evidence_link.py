@@ -217,6 +217,11 @@ class Link:
             reason = why_no_start(self._module)
             raise CaidTriageError(f"the process that reads the evidence did not start in {MOST_STARTS} tries: {reason}")
 
+    @property
+    def given_up(self) -> str:
+        """Why no further process is started; "" while one may be."""
+        return self._given_up
+
     def gave_up(self, reason: str) -> GivenUp:
         """End the process for good; the error to be raised."""
         self._given_up = reason

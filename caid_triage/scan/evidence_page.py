@@ -103,12 +103,19 @@ _STEPS = frozenset(map(int, Step))
 
 def new_page() -> tuple[Page, int]:
     """A page and an open file of it, which is the caller's to close."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("caid-triage")
+    sealed = hasattr(os, "memfd_create")
+    if sealed:
+        descriptor = os.memfd_create("caid-triage", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     else:
         descriptor, name = tempfile.mkstemp(prefix="caid-triage-")
         os.unlink(name)  # noqa: PTH108 - it lives as long as it is open
     os.truncate(descriptor, SIZE)
+    if sealed:
+        import fcntl  # noqa: PLC0415 - POSIX only
+
+        # Whoever looks into memory that was cut away is killed by the system: a process that was taken over would
+        # end the scan so.
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
     return Page(descriptor), descriptor
 
 

@@ -1,34 +1,29 @@
 """The evidence process: opens one source, walks it and reads it, so that a parser which dies takes nothing with it.
 
-Run as ``python -P -m caid_triage.scan.evidence_process BYTES FD`` with its cap on memory and the open file of the page
-that it shares with the coordinator. It is told over its pipe what to open, with which secrets and what to leave out;
-it holds no hash set and no case. It may be killed at any moment, and an exception that nobody expected ends it: the
-coordinator (scan/remote.py) blames the place that was said last, and starts another.
+How it is run and ends stands in scan/serving.py. It is told over its pipe what to open, with which secrets and what to
+leave out; it holds no hash set and no case. It may be killed at any moment, and an exception that nobody expected ends
+it: the coordinator (scan/remote.py) blames the place that was said last, and starts another.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO
 
-from caid_triage.errors import EvidenceError, SourceError
+from caid_triage.errors import EvidenceError
 from caid_triage.evidence.disk import DiskSource
 from caid_triage.evidence.secrets import Secret, Secrets
 from caid_triage.evidence.source import BesideSearch, EvidenceSource, open_source, running_count
-from caid_triage.evidence.steps import Place, Step, told_of_steps
+from caid_triage.evidence.steps import Step
 from caid_triage.model import FileEntry, Problem, Searching
 from caid_triage.scan import evidence_words as words
-from caid_triage.scan.confine import die_with_parent, limit_memory
-from caid_triage.scan.evidence_page import Leaving, Page, PageSteps
-from caid_triage.scan.private_pipe import private_streams
-from caid_triage.scan.protocol import ProtocolError, from_json, read_frame, to_json, write_frame
+from caid_triage.scan.evidence_page import PageSteps
+from caid_triage.scan.protocol import ProtocolError, to_json, write_frame
+from caid_triage.scan.serving import Answer, Value, serve_and_end
 
 _ITEMS, _BYTES, _SECONDS = 256, 1 << 20, 0.05
 """A frame of items is sent when it has so many, so many bytes of names, or is so old."""
@@ -106,12 +101,12 @@ class Answers:
             words.BESIDE: self._beside_entry,
             words.SEARCH: self._search,
             words.LEDGER: self._ledger,
+            words.SPARE: self._spare,
+            words.PLACES: self._places,
         }
         if kind not in answers:
             raise ProtocolError("a request that there is not")
         answers[kind](value)
-        self._sink.flush()
-        self._steps.at(Step.IDLE)
 
     def _say(self, kind: bytes, value: dict[str, Any]) -> None:
         write_frame(self._sink, kind, to_json(value))
@@ -170,6 +165,28 @@ class Answers:
         for column in columns:
             for at in range(0, len(column), _PIECE):
                 write_frame(self._sink, words.CHUNK, column[at : at + _PIECE])
+
+    def _spare(self, value: Mapping[str, Any]) -> None:
+        from caid_triage.evidence.spare import Content  # noqa: PLC0415 - of a scan with a block set alone
+
+        self._steps.at(Step.LEDGER)
+        whole, damaged = (
+            [Content(tuple(locator), bool(in_use)) for in_use, locator in value[name]] for name in ("whole", "damaged")
+        )
+        with self._turn:
+            groups = self._source.spare(whole, damaged)
+        told = [[one.site, one.volume, one.kind, one.placed, len(one.spans)] for one in groups]
+        self._say(words.SPARE, {"groups": told})
+        for one in groups:
+            column = one.spans.astype("<i8").tobytes()
+            for at in range(0, len(column), _PIECE):
+                write_frame(self._sink, words.CHUNK, column[at : at + _PIECE])
+
+    def _places(self, value: Mapping[str, Any]) -> None:
+        self._steps.at(Step.LEDGER)
+        with self._turn:
+            found = self._source.places(int(value["site"]), [(start, length) for start, length in value["spans"]])
+        self._say(words.PLACES, {"places": list(found)})
 
     # ------------------------------------------------------------ the walk
 
@@ -268,13 +285,8 @@ class Answers:
         self._say(words.FAULT, words.fault_to_plain(error, bad))
 
 
-def left_out_from_plain(rows: list[list[Any]]) -> dict[Place, Leaving]:
-    """The places that the coordinator wants to be left out."""
-    return {Place(*place): Leaving(code, detail, ends) for place, code, detail, ends in rows}
-
-
-def opened(value: Mapping[str, Any], steps: PageSteps, sink: BinaryIO) -> EvidenceSource:
-    """Open the source that the coordinator names. Errors: SourceError."""
+def opened(value: Value, steps: PageSteps, sink: BinaryIO) -> tuple[dict[str, Any], Answer]:
+    """Open the source that the coordinator names, with the secrets it has. Errors: SourceError."""
 
     def told(volume: str, tried: int, _all: int) -> None:
         steps.goes_on()
@@ -282,70 +294,18 @@ def opened(value: Mapping[str, Any], steps: PageSteps, sink: BinaryIO) -> Eviden
         sink.flush()
 
     secrets = Secrets(tuple(Secret(kind, text) for kind, text in value["secrets"]), told)
-    told_of_steps.set(steps)
-    steps.at(Step.OPENING)
     path = Path(os.fsdecode(bytes.fromhex(value["path"])))
     source = open_source(path, value["exhibit"], value["name"], secrets, value["carving"])
     if isinstance(source, DiskSource):
         source.bad_places.add((start, end) for start, end in value["bad"])
         source.bad_places.fresh()
-    return source
-
-
-def serve(source: BinaryIO, sink: BinaryIO, page: Page) -> None:
-    """Open, then answer until the coordinator closes the pipe."""
-    kind, payload = read_frame(source, words.MOST_REQUEST)
-    if kind != words.OPEN:
-        raise ProtocolError("something else was asked before a source was opened")
-    value = from_json(payload)
-    steps = PageSteps(page, left_out_from_plain(value["left_out"]))
-    try:
-        evidence = opened(value, steps, sink)
-    except SourceError as error:
-        write_frame(sink, words.REFUSED, to_json({"message": str(error)}))
-        sink.flush()
-        return
-    told = {
-        "info": words.info_to_plain(evidence.info),
-        "volumes": words.volumes_to_plain(evidence.volumes()),
-        "problems": [words.problem_to_plain(one) for one in evidence.problems()],
+    facts = {
+        "info": words.info_to_plain(source.info),
+        "volumes": words.volumes_to_plain(source.volumes()),
+        "problems": [words.problem_to_plain(one) for one in source.problems()],
     }
-    write_frame(sink, words.OPENED, to_json(told))
-    sink.flush()
-    answers = Answers(evidence, steps, sink)
-    steps.at(Step.IDLE)
-    while True:
-        try:
-            kind, payload = read_frame(source, words.MOST_REQUEST)
-        except EOFError:
-            return
-        answers.answer(kind, from_json(payload))
-
-
-def tell_ending(page: Page) -> None:
-    """Have the page say what kind of exception ends this process, and nothing else: it could quote the evidence."""
-
-    def hook(kind: type[BaseException], _error: BaseException, _trace: TracebackType | None) -> None:
-        page.say_ending(kind.__name__)
-        os._exit(1)  # a search that still runs is not waited for
-
-    sys.excepthook = hook
-
-
-def main() -> int:
-    """Confine the process, then serve."""
-    source, sink = private_streams()
-    die_with_parent()
-    limit_memory(int(sys.argv[1]))  # what else confines it goes here: it still has to open the source and key files
-    page = Page(int(sys.argv[2]))
-    tell_ending(page)
-    code = 1
-    with suppress(BrokenPipeError):  # the coordinator is gone
-        serve(source, sink, page)
-        code = 0
-    sink.close()
-    os._exit(code)  # a search that still runs is not waited for
+    return facts, Answers(source, steps, sink).answer
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    serve_and_end(opened)

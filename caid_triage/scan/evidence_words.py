@@ -14,6 +14,13 @@ input: lengths, types, states, and that entries are numbered one after the other
     BESIDE {entry, name}                                  ITEMS {items: at most one}
     SEARCH                                                SEARCHING {begun}
     LEDGER                                                LEDGER {size, names, count}  CHUNK bytes ...
+    SPARE {whole, damaged}                                SPARE {groups}  CHUNK bytes ...
+    PLACES {site, spans}                                  PLACES {places}
+
+A process that reads the sectors of a disk for a sampling (scan/sector_process.py) is opened alike and asked one thing:
+
+    SECTORS {first, places [[start, length] ...]}         for each handful CHUNK a byte 1 (read) or 0 (not) for each
+                                                          place, then the bytes; of one large place LAST bytes | MISSED
 """
 
 from __future__ import annotations
@@ -30,8 +37,10 @@ from caid_triage.scan.protocol import ProtocolError, integer, text
 
 OPEN, VERIFY, COUNT, WALK, MORE = b"O", b"V", b"N", b"W", b"M"
 READ, GO_ON, READ_AT, BESIDE, SEARCH, LEDGER = b"R", b"G", b"A", b"B", b"S", b"L"
+SPARE, PLACES = b"F", b"Q"
 TOLD, OPENED, REFUSED, STILL, VERIFIED, COUNTED = b"t", b"o", b"x", b"s", b"v", b"n"
 ITEMS, CHUNK, LAST, FAULT, SEARCHING = b"i", b"c", b"l", b"f", b"g"
+SECTORS, MISSED = b"P", b"m"
 
 MOST_REQUEST = 256 << 20
 MOST_PIECE = 1 << 20

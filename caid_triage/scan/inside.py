@@ -45,6 +45,11 @@ class SoFar:
     _deaths: Counter[int] = field(default_factory=Counter)
     _idle: int = 0
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing was given on, and nothing is left out: this is a first attempt, or like one."""
+        return not self.delivered and not self.left_out
+
     def begins(self, value: dict[str, Any], sent: int) -> int:
         """Take note of the step that a worker says; returns how many bytes it is about. ProtocolError for nonsense.
 

@@ -32,9 +32,9 @@ def ledger_from_frames(value: dict[str, Any], source: BinaryIO, size: int, known
             raise ProtocolError("the places of a ledger are no list of the right length")
         starts = np.array([integer(one, 0, size) for one in listed], dtype=object)
     else:
-        starts = np.frombuffer(_column(source, count * 8), dtype="<i8").astype(np.int64)
-    kinds = np.frombuffer(_column(source, count), dtype=np.uint8)
-    volumes = np.frombuffer(_column(source, count * 4), dtype="<i4").astype(np.int32)
+        starts = np.frombuffer(column(source, count * 8), dtype="<i8").astype(np.int64)
+    kinds = np.frombuffer(column(source, count), dtype=np.uint8)
+    volumes = np.frombuffer(column(source, count * 4), dtype="<i4").astype(np.int32)
     if count and (
         starts[0] != 0
         or starts[-1] >= size
@@ -47,14 +47,14 @@ def ledger_from_frames(value: dict[str, Any], source: BinaryIO, size: int, known
     return Ledger(size, tuple(names), starts, kinds, volumes)
 
 
-def _column(source: BinaryIO, length: int) -> bytes:
+def column(source: BinaryIO, length: int) -> bytes:
     """So many bytes that come in frames."""
     pieces: list[bytes] = []
     left = length
     while left:
         kind, payload = read_frame(source, words.MOST_PIECE)
         if kind != words.CHUNK or not 0 < len(payload) <= left:
-            raise ProtocolError("something else came than a column of a ledger")
+            raise ProtocolError("something else came than a column")
         pieces.append(payload)
         left -= len(payload)
     return b"".join(pieces)

@@ -31,6 +31,8 @@ LOOK_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
 MOST_STARTS = 2
 MOST_STEPS = 4_000_000
+INSIDE_SECONDS = 120.0
+"""And so long, all steps together, may a small picture of what lies inside another file: an examiner waits for it."""
 T = TypeVar("T")
 Answer = tuple[bytes, bytes]
 
@@ -105,7 +107,8 @@ class Looker:
         clock = _Clock(worker)
         try:
             self._give(worker, header, source.chunks(entry) if streamed else (), clock)
-            return answered(worker, self._first(worker, rereads, clock, seconds), clock)
+            most = INSIDE_SECONDS if mode is protocol.Mode.SMALL else float("inf")
+            return answered(worker, self._first(worker, rereads, clock, seconds, most if inside else 0.0), clock)
         except EvidenceError as error:
             self.close()  # it waits for the rest
             return f"the evidence could not be read: {error.detail}"
@@ -139,16 +142,21 @@ class Looker:
                 protocol.write_frame(worker.sink, protocol.END)
             worker.sink.flush()
 
-    def _first(self, worker: WorkerProcess, rereads: Rereads, clock: _Clock, seconds: float) -> Answer:
+    def _first(
+        self, worker: WorkerProcess, rereads: Rereads, clock: _Clock, seconds: float, most: float = 0.0
+    ) -> Answer:
         """What the worker answers in the end, after it was given the bytes that it asked for.
 
-        Its steps show that it goes on with what lies inside a content; there is an end of them too.
+        Its steps show that it goes on with what lies inside a content, for which it has ``most`` seconds in all; where
+        nothing is to be looked for inside there are none (0), or a worker that was taken over would go on for good.
         """
         left, loads, steps = seconds, 0, 0
         while True:
-            with clock.running(left):
+            given = left
+            with clock.running(given):
                 kind, payload = protocol.read_frame(worker.source, protocol.MAX_REPLY)
             left = clock.left
+            most -= given - left
             if kind in (protocol.PIXELS, protocol.CONTENT, protocol.NOTHING):
                 return kind, payload
             if kind == protocol.LOADING and loads < protocol.MOST_LOADS:
@@ -162,9 +170,9 @@ class Looker:
                 with clock.running(self.limits.chunk_seconds):
                     protocol.write_frame(worker.sink, kind, payload)
                     worker.sink.flush()
-            elif kind == protocol.STEP and steps < MOST_STEPS:
+            elif kind == protocol.STEP and steps < MOST_STEPS and most > 0:
                 steps += 1
-                left = max(left, self.limits.deadline_for(0))
+                left = min(max(left, self.limits.deadline_for(0)), most)
             else:
                 raise protocol.ProtocolError("an unexpected answer")
 

@@ -24,15 +24,17 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 
 from caid_triage.config import ScanOptions
 from caid_triage.model import FileEntry
+from caid_triage.scan.answers import Answers
 from caid_triage.scan.clock import WATCH_SECONDS, Watch
 from caid_triage.scan.results import Beside, Read, ReadAt, Result, Walked
 from caid_triage.scan.slot import ScanStopped, Slot
 from caid_triage.scan.workforce import Workforce
+from caid_triage.threads import Handover, JoinedThreads
 
 
 def examine_in_pool(
@@ -42,19 +44,20 @@ def examine_in_pool(
     read_at: ReadAt | None = None,
     workforce: Workforce | None = None,
     beside: Beside | None = None,
+    answers: Answers | None = None,
 ) -> Generator[Result, None, None]:
     """Examine entries with ``options.workers`` processes; yields each record as it is done, problems of the walk too.
 
     The processes come from ``workforce`` and go back to it; without one they are started here and ended at the end.
 
     ``walked``, ``read``, ``read_at`` and ``beside`` are called from several threads, one at a time for ``walked``; the
-    others must be safe by themselves. Without ``read_at`` the frames of large videos are not hashed, without ``beside``
-    caches of two files have no pictures. Nothing is held but one file a worker and a short queue of results: memory
-    does not grow with the walk.
+    others, and ``answers``, must be safe by themselves. Without ``read_at`` the frames of large videos are not hashed,
+    without ``beside`` caches of two files have no pictures, without ``answers`` every content is decoded. Nothing
+    is held but one file a worker and a short queue of results: memory does not grow with the walk.
     """
     with ExitStack() as ours:
         yield from _examine_with(
-            workforce or ours.enter_context(Workforce(options.limits)), walked, read, options, read_at, beside
+            workforce or ours.enter_context(Workforce(options.limits)), walked, read, options, read_at, beside, answers
         )
 
 
@@ -65,19 +68,16 @@ def _examine_with(
     options: ScanOptions,
     read_at: ReadAt | None,
     beside: Beside | None,
+    answers: Answers | None,
 ) -> Generator[Result, None, None]:
     walk_lock = threading.Lock()
-    results: queue.Queue[Result | Future[None]] = queue.Queue(maxsize=4 * options.batch_files)
+    results: Handover[Result | Future[None]] = Handover(4 * options.batch_files)
     stopping = threading.Event()
-    slots = [Slot(read, options.limits, stopping, workforce, read_at, beside) for _ in range(options.workers)]
+    slots = [Slot(read, options.limits, stopping, workforce, read_at, beside, answers) for _ in range(options.workers)]
 
     def deliver(result: Result | Future[None]) -> None:
-        while not stopping.is_set():
-            try:
-                results.put(result, timeout=0.2)
-            except queue.Full:
-                continue
-            return
+        while not stopping.is_set() and not results.put(result, timeout=0.2):
+            pass
 
     def feed(slot: Slot) -> None:
         try:
@@ -103,10 +103,10 @@ def _examine_with(
                 slot.kill_if_late(now)
 
     watchdog = threading.Thread(target=watch, name="watchdog", daemon=True)
-    watchdog.start()
-    with ThreadPoolExecutor(len(slots), thread_name_prefix="worker-slot") as threads:
+    with JoinedThreads(len(slots), "worker-slot") as threads:
         running = 0
         try:
+            watchdog.start()
             for slot in slots:
                 threads.submit(feed, slot).add_done_callback(deliver)
                 running += 1

@@ -7,7 +7,29 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from caid_triage.model import Searching
+from caid_triage.model import FileEntry, ScanRecord, Searching
+
+
+@dataclass(frozen=True, slots=True)
+class FirstHit:
+    """That an exhibit was found to hold something of a category, the first time in this run; seconds from its start."""
+
+    exhibit: str
+    code: str
+    label: str
+    scheme: str
+    seconds: float
+
+    def as_json(self) -> dict[str, object]:
+        """The same for other programs."""
+        return {
+            "event": "first-hit",
+            "exhibit": self.exhibit,
+            "category_code": self.code,
+            "category_label": self.label,
+            "scheme": self.scheme,
+            "seconds": round(self.seconds, 1),
+        }
 
 
 @dataclass(slots=True)
@@ -18,7 +40,8 @@ class Progress:
     matches alone; both, and ``problems``, are of this run. ``resumed_files`` and ``resumed_bytes`` were already in the
     case, whose earlier hits are in its reports. ``secrets`` are those that are being tried on an
     encrypted volume, 0 afterwards. ``searching`` is how far the search of the present source's free space is; what it
-    finds is in no total before it has ended. Times are seconds of the monotonic clock.
+    finds is in no total before it has ended. ``first_hits`` has each exhibit's first exact hit of each category, in the
+    order in which they were met. Times are seconds of the monotonic clock.
     """
 
     files: int = 0
@@ -32,9 +55,21 @@ class Progress:
     secrets_tried: int = 0
     leads: int = 0
     hits: Counter[str] = field(default_factory=Counter)
+    first_hits: list[FirstHit] = field(default_factory=list)
     searching: Searching = field(default_factory=lambda: Searching(0, 0))
     stage: str = "opening"
     started: float = field(default_factory=time.monotonic)
+
+    def take(self, record: ScanRecord) -> None:
+        """Count a file that was examined; what lies inside one is in no total."""
+        if not record.entry.part:
+            self.files += 1
+            self.bytes += record.examination.bytes_read
+
+    def resume(self, entry: FileEntry) -> None:
+        """Count a file that the case has already."""
+        self.resumed_files += 1
+        self.resumed_bytes += (entry.size or 0) if entry.readable else 0
 
     def seconds(self) -> float:
         """Seconds since the scan began."""
@@ -44,7 +79,7 @@ class Progress:
         """The estimate of the time left, None while it cannot be made; of what is not found yet it knows nothing."""
         if self.stage == "finished":
             return 0.0
-        if self.stage in ("verifying", "counting"):  # the files of this source are in no total yet
+        if self.stage in ("verifying", "counting", "listing"):  # the files of this source are in no total yet
             return None
         left, told = self._examining_left(), self.searching
         if told.searched >= told.total:

@@ -7,6 +7,12 @@ kind, a bounded length, and a payload of JSON with exactly the fields and types 
                                                            | ABORT (the source failed in the middle)
     worker -> coordinator   READY {"active",...}   DIGESTS {...}   EXAMINED {...}   FAILED {"message"} (could not start)
 
+Where the header says {"asks": true} and there is something to decode or to look into, DIGESTS says "waits", and the
+worker waits for one word (scan/answers.py): to go on; that the content is known to be harmless, so that it is not
+decoded; or that it was examined before, which ends the task.
+
+    coordinator -> worker   ANSWER {"answer"}
+
 Where a decoder must be loaded first, a worker says so before and after, at any place between END and EXAMINED:
 
     worker -> coordinator   LOADING ...  LOADED
@@ -55,7 +61,7 @@ MOST_LOADS = 32
 # What became of a canary, the known file of a format (scan/canary.py): as it was drawn; not installed; else in words.
 SINGS, ABSENT = "sings", "absent"
 
-TASK, CHUNK, END, ABORT = b"T", b"C", b"E", b"A"
+TASK, CHUNK, END, ABORT, ANSWER = b"T", b"C", b"E", b"A", b"W"
 READY, DIGESTS, EXAMINED, FAILED, NEED = b"r", b"d", b"x", b"f", b"n"
 STEP, FOUND = b"s", b"i"
 LOADING, LOADED = b"l", b"k"
@@ -73,6 +79,14 @@ class Mode(StrEnum):
     DIGESTS_ONLY = "digests-only"
     SMALL = "small"
     CONTENT = "content"
+
+
+class Answer(StrEnum):
+    """The coordinator's word on the digests of a content: what the worker does next (scan/answers.py)."""
+
+    GO_ON = "go-on"
+    KNOWN_GOOD = "known-good"
+    EXAMINED = "examined"
 
 
 class ProtocolError(Exception):
@@ -153,13 +167,31 @@ def digests_from_plain(value: dict[str, Any]) -> Digests:
     return Digests(md5=_hex(value, "md5", (16,)), sha1=_hex(value, "sha1", (20,)), sha256=_hex(value, "sha256", (32,)))
 
 
-def early_from_plain(value: dict[str, Any]) -> tuple[Digests, Kind, str, int]:
-    """What a worker says before it decodes (digests, kind, media type, bytes read), checked likewise."""
+def early_from_plain(value: dict[str, Any]) -> tuple[Digests, Kind, str, int, bool]:
+    """What a worker says before it decodes (digests, kind, media type, bytes read, whether it waits for an answer),
+
+    checked likewise.
+    """
     try:
-        kind = Kind(value["kind"])
-        return digests_from_plain(value), kind, _word(value["media_type"], 100), _bytes_read(value["bytes_read"])
+        kind, media_type, waits = Kind(value["kind"]), _word(value["media_type"], 100), value["waits"]
+        if not isinstance(waits, bool):
+            raise ProtocolError("early digests that neither wait nor go on")
+        return digests_from_plain(value), kind, media_type, _bytes_read(value["bytes_read"]), waits
     except (KeyError, ValueError, TypeError) as error:
         raise ProtocolError("early digests with a missing or wrong field") from error
+
+
+def answer_to_plain(answer: Answer) -> dict[str, str]:
+    """The coordinator's word."""
+    return {"answer": answer.value}
+
+
+def answer_from_plain(value: dict[str, Any]) -> Answer:
+    """The coordinator's word, or ProtocolError."""
+    try:
+        return Answer(value["answer"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise ProtocolError("another answer to digests than there is") from error
 
 
 def examination_to_plain(found: Examination) -> dict[str, Any]:

@@ -15,7 +15,7 @@ What content was found unreadable is remembered here, for the ledger of the proc
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -34,6 +34,7 @@ from caid_triage.scan.protocol import ProtocolError, from_json, integer, read_fr
 
 if TYPE_CHECKING:
     from caid_triage.evidence.ledger import Ledger
+    from caid_triage.evidence.spare import Content, Spare
 
 _NO_SEARCH = Searching(0, 0)
 Item = FileEntry | Problem | Searching
@@ -393,6 +394,23 @@ class RemoteSource:
                 raise ProtocolError("an unexpected answer")
             names = {"", *(volume.name for volume in self.volumes())}
             return ledger_from_frames(from_json(payload), process.source, size, names)
+
+    # ------------------------------------------------------------ for parts of known files
+
+    def spare(self, whole: Iterable[Content], damaged: Iterable[Content]) -> list[Spare]:
+        """The bytes that belong to no whole file, after a walk (evidence/spare.py); none where no process lives."""
+        if self.info.size is None:
+            return []
+        from caid_triage.scan.spare_words import asked_spare  # noqa: PLC0415 - NumPy
+
+        names = {"", *(volume.name for volume in self.volumes())}
+        return asked_spare(self._link, self.info.size, names, whole, damaged, self._walk_in_silence)
+
+    def places(self, site: int, spans: Iterable[tuple[int, int]]) -> list[int | None]:
+        """Where on the source each (first byte, bytes) of a site stands in one piece as it is read, or None."""
+        from caid_triage.scan.spare_words import asked_places  # noqa: PLC0415 - NumPy
+
+        return asked_places(self._link, self.info.size or 0, site, spans)
 
     def _walk_in_silence(self) -> None:
         """Have a process that has not walked to the end do so: else it would not know what was searched."""

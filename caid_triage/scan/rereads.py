@@ -58,6 +58,11 @@ class Rereads:
     def __post_init__(self) -> None:
         self._own = _Counted(self.size, partial(self.read_at, self.entry))
 
+    @property
+    def asked_beside(self) -> bool:
+        """Whether the worker asked for a file beside the entry, so that what it found is not of the content alone."""
+        return bool(self._others)
+
     def answer(self, value: dict[str, Any]) -> tuple[bytes, bytes]:
         """The frame that answers a NEED. Errors: ProtocolError for one that no good worker says."""
         try:

@@ -31,13 +31,27 @@ class Skipped:
     entry: FileEntry
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """How far the listing of a source is, or (``stage``) that it is at its end and what is examined now.
+
+    ``files`` were listed so far, ``size`` bytes of them can be read; ``by_size`` of them have a size that a notable
+    hash set states.
+    """
+
+    files: int
+    size: int
+    by_size: int
+    stage: str = ""
+
+
 Read = Callable[[FileEntry], Iterator[bytes]]
 # (entry, offset, length) -> exactly those bytes, EvidenceError otherwise: what an EvidenceSource's read_at does.
 ReadAt = Callable[[FileEntry, int, int], bytes]
 # (entry, name) -> the living file of that name in the entry's folder, None without: an EvidenceSource's beside.
 Beside = Callable[[FileEntry, str], FileEntry | None]
-Walked = FileEntry | Problem | Skipped | Searching
-Result = ScanRecord | Problem | Skipped | Searching
+Walked = FileEntry | Problem | Skipped | Searching | Listed
+Result = ScanRecord | Problem | Skipped | Searching | Listed
 
 
 def examined(entry: FileEntry, found: Examination) -> ScanRecord:
@@ -70,12 +84,13 @@ def unreadable(entry: FileEntry, error: EvidenceError, bytes_read: int) -> ScanR
 
 @dataclass(frozen=True, slots=True)
 class Early:
-    """What a worker says before it decodes."""
+    """What a worker says before it decodes; ``waits``: for a word on whether it must."""
 
     digests: Digests
     kind: Kind
     media_type: str
     bytes_read: int
+    waits: bool = False
 
 
 def inside_given_up(early: Early, left_out: int) -> Examination:

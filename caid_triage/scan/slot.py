@@ -16,6 +16,7 @@ from caid_triage.config import WorkerLimits
 from caid_triage.errors import CaidTriageError, EvidenceError
 from caid_triage.model import Examination, FileEntry, ScanRecord
 from caid_triage.scan import protocol
+from caid_triage.scan.answers import Answers, Kept, Notes
 from caid_triage.scan.inside import SoFar, found_from_plain, record_inside
 from caid_triage.scan.rereads import Rereads
 from caid_triage.scan.results import (
@@ -67,11 +68,13 @@ class Slot:
         workforce: Workforce,
         read_at: ReadAt | None = None,
         beside: Beside | None = None,
+        answers: Answers | None = None,
     ) -> None:
-        """A slot takes its worker from the ``workforce`` at the first task."""
+        """A slot takes its worker from the ``workforce`` at the first task; ``answers`` may save it a decode."""
         self._read = read
         self._read_at = read_at
         self._beside = beside
+        self._answers = answers
         self._limits = limits
         self._stopping = stopping
         self._workforce = workforce
@@ -220,6 +223,7 @@ class Slot:
                     "size": entry.size,
                     "random": self._read_at is not None,
                     "again": so_far.again(),
+                    "asks": self._answers is not None and mode is protocol.Mode.FULL,
                 }
             )
             self._arm(self._limits.chunk_seconds)
@@ -242,7 +246,14 @@ class Slot:
             if mode is protocol.Mode.DIGESTS_ONLY:
                 self._disarm()
                 return Attempt(early=early, bytes_sent=sent)
-            found = self._examined(worker, entry, early, so_far, give)
+            notes = Notes()
+            if early.waits:
+                answer, kept = self._answered(worker, entry, early, fresh=so_far.is_fresh)
+                if kept is not None:
+                    self._disarm()
+                    return Attempt(early=early, found=_copied(entry, early, kept, give), bytes_sent=sent)
+                notes.usable = answer is protocol.Answer.GO_ON and so_far.is_fresh
+            found = self._examined(worker, entry, early, so_far, give, notes)
             self._disarm()
         except (EOFError, OSError, protocol.ProtocolError):
             self._disarm()
@@ -273,6 +284,19 @@ class Slot:
             raise protocol.ProtocolError("an unexpected answer")
         return protocol.from_json(payload)
 
+    def _answered(
+        self, worker: WorkerProcess, entry: FileEntry, early: Early, *, fresh: bool
+    ) -> tuple[protocol.Answer, Kept | None]:
+        """The word on the digests, which the worker was told; while a hash set is read its clock stands still."""
+        if self._answers is None:
+            raise protocol.ProtocolError("a worker waits for an answer that it was not promised")
+        left = self._pause()
+        answer, kept = self._answers.of(entry, early.digests, fresh=fresh)
+        self._arm(left)
+        protocol.write_frame(worker.sink, protocol.ANSWER, protocol.to_json(protocol.answer_to_plain(answer)))
+        worker.sink.flush()
+        return answer, kept
+
     def _examined(
         self,
         worker: WorkerProcess,
@@ -280,6 +304,7 @@ class Slot:
         early: Early,
         so_far: SoFar,
         give: Callable[[ScanRecord], None],
+        notes: Notes,
     ) -> Examination:
         """The worker's answer, after it was given the bytes of the file that it asked for again.
 
@@ -294,6 +319,8 @@ class Slot:
                 found = protocol.examination_from_plain(value, early.digests)
                 if found.inside != so_far.delivered:
                     raise protocol.ProtocolError("another number of inner files than were given")
+                if early.waits and self._answers is not None and not (rereads and rereads.asked_beside):
+                    self._answers.keep(entry, early.digests, notes.examined(found, payload))
                 return found
             if kind == protocol.STEP:
                 size = so_far.begins(value, sent)
@@ -302,6 +329,7 @@ class Slot:
             if kind == protocol.FOUND:
                 inner = found_from_plain(value)
                 so_far.takes(inner)
+                notes.found(inner, payload)
                 left = self._pause()  # a full queue of results is no fault of the worker's
                 give(record_inside(entry, inner))
                 self._arm(left)
@@ -324,6 +352,13 @@ class Slot:
             except StopIteration:
                 return
             yield chunk
+
+
+def _copied(entry: FileEntry, early: Early, kept: Kept, give: Callable[[ScanRecord], None]) -> Examination:
+    """The examination of another file of this content; what lies inside is given on as rows below this one."""
+    for inner in kept.found_inside():
+        give(record_inside(entry, inner))
+    return kept.examined(early.digests)
 
 
 def _early(value: dict[str, Any], sent: int) -> Early:

@@ -80,18 +80,31 @@ def answer_task(
         return
     digests: Digests = run.digests()
     identified = run.identified()
+    waits = header.get("asks") is True and run.has_work
     early = protocol.digests_to_plain(digests) | {
         "kind": identified.kind.value,
         "media_type": identified.media_type,
         "bytes_read": run.bytes_read,
+        "waits": waits,
     }
     protocol.write_frame(sink, protocol.DIGESTS, protocol.to_json(early))
     sink.flush()
-    if header.get("mode") == protocol.Mode.FULL:
+    answer = _answer(source) if waits else protocol.Answer.GO_ON
+    if answer is protocol.Answer.KNOWN_GOOD:
+        run.leave_undecoded()
+    if header.get("mode") == protocol.Mode.FULL and answer is not protocol.Answer.EXAMINED:
         look_inside(run, again_from_plain(header.get("again")), sink, limits)
         found = run.finish()
         protocol.write_frame(sink, protocol.EXAMINED, protocol.to_json(protocol.examination_to_plain(found)))
         sink.flush()
+
+
+def _answer(source: BinaryIO) -> protocol.Answer:
+    """The coordinator's word on the digests. Errors: ProtocolError for anything else."""
+    kind, payload = protocol.read_frame(source, protocol.MAX_REPLY)
+    if kind != protocol.ANSWER:
+        raise protocol.ProtocolError("something else came than an answer to the digests")
+    return protocol.answer_from_plain(protocol.from_json(payload))
 
 
 def look_inside(run: Run, again: Again, sink: BinaryIO, limits: WorkerLimits) -> None:

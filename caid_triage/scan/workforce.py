@@ -24,12 +24,14 @@ class Workforce:
     The first that is started tries its confinement and every decoder before it says that it is ready (scan/trial.py).
 
     Linux ends a worker with the thread that started it (scan/confine.py): the thread that makes this must outlive it,
-    and only workers of that thread are kept.
+    and only workers of that thread are kept. A workforce of another thread may have this one ``behind`` it: it takes
+    idle workers from there before it starts one, and gives them back there.
     """
 
-    def __init__(self, limits: WorkerLimits, count: int = 0) -> None:
+    def __init__(self, limits: WorkerLimits, count: int = 0, behind: Workforce | None = None) -> None:
         """Start ``count`` workers; nobody waits for them here."""
         self._limits = limits
+        self._behind = behind
         self._lock = threading.Lock()
         self._closed = False
         self._maker = threading.get_ident()
@@ -52,10 +54,15 @@ class Workforce:
 
     def take(self) -> WorkerProcess:
         """The idle worker that was started first, or a new one; it is the caller's to close or to give back."""
+        idle = self.take_idle()
+        if idle is None and self._behind is not None and self._behind.limits == self._limits:
+            idle = self._behind.take_idle()
+        return idle or WorkerProcess(self._limits, self._without)
+
+    def take_idle(self) -> WorkerProcess | None:
+        """The idle worker that was started first, None where there is none; like :meth:`take`."""
         with self._lock:
-            if self._idle:
-                return self._idle.popleft()
-        return WorkerProcess(self._limits, self._without)
+            return self._idle.popleft() if self._idle else None
 
     def take_canary(self) -> WorkerProcess | None:
         """The idle worker that tries itself, None where there is none; like :meth:`take`."""
@@ -96,6 +103,9 @@ class Workforce:
             if not self._closed and worker.starter == self._maker:
                 self._idle.append(worker)
                 return
+        if self._behind is not None and worker.starter != self._maker:
+            self._behind.give_back(worker)
+            return
         worker.close()
 
     def close(self) -> None:
@@ -111,5 +121,9 @@ class Workforce:
 
 
 def started_workers(options: ScanOptions) -> Workforce:
-    """The workers of a scan, getting ready; none for the serial executor, which needs none."""
-    return Workforce(options.limits, options.workers if options.executor == "pool" else 0)
+    """The workers of a scan, getting ready: none for the serial executor, one for what a cluster gives back.
+
+    A local cluster has those of this process, as the pool has.
+    """
+    with_cluster = 1 if options.cluster.scheduler else options.workers
+    return Workforce(options.limits, {"pool": options.workers, "dask": with_cluster}.get(options.executor, 0))

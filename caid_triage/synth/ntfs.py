@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from mmap import mmap
+from pathlib import Path
 
 from caid_triage.synth import ntfs_parts as parts
 from caid_triage.synth.ntfs_parts import CLUSTER, RECORD, Entry, Run, reference
@@ -41,16 +43,30 @@ def build_ntfs(plan: Iterable[Planned], *, size: int, label: str = "SYNTH", hidd
 
     Raises ValueError when the plan does not fit or asks for what NTFS cannot hold.
     """
+    image = bytearray(_checked(size))
+    _Volume(grow_tree(plan, links=True, streams=True, holes=True), image, label, hidden_sectors).build()
+    return image
+
+
+def write_ntfs(path: Path, plan: Iterable[Planned], *, size: int, label: str = "SYNTH") -> None:
+    """The same volume as a new sparse file: for sizes that are not to be held in memory."""
+    with path.open("x+b") as file:
+        file.truncate(_checked(size))
+        with mmap(file.fileno(), size) as image:
+            _Volume(grow_tree(plan, links=True, streams=True, holes=True), image, label, 0).build()
+
+
+def _checked(size: int) -> int:
     if size % CLUSTER or size < 1024 * CLUSTER // 4:
         raise ValueError("an NTFS volume here is whole clusters of 4096 bytes and at least 1 MiB")
-    return _Volume(grow_tree(plan, links=True, streams=True, holes=True), size, label, hidden_sectors).build()
+    return size
 
 
 class _Volume:
     """One volume while it is being laid out."""
 
-    def __init__(self, root: Node, size: int, label: str, hidden_sectors: int) -> None:
-        self.image = bytearray(size)
+    def __init__(self, root: Node, image: bytearray | mmap, label: str, hidden_sectors: int) -> None:
+        size, self.image = len(image), image
         self.root = root
         self.label = label
         self.hidden_sectors = hidden_sectors
@@ -90,8 +106,8 @@ class _Volume:
         """The file reference of a node, as names that were made with it hold it."""
         return reference(node.number, self.sequences[node.number] if sequence is None else sequence)
 
-    def build(self) -> bytearray:
-        """The whole volume."""
+    def build(self) -> None:
+        """Write the whole volume."""
         mft_clusters = self.take(how_many(self.records * RECORD, CLUSTER))
         self.mft_first = mft_clusters[0]
         self._mark(mft_clusters)
@@ -111,7 +127,6 @@ class _Volume:
             content = self.written.get(number) or parts.record(number, max(number, 1), 0, 0, ())
             at = self.mft_first * CLUSTER + number * RECORD
             self.image[at : at + RECORD] = content
-        return self.image
 
     def _mark(self, clusters: Sequence[int]) -> None:
         for number in clusters:

@@ -198,7 +198,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         "REQ-21", MATCHING,
         "A new set gives the same matches without the exhibit.",
         "A case scanned without sets and then matched by `caid-triage match` has the rows of matches.csv and "
-        "files.csv that a scan with the sets has.",
+        "files.csv that a scan with the sets has; of files that the scan did not decode, as a set of harmless files "
+        "holds them by SHA-1 or SHA-256, all but what decoding tells.",
         "The disk and all its sets.",
         "One release of sets; what changes between releases: docs/guide/new-release.md.",
         check_matching.later,

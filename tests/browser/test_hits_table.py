@@ -204,7 +204,15 @@ def test_what_is_filtered_is_printed_and_says_how_much_it_is(
     seen.page.select_option("select[data-facet=category]", label="Category A")
     wanted = [row.path for row in matches if row.category_label == "Category A"]
     seen.page.pdf(path=tmp_path / "page.pdf")
+    lefts: list[float] = []
+
+    def met(text: str, page: Any, place: Any, *_: Any) -> None:
+        if text.strip():
+            lefts.append(float(page[0] * place[4] + page[2] * place[5] + page[4]))
+
     sheets = [sheet.extract_text() for sheet in pypdf.PdfReader(tmp_path / "page.pdf").pages]
+    pypdf.PdfReader(tmp_path / "page.pdf").pages[0].extract_text(visitor_text=met)
+    assert min(lefts) > 20  # points: whoever prints cuts nothing off, whatever margin the printer needs
     # Ligatures of the printed type (ffi) as letters again, and no matter where lines are broken.
     text = "".join(unicodedata.normalize("NFKC", "".join(sheets)).split())
     said = f"Printed:{len(wanted)}of{len(wanted)}matchesthatthefiltershows(categoryCategoryA);thecasehas{len(matches)}."

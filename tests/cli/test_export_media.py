@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import stat
 import zipfile
 from pathlib import Path
 
@@ -140,3 +142,27 @@ def test_nothing_is_written_where_nobody_confirms_or_the_folder_is_not_free(
         code, said = run(case_folder, folder, "--yes-i-am-authorised")
         assert (code, why in said) == (2, True)
     assert not actions(case_folder)
+
+
+def test_nobody_else_may_read_what_is_written_and_a_folder_filled_meanwhile_is_not_used(
+    case_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.umask(0)
+    try:
+        assert run(case_folder, tmp_path / "out", "--yes-i-am-authorised")[0] == 0
+    finally:
+        os.umask(before)
+    found = [tmp_path / "out", *(tmp_path / "out").rglob("*")]
+    assert len(found) > 10
+    assert not [path for path in found if stat.S_IMODE(path.stat().st_mode) & 0o077]
+
+    def typed(_: str) -> str:
+        (tmp_path / "filled").mkdir()
+        (tmp_path / "filled" / "ab").symlink_to(tmp_path)
+        return "EX/1"
+
+    monkeypatch.setattr(command, "somebody_is_there", lambda: True)
+    monkeypatch.setattr(command, "ask", typed)
+    code, said = run(case_folder, tmp_path / "filled")
+    assert (code, "not an empty folder" in said) == (2, True)
+    assert len(actions(case_folder)) == 2

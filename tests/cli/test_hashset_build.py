@@ -39,3 +39,16 @@ def test_the_same_file_twice_is_said(run, tmp_path) -> None:
     assert done.returncode == 3, done.stderr
     assert "records: 3" in done.stdout
     assert "warning: b.json: holds the same bytes as a.json: counted once" in done.stderr
+
+
+@pytest.mark.parametrize(("role", "said"), [("notable", True), ("known-good", False)])
+def test_records_without_a_category_are_said_of_a_notable_set(run, tmp_path, role: str, said: bool) -> None:
+    """An export of a case lists look-alikes and unknown pictures without one: built, all of them would be known."""
+    rows = [{"MD5": f"{number + 1:032x}", "Category": number % 3 or None} for number in range(7)]
+    (tmp_path / "a.json").write_text(json.dumps({"value": rows}))
+    done = run("hashset", "build", tmp_path / "a.json", "--out", tmp_path / "set.chs", "--role", role)
+    assert done.returncode == 0, done.stderr
+    assert ("without a category: 3 records." in done.stdout) is said
+    (tmp_path / "b.json").write_text(json.dumps({"value": [row for row in rows if row["Category"]]}))
+    done = run("hashset", "build", tmp_path / "b.json", "--out", tmp_path / "other.chs", "--role", role)
+    assert "without a category" not in done.stdout

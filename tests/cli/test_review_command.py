@@ -21,10 +21,13 @@ from click.testing import CliRunner
 from unit.case import samples
 from unit.report import exhibits
 
+from caid_triage.case.audit import content_head
 from caid_triage.case.lock import CaseLock
+from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
 from caid_triage.cli.main import program
 from caid_triage.hashset.schemes import load_scheme
+from caid_triage.report.verify import verify_case
 
 SET = {**samples.NOTABLE, "scheme_file": load_scheme("uk").as_dict()}
 
@@ -151,6 +154,68 @@ def test_a_grade_is_kept_while_another_process_writes_to_the_case(case: Path, tm
         running.json("/api/end", {})
         running.process.communicate(timeout=60)
     assert ("DC Larch", "code 1 (scheme uk not confirmed)") in grades(case)
+
+
+def sessions(case: Path) -> list[dict[str, Any]]:
+    """What the audit trail says of sessions."""
+    lines = map(json.loads, (case / "audit.jsonl").read_bytes().splitlines())
+    return [line for line in lines if str(line["action"]).startswith("review-")]
+
+
+def test_who_looked_is_on_record_also_where_nothing_was_graded(case: Path, tmp_path: Path) -> None:
+    with review("--case", case, "--examiner", "DS Elm", cwd=tmp_path) as running:
+        assert [json.loads(line)["action"] for line in (case / "decisions.jsonl").read_bytes().splitlines()] == [
+            "review-began"
+        ]
+        running.enter()
+        known = running.json("/api/items?queue=known")["items"]
+        assert running.json("/api/revealed", {"ids": [known[0]["id"], known[1]["id"]]}) == {"revealed": 2}
+        assert running.json("/api/revealed", {"ids": [known[0]["id"]]}) == {"revealed": 2}
+        for wrong in ({"ids": known[0]["id"]}, {"ids": [1]}, {"ids": ["987654321"]}, {"ids": ["x"]}, {}):
+            assert running.ask("/api/revealed", wrong)[0] == 400
+        running.json("/api/end", {})
+        running.process.communicate(timeout=60)
+    began, ended = sessions(case)
+    assert (began["action"], ended["action"]) == ("review-began", "review-ended")
+    assert began["examiner"] == ended["examiner"] == "DS Elm"
+    assert ended["of"] == began["act"]
+    assert began["at"] < ended["at"] < ended["time"]
+    figures = {name: ended[name] for name in ("shown", "revealed", "graded", "taken_back", "noted", "minutes")}
+    assert figures == {"shown": 0, "revealed": 2, "graded": 0, "taken_back": 0, "noted": 0, "minutes": 0}
+    known_facts = {"act", "action", "at", "digest", "examiner", "previous", "sequence", "time"}
+    assert set(began) == known_facts
+    assert set(ended) == known_facts | {"of", *figures}  # no hash of a content and no path
+    assert verify_case(case) == []
+    assert content_head(case).sequence < began["sequence"]  # a report printed again says the same
+    assert grades(case) == []
+
+
+def test_a_session_counts_what_was_done_and_one_that_was_killed_has_no_end(case: Path, tmp_path: Path) -> None:
+    with review("--case", case, "--examiner", "DC Larch", cwd=tmp_path) as running:
+        running.enter()
+        item = running.json("/api/items?queue=known")["items"][0]
+        for code in ("1", "2"):
+            running.json("/api/grade", {"id": item["id"], "code": code})
+        running.json("/api/undo", {})
+        running.json("/api/note", {"id": item["id"], "note": "x"})
+        running.process.send_signal(signal.SIGINT)
+        running.process.communicate(timeout=60)
+    assert running.process.returncode == 130
+    ended = sessions(case)[-1]
+    assert [ended[name] for name in ("graded", "taken_back", "noted", "revealed")] == [2, 1, 1, 0]
+    with review("--case", case, "--examiner", "DC Larch", cwd=tmp_path) as again:
+        again.process.kill()
+        again.process.communicate(timeout=60)
+    with open_case_for_writing(case) as writer:
+        writer.audit("scan-began")
+    assert [line["action"] for line in sessions(case)] == ["review-began", "review-ended", "review-began"]
+
+
+def test_nobody_looks_where_it_cannot_be_put_on_record(case: Path) -> None:
+    (case / "decisions.jsonl").mkdir()
+    code, said = refused("--case", case, "--examiner", "DC Larch")
+    assert code == 6
+    assert "http" not in said
 
 
 def test_nothing_that_was_asked_is_written_anywhere(case: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from caid_triage.cli.interrupts import SENTENCE
 from caid_triage.cli.main import COMMANDS, program
 
 DECODERS = {"cv2", "PIL", "imagehash", "scipy", "av", "pillow_heif", "rawpy", "imagecodecs"}
@@ -117,3 +118,68 @@ def test_modules_in_the_working_folder_are_not_run(tmp_path: Path) -> None:
     )
     assert "planted" not in done.stderr
     assert done.returncode in (2, 5), done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no core files there")
+def test_no_core_file_is_written_of_a_command_that_dies() -> None:
+    """It would hold passwords and the bytes of a suspect's pictures."""
+    script = (
+        "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)\n"
+        "from caid_triage.cli import main\n"
+        "main.program.main = lambda **words: print(resource.getrlimit(resource.RLIMIT_CORE))\n"
+        "main.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout in ("(0, 0)\n", "(1, 1)\n")  # bytes: core(5) says what 1 is for
+
+
+def test_an_error_that_came_of_an_interrupt_is_told_and_the_command_was_interrupted() -> None:
+    """It ended with exit code 1, as if nobody had asked it to end."""
+    script = (
+        "import sys, click\n"
+        "from caid_triage.cli import main\n"
+        "@click.command()\n"
+        "def untidy():\n"
+        "    try:\n"
+        "        raise KeyboardInterrupt\n"
+        "    finally:\n"
+        "        raise RuntimeError('release unlocked lock of a suspect')\n"
+        "main.program.add_command(untidy)\n"
+        "sys.argv = ['caid-triage', 'untidy']\n"
+        "main.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 130
+    assert "a bug of ours (RuntimeError)" in done.stderr
+    assert done.stderr.splitlines()[-1] == SENTENCE
+    assert "suspect" not in done.stderr
+
+
+@pytest.mark.parametrize("tidied", ["an object", "a generator"])
+def test_a_signal_while_python_tidies_up_is_not_forgotten(tidied: str) -> None:
+    """Python prints what is raised then and goes on; and the next Ctrl+C was ignored, as one while all is ended."""
+    script = (
+        "import signal, time\n"
+        "from caid_triage.cli.interrupts import interruptible\n"
+        "class Late:\n"
+        "    def __del__(self):\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "        time.sleep(0)\n"
+        "def late():\n"
+        "    try:\n"
+        "        yield\n"
+        "    finally:\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "        time.sleep(0)\n"
+        "with interruptible():\n"
+        f"    one = {'Late()' if tidied == 'an object' else 'late()'}\n"
+        f"    {'next(one)' if tidied == 'a generator' else ''}\n"
+        "    try:\n"
+        "        del one\n"
+        "        time.sleep(60)\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('heard')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False)
+    assert (done.stdout, done.stderr) == ("heard\n", "")

@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from caid_triage.evidence.steps import Step
-from caid_triage.scan import evidence_process, protocol
+from caid_triage.scan import evidence_process, protocol, serving
 from caid_triage.scan.evidence_page import PageSteps
 
 ORDERS: list[dict[str, Any]] = []
@@ -115,9 +114,8 @@ def opened(value: Any, steps: Any, sink: Any) -> Any:
 
 def main() -> None:
     PageSteps.at = at  # type: ignore[method-assign]
-    evidence_process.write_frame = write
-    evidence_process.opened = opened
-    sys.exit(evidence_process.main())
+    evidence_process.write_frame = serving.write_frame = write
+    serving.serve_and_end(opened)
 
 
 if __name__ == "__main__":

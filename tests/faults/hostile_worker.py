@@ -37,9 +37,16 @@ class Obedient:
             self._order = bytes(chunk[:16])
         self._run.update(chunk)
 
+    @property
+    def has_work(self) -> bool:
+        """A file may say that it is one of those about which the coordinator is asked first."""
+        return b"waits" in self._order or bool(self._run.has_work)
+
     def digests(self) -> Any:
         if self._order.startswith(b"die-early"):
             os._exit(9)
+        if self._order.startswith(b"sulk"):
+            sulk()
         return self._run.digests()
 
     def finish(self) -> Any:
@@ -61,6 +68,12 @@ class Obedient:
         if self._order.startswith(b"ask-"):
             ask(self._order[4:].split()[0].decode())
         return self._run.finish()
+
+
+def sulk() -> None:
+    """Say from now on that an answer is waited for, whether one was promised or not."""
+    plain = protocol.to_json
+    protocol.to_json = lambda value: plain(value | ({"waits": True} if "waits" in value else {}))
 
 
 def load(how: str) -> None:

@@ -33,6 +33,7 @@ from support.trail import verify_audit
 
 from caid_triage.case.schema import DATABASE, holds_case
 from caid_triage.case.view import open_case
+from caid_triage.hashset.make_blocks import make_block_set
 from caid_triage.hashset.store import open_hashset
 from caid_triage.report.delta import tells_of
 from caid_triage.report.manifest import verify_manifest
@@ -56,7 +57,8 @@ Told = tuple[str, tuple[tuple[str, str], ...]]
 class Exhibits:
     """An Ex01 of an NTFS volume (live, deleted and carved pictures), a folder (an archive, a film), and two hash sets.
 
-    ``old`` and ``new`` are generations of one set, ``new_list`` the file that ``new`` is built from.
+    ``old`` and ``new`` are generations of one set, ``new_list`` the file that ``new`` is built from; ``blocks`` is a
+    block set of a picture in the image, which has ``image_size`` bytes.
     """
 
     image: Path
@@ -64,6 +66,8 @@ class Exhibits:
     old: Path
     new: Path
     new_list: Path
+    blocks: Path
+    image_size: int
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +92,11 @@ def exhibits(tmp_path_factory: pytest.TempPathFactory) -> Exhibits:
     for records, out in ((old_list, "old"), (new_list, "new")):
         built = run_command("hashset", "build", records, "--out", base / out / "a.chs", "--name", "a")
         assert built.returncode == 0, built.stderr
-    return Exhibits(image, folder, base / "old" / "a.chs", base / "new" / "a.chs", new_list)
+    (base / "graded" / "1").mkdir(parents=True)
+    (base / "graded" / "1" / "town.jpg").write_bytes(town)
+    make_block_set(base / "graded", base / "blocks.chs", 512)
+    sets = base / "old" / "a.chs", base / "new" / "a.chs"
+    return Exhibits(image, folder, *sets, new_list, base / "blocks.chs", len(disk))
 
 
 def case_result(folder: Path) -> dict[str, str]:
@@ -195,6 +203,22 @@ def building(exhibits: Exhibits) -> Job:
     )
 
 
+def drawing(exhibits: Exhibits) -> Job:
+    """A sampling of the image: the same draws, blocks and statement, however often it is stopped."""
+
+    def whole(folder: Path) -> None:
+        case_is_whole(folder)
+        if holds_case(folder / "case"):
+            with open_case(folder / "case") as view:
+                assert [one.size for one in view.samplings()] in ([], [exhibits.image_size])
+
+    def arguments(folder: Path) -> list[object]:
+        words = ["sample", exhibits.image, "--hashset", exhibits.blocks, "--case", folder / "case"]
+        return [*words, "--target", "64KiB", "--quiet"]
+
+    return Job(lambda folder: folder.mkdir(), arguments, "case", case_result, whole)
+
+
 def reports_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "case" / "reports").iterdir()}
 
@@ -222,10 +246,11 @@ def jobs(exhibits: Exhibits, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     shutil.copytree(stored / "case" / "reports", unreported / "case" / "reports")
     add("report", reporting(unreported, before, after))
     add("build", building(exhibits))
+    add("sample", drawing(exhibits))
     return found
 
 
-NAMES = ["scan", "match", "report", "build"]
+NAMES = ["scan", "match", "report", "build", "sample"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -91,6 +92,25 @@ def assert_gone(process: int) -> None:
             return
         time.sleep(0.02)
     pytest.fail("the evidence process outlived its scan")
+
+
+def test_a_quick_scan_goes_on_behind_its_listing_with_another_process(image: Path, tmp_path: Path) -> None:
+    """The new process has not walked: it reads what the old one listed, and walks before it accounts for every byte."""
+    calm, case = tmp_path / "calm", tmp_path / "case"
+    quick = ["--profile", "quick"]
+    assert run_command("scan", image, "--case", calm, "--executor", "serial", "--quiet", *quick).returncode == 3
+    words = [sys.executable, "-P", "-m", "caid_triage", "scan", image, "--case", case, "--workers", "2", *quick]
+    scan = subprocess.Popen([*map(str, words), "--json-progress"], stdout=subprocess.PIPE, text=True)
+    assert scan.stdout is not None
+    stage = ""
+    while not stage.startswith("examining "):
+        stage = str(json.loads(scan.stdout.readline()).get("stage"))
+    pid = evidence_process_of(scan)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    scan.communicate(timeout=120)
+    assert scan.returncode == 3
+    assert comparable_reports(case / "reports") == comparable_reports(calm / "reports")
 
 
 @pytest.mark.slow

@@ -216,3 +216,38 @@ def test_acts_that_wait_are_a_note_and_no_fault(folder: Path) -> None:
         check = check_whole_case(folder)
     assert check.faults == []
     assert any("1 acts of examiners are in decisions.jsonl" in note for note in check.notes)
+
+
+def looked(folder: Path, acknowledge: Callable[[], None]) -> None:
+    """Somebody looks, and grades nothing."""
+    desk = ReviewDesk(folder)
+    began = desk.begin_session(ME)
+    acknowledge()
+    desk.end_session(ME, began, {"shown": 3, "revealed": 2, "minutes": 1})
+    acknowledge()
+    desk.close()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "turn"),
+    [
+        (CaseWriter, "take_journal", 1),
+        (CaseWriter, "_audit_acts", 1),
+        (AuditChain, "_put", 1),
+        (AuditChain, "_note", 2),
+    ],
+)
+def test_a_session_is_on_record_once_with_its_figures_whatever_is_killed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, turn: int
+) -> None:
+    with monkeypatch.context() as patched:
+        dies_before(patched, owner, name, turn)
+        acknowledged, ended = in_a_child(lambda acknowledge: looked(folder, acknowledge))
+    assert (acknowledged, ended) == (2, -signal.SIGKILL)
+    with open_case_for_writing(folder) as case:
+        case.audit("scan-began")
+    lines = [json.loads(line) for line in (folder / "audit.jsonl").read_bytes().splitlines()]
+    began, end = (line for line in lines if "act" in line)
+    assert (began["action"], end["action"], end["of"]) == ("review-began", "review-ended", began["act"])
+    assert (end["shown"], end["revealed"], end["minutes"]) == (3, 2, 1)
+    assert verify_case(folder) == []

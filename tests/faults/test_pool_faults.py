@@ -20,6 +20,7 @@ from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.errors import CaidTriageError, EvidenceError
 from caid_triage.model import DecodeState, FileEntry, Problem, ScanRecord, State
 from caid_triage.scan import worker_process
+from caid_triage.scan.answers import Answers
 from caid_triage.scan.pool import examine_in_pool
 from caid_triage.scan.results import Read
 from caid_triage.scan.serial import examine_serially
@@ -307,3 +308,27 @@ def test_workers_die_with_a_killed_coordinator(tmp_path: Path) -> None:
             return
         time.sleep(0.05)
     pytest.fail("the worker outlived its coordinator")
+
+
+def examined_with(answers: Answers, contents: list[bytes]) -> dict[int, ScanRecord]:
+    results = examine_in_pool(iter(entries(contents)), reader(contents), replace(QUICK, workers=1), answers=answers)
+    return {result.entry.number: result for result in results if isinstance(result, ScanRecord)}
+
+
+@pytest.mark.usefixtures("_hostile_worker")
+def test_what_ended_a_decoder_is_not_used_again() -> None:
+    order, code = b"die-late waits", "decoder-died"
+    contents = [order, b"work waits", order, b"work waits", b"work waits"]
+    answers = Answers([], QUICK)
+    records = examined_with(answers, contents)
+    assert sorted(records) == list(range(5))
+    assert [[problem.code for problem in records[n].problems] for n in range(5)] == [[code], [], [code], [], []]
+    assert answers.copied == 2
+    assert records[1].examination == records[3].examination == records[4].examination
+
+
+@pytest.mark.usefixtures("_hostile_worker")
+def test_a_worker_that_waits_for_an_answer_it_was_not_promised_is_a_bad_one() -> None:
+    records = examined([b"sulk", b"good"])
+    assert [problem.code for problem in records[0].problems] == ["decoder-died"]
+    assert not records[1].problems

@@ -31,11 +31,10 @@ from caid_triage.match import match as match_module
 from caid_triage.match.options import MatchOptions
 from caid_triage.model import Digests, FileEntry, MatchKind, PerceptualHash, Problem, ScanRecord, State
 from caid_triage.report import html, ledger_csv, matches_csv, rows_csv, summary_json
-from caid_triage.scan import run as scan_run
-from caid_triage.scan import serial
+from caid_triage.scan import one_source, serial
 from caid_triage.scan import sources as scan_sources
+from caid_triage.scan.case_of_scan import open_hashsets
 from caid_triage.scan.rematch import match_stored, stored_options
-from caid_triage.scan.run import open_hashsets
 from caid_triage.validate.catalogue import REQUIREMENTS, chosen
 from caid_triage.validate.exhibits import Exhibits, Plan
 from caid_triage.validate.laboratory import Laboratory
@@ -100,7 +99,7 @@ def assert_caught(lab: Laboratory, *identifiers: str) -> None:
 
 
 def without(wanted: Callable[[FileEntry], bool]) -> Callable[..., Iterator[Any]]:
-    whole = scan_run._walk_new
+    whole = one_source._walk_new
 
     def walk(items: Iterator[Any], *rest: Any) -> Iterator[Any]:
         yield from whole((item for item in items if not (isinstance(item, FileEntry) and wanted(item))), *rest)
@@ -109,11 +108,11 @@ def without(wanted: Callable[[FileEntry], bool]) -> Callable[..., Iterator[Any]]
 
 
 def drop_deleted_files(patch: Patch) -> None:
-    patch.setattr(scan_run, "_walk_new", without(lambda entry: entry.state is State.DELETED))
+    patch.setattr(one_source, "_walk_new", without(lambda entry: entry.state is State.DELETED))
 
 
 def drop_orphans(patch: Patch) -> None:
-    patch.setattr(scan_run, "_walk_new", without(lambda entry: entry.state is State.ORPHAN))
+    patch.setattr(one_source, "_walk_new", without(lambda entry: entry.state is State.ORPHAN))
 
 
 def no_carving(patch: Patch) -> None:
@@ -121,14 +120,14 @@ def no_carving(patch: Patch) -> None:
 
 
 def cut_names(patch: Patch) -> None:
-    whole = scan_run._walk_new
+    whole = one_source._walk_new
 
     def walk(items: Iterator[Any], *rest: Any) -> Iterator[Any]:
         for item in whole(items, *rest):
             named = isinstance(item, FileEntry) and item.state is State.ALLOCATED
             yield replace(item, path=item.path.encode("ascii", "replace").decode()) if named else item
 
-    patch.setattr(scan_run, "_walk_new", walk)
+    patch.setattr(one_source, "_walk_new", walk)
 
 
 def nothing_inside(patch: Patch) -> None:

@@ -12,18 +12,20 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from unit.case import samples
 from unit.case.full import make_full_case
 from unit.report import exhibits
 
 from caid_triage.case.audit import canonical_json, chain_faults, own_digest
 from caid_triage.case.closing import file_facts
 from caid_triage.case.command import Command
-from caid_triage.case.digests import OF_FILES, OF_UNITS, DigestTable, content_digest
+from caid_triage.case.digests import OF_FILES, OF_LINKS, OF_SAMPLES, OF_UNITS, DigestTable, content_digest
 from caid_triage.case.encode import ENTRY_COLUMNS
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
@@ -394,11 +396,16 @@ def test_a_case_on_read_only_media_verifies(folder: Path) -> None:
 # -- an earlier schema ------------------------------------------------------------------------------------------------
 
 
-NO_REVIEW = "".join(f"DROP TABLE {table}; " for table in ("withdrawal", "remark", "review_act", "journal_head"))
+LATER = (*OF_LINKS, *OF_SAMPLES)  # since schema 8
+NO_LATER = "".join(f"DROP TABLE {table}; " for table in LATER)
+NO_REVIEW = NO_LATER + "".join(
+    f"DROP TABLE {table}; " for table in ("withdrawal", "remark", "review_act", "journal_head")
+)
 
 
 def as_schema_5(folder: Path) -> Path:
     """The case as an earlier version would have written it: no digests of rows, of files or of lines, no review."""
+    (folder / "decisions.jsonl").unlink()
     lines: list[bytes] = []
     for line in (folder / "audit.jsonl").read_bytes().splitlines():
         fields = json.loads(line)
@@ -438,10 +445,16 @@ def test_a_case_of_schema_5_is_read_and_verified_as_far_as_it_goes(folder: Path)
 def as_schema_6(folder: Path) -> Path:
     """The case as the version before reviews would have closed it."""
     (folder / "decisions.jsonl").unlink()
+    gone = (*LATER, "withdrawal", "remark", "review_act", "journal_head", "match_stated")
+    return as_earlier(folder, NO_REVIEW + "DROP TABLE match_stated; PRAGMA user_version = 6", gone)
+
+
+def as_earlier(folder: Path, script: str, gone: Sequence[str]) -> Path:
+    """The case as an earlier version would have closed it: without the tables ``gone``, which ``script`` drops."""
     lines = [json.loads(line) for line in (folder / "audit.jsonl").read_bytes().splitlines()]
     with closing(sqlite3.connect(folder / "case.db", isolation_level=None)) as database:
-        database.executescript(NO_REVIEW + "DROP TABLE match_stated; PRAGMA user_version = 6")
-        for table in ("withdrawal", "remark", "review_act", "journal_head", "match_stated"):
+        database.executescript(script)
+        for table in gone:
             database.execute("DELETE FROM digest WHERE name = ?", (table,))
         digests = DigestTable(database)
         digests.touch("sqlite_schema")
@@ -470,6 +483,42 @@ def test_a_case_of_schema_6_is_read_verified_and_brought_up_to_date(folder: Path
     line = (folder / "audit.jsonl").read_bytes()
     (folder / "audit.jsonl").write_bytes(line.replace(b'"command":"scan"', b'"command":"scam"'))
     assert verify_case(folder) != []
+
+
+def test_a_case_of_schema_7_is_read_verified_and_brought_up_to_date(folder: Path) -> None:
+    before = contents(as_earlier(folder, NO_LATER + "PRAGMA user_version = 7", LATER))
+    assert check_whole_case(folder).faults == []
+    with open_case(folder) as view:
+        assert view.unit_look() is None
+        assert list(view.links("same-content")) == []
+        assert view.samplings() == []
+        assert list(view.fragments()) == []
+        assert [row.category_code for row in view.graded()] != []
+    assert contents(folder) == before
+    with open_case_for_writing(folder) as case:
+        case.audit_command(Command("sample"))
+        case.keep_sampling(*samples.sampling())
+    check = check_whole_case(folder)
+    assert (check.faults, check.notes) == ([], [])
+    with open_case(folder) as view:
+        (one,) = view.samplings()
+        expected, fragments = samples.sampling()
+        assert one == replace(expected, id=one.id)
+        assert [placed.fragment for placed in view.fragments()] == fragments
+    found = changed(folder, "UPDATE fragment SET blocks = 900 WHERE position = 1")
+    assert any("table fragment" in fault and "position 1" in fault for fault in found)
+
+
+def test_fragments_of_a_scan_and_of_a_sampling_are_put_together_and_digested(whole: Path, folder: Path) -> None:
+    with open_case(whole) as view:
+        told = [(one.fragment.offset, one.fragment.blocks, one.volume, one.found_by) for one in view.fragments()]
+        assert told == [
+            (8192, 7, "p1", ("sample", "scan")), (65_536, 1, "p1", ("sample",)), (512, 2, "p2/luks", ("scan",))
+        ]  # fmt: skip
+        assert view.fragment_counts() == (3, 2)
+        assert view.fragment_totals() == ({1: (6, 2)}, {1: (6, 2)})
+    found = changed(folder, "UPDATE found_fragment SET place = 1024 WHERE position = 1")
+    assert any("table found_fragment" in fault and "position 1" in fault for fault in found)
 
 
 def test_a_case_of_schema_5_is_brought_up_to_date_by_the_next_command(folder: Path) -> None:

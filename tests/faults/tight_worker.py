@@ -25,10 +25,9 @@ def main() -> int:
     if how == "hides":
         own = Path(confine.__file__).resolve().parents[1]
         libraries = Path(PIL.__file__).resolve().parents[1]
+        folders = [Path(path).resolve() for path in confine.program_folders()]  # a venv may be a link
         shown = [own] + [
-            path
-            for path in confine.program_folders()
-            if not (libraries.is_relative_to(path) or path.is_relative_to(libraries))
+            path for path in folders if not (libraries.is_relative_to(path) or path.is_relative_to(libraries))
         ]
         confine.program_folders = lambda: shown
     if how == "breeds":

@@ -19,7 +19,8 @@ from caid_triage.errors import SourceError
 from caid_triage.evidence.source import open_source
 from caid_triage.model import FileEntry, State
 from caid_triage.report.write import write_reports
-from caid_triage.scan.run import ScanOutcome, SourceRequest, run_scan
+from caid_triage.scan.outcome import ScanOutcome
+from caid_triage.scan.run import SourceRequest, run_scan
 from caid_triage.synth.exfat import build_exfat
 from caid_triage.synth.ext import build_ext2
 from caid_triage.synth.fat import build_fat

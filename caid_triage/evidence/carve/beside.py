@@ -8,10 +8,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 
 from caid_triage.evidence.partitions import ReadAt
+from caid_triage.threads import JoinedThreads
 
 
 class SearchStopped(Exception):  # noqa: N818 - an order, not an error
@@ -26,7 +27,7 @@ class SearchBeside:
         self.began = time.monotonic()
         self._stopping = threading.Event()
         self._search = search
-        self._threads = ThreadPoolExecutor(1, thread_name_prefix="free-space")
+        self._threads = JoinedThreads(1, "free-space")
         self._run: Future[object] | None = None
 
     def begin(self) -> None:

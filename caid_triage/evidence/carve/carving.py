@@ -6,11 +6,11 @@ costs nothing and gives the same entries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from caid_triage.evidence.own_areas import OwnAreas, own_areas
 from caid_triage.evidence.partitions import ReadAt
 from caid_triage.evidence.ranges import Range, clipped, merged, total, without
 from caid_triage.evidence.steps import NOBODY, LeftOut, Step, Steps
-from caid_triage.model import INSIDE, FileEntry, Problem, Severity, State, Volume
+from caid_triage.model import INSIDE, FileEntry, Problem, Severity, SourceInfo, State, Volume
 
 MODES = ("none", "fast", "thorough")
 """not searched; on sector starts; at every place, with what lies in two pieces put together."""
@@ -91,7 +91,7 @@ class Carving:
         """The free space of each open file system; of bytes that two of them claim, the first's word counts."""
         if self._free is None:
             self._free = []
-            taken = self._left_out()
+            taken = self.left_out()
             for place, one in self.site.opened:
                 volume = one.volume
                 try:
@@ -111,7 +111,7 @@ class Carving:
                 taken = merged([*taken, (one.volume.offset, one.volume.offset + one.volume.length)])
         return self._free
 
-    def _left_out(self) -> list[Range]:
+    def left_out(self) -> list[Range]:
         """What of the site is not searched: it lies on another disk, was never written, or the site around has it."""
         if self._left is None:
             only = self.site.only
@@ -120,7 +120,7 @@ class Carving:
 
     def _remainders(self) -> dict[str, Remainder]:
         """What there is to search beside free space by the name of a volume ("" for none), each byte once."""
-        left_out = self._left_out()
+        left_out = self.left_out()
         return {
             name: Remainder(without(one.unpartitioned, left_out), without(one.not_understood, left_out))
             for name, one in self.site.remainders().items()
@@ -139,7 +139,7 @@ class Carving:
         """The areas in the order of the volumes, each one's slack behind its free space; last what lies in none."""
         rest = self._remainders()
         free = {place: one for place, _, one in self._free_spaces()}
-        cuts = frozenset(start for start, _ in self._left_out())
+        cuts = frozenset(start for start, _ in self.left_out())
         for place, one in self.site.opened:
             volume, found = one.volume, free.get(place)
             if found is not None:
@@ -156,7 +156,7 @@ class Carving:
         self, place: int, system: OpenFileSystem, roll: SlackRoll, space: Space, search: Search
     ) -> Iterator[Area]:
         """The places in a file system's slack where headers stand, with its free space: a file may go on there."""
-        taken = [*self._left_out()]
+        taken = [*self.left_out()]
         for other, before, free in self._free_spaces():
             taken += free.ranges
             if other < place:
@@ -223,7 +223,7 @@ class Carving:
                     if (piece := slack.piece_at(one.start)) is not None
                 )
                 self._owners[one.start] = rolls[place].owner(owner)
-        self._unreadable = without(space.unreadable, self._left_out())  # it reads in blocks, over the edge of a hole
+        self._unreadable = without(space.unreadable, self.left_out())  # it reads in blocks, over the edge of a hole
         self._problems = [*self._faults(search), *self._not_told]
         return found
 
@@ -306,6 +306,25 @@ class Carving:
             number += 1
         yield from self._problems
 
+    # ------------------------------------------------------------ for parts of known files
+
+    def spare(self) -> Iterator[tuple[str, str, np.ndarray]]:
+        """What was searched as (name of the volume, kind, spans int64[n, 2], sorted and apart); slack to its bytes."""
+        if self._found is None or self._gave_up:
+            return
+        for _, volume, free in self._free_spaces():
+            yield volume.name, "unallocated", np.array(free.ranges, dtype=np.int64).reshape(-1, 2)
+        for place, system in self.site.systems:
+            yield system.volume.name, "slack", self._slack.get(place, NO_SLACK).spans
+        outer = self.site.opened[0][1].volume.name if self.site.number else ""
+        for name, rest in self._remainders().items():
+            yield name or outer, "unpartitioned", np.array(rest.unpartitioned, dtype=np.int64).reshape(-1, 2)
+            yield name or outer, "not_understood", np.array(rest.not_understood, dtype=np.int64).reshape(-1, 2)
+
+    def free_of(self, place: int) -> list[Range]:
+        """The free ranges of the file system at this place among the volumes of the source."""
+        return next((free.ranges for other, _, free in self._free_spaces() if other == place), [])
+
     # ------------------------------------------------------------ for the ledger
 
     def insides(self) -> Iterator[Inside]:
@@ -374,7 +393,21 @@ def is_carved(entry: FileEntry) -> bool:
 
 def site_of(entry: FileEntry) -> int:
     """The number of the site on which a carved entry lies."""
-    return _MARK - entry.locator[0]
+    return site_of_locator(entry.locator)
+
+
+def site_of_locator(locator: Sequence[int]) -> int:
+    """The same by the locator of such an entry."""
+    return _MARK - locator[0]
+
+
+def entry_of_ranges(info: SourceInfo, number: int, site: int, extents: Iterable[tuple[int, int]]) -> FileEntry:
+    """An entry whose content are these (first byte, bytes) of a site, one behind the other: no file, for reading."""
+    flat = tuple(chain.from_iterable(extents))
+    return FileEntry(
+        info.exhibit, info.source, "", number, "/$Spare", b"/$Spare", State.CARVED, sum(flat[1::2]),
+        locator=(_MARK - site, *flat),
+    )  # fmt: skip
 
 
 def met_by_name(item: FileEntry | Problem, known: dict[int, int], place_of: Callable[[FileEntry], int | None]) -> None:
@@ -396,7 +429,7 @@ def met_by_name(item: FileEntry | Problem, known: dict[int, int], place_of: Call
 
 def carved_chunks(read: ReadAt, entry: FileEntry) -> Iterator[bytes]:
     """The content of a carved entry in pieces of at most 1 MiB. Errors: EvidenceError (step "read") at a fault."""
-    for offset, length in _extents(entry):
+    for offset, length in extents_of(entry.locator):
         for at in range(offset, offset + length, PIECE):
             yield _exactly(read, at, min(PIECE, offset + length - at))
 
@@ -405,7 +438,7 @@ def carved_at(read: ReadAt, entry: FileEntry, offset: int, length: int) -> bytes
     """Exactly ``length`` bytes of a carved entry from ``offset``. Errors: EvidenceError (step "read")."""
     check_range(offset, length, entry.size or 0)
     pieces = []
-    for start, size in cut_extents(_extents(entry), offset + length):
+    for start, size in cut_extents(extents_of(entry.locator), offset + length):
         if offset < size:
             taken = size - offset
             pieces.append(_exactly(read, start + offset, taken))
@@ -415,8 +448,9 @@ def carved_at(read: ReadAt, entry: FileEntry, offset: int, length: int) -> bytes
     return b"".join(pieces)
 
 
-def _extents(entry: FileEntry) -> list[tuple[int, int]]:
-    return list(zip(entry.locator[1::2], entry.locator[2::2], strict=True))
+def extents_of(locator: Sequence[int]) -> list[tuple[int, int]]:
+    """The (first byte, bytes) on its site that the locator of a carved entry names."""
+    return list(zip(locator[1::2], locator[2::2], strict=True))
 
 
 def _exactly(read: ReadAt, offset: int, length: int) -> bytes:

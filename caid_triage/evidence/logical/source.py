@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from caid_triage.errors import EvidenceError
 from caid_triage.evidence.faults import check_range, evidence_faults
@@ -12,6 +13,9 @@ from caid_triage.evidence.logical.image import LogicalFile, LogicalImage
 from caid_triage.evidence.logical.stored import NO_HASH, disagreements, stored_hashes
 from caid_triage.evidence.steps import LeftOut, Step, VolumeEnds, told_of_steps
 from caid_triage.model import Digests, FileEntry, Problem, Searching, SourceInfo, Volume
+
+if TYPE_CHECKING:
+    from caid_triage.evidence.spare import Content, Spare
 
 PIECE = 1 << 20
 
@@ -118,6 +122,14 @@ class LogicalSource:
     def disagreements(self, entry: FileEntry, digests: Digests) -> tuple[Problem, ...]:
         """A Problem for each stored hash of a file that is not that of its content."""
         return disagreements(entry, digests)
+
+    def spare(self, _whole: Iterable[Content], _damaged: Iterable[Content]) -> tuple[Spare, ...]:
+        """None: it is no disk."""
+        return ()
+
+    def places(self, _site: int, spans: Iterable[tuple[int, int]]) -> list[int | None]:
+        """None of them: it is no disk."""
+        return [None for _ in spans]
 
     def coverage(self) -> dict[str, int]:
         """How many files the last walk met."""

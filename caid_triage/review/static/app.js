@@ -3,7 +3,7 @@
 import { get, post } from "./ask.js";
 import { card, details, spoken } from "./details.js";
 import { announce, byId, complain, el, name, number } from "./dom.js";
-import { address, fillChoices, givenFilter, readAddress, showFilter } from "./filters.js";
+import { address, fillChoices, givenFilter, readAddress, showFilter, shrinks } from "./filters.js";
 import { Grid } from "./grid.js";
 import { Listing } from "./listing.js";
 import { Pictures, Session } from "./welfare.js";
@@ -11,7 +11,8 @@ import { Pictures, Session } from "./welfare.js";
 const FIGURES_SECONDS = { growing: 5, still: 30 };
 const SETTLE_MS = 150;
 
-const pictures = new Pictures();
+// What was seen without the blur is counted in the page for the examiner, and by the server for the record.
+const pictures = new Pictures((ids) => post("/api/revealed", { ids }).catch((error) => complain(error.message)));
 let start; // what the server said of the case, the examiner and the scheme
 let listing = null;
 let opening = null;
@@ -167,6 +168,7 @@ function markQueue() {
 }
 
 async function refreshFigures() {
+  if (document.body.dataset.ended === "yes") return; // nobody answers any more
   try {
     const told = await get("/api/figures");
     start.queues = told.queues;
@@ -236,8 +238,20 @@ function place(item) {
   }
 }
 
+// A key that does nothing says so: somebody who grades by keys believes it else.
+function notTaken(words) {
+  byId("last").textContent = words;
+  byId("last").classList.add("warn");
+  announce(words);
+}
+
+function taken(words) {
+  byId("last").textContent = words;
+  byId("last").classList.remove("warn");
+}
+
 async function store(action) {
-  if (busy) return;
+  if (busy) return notTaken("Key not taken: what was asked before is still being stored.");
   busy = true;
   try {
     await action();
@@ -251,7 +265,7 @@ async function store(action) {
 
 function gradeAs(grade) {
   const item = current();
-  if (!item) return undefined;
+  if (!item) return notTaken("Key not taken: no item is shown yet, nothing was graded.");
   if (!item.gradable) return complain("This item has no content that could be graded.");
   return store(async () => {
     const position = grid.active;
@@ -259,9 +273,9 @@ function gradeAs(grade) {
     const told = await post("/api/grade", { id: item.id, code: grade.code });
     graded.push({ list, position });
     place(told.item);
-    if (filter.decided) list.stale = true;
+    if (shrinks(filter)) list.stale = true;
     announce(`Graded ${grade.label}.`);
-    byId("last").textContent = `Item ${number(position + 1)}: ${grade.label}`;
+    taken(`Item ${number(position + 1)}: ${grade.label}`);
     if (list === listing) grid.moveTo(position + 1);
     figuresAfterGrade();
   });
@@ -272,9 +286,9 @@ function undo() {
     const told = await post("/api/undo");
     const last = graded.pop();
     for (const item of told.items) place(item);
-    if (filter.decided && listing) listing.stale = true;
+    if (shrinks(filter) && listing) listing.stale = true;
     announce(told.words);
-    byId("last").textContent = told.words;
+    taken(told.words);
     if (last && last.list === listing && told.items.length === 1) grid.moveTo(last.position);
     figuresAfterGrade();
   });
@@ -328,7 +342,7 @@ function confirmGroup(item, grade, count) {
         const told = await post("/api/grade-group", { id: item.id, code: grade.code, expected: count });
         graded.push({ list: listing, position: grid.active });
         announce(told.words);
-        byId("last").textContent = told.words;
+        taken(told.words);
         figuresAfterGrade();
         sameAgain();
       });
@@ -359,9 +373,10 @@ function showPictures(on) {
 
 function reveal(what) {
   if (what && !pictures.on) return;
-  if (what === "one") pictures.saw([current()]);
+  const drawn = (place) => place.querySelector("canvas") !== null;
+  if (what && drawn(byId("details"))) pictures.saw([current()]);
   if (what === "all") {
-    const cells = [...byId("grid").querySelectorAll("[role=gridcell]")];
+    const cells = [...byId("grid").querySelectorAll("[role=gridcell]")].filter(drawn);
     pictures.saw(cells.map((cell) => listing?.at(Number(cell.dataset.position))));
   }
   pictures.hold(what);
@@ -393,6 +408,7 @@ function comeBack() {
 }
 
 async function end() {
+  clearTimeout(figuresSoon);
   try {
     await post("/api/end");
     document.body.dataset.ended = "yes";
@@ -421,6 +437,12 @@ function pressed(event) {
     return;
   }
   const control = event.ctrlKey || event.metaKey;
+  if (document.body.dataset.ready !== "yes") {
+    // Tab, Shift and the like, and what the browser itself does, are no orders to this page.
+    const order = event.key.length === 1 || /^F\d+$|^Arrow|^Page|^Home$|^End$|^Enter$/.test(event.key);
+    if (order && !typing(event.target)) notTaken("Key not taken: the page is still being set up.");
+    return;
+  }
   if (control && event.key.toLowerCase() === "g") return act(event, askNumber);
   if (typing(event.target)) return;
   if (control && event.key.toLowerCase() === "z") return act(event, undo);
@@ -465,7 +487,6 @@ function onForm(identity, action) {
 }
 
 function listen() {
-  document.addEventListener("keydown", pressed);
   document.addEventListener("keyup", (event) => event.key === " " && pictures.hold(""));
   window.addEventListener("blur", () => pictures.hold("")); // the key may be let go elsewhere
   document.addEventListener("visibilitychange", () => {
@@ -548,7 +569,9 @@ async function begin() {
     await open({ queue: first.name }, 0, { keepAddress: true });
   }
   byId("grid").focus();
+  document.body.dataset.ready = "yes";
   keepFiguresFresh();
 }
 
+document.addEventListener("keydown", pressed); // from the first moment on, also to say that a key comes too early
 begin();

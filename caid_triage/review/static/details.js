@@ -41,7 +41,7 @@ function match(row) {
   const head =
     row.how === "exact"
       ? "Identical to a listed item"
-      : `Looks like a listed item (${row.tier ?? row.how}): nothing is said until you decide`;
+      : `Looks like a listed item (${row.tier ?? row.how}): a lead, and no more until you have looked`;
   const distance = row.how === "exact" ? "" : `${row.distance} of ${row.threshold} ${row.algorithm} allowed`;
   return el(
     "section",

@@ -24,6 +24,11 @@ export function address(filter, at = 0) {
   return `#${words}`;
 }
 
+// Whether a grade may take an item out of the list, or bring another one in: then a number means another item than before.
+export function shrinks(filter) {
+  return Boolean(filter.decided || filter.category || filter.queue === "disputed");
+}
+
 export function fillChoices(choices) {
   for (const [field, options] of Object.entries(choices)) {
     byId(`filter-${field}`).append(...options.map(({ value, words }) => el("option", { value, text: words })));

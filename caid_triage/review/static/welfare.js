@@ -10,7 +10,9 @@ const TILE = 160;
 const LARGE = 320;
 
 export class Pictures {
-  constructor() {
+  // `told` is called with the ids of pictures that are seen without the blur and were not before.
+  constructor(told) {
+    this.told = told;
     this.on = false;
     this.bitmaps = new Map();
     this.asked = new Map();
@@ -33,7 +35,7 @@ export class Pictures {
     }
     const size = whole ? LARGE : TILE;
     const known = this.bitmaps.get(`${item.id} ${size}`);
-    if (known) this._show(place, known);
+    if (known) this._show(place, known, item);
     else {
       place.append(el("span", { class: "no-picture", text: "…" }));
       this.waiting.push({ place, item, size });
@@ -63,9 +65,12 @@ export class Pictures {
     document.body.dataset.held = what;
   }
 
+  // These are seen without the blur, now.
   saw(items) {
-    for (const item of items) if (item?.picture) this.revealed.add(item.id);
+    const fresh = items.filter((item) => item?.picture && !this.revealed.has(item.id)).map((item) => item.id);
+    for (const identity of fresh) this.revealed.add(identity);
     byId("viewed").textContent = number(this.revealed.size);
+    if (fresh.length > 0) this.told(fresh);
   }
 
   _next() {
@@ -80,7 +85,7 @@ export class Pictures {
       if (controller.signal.aborted || !this.on) bitmap?.close();
       else if (bitmap) {
         this._keep(`${item.id} ${size}`, bitmap);
-        this._show(place, bitmap);
+        this._show(place, bitmap, item);
       } else place.replaceChildren(el("span", { class: "no-picture", text: words }));
     } catch (error) {
       if (error.name !== "AbortError") place.replaceChildren(el("span", { class: "no-picture", text: error.message }));
@@ -99,7 +104,7 @@ export class Pictures {
     }
   }
 
-  _show(place, bitmap) {
+  _show(place, bitmap, item) {
     const canvas = el("canvas", { class: "veiled", width: bitmap.width, height: bitmap.height, "aria-hidden": "true" });
     place.replaceChildren(canvas);
     // Without the style that blurs it nothing is drawn.
@@ -107,6 +112,8 @@ export class Pictures {
     else if (this.held) {
       canvas.getContext("2d").drawImage(bitmap, 0, 0);
     } else place.replaceChildren(el("span", { class: "no-picture", text: "not shown: the page's style is missing" }));
+    // Chosen, scrolled to or come in while the key is held.
+    if (this.held === "all" || (this.held === "one" && place.classList.contains("large"))) this.saw([item]);
   }
 }
 

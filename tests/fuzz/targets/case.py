@@ -15,6 +15,7 @@ from pathlib import Path
 from unit.case import samples
 
 from caid_triage.case.exchange import SELECTIONS
+from caid_triage.case.links import LINKS
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.store import create_case
 from caid_triage.case.view import CaseView, open_case
@@ -37,6 +38,8 @@ GIVEN: Mapping[str, Sequence[tuple[object, ...]]] = {
     "month_counts": [("created",), ("modified",)],
     "folder_counts": [(9,)],
     "shared_pairs": [(9,)],
+    "links": [(name,) for name in LINKS],
+    "unit_contents": [(256,)],
 }
 
 
@@ -75,7 +78,12 @@ def questions(view: CaseView) -> list[Callable[[], object]]:
         for name in named
         if name not in LEFT_OUT
         for given in GIVEN.get(name, [()])
-    ]
+    ] + [partial(_of_the_unit, view, name) for name in ("figures", "contents", "every", "pictures")]
+
+
+def _of_the_unit(view: CaseView, name: str) -> object:
+    """What the unit's memory asks of a case, asked only once its contents are worked out."""
+    return getattr(view.unit_contents(256), name)()
 
 
 def check(data: bytes) -> str:

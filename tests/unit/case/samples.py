@@ -6,6 +6,8 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
+from caid_triage.case.block_search import BlockSearch, FoundFragment
+from caid_triage.case.sampling import Fragment, Sampling
 from caid_triage.model import (
     Category,
     DecodeState,
@@ -148,3 +150,28 @@ def volume(name: str = "p1", **changes: Any) -> Volume:
 
 def problem(code: str = "unreadable", **changes: Any) -> Problem:
     return Problem(**{"step": "read", "code": code, "detail": "sector 12 could not be read", **changes})
+
+
+def sampling() -> tuple[Sampling, list[Fragment]]:
+    """A sampling of the source that met blocks of two listed files."""
+    left_out = {"low entropy": 7}
+    blocks = {"size": 4096, "kept": 90, "left_out": left_out, "files": 3, "files_without": 1}
+    facts = {"name": "blocks-of-ours", "generation": "b1", "blocks": blocks}
+    one = Sampling("ABC/1", "disk.E01", {"kind": "ewf", "size": 10_000_000}, 10_000_000, facts, 5, 2442)
+    one.confidence, one.target, one.wanted, one.drawn, one.read, one.unread = "99/100", 1 << 20, 100, 100, 98, 2
+    one.met, one.constant, one.random, one.notes = 2, 50, 3, ("some of it could not be acquired",)
+    found = [
+        Fragment(8192, 0, 2, 5, 9, "item-1", "1", "Category A", "uk"),
+        Fragment(65536, 1, 1, 1, 4, "item-2", "2", "Category B", "uk"),
+    ]
+    return one, found
+
+
+def block_search() -> tuple[BlockSearch, list[FoundFragment]]:
+    """What a scan of the same source found with the same set: blocks that the sampling met, more, and some in LUKS."""
+    one = BlockSearch("ABC/1", "disk.E01", sampling()[0].hashset, "plan", True, 4_000_000, 4_000_000, 512)
+    found = [
+        FoundFragment("", "", Fragment(8192 + 3 * 4096, 0, 5, 4, 9, "item-1", "1", "Category A", "uk")),
+        FoundFragment("p2/luks", "slack", Fragment(512, 1, 0, 2, 4, "item-2", "2", "Category B", "uk")),
+    ]
+    return one, found

@@ -17,7 +17,7 @@ from support.trail import verify_audit
 
 from caid_triage.case import audit
 from caid_triage.case.audit import canonical_json, own_digest
-from caid_triage.case.journal import DECIDED, REMARKED, WITHDRAWN
+from caid_triage.case.journal import DECIDED, REMARKED, REVIEW_BEGAN, REVIEW_ENDED, WITHDRAWN
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.store import create_case, open_case_for_writing
 from caid_triage.errors import CaseError
@@ -206,7 +206,8 @@ def test_every_action_of_the_chain_is_in_the_document() -> None:
     document = (Path(__file__).parents[3] / "docs" / "formats" / "case-folder.md").read_text(encoding="utf-8")
     table = re.findall(r"^\| (`[^|]+) \|", document.split("## The audit chain")[1].split("##")[0], re.MULTILINE)
     told = {action for cell in table for action in re.findall(r"`([a-z-]+)`", cell)}
-    written = _actions_written() | {DECIDED, WITHDRAWN, REMARKED}  # acts of a review, taken from its journal
+    acts = {DECIDED, WITHDRAWN, REMARKED, REVIEW_BEGAN, REVIEW_ENDED}  # of a review, taken from its journal
+    written = _actions_written() | acts
     assert {"command", "closed", "decided", "workers-confined", "reports-written", "scan-"} <= written
     prefixes = {action for action in written if action.endswith("-")}
     assert written - prefixes <= told

@@ -113,6 +113,16 @@ def test_records_come_in_batches_in_walk_order_whatever_order_they_were_stored_i
     assert batches == [(first, [0, 1, 2, 3]), (first, [4, 5]), (second, [0])]
 
 
+def test_a_source_that_could_be_opened_in_a_later_run_only_stands_where_it_would_have_stood(writer: CaseWriter) -> None:
+    third = writer.add_source(samples.source(exhibit="C"), {}, 3)
+    first = writer.add_source(samples.source(exhibit="A"), {}, 1)
+    assert (first, third) == (1, 3)
+    assert writer.add_source(samples.source(exhibit="A"), {}, 9) == first  # it has its place
+    assert writer.add_source(samples.source(exhibit="D"), {}, 3) == 4  # somebody else's place is left to them
+    assert writer.last_source_beside({("C", "disk.E01"), ("D", "disk.E01")}) == 1
+    assert writer.last_source_beside({(name, "disk.E01") for name in "ACD"}) == 0
+
+
 def test_a_record_without_digests_keeps_its_absence(writer: CaseWriter) -> None:
     writer.write_batch(add(writer), [samples.record(0, digests=None, hashes=())], [()], [], 1)
     with open_case(writer.folder) as view:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from caid_triage.hashset.build import build_hashset, build_hashset_from_arrays
+from caid_triage.hashset.make_blocks import make_block_set
 from caid_triage.hashset.manifest import FORMAT_VERSION
 from caid_triage.hashset.mih import LEAST_ENTRIES
 from caid_triage.hashset.rows import RecordFlag
@@ -25,7 +26,7 @@ SAID = {
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Of a set with every kind of hash, large enough for the tables of near search; with the columns of a video's."""
+    """Of a set with every kind of hash, large enough for near search; with the columns of a video's and of blocks."""
     rng = np.random.default_rng(14)
     count = LEAST_ENTRIES + 100
 
@@ -43,7 +44,14 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     )
     build_hashset([video], out.with_name("video.chs"))
     read: dict[str, Any] = json.loads((out / "manifest.json").read_bytes())
-    read["columns"] |= json.loads((out.with_name("video.chs") / "manifest.json").read_bytes())["columns"]
+    graded = out.with_name("graded")
+    graded.mkdir()
+    (graded / "noise").write_bytes(rng.bytes(20_000))
+    make_block_set(graded, out.with_name("blocks.chs"))
+    for other in ("video.chs", "blocks.chs"):
+        one = json.loads((out.with_name(other) / "manifest.json").read_bytes())
+        read |= {key: value for key, value in one.items() if key not in read}
+        read["columns"] |= one["columns"]
     return read
 
 

@@ -24,8 +24,8 @@ from unit.report.documents import docx_lines, docx_tables, make_mixed_case, pdf_
 from caid_triage.case.audit import AuditHead
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import CaseView, open_case
-from caid_triage.model import Decision, MatchKind
-from caid_triage.report.blocks import Bullets, Document, Facts, Grid, texts
+from caid_triage.model import Decision, MatchKind, Volume
+from caid_triage.report.blocks import Bullets, Document, Facts, Grid, Mood, Paragraph, texts
 from caid_triage.report.court import court_facts, scheme_standing
 from caid_triage.report.pdf_file import drawable
 from caid_triage.report.schedule import schedule
@@ -65,7 +65,7 @@ def of(files: list[Counted], **wanted: object) -> list[Counted]:
 def test_the_counts_of_the_summary_are_a_naive_recount_of_the_database(case: Path, view: CaseView) -> None:
     files = counted_files(case)
     document, facts = sfr(court_facts(view)), court_facts(view)
-    for exact, caption in ((True, "Files identical"), (False, "Leads, not confirmed")):
+    for exact, caption in ((True, "Files identical"), (False, "Leads, in no count")):
         counted = of(files, exact=exact)
         expected = set()
         for label, scheme, kind in {(file.label, file.scheme, file.kind) for file in counted}:
@@ -335,6 +335,27 @@ def test_a_case_without_hash_sets_and_matches_says_what_it_does_not_say(tmp_path
         assert written(tmp_path / "case", tmp_path / "out", name)
 
 
+def test_a_folder_has_no_size_and_no_file_system_that_nobody_understood(tmp_path: Path) -> None:
+    folder = make_mixed_case(tmp_path / "case")
+    with open_case_for_writing(folder) as case:
+        case.set_volumes(3, [Volume("", 0, 0, "folder", "", "examined")], [], {})
+    with open_case(folder) as view:
+        row = grid(schedule(court_facts(view)), "Exhibits").rows[2]
+    assert row[2][-1] == "folder, examined"
+    page = re.sub(r"\s+", " ", written(folder, tmp_path / "out", "html").decode())
+    line = next(line for line in page.split("<tr>") if "stick.raw" in line and "whole" in line)
+    assert line.count("not applicable") == 2
+    assert "0 bytes" not in line
+    assert "none understood" not in line
+
+
+def test_the_lines_for_a_signature_stand_on_one_page(case: Path, tmp_path: Path) -> None:
+    for name in ("sfr-docx", "schedule-docx"):
+        table = docx.Document(BytesIO(written(case, tmp_path / name, name))).tables[-1]
+        together = [row.cells[0].paragraphs[0].paragraph_format.keep_with_next for row in table.rows]
+        assert together == [True, True, True, None]
+
+
 def test_grades_of_examiners_stand_apart_from_what_hash_sets_assert(tmp_path: Path) -> None:
     folder = make_mixed_case(tmp_path / "case")
     with open_case(folder) as view:
@@ -358,8 +379,20 @@ def test_grades_of_examiners_stand_apart_from_what_hash_sets_assert(tmp_path: Pa
     assert graded["Category A"][:2] == [str(files[lead.sha256]), "0"]
     assert graded["Category C"][:2] == [str(files[listed.sha256])] * 2
     assert any("graded differently by two examiners" in text for text in texts(after))
-    for caption in ("Files identical to a listed item", "Leads, not confirmed"):
+    for caption in ("Files identical to a listed item", "Leads, in no count"):
         assert grid(before, caption) == grid(after, caption)
+    # Where a court looks first: the answer says it, and the table stands with the quantities, not behind the leads.
+    total = sum(files.values())
+    answer = next(block.text for block in after.blocks if isinstance(block, Paragraph) and block.mood is Mood.ANSWER)
+    assert f"{total} files have an examiner's grade, {files[listed.sha256]} of them otherwise than" in answer
+    assert "see section 2; no figure here follows it." in answer
+    said = list(texts(after))
+    assert (
+        said.index("2. Quantity")
+        < next(n for n, text in enumerate(said) if text.startswith("Graded by"))
+        < said.index("3. Where they lie: folders and indicative file names")
+    )
+    assert not any("nobody looked" in text or "confirmed by anybody" in text for text in said)
     book = openpyxl.load_workbook(BytesIO(written(folder, tmp_path / "out", "xlsx")), read_only=True)
     sheet = [[cell for cell in row if cell is not None] for row in book["Summary"].iter_rows(values_only=True)]
     title = next(place for place, row in enumerate(sheet) if row and str(row[0]).startswith("Graded by examiners"))

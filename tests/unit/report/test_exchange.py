@@ -286,6 +286,8 @@ def test_dfxml_has_every_file_with_its_digests(dfxml: ET.Element, rows: list[dic
         assert file.findtext(f"{DFXML}partition") == "1"
         assert file.findtext(f"{CT}state") == row["state"]
         runs = [run.get("img_offset") for run in file.iter(f"{DFXML}byte_run")]
+        assert [one.get(f"{CT}extent") for one in file.iter(f"{DFXML}byte_runs")] == ["first byte only"] * len(runs)
+        assert all(run.get("len") is None for run in file.iter(f"{DFXML}byte_run"))
         assert runs == ([] if row["physical_offset"] is None else [str(row["physical_offset"])])
 
 

@@ -19,7 +19,7 @@ from caid_triage.report.write import write_reports
 
 FILES = (
     "exhibit,source,volume,path,state,kind,media_type,size,md5,sha1,sha256,pdq,pdq_quality,phash,width,height,duration_s,"
-    "created,modified,accessed,changed,physical_offset,parent_path,problems,container_state"
+    "created,modified,accessed,changed,physical_offset,parent_path,problems,container_state,decode_state"
 )
 MATCHES = (
     "exhibit,source,volume,path,state,kind,media_type,size,md5,sha1,sha256,match_kind,algorithm,distance,threshold,"
@@ -78,6 +78,7 @@ def test_a_file_is_spelt_out(view: CaseView, tmp_path: Path) -> None:
         "parent_path": "/pictures",
         "problems": "",
         "container_state": "",
+        "decode_state": "decoded",
     }
 
 

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from caid_triage.locations import REACHES, location_of, location_rules, rules_from
 from caid_triage.model import State
-from caid_triage.report.locations import (
-    REACHES,
-    accessibility,
-    location_counts,
-    location_of,
-    location_rules,
-    rules_from,
-)
+from caid_triage.report.locations import accessibility, location_counts
 
 EXAMPLES = {
     "/$Recycle.Bin/S-1-5-21-1/$R1.jpg": "recycle-bin",
@@ -83,7 +77,7 @@ def test_what_lies_inside_a_file_is_reached_through_it(container: State, removed
     words = accessibility(State.EMBEDDED, place, container, removed=removed)
     reached = container not in (State.DELETED, State.ORPHAN, State.CARVED, State.SLACK) and not removed
     assert ("not reachable" in words) is not reached
-    assert ("live, in a folder of plain use" in words) is reached
+    assert ("live, in an ordinary folder" in words) is reached
     assert "live" not in accessibility(State.EMBEDDED, place)  # nothing is known of the container
 
 

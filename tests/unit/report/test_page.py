@@ -10,9 +10,11 @@ import pytest
 from unit.case import samples
 from unit.report import exhibits
 
-from caid_triage.case.rows import ProblemRow, VolumeRow
-from caid_triage.case.view import open_case
-from caid_triage.model import DecodeState, Kind, MatchKind, Severity, VideoAgreement
+from caid_triage.case.rows import Conservation, ProblemRow, VolumeRow
+from caid_triage.case.store import open_case_for_writing
+from caid_triage.case.view import CaseView, open_case
+from caid_triage.model import Decision, DecodeState, Kind, MatchKind, Severity, VideoAgreement
+from caid_triage.report.court import is_unverified
 from caid_triage.report.gaps import not_examined
 from caid_triage.report.page import Page, page
 
@@ -28,7 +30,14 @@ def page_of(tmp_path: Path, items: list[exhibits.Item], **choices: Any) -> Page:
         ([(samples.match(),)] * 2, "found", "Known material found: YES",
          "2 files (2 different contents) are identical to a listed item."),
         ([(samples.match(samples.UNKNOWN),)], "found", "Known material found: YES",
-         "1 file (1 different content) is identical to a listed item."),
+         "1 file (1 different content) is identical to a listed item. "
+         "It carries no category, or a code that no scheme explains, which may also mean not pertinent."),
+        ([(samples.match(),), (samples.match(samples.UNKNOWN),)], "found", "Known material found: YES",
+         "2 files (2 different contents) are identical to a listed item. "
+         "1 of them carries no category, or a code that no scheme explains, which may also mean not pertinent."),
+        ([(samples.match(), samples.match(samples.CATEGORY_C))], "found", "Known material found: YES",
+         "1 file (1 different content) is identical to a listed item. 1 file is listed in categories that contradict "
+         "each other: it counts once, under the gravest. See Contradictions."),
         ([(samples.match(), samples.near())], "found", "Known material found: YES",
          "1 file (1 different content) is identical to a listed item."),
         ([(samples.match(),), (samples.near(),)], "found", "Known material found: YES",
@@ -39,11 +48,41 @@ def page_of(tmp_path: Path, items: list[exhibits.Item], **choices: Any) -> Page:
         ([(samples.match(contradicted=True),)], "leads", "No identical file found; contradictions to check",
          "1 file with contradicting digests: see Contradictions."),
         ([()] * 3, "none", "Known material found: NO", "3 files examined: none is listed."),
+        ([], "leads", "No file was found to examine",
+         "Nothing was compared: look whether the right source was given, and at what was examined."),
     ],
 )  # fmt: skip
 def test_the_verdict(tmp_path: Path, met: list[Any], word: str, headline: str, sentence: str) -> None:
     verdict = page_of(tmp_path, [(samples.record(n), matches) for n, matches in enumerate(met)]).verdict
     assert (verdict.word, verdict.headline, verdict.sentence) == (word, headline, sentence)
+
+
+@pytest.mark.parametrize(
+    ("met", "headline"),
+    [
+        (samples.match(), "Known material found: YES"),
+        (samples.near(), "No identical file found so far; leads to check"),
+        (samples.match(contradicted=True), "No identical file found so far; contradictions to check"),
+    ],
+)
+def test_whatever_was_found_a_scan_that_was_stopped_early_says_that_there_may_be_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, met: Any, headline: str
+) -> None:
+    whole = CaseView.conservation
+    monkeypatch.setattr(CaseView, "conservation", lambda view: replace(whole(view), complete=False, stopped_early=True))
+    said = page_of(tmp_path, [(samples.record(0), (met,))]).verdict
+    assert said.headline == headline
+    assert said.sentence.endswith("The scan was stopped early, after 1 file: there may be more.")
+
+
+def test_that_a_scan_was_stopped_early_is_told_once() -> None:
+    figures = Conservation(9, 4, 4, complete=False, stopped_early=True)
+    told = ProblemRow("ABC/1", "disk.dd", "", "", "source", "stopped-early", "5 of 9 files were not examined")
+    assert list(not_examined(figures, [], [told], [], {})) == [
+        ("ABC/1 disk.dd: The scan was stopped early", "5 of 9 files were not examined")
+    ]
+    ((headline, _),) = not_examined(replace(figures, stopped_early=False), [], [], [], {})
+    assert headline == "The scan is not complete"
 
 
 @pytest.mark.parametrize(
@@ -61,6 +100,31 @@ def test_a_not_pertinent_category_counts_as_such_only_when_confirmed(
     found = page_of(tmp_path, items, hashsets=(info,)).verdict
     words = "1 file is identical to an item in a category that its scheme ranks as not pertinent."
     assert (found.headline, found.sentence) == (headline, f"{words} {more}")
+
+
+def test_what_examiners_graded_is_said_beside_any_answer(tmp_path: Path) -> None:
+    items = [(samples.record(number), ()) for number in range(3)]
+    folder = exhibits.make_case(tmp_path / "case", items)
+    with open_case(folder) as view:
+        assert "examiner" not in page(view).verdict.sentence
+        content = next(row.sha256 for row in view.files())
+    assert content is not None
+    with open_case_for_writing(folder) as case:
+        case.decide(content, Decision("A", exhibits.STARTED, samples.CATEGORY_A, ""))
+    with open_case(folder) as view:
+        answer = page(view).verdict
+    assert answer.headline == "Known material found: NO"
+    assert answer.sentence == (
+        "3 files examined: none is listed. 1 file has an examiner's grade: see Graded by examiners; no figure here "
+        "follows it."
+    )
+
+
+def test_a_stored_hash_that_was_not_compared_is_said_so(tmp_path: Path) -> None:
+    stored = {"md5": "12" * 16}
+    assert [is_unverified(facts) for facts in ({}, {"notes": "x"}, stored, {**stored, "verified": "md5"})] == [
+        False, False, True, False,
+    ]  # fmt: skip
 
 
 def test_without_a_hash_set_the_answer_is_not_a_no(tmp_path: Path) -> None:

@@ -182,6 +182,15 @@ def test_the_months_drawn_are_the_stretch_with_the_most_listed_files() -> None:
     assert months_drawn([MonthCount(None, 3, 3)]) == range(0)
 
 
+@pytest.mark.parametrize("last", ["2026-01", "2026-11", "2026-12"])
+def test_no_years_are_drawn_behind_the_last_file(last: str) -> None:
+    """An old picture and a disk used this year: the figure does not go on ten years into the future."""
+    drawn = months_drawn([MonthCount("2004-06", 5, 0), MonthCount(last, 3, 3)])
+    assert drawn == range(2017 * 12, 2027 * 12)
+    late = months_drawn([MonthCount("1970-03", 1, 0), MonthCount("2019-11", 1, 1), MonthCount("2029-09", 1, 1)])
+    assert (len(late), late[0]) == (MONTHS_DRAWN, 2019 * 12 + 10)
+
+
 def test_what_exhibits_share_equals_a_naive_recount(found: Page, view: CaseView, tmp_path: Path) -> None:
     on: defaultdict[bytes, Counter[str]] = defaultdict(Counter)
     known = {row.sha256 for row in view.matches() if row.match_kind is MatchKind.EXACT}

@@ -76,6 +76,47 @@ def replaced(name: str, old: bytes, new: bytes) -> Callable[[Parts], None]:
     return change
 
 
+def inside(xml: str) -> Callable[[Parts], None]:
+    """A paragraph with this in it, first in the body."""
+    return replaced(BODY, b"<w:body>", f"<w:body><w:p>{xml}</w:p>".encode())
+
+
+def related(line: str) -> Callable[[Parts], None]:
+    return lambda parts: parts.update(
+        {RELS: parts[RELS].replace(b"</Relationships>", f"{line}</Relationships>".encode())}
+    )
+
+
+def in_utf16_without_a_mark(parts: Parts) -> None:
+    field("DDEAUTO x")(parts)
+    text = parts[BODY].decode().split("?>", 1)[1]
+    parts[BODY] = ('<?xml version="1.0" encoding="UTF-16"?>' + text).encode("utf-16-le")
+
+
+def with_another_ending(parts: Parts) -> None:
+    field("DDEAUTO x")(parts)
+    parts["word/document.bin"], parts["word/_rels/document.bin.rels"] = parts.pop(BODY), parts.pop(RELS)
+    for name in (TYPES, "_rels/.rels"):
+        parts[name] = parts[name].replace(b"word/document.xml", b"word/document.bin")
+
+
+def with_entities_and_another_ending(parts: Parts) -> None:
+    styles = parts.pop("word/styles.xml").split(b"?>", 1)[1]
+    parts["word/styles.dat"] = b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]>' + styles
+    for name in (TYPES, RELS):
+        parts[name] = parts[name].replace(b"styles.xml", b"styles.dat")
+
+
+def whole_field(*pieces: str) -> Callable[[Parts], None]:
+    """A field behind another one, its instruction cut into such runs."""
+    mark = '<w:r><w:fldChar w:fldCharType="{}"/></w:r>'
+    runs = "".join(f"<w:r><w:instrText>{piece}</w:instrText></w:r>" for piece in pieces)
+    return inside(
+        f"{mark.format('begin')}<w:r><w:instrText>PAGE</w:instrText></w:r>{mark.format('end')}"
+        f"{mark.format('begin')}{runs}{mark.format('separate')}<w:r><w:t>1</w:t></w:r>{mark.format('end')}"
+    )
+
+
 def field(*pieces: str) -> Callable[[Parts], None]:
     runs = "".join(f"<w:r><w:instrText>{piece}</w:instrText></w:r>" for piece in pieces)
     return replaced(BODY, b"<w:body>", f"<w:body><w:p>{runs}</w:p>".encode())
@@ -180,6 +221,55 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a field that runs": (lambda: changed(field('DDEAUTO cmd.exe "/k"')), "fetches or runs"),
     "a field in pieces": (lambda: changed(field("INCLUDE", "PICTURE", " x")), "fetches or runs"),
     "a field in digits": (lambda: changed(field("&#68;DE x")), "fetches or runs"),
+    "an outer template, spelled otherwise": (
+        lambda: changed(
+            related(f'<Relationship Id="r" Type="{OFFICE}/frame1" Target="http://x" TargetMode="&#69;xternal"/>')
+        ),
+        "from elsewhere",
+    ),
+    "an outer picture behind a mark": (
+        lambda: changed(
+            related(f'<Relationship Id="r" Target="http://x/?a>b" Type="{OFFICE}/image" TargetMode="External"/>')
+        ),
+        "from elsewhere",
+    ),
+    "an outer picture under another prefix": (
+        lambda: changed(related(
+            '<a-b:Relationship xmlns:a-b="http://schemas.openxmlformats.org/package/2006/relationships" Id="r" '
+            f'Target="http://x" Type="{OFFICE}/image" TargetMode="External"/>'
+        )),
+        "from elsewhere",
+    ),
+    "an outer picture of VML": (
+        lambda: changed(inside('<w:r><w:pict><v:imagedata xmlns:v="urn:schemas-microsoft-com:vml" src="http://x"/>'
+                               "</w:pict></w:r>")),
+        "from elsewhere",
+    ),
+    "an object, spelled otherwise": (
+        lambda: changed(related(f'<Relationship Id="r" Type="{OFFICE}/&#111;leObject" Target="styles.xml"/>')),
+        "an embedded object",
+    ),
+    "an add-in": (
+        lambda: changed(relation("webextensiontaskpanes", "styles.xml", False)), "an add-in"
+    ),
+    "a mail merge": (
+        lambda: changed(replaced("word/settings.xml", b"</w:settings>",
+                                 b'<w:mailMerge><w:connectString w:val="x"/></w:mailMerge></w:settings>')),
+        "a source of data",
+    ),
+    "a field in CDATA": (lambda: changed(field("<![CDATA[DDEAUTO x]]>")), "fetches or runs"),
+    "a field behind a comment": (lambda: changed(field("D<!-- -->DE x")), "fetches or runs"),
+    "a field in pieces behind another one": (lambda: changed(whole_field("D", "DEAUTO x")), "fetches or runs"),
+    "a field that prints": (lambda: changed(whole_field("PRI", "NT 27")), "fetches or runs"),
+    "a simple field": (
+        lambda: changed(inside("<w:fldSimple w:dirty='>' w:instr='DDEAUTO &quot;x&quot;'/>")), "fetches or runs"
+    ),
+    "a field in UTF-16 without a mark": (lambda: changed(in_utf16_without_a_mark), "fetches or runs"),
+    "a field in a part of another ending": (lambda: changed(with_another_ending), "fetches or runs"),
+    "entities in a part of another ending": (lambda: changed(with_entities_and_another_ending), "document type"),
+    "elements without end": (
+        lambda: changed(replaced(BODY, b"<w:body>", b"<w:body>" + b"<w:p/>" * 200_000)), "more than 100,000 elements"
+    ),
     "no body": (lambda: changed(part(BODY, b"<x/>")), "do not fit together"),
     "no XML": (lambda: changed(part(BODY, b"<w:document")), "do not fit together"),
     "no part": (lambda: changed(lambda parts: parts.pop(BODY)), "do not fit together"),
@@ -206,6 +296,29 @@ def test_links_that_wait_for_a_click_and_pictures_of_the_letterhead_may_stay() -
     check_template(changed(relation("hyperlink", "https://example.invalid/")), "unit.docx")
     check_template(changed(part("word/media/crest.png", b"\x89PNG")), "unit.docx")
     check_template(changed(field("PAGE")), "unit.docx")
+    for instruction in (("PRINT", "DATE"), ('REF "control"',), ("HYPER", 'LINK "https://example.invalid/print"')):
+        check_template(changed(whole_field(*instruction)), "unit.docx")
+
+
+def test_placeholders_in_links_content_controls_and_text_boxes_are_filled(tmp_path: Path) -> None:
+    box = (
+        '<w:r><w:t>{{exam</w:t></w:r><w:r><w:pict><v:shape xmlns:v="urn:schemas-microsoft-com:vml"><v:textbox>'
+        "<w:txbxContent><w:p><w:r><w:t>box {{refer</w:t></w:r><w:r><w:t>ence}}</w:t></w:r></w:p></w:txbxContent>"
+        "</v:textbox></v:shape></w:pict></w:r><w:r><w:t>iner}}</w:t></w:r>"
+    )
+    control = "<w:sdt><w:sdtContent><w:r><w:t>{{exhib</w:t></w:r></w:sdtContent></w:sdt><w:r><w:t>its}}</w:t></w:r>"
+    link = '<w:hyperlink w:anchor="x"><w:r><w:t>{{operation}}</w:t></w:r></w:hyperlink>'
+    folder = make_mixed_case(tmp_path / "case")
+    content = letterhead()
+    for one in (box, control, link):
+        content = changed(inside(one), content)
+    (folder / "template.docx").write_bytes(content)
+    with zipfile.ZipFile(BytesIO(written(folder, tmp_path / "out", "schedule-docx"))) as archive:
+        body = archive.read(BODY).decode()
+    first = body[: body.index("Before")]
+    assert "{{" not in first
+    for expected in ("box OP/7", "ABC/1, ABC/2", "Larch", "DC 1 &lt;b&gt;"):
+        assert expected in first
 
 
 def test_every_byte_of_a_template_may_be_damaged_and_nothing_but_words_comes_of_it() -> None:

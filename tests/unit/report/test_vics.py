@@ -6,6 +6,7 @@ import sqlite3
 import uuid
 from collections import Counter
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from caid_triage.case.view import open_case
 from caid_triage.hashset.readers.vics import VicsReader
 from caid_triage.hashset.rows import Row, SourceFile
 from caid_triage.model import Category, Decision, Role, State
+from caid_triage.report.c4_xml import write_c4p
 from caid_triage.report.write import write_reports
 
 NEAR = "near match, not confirmed"
@@ -172,6 +174,19 @@ def test_an_exact_match_names_its_set_its_digest_and_its_scheme(tmp_path: Path) 
     found = by_name(cases(make_exchange_case(tmp_path / "case", state_items()))[0])["0.jpg"]
     assert found["PrecategorizationSource"] == "exact hash match: unit-set (sha256)"
     assert (found["Category"], found["IsPrecategorized"], found["Comments"]) == (1, "true", "Category A [uk]")
+
+
+def test_where_entries_disagree_the_gravest_is_given_and_the_others_are_said(tmp_path: Path) -> None:
+    """Also in c4p.xml: a grading tool would take the category for what all sets say."""
+    items = [(samples.record(0), (samples.match(), samples.match(samples.CATEGORY_C)))]
+    folder = make_exchange_case(tmp_path / "case", items)
+    (found,) = cases(folder)[0]["Media"]
+    assert found["Category"] == 1
+    assert found["Comments"] == "Category A [uk]; unit-set lists it as Category C [uk]"
+    assert found["PrecategorizationSource"] == "exact hash match: unit-set (sha256)"
+    with open_case(folder) as view:
+        write_c4p(view, out := BytesIO())
+    assert "Category A [uk]; unit-set lists it as Category C [uk]" in out.getvalue().decode("utf-16")
 
 
 def test_a_scheme_that_nobody_confirmed_is_said_beside_every_grade(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from caid_triage.case.encode import entry_id
+from caid_triage.locations import location_of
 from caid_triage.model import DecodeState, Kind, Match, MatchKind, ScanRecord, Severity, Tier, tier_of
-from caid_triage.report.locations import location_of
 from caid_triage.review.items import ItemFilter
 
 DAMAGED = (DecodeState.PARTIAL, DecodeState.UNDECODABLE, DecodeState.REFUSED)
@@ -153,11 +153,12 @@ def chosen(items: Sequence[NaiveItem], which: ItemFilter, grades: GradesOf) -> l
     for item in items:
         digests = item.files[0][0].examination.digests
         given = grades.get(digests.sha256, {}) if digests else {}
+        of_whom = [grade for who, grade in given.items() if which.examiner in ("", who)]
         decided = which.examiner in given if which.examiner else bool(given)
         if (
             item.is_in(which.queue, len(set(given.values())) > 1)
             and any(meets(record, which) for record, _ in item.files)
-            and (not which.categories or has_category(item, which.categories, list(given.values())))
+            and (not which.categories or has_category(item, which.categories, of_whom))
             and (which.decided is None or decided == which.decided)
         ):
             found.append(item)

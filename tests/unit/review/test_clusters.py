@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.case import samples
-from unit.review.test_desk import ME, A, ids, make_case
+from unit.review.test_desk import ME, A, good_match, ids, make_case
 
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.hashset import hamming
@@ -122,3 +122,16 @@ def test_groups_of_another_state_of_the_case_are_made_anew(folder: Path) -> None
     (folder / CLUSTERS_FILE).write_bytes(b"PK no archive")
     with ReviewDesk(folder) as desk:
         assert not desk.has_clusters
+
+
+def test_a_grade_of_a_group_is_of_what_the_queues_show_and_not_of_known_good_material_beside_it(tmp_path: Path) -> None:
+    here = (1 << 255) | 0xFFFF
+    good = (look(1, here)[0], (good_match(),))
+    with ReviewDesk(make_case(tmp_path / "case", [look(0, here), good, look(2, here ^ 1)])) as desk:
+        desk.make_clusters()
+        first, last = ids(desk, "new")
+        shown = desk.count(ItemFilter("new", cluster=first))
+        assert shown == 2
+        assert desk.decide([], A, ME, cluster=first) == shown
+        assert desk.item(first + (1 << 23)).grades == ()
+        assert [len(desk.item(one).grades) for one in (first, last)] == [1, 1]

@@ -309,6 +309,32 @@ def test_two_examiners_who_differ_dispute_a_content_until_they_agree(folder: Pat
         assert (row.category_code, row.asserted) == ("3", "near")
 
 
+@pytest.mark.parametrize("settles", [False, True])
+def test_a_filter_by_category_finds_what_sets_say_and_one_s_own_grades_but_not_another_s(
+    folder: Path, settles: bool
+) -> None:
+    with ReviewDesk(folder) as desk:
+        (known,), (near,), (new, other) = (ids(desk, queue) for queue in ("known", "near", "new"))
+        wanted = ItemFilter("new", categories=(("1", "uk"),), examiner=YOU)
+        assert desk.count(wanted) == 0
+        desk.decide([known, new, near], A, ME)
+        desk.decide([other], C, YOU)
+        assert not settles or desk.settle()
+        for one in (wanted, replace(wanted, categories=("1",))):
+            assert desk.count(one) == 0
+            assert desk.page(one, None, 9) == []
+            assert desk.at(one, 0) is None
+            assert desk.count(replace(one, examiner=ME)) == 1
+            assert desk.count(replace(one, examiner="")) == 1
+        assert desk.count(replace(wanted, queue="known")) == 1  # the hash set says it
+        assert desk.count(replace(wanted, queue="near")) == 1
+        desk.decide([new], A, YOU)
+        assert [item.id for item in desk.page(wanted, None, 9)] == [new]  # at once, though it was asked for before
+        desk.undo(YOU)
+        assert desk.count(wanted) == 0
+        assert desk.count(replace(wanted, categories=(("3", "uk"),))) == 1
+
+
 def test_remarks_are_kept_and_are_no_grades(folder: Path) -> None:
     hostile = "half a pair \ud800, \u202e, \n and \U0001f600"
     with ReviewDesk(folder) as desk:

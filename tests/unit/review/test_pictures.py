@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import os
 import signal
+import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +18,12 @@ from PIL import Image, ImageDraw
 
 from caid_triage.config import ScanOptions
 from caid_triage.model import Kind
+from caid_triage.review import asking
 from caid_triage.review.desk import ReviewDesk
 from caid_triage.review.items import Item, ItemFilter, Placeholder
-from caid_triage.review.pictures import SmallPictures
-from caid_triage.scan.look import Looker
+from caid_triage.review.pictures import SIDES, SmallPictures
+from caid_triage.scan import protocol
+from caid_triage.scan.look import Looker, Pixels, _Clock
 from caid_triage.scan.run import run_scan
 from caid_triage.scan.sources import SourceRequest
 
@@ -117,6 +122,13 @@ def test_a_picture_is_seen_wherever_it_lies(desk: ReviewDesk, end: str, sides: t
     assert blue[2] > 150 > blue[0]  # type: ignore[index]
 
 
+@pytest.mark.parametrize(("asked", "given"), [(160, 160), (320, 320), (200, 160), (4000, 512), (63, 64)])
+def test_no_picture_is_larger_than_was_asked_for(desk: ReviewDesk, asked: int, given: int) -> None:
+    """Small on purpose: what spares an examiner is not to be undone by rounding up (64 is the least there is)."""
+    assert set(asking.SIZES) <= set(SIDES)
+    assert max(picture(desk, "large.jpg", asked).size) == given
+
+
 def test_a_jpeg_is_turned_as_it_says_and_grey_is_grey(desk: ReviewDesk) -> None:
     turned = picture(desk, "turned.jpg")
     assert turned.size == (80, 128)
@@ -162,15 +174,15 @@ def test_a_dead_worker_costs_one_picture_and_a_late_one_too(case_folder: Path, m
     with ReviewDesk(case_folder) as desk:
         desk.thumbnail(item(desk, "plain.png"), 64)
         looker = desk._pictures._looker
-        real = Looker._first
+        real = Looker._give
 
-        def killed(*arguments: object, **options: object) -> object:
+        def killed(*arguments: Any) -> None:
             assert looker._worker is not None
-            os.kill(looker._worker.pid, signal.SIGKILL)
-            return real(*arguments, **options)  # type: ignore[arg-type]
+            os.kill(looker._worker.pid, signal.SIGKILL)  # before it has the task: a quick one would have answered
+            real(*arguments)
 
         with monkeypatch.context() as patched:
-            patched.setattr(Looker, "_first", killed)
+            patched.setattr(Looker, "_give", killed)
             made = desk.thumbnail(item(desk, "x.png"), 64)
         assert isinstance(made, Placeholder)
         assert "ended its process" in made.reason
@@ -217,3 +229,70 @@ def test_a_source_that_is_not_on_record_gives_no_picture() -> None:
     )
     pictures.close()
     pictures.close()
+
+
+class Hanging(Looker):
+    """A decoder that comes back when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    def picture(self, *_: object) -> Pixels:
+        self.begun.set()
+        assert self.may_end.wait(20)
+        return Pixels(1, 1, 1, b"x")
+
+
+def test_hiding_everything_waits_for_no_decoder_and_what_was_being_made_is_not_kept(case_folder: Path) -> None:
+    with ReviewDesk(case_folder) as desk:
+        item = next(item for item in desk.page(ItemFilter("new"), None, 50) if item.path.endswith("plain.png"))
+        hanging = desk._pictures._looker = Hanging()
+        made: list[object] = []
+        asking = threading.Thread(target=lambda: made.append(desk.thumbnail(item, 64)))
+        asking.start()
+        assert hanging.begun.wait(20)
+        desk.forget_pictures()
+        desk.forget_pictures()
+        assert not made  # it has not waited for it
+        hanging.may_end.set()
+        asking.join()
+        assert isinstance(made[0], bytes)  # whoever asked for it has it
+        assert not desk._pictures._kept
+        assert isinstance(desk.thumbnail(item, 64), bytes)
+        assert len(desk._pictures._kept) == 1
+
+
+class Talking:
+    """A worker that was taken over: it says what it is told to, a piece at a time, and can be ended."""
+
+    def __init__(self, said: bytes, seconds: float = 0.0) -> None:
+        self.source, self.sink, self.seconds, self.killed = self, io.BytesIO(), seconds, threading.Event()
+        self._said = io.BytesIO(said)
+
+    def read(self, size: int = -1) -> bytes:
+        return b"" if self.killed.wait(self.seconds) else self._said.read(size)
+
+    def kill(self) -> None:
+        self.killed.set()
+
+
+def test_a_worker_that_only_says_that_it_goes_on_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = io.BytesIO()
+    protocol.write_frame(step, protocol.STEP, protocol.to_json({"step": 0, "size": 0}))
+
+    def asked(worker: Talking, most: float) -> str:
+        clock = _Clock(worker)  # type: ignore[arg-type]
+        began = time.monotonic()
+        try:
+            with pytest.raises((protocol.ProtocolError, EOFError)) as caught:
+                Looker()._first(worker, None, clock, 10.0, most)  # type: ignore[arg-type]
+        finally:
+            clock.stop()
+        assert time.monotonic() - began < 5
+        return type(caught.value).__name__
+
+    endless = step.getvalue() * 2000
+    assert asked(Talking(endless), 0.0) == "ProtocolError"  # there is nothing inside: no step is taken from it
+    assert asked(Talking(endless), 60.0) == "EOFError"  # of what lies inside, as many as it likes in its time
+    assert asked(Talking(endless, 0.05), 0.5) in {"ProtocolError", "EOFError"}

@@ -158,11 +158,14 @@ def test_a_payload_that_is_no_object_is_refused(payload: bytes) -> None:
         ("media_type", "x" * 101),
         ("kind", "spreadsheet"),
         ("md5", ""),
+        ("waits", 1),
+        ("waits", None),
     ],
 )
 def test_early_digests_with_a_wrong_field_are_refused(field: str, value: object) -> None:
     good = protocol.digests_to_plain(DIGESTS) | {"kind": "image", "media_type": "image/png", "bytes_read": 7}
-    assert protocol.early_from_plain(dict(good)) == (DIGESTS, Kind.IMAGE, "image/png", 7)
+    good["waits"] = True
+    assert protocol.early_from_plain(dict(good)) == (DIGESTS, Kind.IMAGE, "image/png", 7, True)
     with pytest.raises(protocol.ProtocolError):
         protocol.early_from_plain(good | {field: value})
 

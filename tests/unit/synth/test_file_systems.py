@@ -18,7 +18,7 @@ from caid_triage.synth.exfat import build_exfat
 from caid_triage.synth.ext import build_ext2
 from caid_triage.synth.fat import build_fat
 from caid_triage.synth.lessons import build_lesson, crowd, lesson_names
-from caid_triage.synth.ntfs import build_ntfs
+from caid_triage.synth.ntfs import build_ntfs, write_ntfs
 from caid_triage.synth.plan import Planned, PlannedFile, PlannedFolder, write_sparse
 from caid_triage.synth.truth import rows_of
 
@@ -158,6 +158,17 @@ def test_isoinfo_reads_a_file_of_the_cd(tmp_path: Path) -> None:
         name = row.path if "." in row.path else row.path + "."
         content = run(program("isoinfo"), "-i", image, "-x", name + ";1").stdout
         assert hashlib.sha256(content).hexdigest() == row.sha256, row.path
+
+
+def test_an_ntfs_volume_is_written_as_a_sparse_file(tmp_path: Path) -> None:
+    plan = [PlannedFile(f"/a/{n}.txt", b"%d" % n * 900, deleted=n % 3 == 0) for n in range(40)]
+    write_ntfs(tmp_path / "sparse.dd", plan, size=64 * MIB)
+    assert (tmp_path / "sparse.dd").read_bytes() == build_ntfs(plan, size=64 * MIB)
+    assert (tmp_path / "sparse.dd").stat().st_blocks * 512 < 8 * MIB
+    with pytest.raises(FileExistsError):
+        write_ntfs(tmp_path / "sparse.dd", plan, size=64 * MIB)
+    with pytest.raises(ValueError, match="whole clusters"):
+        write_ntfs(tmp_path / "other.dd", plan, size=64 * MIB + 1)
 
 
 def test_ten_thousand_files_on_ntfs_in_seconds(tmp_path: Path, read_back: Callable[..., dict]) -> None:

@@ -1,0 +1,1 @@
+"""MANY EXHIBITS, unattended: the queue, its budget, a child process for each scan, and the unit's figures."""
