@@ -1,4 +1,4 @@
-"""What the page asks for, out of the words of an address, checked: which items, where in their list, how many.
+"""What the page asks for, out of the words of a request, checked: which items, where in their list, how many.
 
 Whoever holds the session may ask with any words, so nothing is believed: an unknown word, a second one of a kind or a
 value that is none is refused with a sentence (:class:`AskedWronglyError`), and never reaches a query.
@@ -6,11 +6,14 @@ value that is none is refused with a sentence (:class:`AskedWronglyError`), and 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote
+
+from starlette.requests import Request
 
 from caid_triage.locations import ELSEWHERE, location_rules
 from caid_triage.model import Kind, State
@@ -18,6 +21,7 @@ from caid_triage.review.items import QUEUES, ItemFilter, Key
 
 MOST_ITEMS = 200
 LONGEST = 400
+LONGEST_NOTE = 2000
 LARGEST = (1 << 63) - 1
 DECIDED = {"no": False, "yes": True}
 SIZES = (160, 320)
@@ -91,6 +95,36 @@ def only(words: Mapping[str, str], known: set[str] | frozenset[str]) -> None:
             raise AskedWronglyError("The question has a word that is not understood.")
         if len(value) > LONGEST:
             raise AskedWronglyError(f"A word of the question is longer than {LONGEST} characters.")
+
+
+def words_of(request: Request, known: frozenset[str]) -> Mapping[str, str]:
+    """The words of a question, each once and known."""
+    pairs = request.query_params.multi_items()
+    words = dict(pairs)
+    if len(words) != len(pairs):
+        raise AskedWronglyError("A word of the question stands twice.")
+    only(words, known)
+    return words
+
+
+async def body_of(request: Request, wanted: Mapping[str, type]) -> dict[str, Any]:
+    """The JSON object of a request: exactly these words, of these types."""
+    try:
+        value = json.loads(await request.body())
+    except (ValueError, RecursionError):  # no JSON, or brackets without end
+        raise AskedWronglyError("The request is no JSON.") from None
+    if not isinstance(value, dict) or {word: type(found) for word, found in value.items()} != dict(wanted):
+        raise AskedWronglyError("The request has not the words that it needs.")
+    return value
+
+
+def note_of(words: str) -> str:
+    """A note as it is kept."""
+    if not words.strip():
+        raise AskedWronglyError("A note has words.")
+    if len(words) > LONGEST_NOTE:
+        raise AskedWronglyError(f"A note has at most {LONGEST_NOTE} characters.")
+    return words.encode("utf-8", "replace").decode()
 
 
 FILTER_WORDS = frozenset(

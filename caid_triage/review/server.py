@@ -1,17 +1,16 @@
 """The review page's server: one examiner, one browser, this machine alone.
 
 It answers what the page asks (static/*.js), out of a desk (review/desk.py), and adds nothing of its own: no list is
-kept here, no grade, no picture. What is asked is checked in review/asking.py, who asks in review/security.py, and what
-an examiner may see of an item is decided in review/words.py. It keeps no log of requests: an address that was asked for
-would say which item was looked at.
+kept here, no grade, no picture. What is asked is checked in review/asking.py, who asks in review/security.py. What an
+examiner may see of an item is decided in review/words.py, what an error is told as in review/replies.py. It keeps no
+log of requests: an address that was asked for would say which item was looked at.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from typing import Any, TypeVar
@@ -22,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from caid_triage.errors import CaidTriageError, UsageError
+from caid_triage.errors import UsageError
 from caid_triage.locations import location_rules
 from caid_triage.model import Category, Kind, State
 from caid_triage.review.asking import (
@@ -32,14 +31,17 @@ from caid_triage.review.asking import (
     AskedWronglyError,
     asked_filter,
     asked_window,
+    body_of,
     category_words,
     identity_of,
-    only,
+    note_of,
     whole,
+    words_of,
 )
 from caid_triage.review.items import APART, Item, ItemFilter, QueueFigures
 from caid_triage.review.keys import Grade, grades_of
-from caid_triage.review.security import TOO_LARGE, Guard, TooLargeError
+from caid_triage.review.replies import REPLIES, GoneError, json_reply, media_type
+from caid_triage.review.security import Guard
 from caid_triage.review.sitting import Desk, Groups, Setting, Tally
 from caid_triage.review.words import KIND_WORDS, STATE_WORDS, item_words
 from caid_triage.visible import shown
@@ -56,11 +58,9 @@ STATIC = {
     "review.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-LONGEST_NOTE = 2000
 # Of the time that a review of a growing case takes, at most one part in so many is spent reading it anew.
 REFRESH_SHARE = 20
 THUMBNAILS_AT_ONCE = 2
-NOBODY_WAITS = 499  # as others number it; it is sent to a connection that is closed
 
 T = TypeVar("T")
 
@@ -98,14 +98,7 @@ class Review:
             Route("/api/forget", self._forget, methods=["POST"]),
             Route("/api/end", self._finish, methods=["POST"]),
         ]
-        handlers: dict[Any, Any] = {
-            AskedWronglyError: _asked_wrongly,
-            _GoneError: _gone,
-            TooLargeError: _too_large,
-            CaidTriageError: _refused,
-            Exception: _bug,
-        }
-        self.guard = Guard(Starlette(routes=routes, exception_handlers=handlers), port)
+        self.guard = Guard(Starlette(routes=routes, exception_handlers=REPLIES), port)
         self._html = _template().render(secret=self.guard.csrf)
 
     def close(self) -> None:
@@ -125,10 +118,10 @@ class Review:
         return Response(self._files[name], headers={"content-type": STATIC[name]})
 
     async def _start(self, request: Request) -> Response:
-        _words(request, frozenset())
+        words_of(request, frozenset())
         setting = self._setting
         queues = await self._ask(request, lambda: self._desk.queues(setting.examiner))
-        return _json(
+        return json_reply(
             {
                 "case": shown(setting.case),
                 "examiner": shown(setting.examiner),
@@ -166,9 +159,9 @@ class Review:
     # -- questions -----------------------------------------------------------------------------------------------------
 
     async def _figures(self, request: Request) -> Response:
-        _words(request, frozenset())
+        words_of(request, frozenset())
         queues = await self._ask(request, self._fresh_queues)
-        return _json(
+        return json_reply(
             {
                 "queues": [_queue_words(queue) for queue in queues],
                 "scanning": self._setting.scanning(),
@@ -186,11 +179,11 @@ class Review:
         return self._desk.queues(self._setting.examiner)
 
     async def _count(self, request: Request) -> Response:
-        wanted = asked_filter(_words(request, FILTER_WORDS), self._setting.examiner)
-        return _json({"count": await self._ask(request, lambda: self._desk.count(wanted))})
+        wanted = asked_filter(words_of(request, FILTER_WORDS), self._setting.examiner)
+        return json_reply({"count": await self._ask(request, lambda: self._desk.count(wanted))})
 
     async def _items(self, request: Request) -> Response:
-        words = _words(request, FILTER_WORDS | WINDOW_WORDS)
+        words = words_of(request, FILTER_WORDS | WINDOW_WORDS)
         wanted, window = asked_filter(words, self._setting.examiner), asked_window(words)
 
         def read() -> list[Item]:
@@ -204,15 +197,15 @@ class Review:
             behind = desk.at(wanted, window.at - 1)
             return [] if behind is None else desk.page(wanted, behind, window.limit)
 
-        return _json({"items": [self._shown(item) for item in await self._ask(request, read)]})
+        return json_reply({"items": [self._shown(item) for item in await self._ask(request, read)]})
 
     async def _item(self, request: Request) -> Response:
-        identity = identity_of(_words(request, frozenset({"id"})).get("id", ""))
-        return _json({"item": self._shown(await self._ask(request, lambda: self._one(identity)))})
+        identity = identity_of(words_of(request, frozenset({"id"})).get("id", ""))
+        return json_reply({"item": self._shown(await self._ask(request, lambda: self._one(identity)))})
 
     async def _group(self, request: Request) -> Response:
-        identity = identity_of(_words(request, frozenset({"id"})).get("id", ""))
-        return _json(await self._ask(request, lambda: self._group_figures(self._cluster_of(identity))))
+        identity = identity_of(words_of(request, frozenset({"id"})).get("id", ""))
+        return json_reply(await self._ask(request, lambda: self._group_figures(self._cluster_of(identity))))
 
     def _group_figures(self, cluster: int) -> dict[str, int]:
         """How many contents look alike, and how many of them this examiner has graded."""
@@ -221,20 +214,20 @@ class Review:
         return {"contents": sum(map(self._desk.count, of_group)), "decided": sum(map(self._desk.count, decided))}
 
     async def _thumbnail(self, request: Request) -> Response:
-        words = _words(request, frozenset({"id", "size"}))
+        words = words_of(request, frozenset({"id", "size"}))
         identity, size = identity_of(words.get("id", "")), whole(words.get("size", ""))
         if size not in SIZES:
             raise AskedWronglyError("There is no picture of that size.")
         drawn = await self._ask(request, lambda: self._desk.thumbnail(self._one(identity), size), self._drawing)
         if isinstance(drawn, bytes):
             self.tally.shown.add(identity)
-            return Response(drawn, media_type=_media_type(drawn))
-        return _json({"placeholder": shown(drawn.reason)})
+            return Response(drawn, media_type=media_type(drawn))
+        return json_reply({"placeholder": shown(drawn.reason)})
 
     # -- what changes something ----------------------------------------------------------------------------------------
 
     async def _grade(self, request: Request) -> Response:
-        body = await _body(request, {"id": str, "code": str})
+        body = await body_of(request, {"id": str, "code": str})
         identity, category = identity_of(body["id"]), self._category(body["code"])
 
         def grade() -> tuple[int, Item]:
@@ -243,10 +236,10 @@ class Review:
 
         graded, item = await self._surely(grade)
         self.tally.graded += graded
-        return _json({"item": self._shown(item)})
+        return json_reply({"item": self._shown(item)})
 
     async def _grade_group(self, request: Request) -> Response:
-        body = await _body(request, {"id": str, "code": str, "expected": int})
+        body = await body_of(request, {"id": str, "code": str, "expected": int})
         identity, category = identity_of(body["id"]), self._category(body["code"])
 
         def grade() -> int:
@@ -259,10 +252,10 @@ class Review:
 
         graded = await self._surely(grade)
         self.tally.graded += graded
-        return _json({"words": f"{graded:,} contents graded {shown(category.label)}."})
+        return json_reply({"words": f"{graded:,} contents graded {shown(category.label)}."})
 
     async def _undo(self, request: Request) -> Response:
-        await _body(request, {})
+        await body_of(request, {})
 
         def undo() -> tuple[int, list[Item]]:
             touched = self._desk.undo(self._setting.examiner)
@@ -274,11 +267,11 @@ class Review:
         words = {0: "There is nothing to take back.", 1: "Grade taken back."}.get(
             count, f"{count:,} grades taken back."
         )
-        return _json({"count": count, "items": [self._shown(item) for item in items], "words": words})
+        return json_reply({"count": count, "items": [self._shown(item) for item in items], "words": words})
 
     async def _note(self, request: Request) -> Response:
-        body = await _body(request, {"id": str, "note": str})
-        identity, note = identity_of(body["id"]), _note(body["note"])
+        body = await body_of(request, {"id": str, "note": str})
+        identity, note = identity_of(body["id"]), note_of(body["note"])
 
         def keep() -> tuple[int, Item]:
             noted = self._desk.remark([identity], note, self._setting.examiner)
@@ -286,32 +279,32 @@ class Review:
 
         noted, item = await self._surely(keep)
         self.tally.noted += noted
-        return _json({"item": self._shown(item)})
+        return json_reply({"item": self._shown(item)})
 
     async def _make_groups(self, request: Request) -> Response:
-        await _body(request, {})
+        await body_of(request, {})
         self._groups.make()
-        return _json({"groups": self._groups.words()})
+        return json_reply({"groups": self._groups.words()})
 
     async def _revealed(self, request: Request) -> Response:
         """Pictures were seen without their blur: how many is put on record when the session ends."""
-        body = await _body(request, {"ids": list})
+        body = await body_of(request, {"ids": list})
         if not all(isinstance(one, str) for one in body["ids"]):
             raise AskedWronglyError("The request has not the words that it needs.")
         wanted = [identity_of(one) for one in body["ids"]]
         self.tally.revealed.update(await self._surely(lambda: [self._one(one).id for one in wanted]))
-        return _json({"revealed": len(self.tally.revealed)})
+        return json_reply({"revealed": len(self.tally.revealed)})
 
     async def _forget(self, request: Request) -> Response:
         """Everything is hidden: no picture stays in memory here either."""
-        await _body(request, {})
+        await body_of(request, {})
         await self._surely(self._desk.forget_pictures)
-        return _json({})
+        return json_reply({})
 
     async def _finish(self, request: Request) -> Response:
-        await _body(request, {})
+        await body_of(request, {})
         self._end()
-        return _json({})
+        return json_reply({})
 
     # -- what they share -----------------------------------------------------------------------------------------------
 
@@ -349,7 +342,7 @@ class Review:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not asked.done():
                 asked.cancel()
-                raise _GoneError
+                raise GoneError
             return await asked
         finally:
             gone.cancel()
@@ -362,47 +355,9 @@ def _template() -> jinja2.Template:
     )
 
 
-def _json(value: object) -> Response:
-    # ASCII: whatever a name is, what goes over the wire is plain.
-    return Response(json.dumps(value), media_type="application/json")
-
-
-def _words(request: Request, known: frozenset[str]) -> Mapping[str, str]:
-    """The words of a question, each once."""
-    pairs = request.query_params.multi_items()
-    words = dict(pairs)
-    if len(words) != len(pairs):
-        raise AskedWronglyError("A word of the question stands twice.")
-    only(words, known)
-    return words
-
-
-async def _body(request: Request, wanted: Mapping[str, type]) -> dict[str, Any]:
-    """The JSON object of a request: exactly these words, of these types."""
-    try:
-        value = json.loads(await request.body())
-    except (ValueError, RecursionError):  # no JSON, or brackets without end
-        raise AskedWronglyError("The request is no JSON.") from None
-    if not isinstance(value, dict) or {word: type(found) for word, found in value.items()} != dict(wanted):
-        raise AskedWronglyError("The request has not the words that it needs.")
-    return value
-
-
-def _note(words: str) -> str:
-    if not words.strip():
-        raise AskedWronglyError("A note has words.")
-    if len(words) > LONGEST_NOTE:
-        raise AskedWronglyError(f"A note has at most {LONGEST_NOTE} characters.")
-    return words.encode("utf-8", "replace").decode()
-
-
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _media_type(picture: bytes) -> str:
-    return "image/png" if picture.startswith(b"\x89PNG") else "image/jpeg"
 
 
 def _queue_words(queue: QueueFigures) -> dict[str, object]:
@@ -416,27 +371,3 @@ def _grade_words(grade: Grade) -> dict[str, str]:
         "key": grade.key,
         "legal_class": shown(grade.legal_class),
     }
-
-
-class _GoneError(Exception):
-    """Nobody waits for an answer any more."""
-
-
-async def _gone(_: Request, __: Exception) -> Response:
-    return Response(status_code=NOBODY_WAITS)
-
-
-async def _asked_wrongly(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 400)
-
-
-async def _too_large(_: Request, __: Exception) -> Response:
-    return JSONResponse({"error": TOO_LARGE}, 413)
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": shown(" ".join(str(error).split()))}, 409)
-
-
-async def _bug(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": f"A bug of caid-triage ({type(error).__name__}); its window says where."}, 500)
