@@ -7,8 +7,9 @@ the database's temporary tables, so memory does not grow with the case.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -67,10 +68,11 @@ _JOINS = f"""JOIN source s ON s.id = e.id >> {NUMBER_BITS}
     LEFT JOIN proposed p ON p.entry_id = e.id LEFT JOIN category c ON c.id = p.category_id
     LEFT JOIN entry o ON o.id = CASE WHEN e.state = '{State.EMBEDDED}' THEN
         coalesce((SELECT holder FROM temp.holder h WHERE h.entry_id = e.id), e.id & {_OUTERMOST}) END"""  # noqa: S608 - constants only
-_FILES = f"SELECT 0, '[]', {_COLUMNS} FROM entry e {_JOINS} ORDER BY e.id"  # noqa: S608 - constants only
+_FILES = f"SELECT 0, '[]', NULL, {_COLUMNS} FROM entry e {_JOINS} ORDER BY e.id"  # noqa: S608 - constants only
 _PAIRS = """(SELECT json_group_array(json_array(name, value)) FROM (SELECT name, value FROM metadata x
     WHERE x.entry_id = e.id ORDER BY x.position))"""
-_CONTENTS = f"""SELECT n.number, {{pairs}}, {_COLUMNS}
+_OF_HEADS = f"{_PAIRS}, {_STILL.format(column='value', algorithm='photodna')}"
+_CONTENTS = f"""SELECT n.number, {{of_heads}}, {_COLUMNS}
 FROM temp.{{table}} n JOIN entry e ON e.id = n.entry_id {_JOINS} WHERE {{which}}
 ORDER BY (SELECT min(id) FROM source f WHERE f.exhibit = s.exhibit), n.number, e.id"""  # noqa: S608 - constants only
 
@@ -80,7 +82,12 @@ NEW = f"""SELECT id AS entry_id FROM entry e WHERE kind IN ('{Kind.IMAGE}', '{Ki
     AND sha256 NOT IN ({_GRADED})
     AND NOT EXISTS (SELECT 1 FROM file_match m WHERE m.entry_id = e.id AND m.match_kind = 'exact'
         AND m.contradicted = 0)"""  # noqa: S608 - constants only
-SELECTIONS: Mapping[str, str] = MappingProxyType({"listed_content": LISTED, "new_content": NEW})
+# Of an export what was written (note_written), in the exhibits that it was made of.
+WRITTEN = f"""SELECT id AS entry_id FROM entry WHERE sha256 IN (SELECT sha256 FROM temp.written)
+    AND id >> {NUMBER_BITS} IN (SELECT id FROM temp.written_source)"""  # noqa: S608 - constants only
+SELECTIONS: Mapping[str, str] = MappingProxyType(
+    {"listed_content": LISTED, "new_content": NEW, "written_content": WRITTEN}
+)
 
 _TOTALS = f"""SELECT s.exhibit, count(DISTINCT n.number), count(DISTINCT CASE WHEN p.match_kind = 'exact'
     AND e.sha256 NOT IN ({_GRADED}) THEN n.number END)
@@ -104,16 +111,17 @@ class ExchangeRow:
 
     ``content`` numbers contents (0 where rows are not grouped by content): it is the place, among all files of the
     case, of the content's first occurrence in its exhibit, and so stays what it is whatever is matched or decided
-    later. ``pairs`` is what the content says of its own origin, where rows are heads of contents. ``match_kind``,
-    ``tier``, the category and ``sets`` (name and digest, of an exact match) are what matching proposes, None and ()
-    for nothing; ``others`` are the categories that exact matches put it under besides, each with its set. ``stated``
-    and ``series`` are what the entries of exact matches state of it besides. ``holder_...`` is the file that an
-    embedded one lies in, at whatever depth. ``in_use``: no name leads to the file (or to what holds it), and it is in
-    use all the same.
+    later. ``pairs`` is what the content says of its own origin and ``photodna`` its PhotoDNA, where a plug-in computed
+    one; both only where rows are heads of contents. ``match_kind``, ``tier``, the category and ``sets`` (name and
+    digest, of an exact match) are what matching proposes, None and () for nothing; ``others`` are the categories that
+    exact matches put it under besides, each with its set. ``stated`` and ``series`` are what the entries of exact
+    matches state of it besides. ``holder_...`` is the file that an embedded one lies in, at whatever depth. ``in_use``:
+    no name leads to the file (or to what holds it), and it is in use all the same.
     """
 
     content: int
     pairs: tuple[tuple[str, str], ...]
+    photodna: bytes | None
     id: int
     exhibit: str
     source: str
@@ -230,8 +238,8 @@ def content_rows(connection: sqlite3.Connection, selection: str, *, heads: bool)
     """
     _choose_once(connection, selection)
     _hold_once(connection)
-    pairs, which = (_PAIRS, "n.entry_id = n.shown") if heads else ("'[]'", "1")
-    statement = _CONTENTS.format(table=selection, pairs=pairs, which=which)
+    of_heads, which = (_OF_HEADS, "n.entry_id = n.shown") if heads else ("'[]', NULL", "1")
+    statement = _CONTENTS.format(table=selection, of_heads=of_heads, which=which)
     yield from map(reader(ExchangeRow), connection.execute(statement))
 
 
@@ -240,6 +248,18 @@ def content_totals(connection: sqlite3.Connection, selection: str) -> dict[str, 
     _choose_once(connection, selection)
     rows = connection.execute(_TOTALS.format(table=selection))
     return {exhibit: ExchangeTotals(contents, graded) for exhibit, contents, graded in rows}
+
+
+def note_written(connection: sqlite3.Connection, contents: Iterable[bytes], exhibits: Sequence[str]) -> None:
+    """Make ``written_content`` the selection of these contents (SHA-256s), as far as they lie in these exhibits."""
+    for table in ("written", "written_source", "written_content"):
+        connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+    connection.execute("CREATE TEMP TABLE written (sha256 BLOB PRIMARY KEY) WITHOUT ROWID")
+    connection.executemany("INSERT INTO temp.written VALUES (?)", ((content,) for content in contents))
+    connection.execute(
+        "CREATE TEMP TABLE written_source AS SELECT id FROM source WHERE exhibit IN (SELECT value FROM json_each(?))",
+        (json.dumps(exhibits),),
+    )
 
 
 def _made(connection: sqlite3.Connection, table: str) -> bool:

@@ -110,7 +110,7 @@ class Journal:
                     file.truncate(self.place.offset)
                     raise
             if self.place.offset == 0:
-                _force_folder(self._folder)
+                force_folder(self._folder)
             acts.append(act_of(line))
             self.place = Place(head, self.place.offset + len(line) + 1)
             return acts
@@ -271,7 +271,7 @@ def _changed(folder: Path) -> CaseError:
     )
 
 
-def _force_folder(folder: Path) -> None:
+def force_folder(folder: Path) -> None:
     """Force the name of a new file to disk; Windows does that by itself."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)

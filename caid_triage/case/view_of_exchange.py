@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from caid_triage.case.contents import UnitContents
 from caid_triage.case.exchange import (
@@ -13,6 +13,7 @@ from caid_triage.case.exchange import (
     content_totals,
     file_rows,
     match_rows,
+    note_written,
 )
 from caid_triage.case.reading import CaseReading
 from caid_triage.case.schema import reading_faults
@@ -35,6 +36,11 @@ class CaseExchange(CaseReading):
         """Every occurrence of the contents of one of exchange.SELECTIONS, or one row a content (``heads``)."""
         with reading_faults(self.folder):
             yield from content_rows(self._connection, selection, heads=heads)
+
+    def note_written(self, contents: Iterable[bytes], exhibits: Sequence[str]) -> None:
+        """Say which contents an export has written, of which exhibits: the selection ``written_content`` is those."""
+        with reading_faults(self.folder):
+            note_written(self._connection, contents, exhibits)
 
     def exchange_totals(self, selection: str) -> dict[str, ExchangeTotals]:
         """How many contents of a selection each exhibit has."""

@@ -27,6 +27,12 @@ QUEUES = ("known", "near", "new", "damaged")
 )
 @click.option("--exhibit", "exhibits", multiple=True, help="Only of the exhibit of this reference; may be repeated.")
 @click.option(
+    "--endings",
+    is_flag=True,
+    help="Give pictures and films the ending of what they are (.jpg), for a tool that goes by it. File managers then "
+    "show them, too.",
+)
+@click.option(
     "--password-file",
     type=click.Path(path_type=Path),
     help="Passwords and recovery keys of encrypted volumes, as in the scan.",
@@ -45,6 +51,7 @@ def export_media(
     out: Path,
     queues: tuple[str, ...],
     exhibits: tuple[str, ...],
+    endings: bool,
     password_file: Path | None,
     authorised: bool,
     examiner: str | None,
@@ -52,8 +59,10 @@ def export_media(
     """Write pictures and films of a case into a folder, to be graded in another tool. Nothing else ever does that.
 
     Each is read from the evidence again, compared with the digest that the case has, and called after its SHA-256,
-    without an ending. The reference of each exhibit has to be typed first. The audit trail says what was written; what
-    cannot be read, or has changed, is not written and is a problem of the case.
+    without an ending. vics.json beside them is the VICS case of what was written, for the grading tool to open. The
+    reference of each exhibit has to be typed first. The audit trail says what was written; what cannot be read, or has
+    changed, is not written and is a problem of the case. A folder without MANIFEST.sha256 is of an export that was
+    stopped: delete it, and export again.
     """
     from caid_triage.case.store import open_case_for_writing
     from caid_triage.evidence.secrets import NO_SECRETS, read_password_file
@@ -70,8 +79,12 @@ def export_media(
         export.check_folder(out, case_folder)  # again: typing takes its time
     with open_case_for_writing(case_folder) as case:
         case.audit_command(given_command(ctx))
-        found = export.export_media(case, out, queues or QUEUES, exhibits, secrets)
-    say(f"written: {found.files:,} files, {found.size:,} bytes, in {out}")
+        try:
+            found = export.export_media(case, out, queues or QUEUES, exhibits, secrets, endings=endings)
+        except KeyboardInterrupt:
+            say(f"what lies in {out} is no whole export: delete it, and export again into an empty folder", err=True)
+            raise
+    say(f"written: {found.files:,} files, {found.size:,} bytes, and {export.VICS} that names them, in {out}")
     if found.problems:
         say(f"not written: {len(found.problems):,} (see problems.csv once the reports are written again)")
     say_head(case.last_line)

@@ -2,6 +2,7 @@
 
 One Case an exhibit, one Media a content, one MediaFile an occurrence. vics.json has the contents that met a hash set or
 that an examiner graded; vics-new.json the pictures and films that nothing knows: what a unit grades and contributes.
+The vics.json of a media export has the contents that lie beside it, each with the path of its file.
 An exact match carries its Category, and so does an examiner's decision; a look-alike that nobody confirmed is
 "IsSuspected" and carries none. Booleans are strings, as real exporters write them. "@odata.context" comes first and
 "value" second, nothing else at the root: some readers insist on that (docs/formats/interchange.md).
@@ -9,9 +10,10 @@ An exact match carries its Category, and so does an examiner's decision; a look-
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from types import MappingProxyType
@@ -32,15 +34,20 @@ from caid_triage.report.text import iso
 CONTEXT = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/{region}/$metadata#Cases"
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "caid-triage.vics")
 NOTHING = ExchangeTotals(0, 0)
-# Field of a Media record -> the word for it that the case keeps (hashset/rows.py).
+NOWHERE: Mapping[bytes, str] = MappingProxyType({})
+# Field of a Media record -> the word for it that the case keeps (hashset/rows.py). What a set says of its own
+# precategorising is left out: IsPrecategorized says here whether an exact match is behind the Category.
 STATED = MappingProxyType(
     {
         "VictimIdentified": "victim-identified",
         "OffenderIdentified": "offender-identified",
         "IsDistributed": "distributed",
+        "SelfGenerated": "self-generated",
     }
 )
-# Names of docs/formats/metadata.md and the tag of EXIF 2.32 that says the same; any other name stands as it is.
+SUSPECTED = "suspected"
+# Names of docs/formats/metadata.md and the tag of EXIF 2.32 that says the same: these are Exifs, all others
+# MediaMetadata, under our names.
 EXIF_NAMES = MappingProxyType(
     {
         "camera-make": "Make", "camera-model": "Model", "camera-serial": "BodySerialNumber",
@@ -63,22 +70,39 @@ def write_new_vics(view: CaseView, out: TextIO) -> None:
     _write(view, out, "new_content")
 
 
-def _write(view: CaseView, out: TextIO, selection: str) -> None:
+def write_exported_vics(view: CaseView, out: TextIO, files: Mapping[bytes, str], exhibits: Sequence[str]) -> None:
+    """Write the VICS case of what a media export has written of these exhibits.
+
+    ``files`` has where each content (SHA-256) lies, relative to the folder that ``out`` lies in, with "/".
+    """
+    view.note_written(files, exhibits)
+    _write(view, out, "written_content", files, exhibits)
+
+
+def _write(
+    view: CaseView,
+    out: TextIO,
+    selection: str,
+    files: Mapping[bytes, str] = NOWHERE,
+    only: Sequence[str] | None = None,
+) -> None:
     grades = Grades(view)
     totals = view.exchange_totals(selection)
     heads = view.exchange_contents(selection, heads=True)
     # The rows give the exhibits in the order of the sources, and leave out those without any.
     of_exhibits = groupby(view.exchange_contents(selection), key=attrgetter("exhibit"))
     pending = next(of_exhibits, None)
+    exhibits = dict.fromkeys(source.exhibit for source in view.sources() if only is None or source.exhibit in only)
     out.write('{"@odata.context":' + _compact(CONTEXT.format(region=grades.region)) + ',"value":[')
-    for place, exhibit in enumerate(dict.fromkeys(source.exhibit for source in view.sources())):
+    for place, exhibit in enumerate(exhibits):
         opening = _compact(_case(view, exhibit, totals.get(exhibit, NOTHING)))[:-1]
         out.write((",\n" if place else "\n") + opening + ',"Media":[')
         if pending is not None and pending[0] == exhibit:
             contents = groupby(pending[1], key=attrgetter("content"))
-            for many, ((_, files), head) in enumerate(zip(contents, heads, strict=False)):
-                out.write((",\n" if many else "\n") + _compact(_media(head, grades.of(head)))[:-1] + ',"MediaFiles":[')
-                for number, row in enumerate(files):
+            for many, ((_, rows), head) in enumerate(zip(contents, heads, strict=False)):
+                media = _compact(_media(head, grades.of(head), files))
+                out.write((",\n" if many else "\n") + media[:-1] + ',"MediaFiles":[')
+                for number, row in enumerate(rows):
                     out.write("," * bool(number) + _compact(_media_file(row)))
                 out.write("]}")
             pending = next(of_exhibits, None)
@@ -104,22 +128,35 @@ def _case(view: CaseView, exhibit: str, totals: ExchangeTotals) -> dict[str, Any
     }
 
 
-def _media(row: ExchangeRow, grade: Grade) -> dict[str, Any]:
+def _media(row: ExchangeRow, grade: Grade, files: Mapping[bytes, str]) -> dict[str, Any]:
     """A content without its files. The hash that every reader asks for is the MD5."""
     media: dict[str, Any] = {"MediaID": row.content, "MD5": _hex(row.md5)}
     if row.sha1 is not None:
         media["SHA1"] = _hex(row.sha1)
+    if row.photodna is not None:
+        media["PhotoDNA"] = base64.b64encode(row.photodna).decode("ascii")
     if row.size is not None:
         media["MediaSize"] = row.size
     media["MimeType"] = row.media_type
-    media |= _graded(row, grade) | _stated(row)
-    if row.pairs:
-        media["Exifs"] = _properties(row, ((EXIF_NAMES.get(name, name), value) for name, value in row.pairs))
+    if row.sha256 is not None and row.sha256 in files:
+        media["RelativeFilePath"] = files[row.sha256].replace("/", "\\")
+    media |= _graded(row, grade) | _stated(row, grade)
     hashes = {"SHA256": _hex(row.sha256), "PDQ": "" if row.pdq is None else row.pdq.hex()}
-    alternatives = [
-        {"MD5": _hex(row.md5), "HashName": name, "HashValue": value} for name, value in hashes.items() if value
-    ]
-    return {**media, "AlternativeHashes": alternatives} if alternatives else media
+    lists = {
+        "Exifs": _properties(row, ((EXIF_NAMES[name], value) for name, value in row.pairs if name in EXIF_NAMES)),
+        "MediaMetadata": _properties(row, _metadata(row)),
+        "AlternativeHashes": [
+            {"MD5": _hex(row.md5), "HashName": name, "HashValue": value} for name, value in hashes.items() if value
+        ],
+    }
+    return media | {name: found for name, found in lists.items() if found}
+
+
+def _metadata(row: ExchangeRow) -> Iterable[tuple[str, str]]:
+    """What examining found of a picture or film, and what it says of itself that is no tag of EXIF."""
+    found = {"Width": row.width, "Height": row.height, "Duration": row.duration_s}
+    yield from ((name, str(value)) for name, value in found.items() if value is not None)
+    yield from ((name, value) for name, value in row.pairs if name not in EXIF_NAMES)
 
 
 def _graded(row: ExchangeRow, grade: Grade) -> dict[str, Any]:
@@ -135,10 +172,14 @@ def _graded(row: ExchangeRow, grade: Grade) -> dict[str, Any]:
     return {**category, "IsPrecategorized": "true", "PrecategorizationSource": source, "Comments": grade.remark}
 
 
-def _stated(row: ExchangeRow) -> dict[str, str]:
-    """What the hash sets state of the item that this content is, and never that something is not so."""
+def _stated(row: ExchangeRow, grade: Grade) -> dict[str, str]:
+    """What the hash sets state of the item that this content is, and never that something is not so.
+
+    "Suspected" asks for an eye on it: once an examiner has graded it, it is no longer said.
+    """
+    words = {**STATED, **({} if grade.by == "examiner" else {"IsSuspected": SUSPECTED})}
     series = {"Series": row.series} if row.series else {}
-    return {**{name: "true" for name, word in STATED.items() if word in row.stated}, **series}
+    return {**{name: "true" for name, word in words.items() if word in row.stated}, **series}
 
 
 def _properties(row: ExchangeRow, pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sqlite3
 import uuid
 from collections import Counter
@@ -12,15 +13,14 @@ from typing import Any
 
 import pytest
 from support.exchange_case import HARD_NAMES, UK, US, decide, make_exchange_case, state_items
-from support.vics_rules import read_checked
+from support.vics_rules import read_checked, read_rows
 from unit.case import samples
 from unit.report import exhibits
 
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
-from caid_triage.hashset.readers.vics import VicsReader
-from caid_triage.hashset.rows import Row, SourceFile
-from caid_triage.model import Category, Decision, Role, State
+from caid_triage.hashset.rows import STATED_WORDS, RecordFlag
+from caid_triage.model import Category, Decision, Kind, PerceptualHash, Role, State
 from caid_triage.report.c4_xml import write_c4p
 from caid_triage.report.write import write_reports
 
@@ -166,8 +166,26 @@ def test_names_are_written_exactly_as_their_bytes_spell_them(tmp_path: Path) -> 
 def test_what_a_picture_says_of_its_origin_is_among_its_exifs(tmp_path: Path) -> None:
     media = cases(make_exchange_case(tmp_path / "case", state_items()))[0]["Media"]
     said = {one["PropertyName"]: one["PropertyValue"] for one in media[0]["Exifs"]}
-    assert said == {"Make": "Nikon", "DateTimeOriginal": "2014-07-12T16:17:10 zone unknown", "history": "saved"}
+    assert said == {"Make": "Nikon", "DateTimeOriginal": "2014-07-12T16:17:10 zone unknown"}
     assert "Exifs" not in media[1]
+
+
+def test_what_is_known_of_a_picture_or_film_and_is_no_exif_tag_is_its_media_metadata(tmp_path: Path) -> None:
+    of_film: dict[str, Any] = {"kind": Kind.VIDEO, "media_type": "video/mp4", "hashes": (), "duration_s": 12.5}
+    codec = (("camera-make", "Nikon"), ("video-codec", "h264"))
+    items = [
+        *state_items(),
+        (samples.record(30, b"listed film", metadata=codec, **of_film), (samples.match(),)),
+        (samples.record(31, b"a note", kind=Kind.OTHER, width=None, height=None, hashes=()), (samples.match(),)),
+    ]
+    folder = make_exchange_case(tmp_path / "case", items)
+    found = by_name(cases(folder)[0])
+    said = {name: [(one["PropertyName"], one["PropertyValue"]) for one in item.get("MediaMetadata", [])]
+            for name, item in found.items()}  # fmt: skip
+    assert said["0.jpg"] == [("Width", "640"), ("Height", "480"), ("history", "saved")]
+    assert said["30.jpg"] == [("Width", "640"), ("Height", "480"), ("Duration", "12.5"), ("video-codec", "h264")]
+    assert "MediaMetadata" not in found["31.jpg"]
+    assert by_name(cases(folder, "vics-new")[0])["10.jpg"]["MediaMetadata"][0]["PropertyValue"] == "640"
 
 
 def test_an_exact_match_names_its_set_its_digest_and_its_scheme(tmp_path: Path) -> None:
@@ -258,16 +276,6 @@ def test_a_media_id_stays_what_it_is_after_a_decision_and_another_match(tmp_path
     assert after.items() <= {**before, **ungraded}.items()
 
 
-def read_rows(path: Path) -> list[Row]:
-    source = SourceFile(path)
-    try:
-        rows = list(VicsReader().read(source))
-    finally:
-        source.close()
-    assert all(isinstance(row, Row) for row in rows)
-    return [row for row in rows if isinstance(row, Row)]
-
-
 def test_our_own_reader_reads_the_same_digests_sizes_and_categories_back(tmp_path: Path) -> None:
     folder = make_exchange_case(tmp_path / "case")
     decide(folder, b"near", Category("3", "Category C", "uk", 10))
@@ -319,19 +327,61 @@ def test_the_last_decision_counts(tmp_path: Path) -> None:
 
 def test_what_a_set_states_of_its_item_is_handed_on_and_nothing_else_is(tmp_path: Path) -> None:
     items = state_items()
-    one: dict[str, Any] = {"stated": ("victim-identified", "precategorised"), "series": "Series 7"}
+    one: dict[str, Any] = {"stated": ("victim-identified", "precategorised", "self-generated"), "series": "Series 7"}
     items[0] = (items[0][0], (samples.match(**one), samples.match(stated=("distributed",), series="Elm")))
     items[1] = (items[1][0], items[0][1])
     items[12] = (items[12][0], (samples.near(distance=8, **one), samples.match(contradicted=True, **one)))
     found = by_name(cases(make_exchange_case(tmp_path / "case", items))[0])
-    words = ("VictimIdentified", "OffenderIdentified", "IsDistributed", "Series")
+    words = ("VictimIdentified", "OffenderIdentified", "IsDistributed", "SelfGenerated", "Series")
     assert {word: found["gone.jpg"].get(word) for word in words} == {
         "VictimIdentified": "true",
         "OffenderIdentified": None,
         "IsDistributed": "true",
+        "SelfGenerated": "true",
         "Series": "Elm, Series 7",
     }
     assert not any(set(words) & set(item) for name, item in found.items() if name not in ("0.jpg", "gone.jpg"))
+    assert "IsSuspected" not in found["gone.jpg"]
+
+
+def test_an_item_that_its_set_flags_for_review_is_suspected_until_an_examiner_grades_it(tmp_path: Path) -> None:
+    items = state_items()
+    items[2] = (items[2][0], (samples.match(stated=("suspected",)),))
+    folder = make_exchange_case(tmp_path / "case", items)
+    (flagged,) = [item for item in cases(folder)[0]["Media"] if item.get("IsSuspected") and "Tags" not in item]
+    assert (flagged["MediaFiles"][0]["FileName"], flagged["Category"], flagged["IsSuspected"]) == ("two.jpg", 1, "true")
+    decide(folder, b"content 2", A)
+    assert "IsSuspected" not in by_name(cases(folder)[0])["two.jpg"]
+
+
+def test_photodna_of_a_plug_in_stands_in_the_field_of_its_own_in_base64(tmp_path: Path) -> None:
+    vector = bytes(range(144))
+    hashes = (*samples.examination().hashes, PerceptualHash("photodna", vector), PerceptualHash("other", b"1234"))
+    items = [
+        (samples.record(0, hashes=hashes), (samples.match(),)),
+        (samples.record(1, b"unknown", hashes=hashes), ()),
+        (samples.record(2), (samples.match(),)),
+    ]
+    folder = make_exchange_case(tmp_path / "case", items)
+    listed, without = cases(folder)[0]["Media"]
+    (new,) = cases(folder, "vics-new")[0]["Media"]
+    assert listed["PhotoDNA"] == new["PhotoDNA"] == base64.b64encode(vector).decode()
+    assert "PhotoDNA" not in without
+    assert {row.photodna for row in read_rows(tmp_path / "out" / "vics-new.json")} == {vector}
+
+
+@pytest.mark.parametrize(("flag", "word"), STATED_WORDS.items())
+def test_what_a_set_states_comes_back_through_our_own_reader(tmp_path: Path, flag: RecordFlag, word: str) -> None:
+    """But for "precategorised": that is whether an exact match of this case is behind the category."""
+    items = [
+        (samples.record(0), (samples.match(stated=(word,), series="Elm"),)),
+        (samples.record(1), (samples.match(),)),
+    ]
+    cases(make_exchange_case(tmp_path / "case", items))
+    stated, silent = (RecordFlag(row.flags) for row in read_rows(tmp_path / "out" / "vics.json"))
+    assert stated & ~silent == flag & ~RecordFlag.PRECATEGORISED
+    assert silent & sum(STATED_WORDS) == RecordFlag.PRECATEGORISED
+    assert [row.series for row in read_rows(tmp_path / "out" / "vics.json")] == ["Elm", ""]
 
 
 def test_a_lone_surrogate_of_the_system_is_escaped_and_the_file_is_still_json(tmp_path: Path) -> None:
