@@ -37,8 +37,6 @@ from caid_triage.scan.reopened import ReopenedSources
 
 EXPORTED_QUEUES = ("known", "near", "new", "damaged")
 MOST_TRIED = 4  # files with one content that are tried
-
-
 VICS = "vics.json"
 # What a file of a type may be called, where endings are asked for. Types that some program would run are left out.
 ENDINGS: Mapping[str, str] = MappingProxyType(
@@ -96,12 +94,12 @@ def export_media(
     *,
     endings: bool = False,
 ) -> Exported:
-    """Write the contents of queues (of ``exhibits``, () for all) into the folder ``out``, each once, the VICS case of
+    """Write contents into the folder ``out``, each once, and a VICS case and a manifest of what was written.
 
-    what was written, and a manifest. The audit trail says so before the first is written, and what came of it at the
-    end, however it ends. A content that cannot be read, or has other bytes than the case says, is a Problem of the case
-    and not written. ``show`` is told how many of how many were tried. Errors: CaseError when the folder is full or
-    cannot be written to.
+    Those of ``queues`` and of ``exhibits``, () for all. The audit trail says so before the first is written, and what
+    came of it at the end, however it ends. A content that cannot be read, or has other bytes than the case says, is a
+    Problem of the case and not written. ``show`` is told how many of how many were tried. Errors: CaseError when the
+    folder is full or cannot be written to.
     """
     found = Exported()
     outcome, lists = "media-export-failed", dict[str, str]()
