@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from caid_triage.case.rows import SourceRow, TallyRow
@@ -74,18 +74,17 @@ def count_table(tallies: Iterable[TallyRow]) -> CountTable:
     return CountTable(list(categories.values()), list(lines.values()), total, ignorable, unranked)
 
 
-def count_tables(view: CaseView) -> tuple[CountTable, CountTable]:
+def count_tables(tallies: Sequence[TallyRow]) -> tuple[CountTable, CountTable]:
     """The counts of the exact matches, and those of the leads."""
-    tallies = view.tallies()
     exact = count_table(row for row in tallies if row.match_kind is MatchKind.EXACT)
     return exact, count_table(row for row in tallies if row.match_kind is not MatchKind.EXACT)
 
 
-def tier_tables(view: CaseView) -> tuple[CountTable, CountTable]:
+def tier_tables(tallies: Sequence[TallyRow]) -> tuple[CountTable, CountTable]:
     """The counts of the leads apart: films and strong look-alikes, and those of the tier of leads."""
-    tallies = [row for row in view.tallies() if row.match_kind is not MatchKind.EXACT]
-    far = count_table(row for row in tallies if row.tier is Tier.LEAD)
-    return count_table(row for row in tallies if row.tier is not Tier.LEAD), far
+    leads = [row for row in tallies if row.match_kind is not MatchKind.EXACT]
+    far = count_table(row for row in leads if row.tier is Tier.LEAD)
+    return count_table(row for row in leads if row.tier is not Tier.LEAD), far
 
 
 def exhibit_cells(view: CaseView, sources: Iterable[SourceRow]) -> list[tuple[str, Cell, Cell]]:
