@@ -373,11 +373,13 @@ def _code_of(record: Record | None) -> int:
 
 
 def _found(case: Path) -> dict[str, object]:
-    """How many files a case has, how many are identical to listed ones, what was not examined."""
+    """How many files a case has, how many are identical to listed ones, what was not examined, what its report says."""
     figures = case_figures(case)
     if figures.fault:
         return {}
-    return {"files": figures.files, "exact": figures.exact, "leads": figures.leads, "problems": figures.problems}
+    counts = {"files": figures.files, "exact": figures.exact, "leads": figures.leads, "problems": figures.problems}
+    answer = {"answer": figures.verdict.headline} if figures.verdict else {}
+    return {**counts, "ignorable": figures.ignorable, **answer}
 
 
 def _told(state: State, sentences: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ from caid_triage.case.lock import CaseLock
 from caid_triage.case.view import open_case
 from caid_triage.errors import UsageError
 from caid_triage.model import MatchKind
+from caid_triage.report.verdict import Outcome
 from caid_triage.validate.reports import parsed
 from caid_triage.visible import shown
 
@@ -198,7 +199,7 @@ def test_the_summary_tells_what_needs_somebody_first(cases: Path, tmp_path: Path
     assert len(page.tables["all"]) == 6
     content = json.loads(paths[0].read_text(encoding="utf-8"))
     assert (content["exit_code"], content["states"]) == (4, {"done": 1, "failed": 3, "waiting": 1})
-    assert content["rows"][0]["hits"][0].keys() == {"label", "scheme", "files", "unique"}
+    assert content["rows"][0]["hits"][0].keys() == {"label", "scheme", "files", "unique", "ignorable"}
     with paths[1].open(encoding="utf-8", newline="") as lines:
         assert len(list(csv.DictReader(lines, strict=True))) == 5
 
@@ -246,12 +247,23 @@ def test_after_a_time_box_the_first_lines_say_on_which_exhibit_something_is_and_
     assert json.loads(written[0].read_text(encoding="utf-8"))["rows"][0]["fragment_files"] == 3
     with written[1].open(encoding="utf-8", newline="") as lines:
         assert next(csv.DictReader(lines))["fragments"] == "1200"
-    done = replace(rows[0], state=State.DONE, exact=0, leads=0, found=())
+    no = {"outcome": Outcome.NONE, "answer": "Known material found: NO"}
+    done = replace(rows[0], state=State.DONE, exact=0, leads=0, found=(), **no)
     assert Summary(0, False, False, 1.0, NOW, [done], []).found_words == ["No file identical to a listed item."]
     assert Summary(0, False, False, 1.0, NOW, [done], []).headline == "1 of 1 exhibit done"
     assert Summary(0, False, False, 1.0, NOW, [done], []).answer == "Known material found: NO"
-    for gap in (replace(done, state=State.FAILED), replace(done, state=State.STOPPED), replace(done, files=0)):
-        assert Summary(0, False, False, 1.0, NOW, [done, gap], []).answer == "Known material found: not so far"
+    gap = replace(done, reference="gap")
+    for changes, said in [
+        ({"state": State.FAILED}, "No identical file found so far; not done: gap"),
+        ({"state": State.STOPPED}, "No identical file found so far; not done: gap"),
+        ({"outcome": Outcome.OPEN}, "No identical file found so far; not done: gap"),
+        ({"outcome": None, "files": None, "state": State.WAITING}, "No identical file found so far; not done: gap"),
+        ({"outcome": Outcome.EMPTY, "files": 0}, "No identical file found; no file was found to examine on gap"),
+        ({"outcome": Outcome.UNCOMPARED, "compared": False}, "No identical file found; nothing was compared on gap"),
+    ]:
+        short = Summary(0, False, False, 1.0, NOW, [done, replace(gap, **changes)], [])
+        assert (short.answer, short.word) == (said, "leads")
+    assert Summary(0, False, False, 1.0, NOW, [], []).answer == "No exhibit was examined"
     assert Summary(0, False, False, 1.0, NOW, [done], []).problem_words == []
     open_ = [
         replace(done, reference=name, state=State.PROBLEMS, problems=count) for name, count in (("a", 1), ("b", 7))
