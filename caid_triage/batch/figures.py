@@ -7,11 +7,11 @@ report.html. A case that cannot be read is a row too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from caid_triage.batch.journal import State
+from caid_triage.batch.journal import ENDED_WELL, State
 from caid_triage.case.lock import is_locked
 from caid_triage.case.schema import DATABASE
 from caid_triage.case.view import CaseView, open_case
@@ -19,7 +19,7 @@ from caid_triage.errors import CaseError
 from caid_triage.model import MatchKind, Role, Severity
 from caid_triage.report.fragments import with_samples
 from caid_triage.report.set_facts import hashset_facts, unconfirmed_any
-from caid_triage.report.verdict import Verdict, verdict_of
+from caid_triage.report.verdict import Outcome, Verdict, verdict_of
 from caid_triage.visible import many
 
 
@@ -76,6 +76,15 @@ class CaseFigures:
     contradicted: int = 0
     compared: bool = False
     verdict: Verdict | None = None
+
+    def answer(self, state: State) -> Verdict | None:
+        """The answer of the report, but no NO for an exhibit in a state that is not done: more of it is to come.
+
+        A first look that came to its end, or a case whose last scan failed, has a report that says NO.
+        """
+        if self.verdict is None or self.verdict.outcome is not Outcome.NONE or state in ENDED_WELL:
+            return self.verdict
+        return replace(self.verdict, outcome=Outcome.OPEN, headline="Nothing found so far: the exhibit is not done")
 
 
 def case_figures(folder: Path) -> CaseFigures:

@@ -25,9 +25,9 @@ class ExhibitRow:
     ``exit_code`` is None until a scan has ended. ``tries`` is how many scans the last run of it needed; ``told`` why it
     is not done; ``earlier``: an earlier run of the batch completed it; ``look`` is what became of the first look of a
     time box: "whole", "cut short" or "" (none was done). Counts are None where there is no case to read. ``fragments``
-    of ``fragment_files`` known files are in no other count. ``answer`` is that of the exhibit's own report, ``outcome``
-    what it comes to, None where there is no case to read; ``ignorable`` of the ``exact`` files are in a category that
-    its scheme ranks as not pertinent; ``contradicted`` files are in no other count.
+    of ``fragment_files`` known files are in no other count. ``answer`` is that of the exhibit's own report (no NO
+    before it is done), ``outcome`` what it comes to, None where there is no case to read; ``ignorable`` of the
+    ``exact`` files are in a category ranked as not pertinent; ``contradicted`` files are in no other count.
     """
 
     reference: str
@@ -88,7 +88,7 @@ def exhibit_rows(
 
 
 def _row(one: Exhibit | None, record: Record, figures: CaseFigures, told: str, earlier: str, case: str) -> ExhibitRow:
-    known = not figures.fault
+    known, answer = not figures.fault, figures.answer(record.state)
     return ExhibitRow(
         reference=record.reference,
         state=record.state,
@@ -112,8 +112,8 @@ def _row(one: Exhibit | None, record: Record, figures: CaseFigures, told: str, e
         look=("whole" if record.whole else "cut short") if record.looked else "",
         fragments=figures.fragments if known else None,
         fragment_files=figures.fragment_files if known else None,
-        outcome=figures.verdict.outcome if figures.verdict else None,
-        answer=figures.verdict.headline if figures.verdict else "",
+        outcome=answer.outcome if answer else None,
+        answer=answer.headline if answer else "",
         ignorable=figures.ignorable if known else None,
         contradicted=figures.contradicted if known else None,
         found=figures.hits,

@@ -154,6 +154,7 @@ def _row(folder: Path, record: Record | None, now: datetime) -> UnitRow:
     known = there and not figures.fault
     first_look = record is not None and record.looked and there and profile_of(folder) == QUICK
     state = _state(figures, record, there=there, first_look=first_look)
+    answer = figures.answer(state)
     queued = record.queued if record else None
     began = figures.began or (record.began if record else None)
     ended = figures.ended if state in ENDED_WELL else None
@@ -181,8 +182,8 @@ def _row(folder: Path, record: Record | None, now: datetime) -> UnitRow:
         note=figures.fault or ("; ".join(record.sentences) if record and state is State.FAILED else ""),
         fragments=figures.fragments if known else None,
         fragment_files=figures.fragment_files if known else None,
-        outcome=figures.verdict.outcome if figures.verdict else None,
-        answer=figures.verdict.headline if figures.verdict else "",
+        outcome=answer.outcome if answer else None,
+        answer=answer.headline if answer else "",
         ignorable=figures.ignorable if known else None,
         contradicted=figures.contradicted if known else None,
         found=figures.hits,

@@ -105,7 +105,30 @@ def test_a_first_look_that_came_to_its_end_is_not_a_done_exhibit(
         journal.tell("looked", "A", whole=True)
         if batch_says == "ended":
             journal.tell("ended", "A", state=State.PROBLEMS, code=3, seconds=1.0)
-    assert [row.state for row in unit_rows([tmp_path], NOW)] == [state]
+    (row,) = unit_rows([tmp_path], NOW)
+    assert (row.state, row.answer) == (state, "Known material found: YES")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_first_look_that_found_nothing_is_no_no(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+    """Its report says NO, for the quick scan came to its end; the batch wants more of the exhibit."""
+    items = [(samples.record(0), ())]
+    exhibits.make_case(tmp_path / "a", items, hashsets=[exhibits.CONFIRMED], unseen=False)
+    monkeypatch.setattr("caid_triage.batch.unit_figures.profile_of", lambda folder: "quick")
+    with Journal(tmp_path) as journal:
+        journal.tell("queued", "A", definition="d", case="a")
+        journal.tell("began", "A", workers=1, first=True)
+        journal.tell("looked", "A", whole=whole)
+    with Journal(tmp_path) as journal:
+        records = journal.known.records
+    verdict = case_figures(tmp_path / "a").verdict
+    assert verdict is not None
+    assert verdict.headline == "Known material found: NO"
+    (row,) = exhibit_rows([Exhibit("A", (Path("/x"),), tmp_path / "a")], records, [], [], tmp_path)
+    (of_unit,) = unit_rows([tmp_path], NOW)
+    for one in (row, of_unit):
+        assert (one.outcome, one.answer) == (Outcome.OPEN, "Nothing found so far: the exhibit is not done")
+    assert Summary(3, False, True, 1.0, NOW, [row], []).answer == "No identical file found so far; not done: A"
 
 
 def test_every_exhibit_is_a_row_of_the_units_figures(cases: Path, tmp_path: Path) -> None:
