@@ -28,13 +28,17 @@ class Cell:
 
 @dataclass(slots=True)
 class Line:
-    """A line of a count table: the cells of one category, or of one category and kind, by place and by kind."""
+    """A line of a count table: the cells of one category, or of one category and kind, by place and by kind.
+
+    ``ignorable``: the scheme ranks the category as not pertinent, so that the answer does not count what is here.
+    """
 
     label: str
     scheme: str
     kind: str
     cells: dict[str, Cell] = field(default_factory=lambda: {place: Cell() for place in (*PLACES, "all")})
     kinds: dict[str, Cell] = field(default_factory=lambda: {word: Cell() for word in KIND_WORDS.values()})
+    ignorable: bool = False
 
     def add(self, row: TallyRow) -> None:
         """Add a tally to its place, and to its kind when it is over all places."""
@@ -66,8 +70,9 @@ def count_table(tallies: Iterable[TallyRow]) -> CountTable:
     for row in tallies:
         key = row.category_code, row.category_label, row.scheme
         kind = KIND_WORDS[row.kind]
-        categories.setdefault(key, Line(row.category_label, row.scheme, "")).add(row)
-        lines.setdefault((*key, row.kind), Line(row.category_label, row.scheme, kind)).add(row)
+        ranked = row.severity == 0
+        categories.setdefault(key, Line(row.category_label, row.scheme, "", ignorable=ranked)).add(row)
+        lines.setdefault((*key, row.kind), Line(row.category_label, row.scheme, kind, ignorable=ranked)).add(row)
         total.add(row)
         if row.place == "all" and not row.severity:
             (unranked if row.severity is None else ignorable).add(row)
