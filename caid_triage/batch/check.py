@@ -19,6 +19,7 @@ from caid_triage.errors import CaidTriageError, CaseError, HashSetError, SourceE
 from caid_triage.evidence.secrets import read_password_file
 from caid_triage.hashset.store import HashSet, open_hashset
 from caid_triage.match.options import set_radius
+from caid_triage.model import Role
 from caid_triage.scan.rematch import check_names, check_radii
 
 WORST_FIRST = (1, UsageError.exit_code, 7, CaseError.exit_code, HashSetError.exit_code, SourceError.exit_code, 3, 0)
@@ -27,11 +28,25 @@ WORST_FIRST = (1, UsageError.exit_code, 7, CaseError.exit_code, HashSetError.exi
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A queue that may be run: its sound exhibits, faults of single ones, and the generation of each hash set."""
+    """A queue that may be run: its sound exhibits, faults of single ones, and the generation of each hash set.
+
+    ``notable`` are those of the sets that hold known material.
+    """
 
     queue: Queue
     faulty: tuple[Fault, ...]
     generations: Mapping[Path, str]
+    notable: frozenset[Path]
+
+    @property
+    def uncompared(self) -> list[str]:
+        """The exhibits that no set of known material is given for: nothing of them would be compared."""
+        return [one.reference for one in self.queue.exhibits if self.notable.isdisjoint(one.hashsets)]
+
+    @property
+    def defaults_uncompared(self) -> bool:
+        """The same of what comes into a watched folder, which gets the sets of the defaults."""
+        return self.notable.isdisjoint(self.queue.defaults.get("hashsets", ()))
 
 
 def worst_of(codes: Iterable[int]) -> int:
@@ -49,17 +64,19 @@ def checked_queue(path: Path, *, without_faulty: bool = False, may_be_empty: boo
     queue, faults = read_queue(path)
     if not queue.exhibits and not faults and not may_be_empty:
         faults = [Fault("no [[exhibit]] is in it")]
-    generations: dict[Path, str] = {}
+    known: dict[Path, HashSet] = {}
     faults += _place_faults(queue)
-    faults += _exhibit_faults(queue.exhibits, generations)
-    faults += _default_faults(queue, generations)
+    faults += _exhibit_faults(queue.exhibits, known)
+    faults += _default_faults(queue, known)
     faults += _cluster_faults(queue)
     faults = [replace(fault, sentence=_as_written(fault.sentence, queue.written)) for fault in faults]
     if not all(without_faulty and fault.reference is not None for fault in faults):
         _refuse(path, faults)
     bad = {fault.reference for fault in faults}
     sound = tuple(one for one in queue.exhibits if one.reference not in bad)
-    return Checked(replace(queue, exhibits=sound), tuple(faults), generations)
+    generations = {path: entry.generation for path, entry in known.items()}
+    notable = frozenset(path for path, entry in known.items() if entry.role is Role.NOTABLE)
+    return Checked(replace(queue, exhibits=sound), tuple(faults), generations, notable)
 
 
 def check_arrival(exhibit: Exhibit, before: Sequence[Exhibit]) -> None:
@@ -126,7 +143,7 @@ def _one_file(one: Path, other: Path) -> bool:
         return False  # what is not there is told by itself
 
 
-def _exhibit_faults(exhibits: Sequence[Exhibit], generations: dict[Path, str]) -> Iterator[Fault]:
+def _exhibit_faults(exhibits: Sequence[Exhibit], known: dict[Path, HashSet]) -> Iterator[Fault]:
     opened: dict[Path, HashSet | CaidTriageError] = {}
     secrets: dict[Path, CaidTriageError | None] = {}
     for one in exhibits:
@@ -139,7 +156,7 @@ def _exhibit_faults(exhibits: Sequence[Exhibit], generations: dict[Path, str]) -
         for error in refused:
             yield _alone(one, str(error), error.exit_code)
         if not refused:
-            yield from _together(one, [entry for entry in sets if isinstance(entry, HashSet)], generations)
+            yield from _together(one, [entry for entry in sets if isinstance(entry, HashSet)], known)
         if one.password_file is not None:
             unread = _password_fault(one.password_file, secrets)
             if unread is not None:
@@ -147,7 +164,7 @@ def _exhibit_faults(exhibits: Sequence[Exhibit], generations: dict[Path, str]) -
         yield from _case_fault(one)
 
 
-def _default_faults(queue: Queue, generations: dict[Path, str]) -> Iterator[Fault]:
+def _default_faults(queue: Queue, known: dict[Path, HashSet]) -> Iterator[Fault]:
     """Hash sets and secrets of the defaults that no exhibit uses: what comes into a watched folder would."""
     used = {path for one in queue.exhibits for path in one.hashsets}
     opened: dict[Path, HashSet | CaidTriageError] = {}
@@ -158,7 +175,7 @@ def _default_faults(queue: Queue, generations: dict[Path, str]) -> Iterator[Faul
         if isinstance(entry, CaidTriageError):
             yield Fault(str(entry), entry.exit_code)
         else:
-            generations[path] = entry.generation
+            known[path] = entry
     secret = queue.defaults.get("password_file")
     if secret is not None and secret not in {one.password_file for one in queue.exhibits}:
         error = _password_fault(secret, {})
@@ -211,8 +228,8 @@ def _opened(path: Path, opened: dict[Path, HashSet | CaidTriageError]) -> HashSe
     return opened[path]
 
 
-def _together(one: Exhibit, sets: Sequence[HashSet], generations: dict[Path, str]) -> Iterator[Fault]:
-    generations.update(zip(one.hashsets, (entry.generation for entry in sets), strict=True))
+def _together(one: Exhibit, sets: Sequence[HashSet], known: dict[Path, HashSet]) -> Iterator[Fault]:
+    known.update(zip(one.hashsets, sets, strict=True))
     try:
         check_names(sets)
         check_radii([set_radius(text) for text in one.distances], sets)

@@ -1,46 +1,61 @@
 """What a case folder says of its exhibit, for a summary and for the unit's figures: how far, how much, what was found.
 
 Hits are counted as reports count them: exact matches alone, under the label that their scheme allows
-(hashset/schemes.py: no "Category A" from a scheme that nobody confirmed). A case that cannot be read is a row too.
+(hashset/schemes.py: no "Category A" from a scheme that nobody confirmed), and the answer is that of the case's own
+report.html. A case that cannot be read is a row too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from caid_triage.batch.journal import State
+from caid_triage.batch.journal import ENDED_WELL, State
 from caid_triage.case.lock import is_locked
 from caid_triage.case.schema import DATABASE
 from caid_triage.case.view import CaseView, open_case
 from caid_triage.errors import CaseError
-from caid_triage.model import MatchKind, Severity
+from caid_triage.model import MatchKind, Role, Severity
+from caid_triage.report.fragments import with_samples
+from caid_triage.report.set_facts import hashset_facts, unconfirmed_any
+from caid_triage.report.verdict import Outcome, Verdict, verdict_of
+from caid_triage.visible import many
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """Files and different contents that are identical to listed ones, of one category of one scheme."""
+    """Files and different contents that are identical to listed ones, of one category of one scheme.
+
+    ``ignorable``: the scheme ranks the category as not pertinent, and somebody has confirmed it: no known material.
+    """
 
     label: str
     scheme: str
     files: int
     unique: int
+    ignorable: bool = False
+
+    @property
+    def category(self) -> str:
+        """The label, and that it is no known material where it is none."""
+        return f"{self.label}{' (ranked as not pertinent)' * self.ignorable}"
 
     def told(self) -> str:
         """ "Category A [uk]: 3 files, 2 unique"; the scheme where the label does not name it."""
         scheme = f" [{self.scheme}]" if self.scheme and self.scheme not in self.label else ""
-        return f"{self.label}{scheme}: {self.files:,} file{'' if self.files == 1 else 's'}, {self.unique:,} unique"
+        return f"{self.category}{scheme}: {many(self.files, 'file')}, {self.unique:,} unique"
 
 
 @dataclass(frozen=True, slots=True)
 class CaseFigures:
     """A case in figures. ``fault``: why it cannot be read, then the rest is absent. Times are aware UTC.
 
-    ``bytes`` is the size of its sources, None where none of them has one (folders); ``exact`` and ``leads`` are files;
-    ``problems`` what was not examined; ``confirmed`` is False where a hash set's scheme was confirmed by nobody.
+    ``bytes`` is the size of its sources, None where none of them has one (folders); ``exact`` and ``leads`` are files,
+    ``ignorable`` those of ``exact`` in a category ranked as not pertinent; ``contradicted`` files are in neither.
+    ``problems`` is what was not examined; ``confirmed`` is False where a hash set's scheme was confirmed by nobody.
     ``fragments`` of ``fragment_files`` known files lie there beside whole ones, or were sampled: in no other figure.
+    ``verdict`` is the answer of the case's report; ``compared`` whether a hash set of known material was given.
     """
 
     reference: str = ""
@@ -57,6 +72,19 @@ class CaseFigures:
     fragments: int = 0
     fragment_files: int = 0
     fault: str = ""
+    ignorable: int = 0
+    contradicted: int = 0
+    compared: bool = False
+    verdict: Verdict | None = None
+
+    def answer(self, state: State) -> Verdict | None:
+        """The answer of the report, but no NO for an exhibit in a state that is not done: more of it is to come.
+
+        A first look that came to its end, or a case whose last scan failed, has a report that says NO.
+        """
+        if self.verdict is None or self.verdict.outcome is not Outcome.NONE or state in ENDED_WELL:
+            return self.verdict
+        return replace(self.verdict, outcome=Outcome.OPEN, headline="Nothing found so far: the exhibit is not done")
 
 
 def case_figures(folder: Path) -> CaseFigures:
@@ -94,17 +122,21 @@ def profile_of(folder: Path) -> str:
 def _figures(view: CaseView, *, in_work: bool) -> CaseFigures:
     sources, times = view.sources(), view.run_times()
     problems = sum(row.count for row in view.problem_counts() if row.severity == Severity.PROBLEM)
-    found: dict[tuple[str, str], list[int]] = {}
-    exact = leads = 0
-    for row in view.tallies():
+    tallies, hashsets = view.tallies(), [hashset_facts(info) for info in view.hashsets()]
+    confirmed = not unconfirmed_any(hashsets)
+    found: dict[tuple[str, str, bool], list[int]] = {}
+    exact = leads = ignorable = 0
+    for row in tallies:
         if row.place != "all":
             continue
         if row.match_kind is not MatchKind.EXACT:
             leads += row.files
             continue
         exact += row.files
-        files, unique = found.get((row.category_label, row.scheme), [0, 0])
-        found[row.category_label, row.scheme] = [files + row.files, unique + row.unique]
+        ignorable += row.files * (row.severity == 0)
+        key = row.category_label, row.scheme, row.severity == 0 and confirmed
+        files, unique = found.get(key, [0, 0])
+        found[key] = [files + row.files, unique + row.unique]
     sizes = [source.size for source in sources if source.size is not None]
     figures = view.conservation()
     fragments, fragment_files = view.fragment_counts()
@@ -120,13 +152,12 @@ def _figures(view: CaseView, *, in_work: bool) -> CaseFigures:
         exact=exact,
         leads=leads,
         problems=problems,
-        hits=tuple(Hit(label, scheme, *counts) for (label, scheme), counts in found.items()),
-        confirmed=all(_confirmed(info) for info in view.hashsets()),
+        hits=tuple(Hit(label, scheme, files, unique, none) for (label, scheme, none), (files, unique) in found.items()),
+        confirmed=confirmed,
         fragments=fragments,
         fragment_files=fragment_files,
+        ignorable=ignorable,
+        contradicted=sum(view.contradicted_files().values()),
+        compared=any(facts.role == Role.NOTABLE for facts in hashsets),
+        verdict=with_samples(view, verdict_of(view, tallies)),
     )
-
-
-def _confirmed(info: Mapping[str, object]) -> bool:
-    """Whether somebody vouched for the words of a notable set; no other set has words that are printed."""
-    return info.get("role") != "notable" or bool(info.get("scheme_confirmed_by"))

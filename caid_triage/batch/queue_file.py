@@ -71,9 +71,8 @@ class _Reader(Tables):
         general = self.table("defaults")
         defaults = self._scanned(general, "defaults", 0, "") | self._executor(general, general, "defaults", 0, "")
         exhibits = tuple(
-            made
+            self._exhibit(table, number, cases, defaults, general)
             for number, table in enumerate(self.tables("exhibit"))
-            if (made := self._exhibit(table, number, cases, defaults, general)) is not None
         )
         disks = [self.table("disk", table, number) for number, table in enumerate(self.tables("disk"))]
         queue = Queue(
@@ -95,10 +94,9 @@ class _Reader(Tables):
 
     def _exhibit(
         self, given: Any, number: int, cases: Path, defaults: Mapping[str, Any], general: Mapping[str, Any]
-    ) -> Exhibit | None:
+    ) -> Exhibit:
         reference = given.get("reference")
         named = reference if isinstance(reference, str) else f"{number + 1} of the file"
-        before = len(self.faults)
         table = self.table("exhibit", given, number, named)
         line = self.places.line("exhibit", number)
         fault = _reference_fault(table.get("reference"))
@@ -113,12 +111,12 @@ class _Reader(Tables):
         folder = table.get("case") or folder_name(str(table.get("reference", "")))
         if str(table.get("reference", "")).strip() and (not folder or folder.casefold().startswith(OWN_NAMES)):
             self.fault('no case folder can be named so; give one with case = "NAME"', line, named)
-        if len(self.faults) > before:
-            return None
+        # One at fault is given too, for nothing of such a file is run: so a source that is not there, a reference that
+        # is there twice are told at once with its spelling. What cannot be told of it has a name that no other has.
         return Exhibit(
-            reference=table["reference"],
-            sources=tuple(map(self.meant, table["source"])),
-            case=self.meant(folder, cases),
+            reference=f"{number + 1} of the file" if fault else named,
+            sources=tuple(map(self.meant, table.get("source", ()))),
+            case=self.meant(folder or f"{OWN_NAMES}{number}", cases),
             line=line,
             **options,
         )

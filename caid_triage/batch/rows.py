@@ -13,6 +13,7 @@ from caid_triage.batch.journal import ENDED_WELL, Record, State
 from caid_triage.batch.queue import Exhibit, Fault
 from caid_triage.case.rows import NO_COLUMN
 from caid_triage.errors import CaseError
+from caid_triage.report.verdict import Outcome
 
 NOT_KNOWN = CaseFigures(fault="its case folder holds no case")
 
@@ -24,7 +25,9 @@ class ExhibitRow:
     ``exit_code`` is None until a scan has ended. ``tries`` is how many scans the last run of it needed; ``told`` why it
     is not done; ``earlier``: an earlier run of the batch completed it; ``look`` is what became of the first look of a
     time box: "whole", "cut short" or "" (none was done). Counts are None where there is no case to read. ``fragments``
-    of ``fragment_files`` known files are in no other count.
+    of ``fragment_files`` known files are in no other count. ``answer`` is that of the exhibit's own report (no NO
+    before it is done), ``outcome`` what it comes to, None where there is no case to read; ``ignorable`` of the
+    ``exact`` files are in a category ranked as not pertinent; ``contradicted`` files are in no other count.
     """
 
     reference: str
@@ -49,8 +52,18 @@ class ExhibitRow:
     look: str
     fragments: int | None
     fragment_files: int | None
+    outcome: Outcome | None
+    answer: str
+    ignorable: int | None
+    contradicted: int | None
     found: tuple[Hit, ...] = field(metadata=NO_COLUMN)
     confirmed: bool = field(metadata=NO_COLUMN)
+    compared: bool = field(metadata=NO_COLUMN)
+
+    @property
+    def done(self) -> bool:
+        """Whether its answer is the last word: the batch has done it, and the case says no otherwise."""
+        return self.state in ENDED_WELL and self.outcome not in (None, Outcome.OPEN, Outcome.SAMPLED)
 
 
 def exhibit_rows(
@@ -75,7 +88,7 @@ def exhibit_rows(
 
 
 def _row(one: Exhibit | None, record: Record, figures: CaseFigures, told: str, earlier: str, case: str) -> ExhibitRow:
-    known = not figures.fault
+    known, answer = not figures.fault, figures.answer(record.state)
     return ExhibitRow(
         reference=record.reference,
         state=record.state,
@@ -99,8 +112,13 @@ def _row(one: Exhibit | None, record: Record, figures: CaseFigures, told: str, e
         look=("whole" if record.whole else "cut short") if record.looked else "",
         fragments=figures.fragments if known else None,
         fragment_files=figures.fragment_files if known else None,
+        outcome=answer.outcome if answer else None,
+        answer=answer.headline if answer else "",
+        ignorable=figures.ignorable if known else None,
+        contradicted=figures.contradicted if known else None,
         found=figures.hits,
         confirmed=figures.confirmed,
+        compared=figures.compared,
     )
 
 
@@ -110,17 +128,19 @@ def beside(case: Path, cases: Path) -> str:
 
 
 def hit_totals(found: Iterable[Sequence[Hit]]) -> list[tuple[Hit, int]]:
-    """Files by category and scheme over many exhibits, and how many exhibits have any; most files first.
+    """Files by category and scheme over many exhibits, and how many exhibits have any; most files first, what is ranked
+    as not pertinent last.
 
     ``unique`` of a sum counts a content once for every exhibit that has it.
     """
-    sums: dict[tuple[str, str], list[int]] = {}
+    sums: dict[tuple[str, str, bool], list[int]] = {}
     for hits in found:
         for hit in hits:
-            counts = sums.setdefault((hit.label, hit.scheme), [0, 0, 0])
+            counts = sums.setdefault((hit.label, hit.scheme, hit.ignorable), [0, 0, 0])
             for place, value in enumerate((hit.files, hit.unique, 1)):
                 counts[place] += value
     made = [
-        (Hit(label, scheme, files, unique), exhibits) for (label, scheme), (files, unique, exhibits) in sums.items()
+        (Hit(label, scheme, files, unique, none), exhibits)
+        for (label, scheme, none), (files, unique, exhibits) in sums.items()
     ]
-    return sorted(made, key=lambda pair: (-pair[0].files, pair[0].label, pair[0].scheme))
+    return sorted(made, key=lambda pair: (pair[0].ignorable, -pair[0].files, pair[0].label, pair[0].scheme))

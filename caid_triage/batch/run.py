@@ -282,7 +282,7 @@ class Batch:
         if job.first and ending.state in ENDED_WELL and not self._is_whole(job, ending):
             whole = case_figures(job.exhibit.case).state in ENDED_WELL
             self._journal.tell("looked", job.exhibit.reference, whole=whole)
-            looked = {"exit_code": ending.code, **_found(job.exhibit.case)}
+            looked = {"exit_code": ending.code, **_found(job.exhibit.case, State.STOPPED)}
             became = f"first look {'done' if whole else 'cut short: not everything with a name was examined'}"
             self._tell(Happened("exhibit-looked", job.exhibit.reference, became, looked | {"whole": whole}))
             job.first, job.tries = False, 0
@@ -309,7 +309,7 @@ class Batch:
         self.progress.states[state] += 1
         self.progress.bytes_done += 0 if state is State.STOPPED else job.load.size
         facts: dict[str, object] = {"state": state, "exit_code": ending.exit_code, "seconds": round(job.seconds, 1)}
-        facts |= {} if state is State.STOPPED else _found(job.exhibit.case)
+        facts |= {} if state is State.STOPPED else _found(job.exhibit.case, state)
         self._tell(Happened("exhibit-ended", job.exhibit.reference, _told(state, told), facts))
         self._notifier.tell(event="exhibit-ended", reference=job.exhibit.reference, **facts)
 
@@ -372,12 +372,14 @@ def _code_of(record: Record | None) -> int:
     return 0 if record.state is State.DONE else 3
 
 
-def _found(case: Path) -> dict[str, object]:
-    """How many files a case has, how many are identical to listed ones, what was not examined."""
+def _found(case: Path, state: State) -> dict[str, object]:
+    """How many files a case has, how many are identical to listed ones, what was not examined, what its report says."""
     figures = case_figures(case)
     if figures.fault:
         return {}
-    return {"files": figures.files, "exact": figures.exact, "leads": figures.leads, "problems": figures.problems}
+    counts = {"files": figures.files, "exact": figures.exact, "leads": figures.leads, "problems": figures.problems}
+    answer = figures.answer(state)
+    return {**counts, "ignorable": figures.ignorable} | ({"answer": answer.headline} if answer else {})
 
 
 def _told(state: State, sentences: Sequence[str]) -> str:

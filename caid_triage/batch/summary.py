@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,16 @@ from caid_triage.batch.journal import ENDED_WELL, State
 from caid_triage.batch.pages import rendered
 from caid_triage.batch.rows import ExhibitRow, hit_totals
 from caid_triage.case.command import tool_versions
+from caid_triage.report.on_exhibits import NOT_PERTINENT, OnExhibit, besides, found_on, named
 from caid_triage.report.rows_csv import write_rows
 from caid_triage.report.text import iso, spelled
+from caid_triage.report.verdict import Outcome
 from caid_triage.report.write import write_file
 from caid_triage.visible import many
 
 HTML, CSV, JSON = "batch.html", "batch.csv", "batch.json"
-NAMED = 8
-"""So many exhibits are named in a sentence; the table has all."""
+NAMED_FIRST = 4
+"""So many exhibits are named in a part of the answer itself; the lines below it name more, the table all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,61 +57,93 @@ class Summary:
         words += [f"{open_:,} still to do"] * bool(open_)
         return ", ".join(words)
 
+    def _of(self, *outcomes: Outcome) -> list[str]:
+        """The exhibits whose own report comes to one of these."""
+        return [row.reference for row in self.rows if row.outcome in outcomes]
+
     @property
-    def found_on(self) -> int:
-        """On how many exhibits a file is identical to a listed item."""
-        return sum(bool(row.exact) for row in self.rows)
+    def word(self) -> str:
+        """The answer in one word for the style of a page, as a :class:`Verdict` has it: "found", "leads" or "none"."""
+        return "found" if self._of(Outcome.FOUND) else "none" if self._is_no else "leads"
+
+    @property
+    def _is_no(self) -> bool:
+        """Whether every exhibit is done, its files were compared, and its own report says no."""
+        return bool(self.rows) and all(
+            row.done and row.files and row.compared and row.outcome is Outcome.NONE for row in self.rows
+        )
 
     @property
     def answer(self) -> str:
-        """Whether anything known was found, as report.html says it of one exhibit: never more than was examined."""
-        if self.found_on:
-            return f"Known material found: YES, on {self.found_on:,} of {many(len(self.rows), 'exhibit')}"
-        whole = all(row.state in ENDED_WELL and row.files for row in self.rows)
-        return "Known material found: NO" if whole and self.rows else "Known material found: not so far"
+        """Whether anything known was found, as the exhibits' own reports answer it: never more than they do.
+
+        It is a yes where one of them says yes, a no where all of them say no, else the nearest that is true.
+        """
+        if found := self._of(Outcome.FOUND):
+            return f"Known material found: YES, on {len(found):,} of {many(len(self.rows), 'exhibit')}"
+        if self._is_no:
+            return "Known material found: NO"
+        on = self._on
+        unsure = self._of(Outcome.UNCONFIRMED)
+        to_check = [
+            ("contradictions to check on", [one.reference for one in on if one.contradicted]),
+            ("leads to check on", [one.reference for one in on if one.leads]),
+            ("fragments of known files to check on", [one.reference for one in on if one.fragments]),
+        ]
+        unknown = [
+            ("nothing was compared on", [one.reference for one in on if one.files and not one.compared]),
+            ("no file was found to examine on", [one.reference for one in on if one.done and not one.files]),
+            ("not done:", [one.reference for one in on if not one.done]),
+        ]
+        words = []
+        if unsure:
+            words = [f"listed files found on {named(unsure, NAMED_FIRST)} whose category's meaning is not confirmed"]
+        elif any(one.files and one.compared for one in on):
+            so_far = " so far" * any(not one.done for one in on)
+            words = [f"no identical file found{so_far}{NOT_PERTINENT * any(one.ignorable for one in on)}"]
+        words += _together("to check on", to_check) + _together("no answer on", unknown)
+        text = "; ".join(words) or "no exhibit was examined"
+        return text[0].upper() + text[1:]
 
     @property
     def found_words(self) -> list[str]:
         """On which exhibits something was found so far, and of which nothing is known: what to look at, or seize."""
-        open_ = [row for row in self.rows if row.state not in ENDED_WELL]
-        exact = sorted((row for row in self.rows if row.exact), key=lambda row: -(row.exact or 0))
-        leads = sorted((row for row in self.rows if row.leads and not row.exact), key=lambda row: -(row.leads or 0))
-        words = [f"No file identical to a listed item{' so far' if open_ else ''}."]
-        if exact:
-            words = [f"Files identical to a listed item: {_named(exact, [row.exact for row in exact])}."]
-        words += [f"Leads alone, to check by eye: {_named(leads, [row.leads for row in leads])}."] * bool(leads)
-        parts = sorted((row for row in self.rows if row.fragments), key=lambda row: -(row.fragments or 0))
-        words += [f"Parts of known files, in no other count: {_named(parts, None, _fragments)}."] * bool(parts)
-        unseen = [row for row in self.rows if not row.files]  # a disk without files that is done, too
-        words += [f"No file examined of: {_named(unseen, None)}."] * bool(unseen)
-        return words
+        return [*found_on(self._on), *besides(self._on)]
+
+    @property
+    def _on(self) -> list[OnExhibit]:
+        return [
+            OnExhibit(
+                reference=row.reference,
+                found=(row.exact or 0) - (row.ignorable or 0),
+                ignorable=row.ignorable or 0,
+                confirmed=row.confirmed,
+                leads=row.leads or 0,
+                contradicted=row.contradicted or 0,
+                fragments=row.fragments or 0,
+                fragment_files=row.fragment_files or 0,
+                files=row.files or 0,
+                compared=row.compared,
+                done=row.done,
+            )
+            for row in self.rows
+        ]
 
     @property
     def problem_words(self) -> list[str]:
         """Of what is done something was not examined as it should be: where, and what can be done about it."""
         rows = sorted((row for row in self.rows if row.state is State.PROBLEMS), key=lambda row: -(row.problems or 0))
-        named = _named(rows, [row.problems for row in rows])
+        names = named([f"{row.reference} ({row.problems or 0:,})" for row in rows])
         more = "what, is in their reports; --problems-again reads again what could not be read"
-        return [f"Done, but not everything in them could be examined: {named}; {more}."] * bool(rows)
+        return [f"Done, but not everything in them could be examined: {names}; {more}."] * bool(rows)
 
 
-def _fragments(row: ExhibitRow) -> str:
-    """An exhibit with its fragments: "AB/1 (fragments: 7 of 2 files)"."""
-    files = row.fragment_files or 0
-    return f"{row.reference} (fragments: {row.fragments or 0:,} of {files:,} file{'' if files == 1 else 's'})"
-
-
-def _named(
-    rows: Sequence[ExhibitRow],
-    counts: Sequence[int | None] | None,
-    told: Callable[[ExhibitRow], str] = lambda row: row.reference,
-) -> str:
-    """Exhibits in a sentence, each with its count where there is one, the first few by name."""
-    texts = [told(row) for row in rows]
-    if counts is not None:
-        texts = [f"{text} ({count or 0:,})" for text, count in zip(texts, counts, strict=True)]
-    more = [f"{len(texts) - NAMED:,} more"] * (len(texts) > NAMED)
-    return ", ".join(texts[:NAMED] + more)
+def _together(before: str, kinds: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """Exhibits of one kind in the words for it; of several kinds in one word: the lines below tell them apart."""
+    having = [(words, names) for words, names in kinds if names]
+    if len(having) < 2:
+        return [f"{words} {named(names, NAMED_FIRST)}" for words, names in having]
+    return [f"{before} {named(list(dict.fromkeys(name for _, names in having for name in names)), NAMED_FIRST)}"]
 
 
 def write_summary(folder: Path, summary: Summary) -> list[Path]:
@@ -136,11 +170,18 @@ def as_json(summary: Summary) -> dict[str, Any]:
         "exhibits": len(summary.rows),
         "states": dict(sorted(states.items())),
         "hits": [
-            {"label": hit.label, "scheme": hit.scheme, "files": hit.files, "exhibits": exhibits}
+            {
+                "label": hit.label,
+                "scheme": hit.scheme,
+                "files": hit.files,
+                "exhibits": exhibits,
+                "ignorable": hit.ignorable,
+            }
             for hit, exhibits in hit_totals(row.found for row in summary.rows)
         ],
         "notes": list(summary.notes),
         "rows": [_row(row) for row in summary.rows],
+        "answer": summary.answer,
     }
 
 
@@ -162,7 +203,7 @@ def _row(row: ExhibitRow) -> dict[str, Any]:
     for name, value in values.items():
         if isinstance(value, datetime):
             values[name] = spelled(value)
-    hits = [{"label": hit.label, "scheme": hit.scheme, "files": hit.files, "unique": hit.unique} for hit in row.found]
+    hits = [asdict(hit) for hit in row.found]
     return {**values, "hits": hits, "earlier": bool(row.earlier)}
 
 

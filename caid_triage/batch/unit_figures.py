@@ -23,6 +23,7 @@ from caid_triage.case.command import tool_versions
 from caid_triage.case.rows import NO_COLUMN
 from caid_triage.errors import CaseError, UsageError
 from caid_triage.report.rows_csv import write_rows
+from caid_triage.report.verdict import Outcome
 from caid_triage.report.write import write_file
 
 HTML, CSV = "unit-figures.html", "unit-figures.csv"
@@ -36,7 +37,7 @@ class UnitRow:
     ``age_days``: from when it was queued (or, where no batch queued it, began) until it was done, or until now;
     ``waited_days`` until work on it began, ``worked_days`` from there. ``hits`` are files identical to listed ones, by
     category and scheme; ``fragments`` of ``fragment_files`` known files are in no other count; ``note`` says what is
-    wrong.
+    wrong. ``outcome``, ``answer``, ``ignorable`` and ``contradicted`` are those of a batch's row.
     """
 
     reference: str
@@ -57,6 +58,10 @@ class UnitRow:
     note: str
     fragments: int | None
     fragment_files: int | None
+    outcome: Outcome | None
+    answer: str
+    ignorable: int | None
+    contradicted: int | None
     found: tuple[Hit, ...] = field(metadata=NO_COLUMN)
     confirmed: bool = field(metadata=NO_COLUMN)
 
@@ -134,6 +139,10 @@ def _unread(folder: Path, fault: str) -> UnitRow:
         fault,
         None,
         None,
+        None,
+        "",
+        None,
+        None,
         (),
         True,
     )
@@ -145,6 +154,7 @@ def _row(folder: Path, record: Record | None, now: datetime) -> UnitRow:
     known = there and not figures.fault
     first_look = record is not None and record.looked and there and profile_of(folder) == QUICK
     state = _state(figures, record, there=there, first_look=first_look)
+    answer = figures.answer(state)
     queued = record.queued if record else None
     began = figures.began or (record.began if record else None)
     ended = figures.ended if state in ENDED_WELL else None
@@ -172,6 +182,10 @@ def _row(folder: Path, record: Record | None, now: datetime) -> UnitRow:
         note=figures.fault or ("; ".join(record.sentences) if record and state is State.FAILED else ""),
         fragments=figures.fragments if known else None,
         fragment_files=figures.fragment_files if known else None,
+        outcome=answer.outcome if answer else None,
+        answer=answer.headline if answer else "",
+        ignorable=figures.ignorable if known else None,
+        contradicted=figures.contradicted if known else None,
         found=figures.hits,
         confirmed=figures.confirmed,
     )

@@ -86,6 +86,19 @@ def md5_alone(connection: sqlite3.Connection) -> tuple[int, int]:
     return int(files), int(unique)
 
 
+def contradicted_files(connection: sqlite3.Connection) -> dict[str, int]:
+    """By exhibit how many files met listed items whose digests contradict theirs: in no count."""
+    rows = connection.execute(
+        f"""SELECT exhibit, count(*) FROM (
+            SELECT DISTINCT s.exhibit, s.name, e.volume, e.path
+            FROM file_match m JOIN hashset h ON h.id = m.hashset_id JOIN entry e ON e.id = m.entry_id
+                JOIN source s ON s.id = e.id >> {NUMBER_BITS}
+            WHERE h.role = 'notable' AND m.contradicted <> 0
+        ) GROUP BY exhibit"""  # noqa: S608 - constants only
+    )
+    return dict(rows.fetchall())
+
+
 def exhibit_rows(connection: sqlite3.Connection) -> Iterator[ExhibitRow]:
     """Files and unique contents by exhibit and kind of match, exhibits in the order they were given."""
     propose_once(connection)

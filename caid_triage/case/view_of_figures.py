@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from caid_triage.case.counts import TIER, count_rows, exhibit_rows, md5_alone, tally_rows
+from caid_triage.case.counts import TIER, contradicted_files, count_rows, exhibit_rows, md5_alone, tally_rows
 from caid_triage.case.documents import (
     SetTallyRow,
     SourceProblemRow,
@@ -91,6 +91,11 @@ class CaseFigures(CaseReading):
         """How many files, and different contents, count as exact matches by nothing stronger than MD5."""
         with reading_faults(self.folder):
             return md5_alone(self._connection)
+
+    def contradicted_files(self) -> dict[str, int]:
+        """By exhibit how many files met listed items whose digests contradict theirs: in no count."""
+        with reading_faults(self.folder):
+            return contradicted_files(self._connection)
 
     def disagreeing_files(self) -> tuple[int, int]:
         """How many files are listed in categories that contradict each other, and graded otherwise than listed."""

@@ -98,6 +98,7 @@ def batch(
     watcher = None if watch is None else _watcher(watch, queue)
     _warn_of_plain_words(queue)
     _warn_of_memory()
+    _warn_of_nothing_to_compare(checked, watching=watcher is not None)
     if check:
         _say_plan(queue, checked, budget)
         ctx.exit(0)
@@ -114,6 +115,17 @@ def _warn_of_plain_words(queue: Queue) -> None:
     clusters += [queue.defaults["cluster"]] if "cluster" in queue.defaults else []
     for words in dict.fromkeys(filter(None, map(plain_words, clusters))):
         say(f"caid-triage: WARNING: {words}", err=True)
+
+
+def _warn_of_nothing_to_compare(checked: Checked, *, watching: bool) -> None:
+    """Say before a night is spent on it which exhibits would be listed and hashed and compared with nothing."""
+    from caid_triage.report.on_exhibits import named
+
+    bare = list(checked.uncompared)
+    bare += ["what comes into the watched folder"] * (watching and checked.defaults_uncompared)
+    if bare:
+        why = 'no hash set of known material is given for them (in the queue: hashsets = ["NAME.chs"])'
+        say(f"caid-triage: WARNING: nothing will be compared on {named(bare)}: {why}", err=True)
 
 
 def _warn_of_memory() -> None:
@@ -173,7 +185,13 @@ def _run(
         code = exit_code_of(outcome, work.exhibits, records, checked.faulty)
         rows = list(exhibit_rows(work.exhibits, records, outcome.skipped, checked.faulty, queue.cases))
         summary = Summary(code, outcome.interrupted, outcome.time_up, outcome.seconds, datetime.now(UTC), rows, ())
-        notifier.tell(event="batch-ended", exit_code=code, told=summary.headline, seconds=round(outcome.seconds, 1))
+        notifier.tell(
+            event="batch-ended",
+            exit_code=code,
+            told=summary.headline,
+            seconds=round(outcome.seconds, 1),
+            answer=summary.answer,
+        )
         notifier.close()
         notes = [*outcome.notes, *notifier.faults()]
         summary = replace(summary, notes=notes)
@@ -186,7 +204,7 @@ def _run(
             say(f"{row.reference}: {row.state}{f': {row.told}' if row.told else ''}")
     for sentence in notes:
         say(f"note: {sentence}")
-    for sentence in (*summary.found_words, *summary.problem_words):
+    for sentence in (summary.answer, *summary.found_words, *summary.problem_words):
         say(sentence)
     say(f"{'interrupted: ' if outcome.interrupted else ''}{summary.headline}")
     say(f"summary: {page}")

@@ -115,5 +115,8 @@ def event_line(event: Happened) -> str:
     words = {"files": "file", "exact": "", "leads": "lead", "problems": "problem"}
     facts = {key: event.facts[key] for key in words if key in event.facts}
     counts = [many(int(str(count)), words[key]) if words[key] else f"{count:,} {key}" for key, count in facts.items()]
+    if event.facts.get("ignorable"):
+        counts.insert(2, f"of them {event.facts['ignorable']:,} ranked as not pertinent")
     more = f" ({', '.join(counts)})" if counts else ""
+    more += f". {event.facts['answer']}" if event.facts.get("answer") else ""
     return f"{event.reference}: {event.told}{more}" if event.reference else event.told

@@ -9,6 +9,7 @@ from caid_triage.case.view import CaseView
 from caid_triage.model import MatchKind
 from caid_triage.report.fragments import with_samples
 from caid_triage.report.near import leads_not_searched
+from caid_triage.report.on_exhibits import words_of_case
 from caid_triage.report.tables import PLACES
 from caid_triage.report.verdict import verdict_of
 from caid_triage.scan.outcome import ScanOutcome
@@ -62,7 +63,7 @@ def verdict_lines(view: CaseView, outcome: ScanOutcome) -> list[str]:
         if row.match_kind is MatchKind.EXACT and row.place in PLACES:
             exact.setdefault(row.category_label, [0] * len(PLACES))[PLACES.index(row.place)] += row.files
     verdict = with_samples(view, verdict_of(view))
-    lines = [verdict.headline, f"  {verdict.sentence}"]
+    lines = [verdict.headline, f"  {verdict.sentence}", *(f"  {words}" for words in words_of_case(view))]
     width = max((len(label) for label in exact), default=0)
     for label, counts in sorted(exact.items()):
         places = ", ".join(f"{count:,} {PLACE_WORDS[place]}" for place, count in zip(PLACES, counts, strict=True))

@@ -113,7 +113,8 @@ class CourtFacts:
 def court_facts(view: CaseView) -> CourtFacts:
     """Read the case once and gather what its documents say."""
     header, sources, volumes, coverage = view.header, view.sources(), view.volumes(), view.coverage()
-    exact, leads = count_tables(view)
+    tallies = view.tallies()
+    exact, leads = count_tables(tallies)
     infos = view.hashsets()
     spans = view.spans()
     wide = view.wide_problems()
@@ -134,7 +135,7 @@ def court_facts(view: CaseView) -> CourtFacts:
         segments={source.id: source_facts(source)["segments"] for source in sources},
         volumes=volumes,
         figures=figures,
-        verdict=with_samples(view, verdict_of(view)),
+        verdict=with_samples(view, verdict_of(view, tallies)),
         exact=exact,
         leads=leads,
         standing=scheme_standing(infos),

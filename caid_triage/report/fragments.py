@@ -22,7 +22,7 @@ from caid_triage.report.block_searches import Statement, mebibytes, not_looked_f
 from caid_triage.report.ledger import SHOWN
 from caid_triage.report.rows_csv import write_rows
 from caid_triage.report.text import files_of, number
-from caid_triage.report.verdict import Verdict
+from caid_triage.report.verdict import Outcome, Verdict
 from caid_triage.visible import many
 
 CELL = 4096
@@ -330,16 +330,20 @@ def with_samples(view: CaseView, found: Verdict) -> Verdict:
     if not view.sources():
         headline = "Sampled, not scanned: blocks of known files found" if met else "Sampled, not scanned: no block met"
         sentence = " ".join(" ".join((one.sentence, *one.cautions)) for one in (met or told))
-        return Verdict("leads" if met else "none", headline, sentence)
+        return Verdict(Outcome.FRAGMENTS if met else Outcome.SAMPLED, headline, sentence)
     if not met:
         return found
     words = f"{' '.join(one.headline + '.' for one in met)} See Fragments of known files: they are in no count."
-    headline, word = found.headline, found.word
-    if word == "none":
-        headline, word = "No identical file found; fragments of known files to check", "leads"
-    elif headline.startswith("Nothing found so far"):
+    headline = found.headline
+    if found.outcome is Outcome.NONE:
+        headline = "No identical file found; fragments of known files to check"
+    elif found.outcome is Outcome.OPEN:
         headline = headline.replace("Nothing found so far", "No identical file found so far; fragments to check", 1)
-    return Verdict(word, headline, f"{found.sentence} {words}")
+    elif found.outcome in (Outcome.UNCOMPARED, Outcome.EMPTY):  # no file was compared, so none was not found
+        headline = f"{headline}; fragments of known files to check"
+    weaker = found.outcome in (Outcome.NONE, Outcome.OPEN, Outcome.UNCOMPARED, Outcome.EMPTY)
+    outcome = Outcome.FRAGMENTS if weaker else found.outcome
+    return Verdict(outcome, headline, f"{found.sentence} {words}")
 
 
 def fragment_rows(view: CaseView) -> Iterator[FragmentRow]:

@@ -34,6 +34,7 @@ from caid_triage.report.links import LinkFacts, link_facts, linked_attention
 from caid_triage.report.locations import LocationCount, matched_places
 from caid_triage.report.meanings import COVERAGE_WORDS, DECODE_WORDS, meaning
 from caid_triage.report.near import Chance, NearFacts, is_lead, leads_not_searched, likeliest
+from caid_triage.report.on_exhibits import words_of_case
 from caid_triage.report.origin import OriginFacts, origin_facts
 from caid_triage.report.set_facts import HashSetFacts, hashset_facts, unconfirmed_any
 from caid_triage.report.tables import Cell, CountTable, count_tables, exhibit_cells, tier_tables
@@ -60,6 +61,7 @@ class Page:
     places: list[LocationCount]
     location_rules: str
     verdict: Verdict
+    on_exhibits: list[str]
     exact: CountTable
     leads: CountTable
     strong_leads: CountTable
@@ -114,7 +116,8 @@ def page(view: CaseView) -> Page:
     figures, volumes, problems = view.conservation(), view.volumes(), view.problem_counts()
     decode_states, media_states = view.decode_states(), view.decode_states(media_only=True)
     sources, header = view.sources(), view.header
-    exact, leads = count_tables(view)
+    tallies = view.tallies()
+    exact, leads = count_tables(tallies)
     coverage = view.coverage()
     hashsets = [hashset_facts(info) for info in view.hashsets()]
     chance = Chance(view)
@@ -124,7 +127,7 @@ def page(view: CaseView) -> Page:
     origin, places, stated = origin_facts(view), whereabouts(view), stated_facts(view)
     listed = exact.total.cells["all"].files - exact.ignorable.files
     far_matches, far_total = likeliest(view, chance, LEADS_SHOWN)
-    strong_leads, far_leads = tier_tables(view)
+    strong_leads, far_leads = tier_tables(tallies)
     unsearched = list(filter(None, map(leads_not_searched, view.hashsets())))
     films, films_total = _first(film_facts(view.video_matches()), FILMS_SHOWN)
     contradictions, contradictions_total = _first(view.contradictions(), CONTRADICTIONS_SHOWN)
@@ -138,7 +141,8 @@ def page(view: CaseView) -> Page:
         by_exhibit=exhibit_cells(view, sources),
         places=matched_places(view),
         location_rules=location_rules().version,
-        verdict=with_samples(view, verdict_with(view, exact, leads, hashsets)),
+        verdict=with_samples(view, verdict_with(view, exact, leads, far_leads, hashsets)),
+        on_exhibits=words_of_case(view),
         exact=exact,
         leads=leads,
         strong_leads=strong_leads,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from caid_triage.case.rows import SourceRow, TallyRow
@@ -28,13 +28,17 @@ class Cell:
 
 @dataclass(slots=True)
 class Line:
-    """A line of a count table: the cells of one category, or of one category and kind, by place and by kind."""
+    """A line of a count table: the cells of one category, or of one category and kind, by place and by kind.
+
+    ``ignorable``: the scheme ranks the category as not pertinent, so that the answer does not count what is here.
+    """
 
     label: str
     scheme: str
     kind: str
     cells: dict[str, Cell] = field(default_factory=lambda: {place: Cell() for place in (*PLACES, "all")})
     kinds: dict[str, Cell] = field(default_factory=lambda: {word: Cell() for word in KIND_WORDS.values()})
+    ignorable: bool = False
 
     def add(self, row: TallyRow) -> None:
         """Add a tally to its place, and to its kind when it is over all places."""
@@ -66,26 +70,26 @@ def count_table(tallies: Iterable[TallyRow]) -> CountTable:
     for row in tallies:
         key = row.category_code, row.category_label, row.scheme
         kind = KIND_WORDS[row.kind]
-        categories.setdefault(key, Line(row.category_label, row.scheme, "")).add(row)
-        lines.setdefault((*key, row.kind), Line(row.category_label, row.scheme, kind)).add(row)
+        ranked = row.severity == 0
+        categories.setdefault(key, Line(row.category_label, row.scheme, "", ignorable=ranked)).add(row)
+        lines.setdefault((*key, row.kind), Line(row.category_label, row.scheme, kind, ignorable=ranked)).add(row)
         total.add(row)
         if row.place == "all" and not row.severity:
             (unranked if row.severity is None else ignorable).add(row)
     return CountTable(list(categories.values()), list(lines.values()), total, ignorable, unranked)
 
 
-def count_tables(view: CaseView) -> tuple[CountTable, CountTable]:
+def count_tables(tallies: Sequence[TallyRow]) -> tuple[CountTable, CountTable]:
     """The counts of the exact matches, and those of the leads."""
-    tallies = view.tallies()
     exact = count_table(row for row in tallies if row.match_kind is MatchKind.EXACT)
     return exact, count_table(row for row in tallies if row.match_kind is not MatchKind.EXACT)
 
 
-def tier_tables(view: CaseView) -> tuple[CountTable, CountTable]:
+def tier_tables(tallies: Sequence[TallyRow]) -> tuple[CountTable, CountTable]:
     """The counts of the leads apart: films and strong look-alikes, and those of the tier of leads."""
-    tallies = [row for row in view.tallies() if row.match_kind is not MatchKind.EXACT]
-    far = count_table(row for row in tallies if row.tier is Tier.LEAD)
-    return count_table(row for row in tallies if row.tier is not Tier.LEAD), far
+    leads = [row for row in tallies if row.match_kind is not MatchKind.EXACT]
+    far = count_table(row for row in leads if row.tier is Tier.LEAD)
+    return count_table(row for row in leads if row.tier is not Tier.LEAD), far
 
 
 def exhibit_cells(view: CaseView, sources: Iterable[SourceRow]) -> list[tuple[str, Cell, Cell]]:

@@ -4,21 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
-from caid_triage.case.rows import Conservation
+from caid_triage.case.rows import Conservation, TallyRow
 from caid_triage.case.view import CaseView
 from caid_triage.report.set_facts import HashSetFacts, hashset_facts, unconfirmed_any
 from caid_triage.report.tables import CountTable, count_tables, tier_tables
 from caid_triage.report.text import contents_of, files_of, number
 
 
+class Outcome(StrEnum):
+    """What an answer comes to, for who gathers the answers of many cases. Only ``NONE`` is a no, only ``FOUND`` a yes.
+
+    ``UNCONFIRMED`` are listed files under a rank "not pertinent" that nobody has confirmed; of ``UNCOMPARED`` no hash
+    set of known material was given; of ``SAMPLED`` no file was examined.
+    """
+
+    FOUND = "found"
+    UNCONFIRMED = "listed, not confirmed"
+    CONTRADICTED = "contradictions"
+    LEADS = "leads"
+    FRAGMENTS = "fragments"
+    OPEN = "not complete"
+    EMPTY = "no file"
+    SAMPLED = "sampled only"
+    UNCOMPARED = "nothing compared"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer, in one word for the style, a headline and a sentence."""
+    """The answer: what it comes to, a headline and a sentence."""
 
-    word: str
+    outcome: Outcome
     headline: str
     sentence: str
+
+    @property
+    def word(self) -> str:
+        """The answer in one word for the style of a page: "found", "leads" (somebody has to look) or "none"."""
+        if self.outcome in (Outcome.SAMPLED, Outcome.UNCOMPARED, Outcome.NONE):
+            return "none"
+        return "found" if self.outcome is Outcome.FOUND else "leads"
 
 
 def verdict(
@@ -77,29 +104,30 @@ def verdict(
     if found:
         unique = exact.total.cells["all"].unique - ignorable.unique
         sentence = f"{files_of(found)} ({contents_of(unique)}) {_is(found)} identical to a listed item."
-        return Verdict("found", "Known material found: YES", " ".join([sentence, *more, *stopped]))
+        return Verdict(Outcome.FOUND, "Known material found: YES", " ".join([sentence, *more, *stopped]))
     if not any_set:
-        return Verdict("none", "No hash set was given", "The files were listed and hashed; nothing was compared.")
+        return Verdict(
+            Outcome.UNCOMPARED, "No hash set was given", "The files were listed and hashed; nothing was compared."
+        )
     if ignorable.files and unconfirmed:
         headline = "Listed files found; what their category means is not confirmed"
-        return Verdict(
-            "leads", headline, " ".join([*more, *stopped, "Confirm the category scheme before this is an answer."])
-        )
+        more += [*stopped, "Confirm the category scheme before this is an answer."]
+        return Verdict(Outcome.UNCONFIRMED, headline, " ".join(more))
     if contradicted:
         headline = f"No identical file found{so_far}; contradictions to check"
-        return Verdict("leads", headline, " ".join([*more, *stopped]))
+        return Verdict(Outcome.CONTRADICTED, headline, " ".join([*more, *stopped]))
     if lead.files:
         sentence = " ".join([*more, *stopped]).removeprefix("A further ")
-        return Verdict("leads", f"No identical file found{so_far}; leads to check", sentence)
+        return Verdict(Outcome.LEADS, f"No identical file found{so_far}; leads to check", sentence)
     if not figures.complete:
         until = f"{files_of(figures.stored)} examined so far; the scan must be run to its end before this is an answer."
         why = "was stopped early" if figures.stopped_early else "is not complete"
-        return Verdict("leads", f"Nothing found so far: the scan {why}", " ".join([*more, until]))
+        return Verdict(Outcome.OPEN, f"Nothing found so far: the scan {why}", " ".join([*more, until]))
     if not figures.stored:
         empty = "Nothing was compared: look whether the right source was given, and at what was examined."
-        return Verdict("leads", "No file was found to examine", empty)
+        return Verdict(Outcome.EMPTY, "No file was found to examine", empty)
     nothing = f"{files_of(figures.stored)} examined: none is listed{' in any other category' if more else ''}."
-    return Verdict("none", "Known material found: NO", " ".join([*more, nothing]))
+    return Verdict(Outcome.NONE, "Known material found: NO", " ".join([*more, nothing]))
 
 
 def _disagreeing_words(files: int) -> str:
@@ -138,13 +166,17 @@ def _looks(count: int) -> str:
     return "looks" if count == 1 else "look"
 
 
-def verdict_of(view: CaseView) -> Verdict:
-    """The answer of the page alone, for a terminal."""
-    return verdict_with(view, *count_tables(view), list(map(hashset_facts, view.hashsets())))
+def verdict_of(view: CaseView, tallies: Sequence[TallyRow] | None = None) -> Verdict:
+    """The answer of the page alone, for a terminal and for many cases; ``tallies`` where they were read already."""
+    read = view.tallies() if tallies is None else tallies
+    far = tier_tables(read)[1]
+    return verdict_with(view, *count_tables(read), far, list(map(hashset_facts, view.hashsets())))
 
 
-def verdict_with(view: CaseView, exact: CountTable, leads: CountTable, hashsets: Sequence[HashSetFacts]) -> Verdict:
-    """The answer of a case whose counts and hash sets were read already."""
+def verdict_with(
+    view: CaseView, exact: CountTable, leads: CountTable, far: CountTable, hashsets: Sequence[HashSetFacts]
+) -> Verdict:
+    """The answer of a case whose counts and hash sets were read already; ``far`` are the leads of the farther tier."""
     notable = [facts for facts in hashsets if facts.role == "notable"]
     disagreeing, overruled = view.disagreeing_files()
     return verdict(
@@ -153,10 +185,10 @@ def verdict_with(view: CaseView, exact: CountTable, leads: CountTable, hashsets:
         view.conservation(),
         any_set=bool(notable),
         unconfirmed=unconfirmed_any(hashsets),
-        far=tier_tables(view)[1].total.cells["all"].files,
+        far=far.total.cells["all"].files,
         md5_alone=view.md5_alone()[0],
         disagreeing=disagreeing,
         graded=sum(row.files for row in view.graded()),
         overruled=overruled,
-        contradicted=len({(row.exhibit, row.source, row.volume, row.path) for row in view.contradicted_matches()}),
+        contradicted=sum(view.contradicted_files().values()),
     )

@@ -178,8 +178,10 @@ def test_looking_at_a_queue_says_what_would_be_done_and_makes_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["queue.toml"]
 
 
-def test_a_units_memory_that_cannot_be_used_is_told_before_anything_starts(evidence: Path, tmp_path: Path) -> None:
-    queue = write_queue(tmp_path, exhibit_table("A", evidence / "one.dd"))
+def test_a_units_memory_that_cannot_be_used_is_told_before_anything_starts(
+    evidence: Path, small: Small, tmp_path: Path
+) -> None:
+    queue = write_queue(tmp_path, exhibit_table("A", evidence / "one.dd"), hashset=small.hashset)
     memory = tmp_path / "memory" / "unit.db"
     told = run_command("batch", queue, "--check", env={"CAID_TRIAGE_UNIT": str(memory)})
     assert "WARNING: CAID_TRIAGE_UNIT: there is no unit's memory in unit.db" in told.stderr

@@ -84,6 +84,42 @@ def test_everything_that_is_wrong_is_told_at_once_with_line_and_exhibit(tmp_path
     assert not (tmp_path / "cases").exists()
 
 
+def test_what_else_is_wrong_with_an_exhibit_is_told_with_its_spelling(tmp_path: Path) -> None:
+    """A spelling fault hid a source that was not there, a hash set that was not, and a reference that was there twice:
+    they were told in a second round."""
+    (tmp_path / "here").mkdir()
+    path = write(
+        tmp_path,
+        exhibit("A/1", "here"),
+        exhibit("A/1", "gone.dd", 'hashsets = "gone.chs"', "profil = 1"),
+        exhibit("A/3", "here", 'leads = "perhaps"'),
+        '[[exhibit]]\nsource = "gone too.dd"',
+        '[[exhibit]]\nreference = "A/4"',
+        exhibit("A/4", "neither.dd", 'case = "batch.x"'),
+    )
+    head, *lines = refused(path, UsageError)
+    assert head.endswith(f"has {len(lines)} faults; nothing was started")
+    told = [
+        ("line 4, exhibit A/1: ", "gone.chs"),
+        ("line 4, exhibit A/1: ", "the reference A/1 is there twice, as in line 1"),
+        ("line 4, exhibit A/1: its source ", "gone.dd does not exist; check its path, and that its disk is connected"),
+        ("line 8, exhibit A/1: there is no profil in [exhibit]", "did you mean profile?"),
+        ("line 9, exhibit A/3: ", "here is there twice, as in line 1"),
+        ("line 12, exhibit A/3: ", "perhaps"),
+        ("line 13, exhibit 4 of the file: ", "reference is missing"),
+        ("line 13, exhibit 4 of the file: its source ", "gone too.dd does not exist"),
+        ("line 15, exhibit A/4: ", "source is missing"),
+        ("line 17, exhibit A/4: ", "no case folder can be named so"),
+        ("line 17, exhibit A/4: ", "the reference A/4 is there twice, as in line 15"),
+        ("line 17, exhibit A/4: its source ", "neither.dd does not exist"),
+    ]
+    for where, what in told:
+        assert any(line.strip().startswith(where) and what in line for line in lines), (where, what, lines)
+    assert len(lines) == len(told)
+    with pytest.raises(UsageError):
+        checked_queue(path, without_faulty=True)
+
+
 @pytest.mark.parametrize(
     ("lines", "kind", "said"),
     [

@@ -27,6 +27,7 @@ from caid_triage.case.lock import CaseLock
 from caid_triage.case.view import open_case
 from caid_triage.errors import UsageError
 from caid_triage.model import MatchKind
+from caid_triage.report.verdict import Outcome
 from caid_triage.validate.reports import parsed
 from caid_triage.visible import shown
 
@@ -104,7 +105,30 @@ def test_a_first_look_that_came_to_its_end_is_not_a_done_exhibit(
         journal.tell("looked", "A", whole=True)
         if batch_says == "ended":
             journal.tell("ended", "A", state=State.PROBLEMS, code=3, seconds=1.0)
-    assert [row.state for row in unit_rows([tmp_path], NOW)] == [state]
+    (row,) = unit_rows([tmp_path], NOW)
+    assert (row.state, row.answer) == (state, "Known material found: YES")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_first_look_that_found_nothing_is_no_no(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+    """Its report says NO, for the quick scan came to its end; the batch wants more of the exhibit."""
+    items = [(samples.record(0), ())]
+    exhibits.make_case(tmp_path / "a", items, hashsets=[exhibits.CONFIRMED], unseen=False)
+    monkeypatch.setattr("caid_triage.batch.unit_figures.profile_of", lambda folder: "quick")
+    with Journal(tmp_path) as journal:
+        journal.tell("queued", "A", definition="d", case="a")
+        journal.tell("began", "A", workers=1, first=True)
+        journal.tell("looked", "A", whole=whole)
+    with Journal(tmp_path) as journal:
+        records = journal.known.records
+    verdict = case_figures(tmp_path / "a").verdict
+    assert verdict is not None
+    assert verdict.headline == "Known material found: NO"
+    (row,) = exhibit_rows([Exhibit("A", (Path("/x"),), tmp_path / "a")], records, [], [], tmp_path)
+    (of_unit,) = unit_rows([tmp_path], NOW)
+    for one in (row, of_unit):
+        assert (one.outcome, one.answer) == (Outcome.OPEN, "Nothing found so far: the exhibit is not done")
+    assert Summary(3, False, True, 1.0, NOW, [row], []).answer == "No identical file found so far; not done: A"
 
 
 def test_every_exhibit_is_a_row_of_the_units_figures(cases: Path, tmp_path: Path) -> None:
@@ -198,7 +222,7 @@ def test_the_summary_tells_what_needs_somebody_first(cases: Path, tmp_path: Path
     assert len(page.tables["all"]) == 6
     content = json.loads(paths[0].read_text(encoding="utf-8"))
     assert (content["exit_code"], content["states"]) == (4, {"done": 1, "failed": 3, "waiting": 1})
-    assert content["rows"][0]["hits"][0].keys() == {"label", "scheme", "files", "unique"}
+    assert content["rows"][0]["hits"][0].keys() == {"label", "scheme", "files", "unique", "ignorable"}
     with paths[1].open(encoding="utf-8", newline="") as lines:
         assert len(list(csv.DictReader(lines, strict=True))) == 5
 
@@ -246,12 +270,23 @@ def test_after_a_time_box_the_first_lines_say_on_which_exhibit_something_is_and_
     assert json.loads(written[0].read_text(encoding="utf-8"))["rows"][0]["fragment_files"] == 3
     with written[1].open(encoding="utf-8", newline="") as lines:
         assert next(csv.DictReader(lines))["fragments"] == "1200"
-    done = replace(rows[0], state=State.DONE, exact=0, leads=0, found=())
+    no = {"outcome": Outcome.NONE, "answer": "Known material found: NO"}
+    done = replace(rows[0], state=State.DONE, exact=0, leads=0, found=(), **no)
     assert Summary(0, False, False, 1.0, NOW, [done], []).found_words == ["No file identical to a listed item."]
     assert Summary(0, False, False, 1.0, NOW, [done], []).headline == "1 of 1 exhibit done"
     assert Summary(0, False, False, 1.0, NOW, [done], []).answer == "Known material found: NO"
-    for gap in (replace(done, state=State.FAILED), replace(done, state=State.STOPPED), replace(done, files=0)):
-        assert Summary(0, False, False, 1.0, NOW, [done, gap], []).answer == "Known material found: not so far"
+    gap = replace(done, reference="gap")
+    for changes, said in [
+        ({"state": State.FAILED}, "No identical file found so far; not done: gap"),
+        ({"state": State.STOPPED}, "No identical file found so far; not done: gap"),
+        ({"outcome": Outcome.OPEN}, "No identical file found so far; not done: gap"),
+        ({"outcome": None, "files": None, "state": State.WAITING}, "No identical file found so far; not done: gap"),
+        ({"outcome": Outcome.EMPTY, "files": 0}, "No identical file found; no file was found to examine on gap"),
+        ({"outcome": Outcome.UNCOMPARED, "compared": False}, "No identical file found; nothing was compared on gap"),
+    ]:
+        short = Summary(0, False, False, 1.0, NOW, [done, replace(gap, **changes)], [])
+        assert (short.answer, short.word) == (said, "leads")
+    assert Summary(0, False, False, 1.0, NOW, [], []).answer == "No exhibit was examined"
     assert Summary(0, False, False, 1.0, NOW, [done], []).problem_words == []
     open_ = [
         replace(done, reference=name, state=State.PROBLEMS, problems=count) for name, count in (("a", 1), ("b", 7))

@@ -39,7 +39,7 @@ from caid_triage.match.options import MatchOptions
 from caid_triage.model import FileEntry, SourceInfo
 from caid_triage.report.block_searches import not_looked_for
 from caid_triage.report.fragments import fragment_rows, statements, with_samples
-from caid_triage.report.verdict import Verdict, verdict_of
+from caid_triage.report.verdict import Outcome, Verdict, verdict_of
 from caid_triage.scan import block_search as module
 from caid_triage.scan import spare_map
 from caid_triage.scan.block_search import set_facts
@@ -447,9 +447,15 @@ def test_a_block_set_that_comes_later_is_searched_for_and_until_then_it_is_said(
     with open_case(case) as view:
         assert list(not_looked_for(view)) == []
         assert "not looked for" not in with_samples(view, verdict_of(view)).sentence
-        without = Verdict("leads", "Nothing found so far: the scan was stopped early", "")  # were there no hit
+        without = Verdict(Outcome.OPEN, "Nothing found so far: the scan was stopped early", "")  # were there no hit
         shown = with_samples(view, without).headline
         assert shown == "No identical file found so far; fragments to check: the scan was stopped early"
+        for outcome, headline in (
+            (Outcome.UNCOMPARED, "No hash set was given"),  # it said "No identical file found" of files never compared
+            (Outcome.EMPTY, "No file was found to examine"),  # it said nothing of the fragments
+        ):
+            shown = with_samples(view, Verdict(outcome, headline, "")).headline
+            assert shown == f"{headline}; fragments of known files to check"
         assert not [one for one in view.problems() if one.code == "stopped-early"]
     done = scan(card.path, case, sets[512], stop_after=StopAfter(0.000_001))  # nothing is left to do
     assert (done.stopped, done.exit_code) == (False, 0)
