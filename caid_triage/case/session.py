@@ -46,7 +46,10 @@ class CaseSession:
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, *_: object) -> None:
         if kind is None:
-            self.close()
+            try:
+                self.close()
+            finally:
+                self.close()  # an interrupt may have come just before that one began
         else:
             _let_go(fault)
             with suppress(CaseError):  # what is under way says more

@@ -213,3 +213,21 @@ def test_an_interrupt_while_a_case_is_opened_or_closed_waits_until_it_is(
         with pytest.raises(KeyboardInterrupt), open_case_for_writing(tmp_path / "case") as case:
             case.audit_command(Command("unit add"))
     assert verify_audit(tmp_path / "case") == []
+
+
+def test_an_interrupt_just_before_a_case_is_closed_leaves_it_closed(
+    source: SourceRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_scan([source], tmp_path / "case", [], OPTIONS)
+    close, cut = CaseWriter.close, [True]
+
+    def interrupted(self: CaseWriter) -> None:
+        if cut and cut.pop():
+            raise KeyboardInterrupt
+        close(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CaseWriter, "close", interrupted)
+        with pytest.raises(KeyboardInterrupt), open_case_for_writing(tmp_path / "case") as case:
+            case.audit_command(Command("unit add"))
+    assert verify_audit(tmp_path / "case") == []
