@@ -18,6 +18,7 @@ from caid_triage.case.lock import CaseLock
 from caid_triage.case.making import bring_up_to_date
 from caid_triage.case.schema import DATABASE, make_durable, storage_faults
 from caid_triage.errors import CaseError
+from caid_triage.held import interrupt_held
 
 
 class CaseSession:
@@ -45,7 +46,10 @@ class CaseSession:
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, *_: object) -> None:
         if kind is None:
-            self.close()
+            try:
+                self.close()
+            finally:
+                self.close()  # an interrupt may have come just before that one began
         else:
             _let_go(fault)
             with suppress(CaseError):  # what is under way says more
@@ -61,10 +65,11 @@ class CaseSession:
         with storage_faults(self.folder):
             closed = self._audit.take_up()
             changed = None if closed is None else changed_since(self.folder, closed.get("database"), self._logs)
-            self._audit.open(changed)
-            make_durable(self._connection)
-            self._audit.begin(bring_up_to_date(self._connection))
-        self._begun = True
+            with interrupt_held():  # opened and not begun, it would be closed by nobody
+                self._audit.open(changed)
+                make_durable(self._connection)
+                self._audit.begin(bring_up_to_date(self._connection))
+                self._begun = True
 
     def close(self) -> None:
         """Leave the case as one file at rest, on record in the audit chain (``last_line``), and let others write.
@@ -72,7 +77,12 @@ class CaseSession:
         Without a line where nothing was changed, and where another process reads the case and so keeps it from coming
         to rest. CaseError if the disk is full or fails and nobody was told yet: the case is consistent, and the next
         command puts on record that it was not closed. May be called twice.
+        An interrupt waits: a case that was not closed looks like one whose end was cut off, and is refused as that.
         """
+        with interrupt_held():
+            self._close()
+
+    def _close(self) -> None:
         if self._closed:
             return
         self._closed = True

@@ -3,7 +3,7 @@
 Until a command begins, and when it has ended, there is nothing to put in order: the handler ends the process at once.
 Once its exit code is decided nothing changes it. While it runs the first signal raises KeyboardInterrupt, so that
 workers, case and evidence are closed; while they are, a second one is ignored and a third does not wait any longer
-(what is stored is whole all the same).
+(what is stored is whole all the same). What is put down whole just then is put down first (caid_triage/held.py).
 
 This module imports next to nothing: it is the first thing that a command does.
 """
@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
+
+from caid_triage.held import has_to_wait
 
 INTERRUPTED = 130
 SENTENCE = "caid-triage: interrupted; the case is consistent, run the same command again to resume"
@@ -52,7 +54,7 @@ def interruptible() -> Iterator[None]:
         asked += 1
         if asked >= MOST_PATIENCE:
             _end(number, frame)
-        if asked == 1:
+        if asked == 1 and not has_to_wait():
             raise KeyboardInterrupt
 
     def forgotten(told: sys.UnraisableHookArgs) -> None:

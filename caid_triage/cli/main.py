@@ -95,6 +95,9 @@ class Program(GroupWithExitCodes):
             first, *more = error.lines or ("",)
             for line in (f"caid-triage: {first}", *more):
                 say(line, err=True)
+            if came_of_interrupt(error):
+                say(SENTENCE, err=True)
+                leave()
             ctx.exit(error.exit_code)
         except click.Abort:  # before RuntimeError, which it is one of
             say("caid-triage: not confirmed, nothing was done", err=True)

@@ -12,6 +12,7 @@ from caid_triage.actor import EXAMINER, actor
 from caid_triage.cli.console import ask, say
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.errors import UsageError
+from caid_triage.held import interrupt_held
 
 if TYPE_CHECKING:
     from caid_triage.review.sitting import Setting
@@ -71,13 +72,17 @@ def review(
         say("reading the case (some seconds for a million files) ...", err=True)
     with ReviewDesk(case_folder, secrets) as desk:
         serving = Serving(lambda taken, end: Review(desk, setting, taken, end), port)
-        began = desk.begin_session(name)  # who looked is on record, also where nothing is graded
-        say(f"open in a browser of this machine (works once): {serving.review.guard.address}")
-        say("end it in the page, or here with Ctrl+C")
+        began = None
         try:
+            with interrupt_held():  # or a session that began would be on record, and never its end
+                began = desk.begin_session(name)  # who looked is on record, also where nothing is graded
+            say(f"open in a browser of this machine (works once): {serving.review.guard.address}")
+            say("end it in the page, or here with Ctrl+C")
             serving.run()
         finally:
-            desk.end_session(name, began, serving.review.tally.figures())
+            if began is not None:
+                with interrupt_held():
+                    desk.end_session(name, began, serving.review.tally.figures())
     say("the session has ended; every grade is stored")
 
 

@@ -13,6 +13,7 @@ from caid_triage.actor import actor
 from caid_triage.errors import HashSetError
 from caid_triage.hashset.rows import printable
 from caid_triage.hashset.write import DATA_PREFIX, MANIFEST, is_hashset, leftovers
+from caid_triage.held import interrupt_held
 from caid_triage.version import __version__
 
 
@@ -46,8 +47,10 @@ def purge_hashset(path: str | Path) -> Path:
             # The manifest goes last: a purge that is interrupted can be run again.
             for folder in (item for item in path.iterdir() if item.is_dir()):
                 shutil.rmtree(folder)
-            shutil.rmtree(path)
-        _append(audit, {**facts, "state": "done"})
+        with interrupt_held():  # run again it would find no set, and nothing would say that the purge was done
+            if path.exists():
+                shutil.rmtree(path)
+            _append(audit, {**facts, "state": "done"})
     except OSError as error:
         raise HashSetError(
             f"{where}: could not be deleted whole: {error.strerror or error}. Close what has it open, then purge again."

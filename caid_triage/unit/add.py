@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
@@ -18,6 +19,7 @@ from caid_triage.case.encode import microseconds
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import CaseView, open_case
 from caid_triage.errors import CaseError, UnitError, UsageError
+from caid_triage.held import interrupt_held
 from caid_triage.unit.clock import now
 from caid_triage.unit.place import UnitPlace
 from caid_triage.unit.rows import Member, Row, picture_rows, storable
@@ -269,15 +271,17 @@ def purge_case(place: UnitPlace, wanted: str, by: str = "") -> Purged:
     store = open_unit(place, Mode.WRITE)
     try:
         key = find_member(store, wanted).key
-        with store.writing(key):
-            # Once nobody else writes: meanwhile it may have been purged, and its number given to another case.
-            member = find_member(store, key)
-            exhibits = [one.id for one in store.exhibits() if one.member_id == member.id]
-            rows = store.clear(member.id) + 1
-            store.drop_member(member.id)
-            store.note_purge(key, microseconds(now()) or 0, storable(by), rows)
-        remark = _compacted(store)
-        left = store.remains(member.id, exhibits)
+        with ExitStack() as once_begun:
+            with store.writing(key):
+                # Once nobody else writes: meanwhile it may have been purged, and its number given to another case.
+                member = find_member(store, key)
+                exhibits = [one.id for one in store.exhibits() if one.member_id == member.id]
+                rows = store.clear(member.id) + 1
+                store.drop_member(member.id)
+                store.note_purge(key, microseconds(now()) or 0, storable(by), rows)
+                once_begun.enter_context(interrupt_held())  # run again it would find no case, and give back no room
+            remark = _compacted(store)
+            left = store.remains(member.id, exhibits)
         if left:
             raise UnitError(f"{left} rows of the purged case are still in the unit's memory; purge it again")
     finally:

@@ -14,20 +14,26 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from unit.case import samples
 from unit.report import exhibits
 
-from caid_triage.case.audit import content_head
+from caid_triage.case.audit import REVIEW_BEGAN, REVIEW_ENDED, content_head
+from caid_triage.case.journal import Journal
 from caid_triage.case.lock import CaseLock
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
+from caid_triage.cli import review as command
+from caid_triage.cli.interrupts import interruptible
 from caid_triage.cli.main import program
 from caid_triage.hashset.schemes import load_scheme
 from caid_triage.report.verify import verify_case
+from caid_triage.review import serving
 
 SET = {**samples.NOTABLE, "scheme_file": load_scheme("uk").as_dict()}
 
@@ -209,6 +215,40 @@ def test_a_session_counts_what_was_done_and_one_that_was_killed_has_no_end(case:
     with open_case_for_writing(case) as writer:
         writer.audit("scan-began")
     assert [line["action"] for line in sessions(case)] == ["review-began", "review-ended", "review-began"]
+
+
+@pytest.mark.parametrize("moment", ["at its beginning", "with the address", "at its end"])
+def test_a_session_has_an_end_whenever_it_is_interrupted(
+    case: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Between its beginning and the server, and once it was ended in the page, Ctrl+C left a session without an end."""
+    append = Journal.append
+    figures = dict.fromkeys(("shown", "revealed", "graded", "taken_back", "noted", "minutes"), 0)
+    page = SimpleNamespace(guard=SimpleNamespace(address="http://"), tally=SimpleNamespace(figures=lambda: figures))
+    ends_at_once = SimpleNamespace(review=page, run=lambda: None)
+
+    def signalled(self: Journal, action: str, *given: Any, **facts: Any) -> Any:
+        if action == REVIEW_ENDED and moment == "at its end":
+            signal.raise_signal(signal.SIGINT)
+        acts = append(self, action, *given, **facts)
+        if action == REVIEW_BEGAN and moment == "at its beginning":
+            signal.raise_signal(signal.SIGINT)
+        return acts
+
+    def said(*_: object) -> None:
+        if moment == "with the address":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Journal, "append", signalled)
+    monkeypatch.setattr(serving, "Serving", lambda *_: ends_at_once)
+    monkeypatch.setattr(command, "say", said)
+    words = ["--case", str(case), "--examiner", "DC Larch"]
+    with interruptible(), pytest.raises(click.Abort):
+        command.review.main(words, standalone_mode=False)
+    with open_case_for_writing(case) as writer:
+        writer.take_journal()
+    assert [line["action"] for line in sessions(case)] == ["review-began", "review-ended"]
+    assert verify_case(case) == []
 
 
 def test_nobody_looks_where_it_cannot_be_put_on_record(case: Path) -> None:

@@ -156,6 +156,30 @@ def test_an_error_that_came_of_an_interrupt_is_told_and_the_command_was_interrup
     assert "suspect" not in done.stderr
 
 
+def test_an_interrupt_that_makes_something_fail_is_130_and_both_are_told() -> None:
+    """A set was being deleted: what Python had closed it closed again, and that was exit code 5."""
+    script = (
+        "import sys, click\n"
+        "from caid_triage.cli import main\n"
+        "from caid_triage.errors import HashSetError\n"
+        "@click.command()\n"
+        "def cut():\n"
+        "    try:\n"
+        "        try:\n"
+        "            raise KeyboardInterrupt\n"
+        "        finally:\n"
+        "            raise OSError('bad file descriptor')\n"
+        "    except OSError as error:\n"
+        "        raise HashSetError('could not be deleted whole') from error\n"
+        "main.program.add_command(cut)\n"
+        "sys.argv = ['caid-triage', 'cut']\n"
+        "main.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 130
+    assert done.stderr.splitlines() == ["caid-triage: could not be deleted whole", SENTENCE]
+
+
 @pytest.mark.parametrize("tidied", ["an object", "a generator"])
 def test_a_signal_while_python_tidies_up_is_not_forgotten(tidied: str) -> None:
     """Python prints what is raised then and goes on; and the next Ctrl+C was ignored, as one while all is ended."""

@@ -7,12 +7,14 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from caid_triage.cli.interrupts import interruptible
 from caid_triage.errors import HashSetError, UsageError
 from caid_triage.hashset.build import build_hashset, build_hashset_from_arrays
 from caid_triage.hashset.lookup import lookup
@@ -98,6 +100,25 @@ def test_purge_deletes_the_set_and_puts_it_on_record(tmp_path: Path) -> None:
     assert lines[0]["sources"][0]["file"] == "in.json"
     assert MD5.lower() not in audit.read_text().lower()
     assert sorted(item.name for item in tmp_path.iterdir()) == ["a.chs.purged.jsonl", "in.json"]
+
+
+def test_a_purge_that_is_interrupted_at_its_end_is_on_record_as_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run again it would find no set, and the record would have its beginning alone for ever."""
+    path, rmtree = a_set(tmp_path), shutil.rmtree
+
+    def interrupted(folder: Path) -> None:
+        rmtree(folder)
+        if folder == path:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched, interruptible():
+        patched.setattr(shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            purge_hashset(path)
+    lines = (tmp_path / "a.chs.purged.jsonl").read_text().splitlines()
+    assert [json.loads(line)["state"] for line in lines] == ["begun", "done"]
 
 
 def every_hash_form(value: bytes) -> list[bytes]:

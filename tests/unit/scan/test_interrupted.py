@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from support.trail import verify_audit
 
-from caid_triage.case import digests
+from caid_triage.case import digests, session
 from caid_triage.case.audit import AuditChain
-from caid_triage.case.store import CaseWriter
+from caid_triage.case.command import Command
+from caid_triage.case.store import CaseWriter, open_case_for_writing
 from caid_triage.case.view import open_case
+from caid_triage.cli.interrupts import interruptible
 from caid_triage.config import ScanOptions
 from caid_triage.evidence.directory import DirectorySource
 from caid_triage.model import FileEntry
@@ -191,4 +193,41 @@ def test_an_interrupt_between_the_beginning_of_a_transaction_and_its_block_lets_
             run_scan([source], tmp_path / "case", [], OPTIONS)
     run_scan([source], tmp_path / "case", [], OPTIONS)
     assert files_of(tmp_path / "case") == FILES
+    assert verify_audit(tmp_path / "case") == []
+
+
+@pytest.mark.parametrize("step", ["make_durable", "bring_up_to_date", "content_digest", "put_to_rest", "file_facts"])
+def test_an_interrupt_while_a_case_is_opened_or_closed_waits_until_it_is(
+    source: SourceRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The line ``closed`` stayed away: `unit add`, run again as it had said, refused the case as one that was cut."""
+    run_scan([source], tmp_path / "case", [], OPTIONS)
+    do = getattr(session, step)
+
+    def interrupted(*given: object) -> object:
+        signal.raise_signal(signal.SIGINT)
+        return do(*given)
+
+    with monkeypatch.context() as patched, interruptible():
+        patched.setattr(session, step, interrupted)
+        with pytest.raises(KeyboardInterrupt), open_case_for_writing(tmp_path / "case") as case:
+            case.audit_command(Command("unit add"))
+    assert verify_audit(tmp_path / "case") == []
+
+
+def test_an_interrupt_just_before_a_case_is_closed_leaves_it_closed(
+    source: SourceRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_scan([source], tmp_path / "case", [], OPTIONS)
+    close, cut = CaseWriter.close, [True]
+
+    def interrupted(self: CaseWriter) -> None:
+        if cut and cut.pop():
+            raise KeyboardInterrupt
+        close(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CaseWriter, "close", interrupted)
+        with pytest.raises(KeyboardInterrupt), open_case_for_writing(tmp_path / "case") as case:
+            case.audit_command(Command("unit add"))
     assert verify_audit(tmp_path / "case") == []

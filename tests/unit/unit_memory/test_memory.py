@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,7 @@ from caid_triage.case.links import LINKS, LinkRow, UnitLook
 from caid_triage.case.rows import SourceRow
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
+from caid_triage.cli.interrupts import interruptible
 from caid_triage.errors import CaseError, HashSetError, UnitError, UsageError
 from caid_triage.hashset.store import open_hashset
 from caid_triage.model import Category, Decision, DecodeState, Kind, PerceptualHash
@@ -30,6 +32,7 @@ from caid_triage.unit.add import Added, add_case, find_member, purge_case
 from caid_triage.unit.graded import build_graded_set
 from caid_triage.unit.look import look, look_or_note
 from caid_triage.unit.place import UnitPlace, unit_place
+from caid_triage.unit.sqlite import SqliteStore
 from caid_triage.unit.store import Mode, open_unit
 from caid_triage.unit.twins import exhibit_of, twin
 
@@ -438,6 +441,27 @@ def test_a_purge_whose_room_cannot_be_given_back_is_done_and_says_so(
     purged = purge_case(place, "OP/1")
     assert (purged.rows, ["no space is left" in remark for remark in purged.remarks]) == (3, [True])
     assert everything(place) == []
+
+
+def test_a_purge_that_is_interrupted_once_the_rows_are_out_gives_back_the_room_before_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run again it would not find the case, and nothing would ever make the file anew."""
+    place = UnitPlace(tmp_path / "memory" / "unit.db")
+    add_case(make_case(tmp_path / "one", contents(*range(300))), place)
+    compact = SqliteStore.compact
+
+    def interrupted(self: SqliteStore) -> str:
+        signal.raise_signal(signal.SIGINT)
+        return compact(self)
+
+    with monkeypatch.context() as patched, interruptible():
+        patched.setattr(SqliteStore, "compact", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            purge_case(place, "OP/1")
+    assert everything(place) == []
+    with closing(sqlite3.connect(tmp_path / "memory" / "unit.db")) as database:
+        assert database.execute("PRAGMA freelist_count").fetchone() == (0,)
 
 
 def test_an_older_copy_of_a_case_does_not_take_the_place_of_what_was_added_since(
