@@ -1,12 +1,12 @@
 """What a case folder says of its exhibit, for a summary and for the unit's figures: how far, how much, what was found.
 
-Hits are counted as reports count them: exact matches alone, under the label that their scheme allows
-(hashset/schemes.py: no "Category A" from a scheme that nobody confirmed). A case that cannot be read is a row too.
+Hits are counted as a scan counts them: exact matches alone, under the label that their scheme allows
+(hashset/schemes.py: no "Category A" from a scheme that nobody confirmed), and apart what a confirmed scheme ranks as
+not pertinent. A case that cannot be read is a row too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from caid_triage.case.lock import is_locked
 from caid_triage.case.schema import DATABASE
 from caid_triage.case.view import CaseView, open_case
 from caid_triage.errors import CaseError
+from caid_triage.match.policy import confirmed_schemes, counts_as_hit
 from caid_triage.model import MatchKind, Severity
 
 
@@ -38,7 +39,8 @@ class Hit:
 class CaseFigures:
     """A case in figures. ``fault``: why it cannot be read, then the rest is absent. Times are aware UTC.
 
-    ``bytes`` is the size of its sources, None where none of them has one (folders); ``exact`` and ``leads`` are files;
+    ``bytes`` is the size of its sources, None where none of them has one (folders); ``exact`` and ``leads`` are files,
+    and ``not_pertinent`` those identical to items that count as no hit (match/policy.py), in no other figure;
     ``problems`` what was not examined; ``confirmed`` is False where a hash set's scheme was confirmed by nobody.
     ``fragments`` of ``fragment_files`` known files lie there beside whole ones, or were sampled: in no other figure.
     """
@@ -50,6 +52,7 @@ class CaseFigures:
     bytes: int | None = None
     files: int = 0
     exact: int = 0
+    not_pertinent: int = 0
     leads: int = 0
     problems: int = 0
     hits: tuple[Hit, ...] = ()
@@ -95,12 +98,17 @@ def _figures(view: CaseView, *, in_work: bool) -> CaseFigures:
     sources, times = view.sources(), view.run_times()
     problems = sum(row.count for row in view.problem_counts() if row.severity == Severity.PROBLEM)
     found: dict[tuple[str, str], list[int]] = {}
-    exact = leads = 0
+    exact = apart = leads = 0
+    notable = [info for info in view.hashsets() if info.get("role") == "notable"]
+    confirmed = confirmed_schemes((info.get("scheme"), info.get("scheme_confirmed_by")) for info in notable)
     for row in view.tallies():
         if row.place != "all":
             continue
         if row.match_kind is not MatchKind.EXACT:
             leads += row.files
+            continue
+        if not counts_as_hit(row.severity, row.scheme, confirmed):
+            apart += row.files
             continue
         exact += row.files
         files, unique = found.get((row.category_label, row.scheme), [0, 0])
@@ -118,15 +126,11 @@ def _figures(view: CaseView, *, in_work: bool) -> CaseFigures:
         bytes=sum(sizes) if sizes else None,
         files=figures.stored,
         exact=exact,
+        not_pertinent=apart,
         leads=leads,
         problems=problems,
         hits=tuple(Hit(label, scheme, *counts) for (label, scheme), counts in found.items()),
-        confirmed=all(_confirmed(info) for info in view.hashsets()),
+        confirmed=all(info.get("scheme_confirmed_by") for info in notable),
         fragments=fragments,
         fragment_files=fragment_files,
     )
-
-
-def _confirmed(info: Mapping[str, object]) -> bool:
-    """Whether somebody vouched for the words of a notable set; no other set has words that are printed."""
-    return info.get("role") != "notable" or bool(info.get("scheme_confirmed_by"))

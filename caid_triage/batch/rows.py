@@ -24,7 +24,8 @@ class ExhibitRow:
     ``exit_code`` is None until a scan has ended. ``tries`` is how many scans the last run of it needed; ``told`` why it
     is not done; ``earlier``: an earlier run of the batch completed it; ``look`` is what became of the first look of a
     time box: "whole", "cut short" or "" (none was done). Counts are None where there is no case to read. ``fragments``
-    of ``fragment_files`` known files are in no other count.
+    of ``fragment_files`` known files are in no other count, nor are the files that count as ``not_pertinent``
+    (batch/figures.py).
     """
 
     reference: str
@@ -49,6 +50,7 @@ class ExhibitRow:
     look: str
     fragments: int | None
     fragment_files: int | None
+    not_pertinent: int | None
     found: tuple[Hit, ...] = field(metadata=NO_COLUMN)
     confirmed: bool = field(metadata=NO_COLUMN)
 
@@ -99,6 +101,7 @@ def _row(one: Exhibit | None, record: Record, figures: CaseFigures, told: str, e
         look=("whole" if record.whole else "cut short") if record.looked else "",
         fragments=figures.fragments if known else None,
         fragment_files=figures.fragment_files if known else None,
+        not_pertinent=figures.not_pertinent if known else None,
         found=figures.hits,
         confirmed=figures.confirmed,
     )

@@ -377,7 +377,8 @@ def _found(case: Path) -> dict[str, object]:
     figures = case_figures(case)
     if figures.fault:
         return {}
-    return {"files": figures.files, "exact": figures.exact, "leads": figures.leads, "problems": figures.problems}
+    keys = ("files", "exact", "not_pertinent", "leads", "problems")
+    return {key: getattr(figures, key) for key in keys}
 
 
 def _told(state: State, sentences: Sequence[str]) -> str:

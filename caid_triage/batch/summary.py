@@ -74,10 +74,16 @@ class Summary:
         open_ = [row for row in self.rows if row.state not in ENDED_WELL]
         exact = sorted((row for row in self.rows if row.exact), key=lambda row: -(row.exact or 0))
         leads = sorted((row for row in self.rows if row.leads and not row.exact), key=lambda row: -(row.leads or 0))
-        words = [f"No file identical to a listed item{' so far' if open_ else ''}."]
+        apart = sorted((row for row in self.rows if row.not_pertinent), key=lambda row: -(row.not_pertinent or 0))
+        words = [
+            f"No file identical to a listed item{' of another category' * bool(apart)}{' so far' if open_ else ''}."
+        ]
         if exact:
             words = [f"Files identical to a listed item: {_named(exact, [row.exact for row in exact])}."]
         words += [f"Leads alone, to check by eye: {_named(leads, [row.leads for row in leads])}."] * bool(leads)
+        if apart:
+            named = _named(apart, [row.not_pertinent for row in apart])
+            words.append(f"In categories that their scheme ranks as not pertinent, in no other count: {named}.")
         parts = sorted((row for row in self.rows if row.fragments), key=lambda row: -(row.fragments or 0))
         words += [f"Parts of known files, in no other count: {_named(parts, None, _fragments)}."] * bool(parts)
         unseen = [row for row in self.rows if not row.files]  # a disk without files that is done, too

@@ -35,8 +35,8 @@ class UnitRow:
 
     ``age_days``: from when it was queued (or, where no batch queued it, began) until it was done, or until now;
     ``waited_days`` until work on it began, ``worked_days`` from there. ``hits`` are files identical to listed ones, by
-    category and scheme; ``fragments`` of ``fragment_files`` known files are in no other count; ``note`` says what is
-    wrong.
+    category and scheme; ``fragments`` of ``fragment_files`` known files are in no other count, nor are the files that
+    count as ``not_pertinent`` (batch/figures.py); ``note`` says what is wrong.
     """
 
     reference: str
@@ -57,6 +57,7 @@ class UnitRow:
     note: str
     fragments: int | None
     fragment_files: int | None
+    not_pertinent: int | None
     found: tuple[Hit, ...] = field(metadata=NO_COLUMN)
     confirmed: bool = field(metadata=NO_COLUMN)
 
@@ -132,8 +133,7 @@ def _unread(folder: Path, fault: str) -> UnitRow:
         "",
         None,
         fault,
-        None,
-        None,
+        *nothing,
         (),
         True,
     )
@@ -172,6 +172,7 @@ def _row(folder: Path, record: Record | None, now: datetime) -> UnitRow:
         note=figures.fault or ("; ".join(record.sentences) if record and state is State.FAILED else ""),
         fragments=figures.fragments if known else None,
         fragment_files=figures.fragment_files if known else None,
+        not_pertinent=figures.not_pertinent if known else None,
         found=figures.hits,
         confirmed=figures.confirmed,
     )

@@ -34,12 +34,12 @@ def work_cells(one: InWork) -> tuple[str, ...]:
     line: Mapping[str, Any] = one.line
     seen, total = (line.get("files") or 0) + (line.get("resumed_files") or 0), line.get("total_files")
     files = many(seen, "file") if total is None else f"{seen:,} of {many(total, 'file')}"
-    known = sum((line.get("hits") or {}).values())
+    known, apart = (sum((line.get(key) or {}).values()) for key in ("hits", "not_pertinent"))
     return (
         one.reference,
         str(line.get("stage", "starting")),
         files,
-        f"known {known:,}",
+        f"known {known:,}" + f", not pertinent {apart:,}" * bool(apart),
         f"leads {line.get('leads') or 0:,}",
         f"problems {line.get('problems') or 0:,}",
         f"time left {human_seconds(line.get('seconds_left'))}",
@@ -112,8 +112,12 @@ def shown_batch(*, quiet: bool, as_json: bool) -> Iterator[tuple[Show, Tell]]:
 
 def event_line(event: Happened) -> str:
     """What happened, as one line."""
-    words = {"files": "file", "exact": "", "leads": "lead", "problems": "problem"}
-    facts = {key: event.facts[key] for key in words if key in event.facts}
-    counts = [many(int(str(count)), words[key]) if words[key] else f"{count:,} {key}" for key, count in facts.items()]
+    words = {"files": "file", "exact": "", "not_pertinent": "", "leads": "lead", "problems": "problem"}
+    facts = {key: int(str(event.facts[key])) for key in words if key in event.facts}
+    if not facts.get("not_pertinent"):
+        facts.pop("not_pertinent", None)
+    counts = [
+        many(count, words[key]) if words[key] else f"{count:,} {key.replace('_', ' ')}" for key, count in facts.items()
+    ]
     more = f" ({', '.join(counts)})" if counts else ""
     return f"{event.reference}: {event.told}{more}" if event.reference else event.told

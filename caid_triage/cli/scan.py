@@ -211,8 +211,8 @@ def scan_and_report(
     "stops",
     multiple=True,
     metavar="TIME|HITS",
-    help="Stop early, in order: 20min, 90s, 2h, or 3hits (exact matches of notable sets); may be repeated. The same "
-    "scan without it goes on.",
+    help="Stop early, in order: 20min, 90s, 2h, or 3hits (exact matches of notable sets, but for categories that a "
+    "confirmed scheme ranks as not pertinent); may be repeated. The same scan without it goes on.",
 )
 @click.option(
     "--verify-source",

@@ -247,6 +247,15 @@ def test_after_a_time_box_the_first_lines_say_on_which_exhibit_something_is_and_
     with written[1].open(encoding="utf-8", newline="") as lines:
         assert next(csv.DictReader(lines))["fragments"] == "1200"
     done = replace(rows[0], state=State.DONE, exact=0, leads=0, found=())
+    apart = Summary(0, False, False, 1.0, NOW, [replace(done, not_pertinent=1200)], [])
+    assert apart.answer == "Known material found: NO"
+    assert apart.found_words == [
+        "No file identical to a listed item of another category.",
+        "In categories that their scheme ranks as not pertinent, in no other count: hits (1,200).",
+    ]
+    written = write_summary(tmp_path, apart)
+    assert "not pertinent: 1,200 files" in parsed(written[2].read_text(encoding="utf-8")).tables["all"][1]
+    assert json.loads(written[0].read_text(encoding="utf-8"))["rows"][0]["not_pertinent"] == 1200
     assert Summary(0, False, False, 1.0, NOW, [done], []).found_words == ["No file identical to a listed item."]
     assert Summary(0, False, False, 1.0, NOW, [done], []).headline == "1 of 1 exhibit done"
     assert Summary(0, False, False, 1.0, NOW, [done], []).answer == "Known material found: NO"
