@@ -35,9 +35,9 @@ _LONGEST_FOLDER = 200  # bytes of UTF-8: a hundred letters of any other writing 
 class Exhibit:
     """One exhibit of the queue and how it is scanned. Paths are absolute. ``priority``: 1 is the most urgent.
 
-    ``executor`` and ``cluster`` say who examines, ``case_reference`` to ``seized`` what is stated of the case (""
-    : nothing): they change no result. ``line`` is where it stands in the file, None
-    for one that was not written there.
+    ``executor`` and ``cluster`` say who examines, ``examiner`` to ``seized`` what is stated of the case
+    (case/details.py; empty: nothing): they change no result. ``line`` is where it stands in the file, None for one that
+    was not written there.
     """
 
     reference: str
