@@ -1,7 +1,8 @@
 """Who runs the program and where, as configured: what an audit line says of it.
 
 A unit sets ``CAID_TRIAGE_EXAMINER`` (or gives ``--examiner``) and ``CAID_TRIAGE_HOST``. Without them it is the login
-name and the computer's name; one that is set to nothing is not recorded. Neither stands in a report.
+name and the computer's name; one that is set to nothing is not recorded. Neither stands in a report, but the examiner
+as given, whom the documents of a case name (cli/stated.py).
 """
 
 from __future__ import annotations

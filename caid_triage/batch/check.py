@@ -12,6 +12,7 @@ from caid_triage.batch.cluster import unreadable, why_unfit
 from caid_triage.batch.disks import real_path
 from caid_triage.batch.queue import Exhibit, Fault, Queue, same_on_any_disk
 from caid_triage.batch.queue_file import read_queue
+from caid_triage.case.details import read_contact
 from caid_triage.case.schema import holds_case
 from caid_triage.case.view import open_case
 from caid_triage.config import ClusterOptions
@@ -161,6 +162,7 @@ def _exhibit_faults(exhibits: Sequence[Exhibit], known: dict[Path, HashSet]) -> 
             unread = _password_fault(one.password_file, secrets)
             if unread is not None:
                 yield _alone(one, str(unread), unread.exit_code)
+        yield from _contact_fault(one)
         yield from _case_fault(one)
 
 
@@ -249,6 +251,15 @@ def _password_fault(path: Path, known: dict[Path, CaidTriageError | None]) -> Ca
     return known[path]
 
 
+def _contact_fault(one: Exhibit) -> Iterator[Fault]:
+    """What is wrong with the file that says whom to ask."""
+    if one.contact is not None:
+        try:
+            read_contact(one.contact)
+        except UsageError as error:
+            yield _alone(one, str(error), error.exit_code)
+
+
 def _case_fault(one: Exhibit) -> Iterator[Fault]:
     """A case folder that is no folder, or that holds another exhibit's case. One that is damaged is no fault of it."""
     if one.case.exists() and not one.case.is_dir():
@@ -258,11 +269,14 @@ def _case_fault(one: Exhibit) -> Iterator[Fault]:
         if not holds_case(one.case):
             return
         with open_case(one.case) as view:
-            kept = view.header.reference
+            # One that a scan has just made has no exhibit yet, and is called by it or as the queue says.
+            held = view.exhibit_names() or [one.reference] * (view.header.reference == one.case_reference)
+            kept = held or [view.header.reference]
     except CaseError:
         return  # the scan of it says so, and the other exhibits are done
-    if kept != one.reference:
-        yield _alone(one, f"its case folder {one.case} holds the case of {kept}", CaseError.exit_code)
+    if one.reference not in kept:
+        holds = ", ".join(kept)
+        yield _alone(one, f"its case folder {one.case} holds the case of {holds}", CaseError.exit_code)
 
 
 def _fault(one: Exhibit, sentence: str) -> Fault:

@@ -55,6 +55,10 @@ def scan_words(exhibit: Exhibit, workers: int, profile: str | None = None, stop_
         words.append(f"--password-file={exhibit.password_file}")
     if exhibit.examiner:
         words.append(f"--examiner={exhibit.examiner}")
+    stated = {"case-reference": exhibit.case_reference, "operation": exhibit.operation, "seized": exhibit.seized}
+    words += [f"--{name}={text}" for name, text in stated.items() if text]
+    if exhibit.contact is not None:
+        words.append(f"--contact={exhibit.contact}")
     if stop_after is not None:
         # Where the unit keeps a memory, comparing looks with those of all its cases may take longer than the look has.
         words += ["--no-look-alikes"] * (exhibit.profile != profile)

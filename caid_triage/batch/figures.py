@@ -143,7 +143,7 @@ def _figures(view: CaseView, *, in_work: bool) -> CaseFigures:
     whole = bool(sources) and figures.complete
     done = (State.PROBLEMS if problems else State.DONE) if whole else State.STOPPED
     return CaseFigures(
-        reference=view.header.reference,
+        reference=", ".join(view.exhibit_names()) or view.header.reference,
         state=State.IN_WORK if in_work else done,
         began=times.started,
         ended=times.finished if whole and not in_work else None,

@@ -27,7 +27,10 @@ class InWork:
 
     def as_json(self) -> dict[str, object]:
         """For other programs."""
-        keys = ("stage", "files", "total_files", "bytes", "total_bytes", "hits", "leads", "problems", "seconds_left")
+        keys = (
+            "stage", "files", "total_files", "bytes", "total_bytes", "hits", "not_pertinent", "leads", "problems",
+            "seconds_left",
+        )  # fmt: skip
         return {"reference": self.reference, "workers": self.workers} | {key: self.line.get(key) for key in keys}
 
 

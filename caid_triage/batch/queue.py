@@ -35,8 +35,9 @@ _LONGEST_FOLDER = 200  # bytes of UTF-8: a hundred letters of any other writing 
 class Exhibit:
     """One exhibit of the queue and how it is scanned. Paths are absolute. ``priority``: 1 is the most urgent.
 
-    ``executor`` and ``cluster`` say who examines, and change no result. ``line`` is where it stands in the file, None
-    for one that was not written there.
+    ``executor`` and ``cluster`` say who examines, ``examiner`` to ``seized`` what is stated of the case
+    (case/details.py; empty: nothing): they change no result. ``line`` is where it stands in the file, None for one that
+    was not written there.
     """
 
     reference: str
@@ -50,6 +51,10 @@ class Exhibit:
     leads: str = AUTO
     distances: tuple[str, ...] = ()
     examiner: str = ""
+    case_reference: str = ""
+    operation: str = ""
+    contact: Path | None = None
+    seized: str = ""
     executor: str = "pool"
     cluster: ClusterOptions = NO_CLUSTER
     line: int | None = field(default=None, compare=False)

@@ -9,6 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from caid_triage.batch.queue import (
 from caid_triage.batch.queue_tables import TABLES, Tables, near
 from caid_triage.batch.spans import seconds_of
 from caid_triage.batch.toml_places import MOST_DOTS, crowded_line, places
+from caid_triage.case.details import checked_moment, checked_words
 from caid_triage.config import PROFILES, checked_leads
 from caid_triage.errors import UsageError
 from caid_triage.match.options import set_radius
@@ -126,13 +128,15 @@ class _Reader(Tables):
         made: dict[str, Any] = {key: table[key] for key in ("verify_source", "examiner") if key in table}
         if "hashsets" in table:
             made["hashsets"] = tuple(map(self.meant, table["hashsets"]))
-        if "password_file" in table:
-            made["password_file"] = self.meant(table["password_file"])
+        made |= {key: self.meant(table[key]) for key in ("password_file", "contact") if key in table}
         checks: dict[str, Callable[[Any], object]] = {
             "profile": _checked_profile,
             "priority": _checked_priority,
             "leads": checked_leads,
             "distances": _checked_distances,
+            "case_reference": partial(checked_words, "case_reference"),
+            "operation": partial(checked_words, "operation"),
+            "seized": checked_moment,
         }
         for key, check in checks.items():
             if key in table:

@@ -29,6 +29,10 @@ _SCAN_KEYS = {
     "leads": "text",
     "distances": "texts",
     "examiner": "text",
+    "case_reference": "text",
+    "operation": "text",
+    "contact": "text",
+    "seized": "text",
     "executor": "text",
     **CLUSTER_KEYS,
 }
@@ -44,7 +48,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
 }
 # What is asked for and said elsewhere.
 _ELSEWHERE = {"unit": "; the variable CAID_TRIAGE_UNIT says where the unit's memory is, for every scan of the batch"}
-_PATHS = frozenset({"cases", "hashsets", "password_file", "source", "case", "path", "file", *TLS_KEYS})
+_PATHS = frozenset({"cases", "hashsets", "password_file", "contact", "source", "case", "path", "file", *TLS_KEYS})
 
 
 class Tables:

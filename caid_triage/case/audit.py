@@ -38,6 +38,7 @@ CLOSED = "closed"
 OPENED, MIGRATED = "opened", "migrated"
 REPORTS_BEGAN, REPORTS_WRITTEN, BUNDLE_SEALED = "reports-began", "reports-written", "bundle-sealed"
 TEMPLATE_KEPT = "template-kept"
+CASE_STATED = "case-stated"
 UNIT_ADDED, UNIT_LOOKED = "unit-added", "unit-looked"
 REVIEW_BEGAN, REVIEW_ENDED = "review-began", "review-ended"
 # Lines that change nothing of what a report says: the same case printed again prints the same end of the chain.

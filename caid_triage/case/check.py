@@ -26,7 +26,7 @@ from caid_triage.case.audit import (
     unreadable,
 )
 from caid_triage.case.closing import file_facts, logs_beside
-from caid_triage.case.digests import OF_ACTS, OF_LINKS, OF_SAMPLES, content_digest
+from caid_triage.case.digests import OF_ACTS, OF_DETAILS, OF_LINKS, OF_SAMPLES, content_digest
 from caid_triage.case.fault import Fault
 from caid_triage.case.foreign import foreign_parts
 from caid_triage.case.journal import JOURNAL_FILE, acts_behind, journal_faults, place_in
@@ -36,6 +36,7 @@ from caid_triage.case.rows_check import row_faults
 from caid_triage.case.schema import (
     DATABASE,
     WITH_ACTS,
+    WITH_DETAILS,
     WITH_DIGESTS,
     WITH_LINKS,
     check_schema,
@@ -137,7 +138,8 @@ def _check_database(folder: Path, check: CaseCheck, lines: list[bytes], closed: 
 
 def _tables_after(version: int) -> tuple[str, ...]:
     """The tables that schemas after this one added: a case of it has none of their digests."""
-    return (*(() if version >= WITH_ACTS else OF_ACTS), *(() if version >= WITH_LINKS else (*OF_LINKS, *OF_SAMPLES)))
+    since = ((WITH_ACTS, OF_ACTS), (WITH_LINKS, (*OF_LINKS, *OF_SAMPLES)), (WITH_DETAILS, OF_DETAILS))
+    return tuple(table for first, tables in since if version < first for table in tables)
 
 
 def _notes(lines: list[Line]) -> Iterator[str]:

@@ -73,6 +73,8 @@ OF_UNITS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "unit_near": ("", "position"),
         "unit_camera": ("", "position"),
         "unit_grade": ("", "position"),
+        # What people say of the case.
+        "case_detail": ("", "exhibit, name"),
         # The tables and indexes themselves: a trigger or a view put in would change what is read.
         "sqlite_schema": ("", "type, name"),
     }
@@ -82,6 +84,7 @@ OF_LINKS = (
     "unit_look", "unit_exhibit", "unit_twin", "unit_same", "unit_near", "unit_camera", "unit_grade",
 )  # fmt: skip  # since schema 8
 OF_SAMPLES = ("sampling", "fragment", "block_search", "found_fragment")  # since schema 8
+OF_DETAILS = ("case_detail",)  # since schema 9
 WHOLE = 0
 SCHEMA_COLUMNS = "type, name, tbl_name, sql"
 ROWS_AT_ONCE = 1000

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from caid_triage.case.schema import (
     ACT_TABLES,
+    DETAIL_TABLE,
     DIGEST_TABLES,
     LINK_TABLES,
     SAMPLE_TABLES,
@@ -16,6 +17,7 @@ from caid_triage.case.schema import (
     STATED_TABLE,
     TABLES,
     WITH_ACTS,
+    WITH_DETAILS,
     WITH_DIGESTS,
     WITH_LINKS,
 )
@@ -64,6 +66,8 @@ def _columns_made(version: int) -> Columns:
             connection.executescript(STATED_TABLE + ACT_TABLES)
         if version >= WITH_LINKS:
             connection.executescript(SAMPLE_TABLES + LINK_TABLES)
+        if version >= WITH_DETAILS:
+            connection.executescript(DETAIL_TABLE)
         made = _columns(connection)
     if version < WITH_DIGESTS:
         made["audit_head"] -= {"closing"}

@@ -11,6 +11,7 @@ from caid_triage.case.schema import (
     ACT_TABLES,
     APPLICATION_ID,
     DATABASE,
+    DETAIL_TABLE,
     DIGEST_TABLES,
     LINK_TABLES,
     OLDEST_SCHEMA,
@@ -20,6 +21,7 @@ from caid_triage.case.schema import (
     TABLES,
     UNMADE,
     WITH_ACTS,
+    WITH_DETAILS,
     WITH_DIGESTS,
     WITH_LINKS,
     connect_for_writing,
@@ -40,7 +42,7 @@ def make_database(folder: Path, header: tuple[str, ...]) -> None:
 
 def create_tables(connection: sqlite3.Connection, header: tuple[str, ...]) -> None:
     """Make the tables, store the header's columns and mark the file as ours, all or nothing."""
-    more = STATED_TABLE + ACT_TABLES + SAMPLE_TABLES + LINK_TABLES
+    more = STATED_TABLE + ACT_TABLES + SAMPLE_TABLES + LINK_TABLES + DETAIL_TABLE
     connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {DIGEST_TABLES} {more}")
     connection.execute("INSERT INTO audit_head VALUES (1, 0, NULL, 0)")
     connection.execute(NO_JOURNAL)
@@ -86,7 +88,8 @@ def bring_up_to_date(connection: sqlite3.Connection) -> int | None:
 def _missing(version: int) -> str:
     """The tables that a case of this schema lacks, beside those of the digests."""
     acts = STATED_TABLE + ACT_TABLES if version < WITH_ACTS else ""
-    return acts + (SAMPLE_TABLES + LINK_TABLES if version < WITH_LINKS else "")
+    links = SAMPLE_TABLES + LINK_TABLES if version < WITH_LINKS else ""
+    return acts + links + (DETAIL_TABLE if version < WITH_DETAILS else "")
 
 
 def stand_in_tables(connection: sqlite3.Connection, version: int) -> None:

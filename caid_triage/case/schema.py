@@ -23,12 +23,13 @@ DATABASE = "case.db"
 UNMADE = "case.db.making"
 """What a new database is called until it is whole: a case exists from the moment it gets its own name."""
 APPLICATION_ID = 0x43414944  # "CAID"
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 OLDEST_SCHEMA = 5  # read as it is; brought up to date by the first command that writes to it
 WITH_DIGESTS = 6  # the first schema whose rows are digested
 WITH_ACTS = 7  # the first that knows what examiners did in a review, and what entries state of their items
 # The first that keeps what the unit's memory has of its contents, and knows samplings of disks and their fragments.
 WITH_LINKS = 8
+WITH_DETAILS = 9  # the first that knows whom to ask about a case, and when its exhibits were seized
 
 # An entry's id is its source's id, its walk number and its part in one integer: rows lie in report order on disk, what
 # lies inside a file right behind it. 2**28 files a source, 2**23 parts a file, 4,095 sources.
@@ -254,6 +255,13 @@ CREATE TABLE unit_grade (
     decided INTEGER NOT NULL, code TEXT NOT NULL, label TEXT NOT NULL, scheme TEXT NOT NULL, severity INTEGER,
     contact TEXT NOT NULL
 );
+"""
+
+# What people say of a case and its exhibits ('' : of the case) beside the header's columns (case/details.py).
+DETAIL_TABLE = """
+CREATE TABLE case_detail (
+    exhibit TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (exhibit, name)
+) WITHOUT ROWID;
 """
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
-from caid_triage.case.audit import AUDIT_FILE, AuditHead, canonical_json, parse, read_lines
+from caid_triage.case.audit import AUDIT_FILE, CASE_STATED, AuditHead, canonical_json, parse, read_lines
 from caid_triage.case.block_search import (
     BlockSearch,
     FoundFragment,
@@ -23,6 +23,7 @@ from caid_triage.case.block_search import (
 )
 from caid_triage.case.closing import logs_beside
 from caid_triage.case.command import tool_versions
+from caid_triage.case.details import Details, keep_details, read_details, word_of
 from caid_triage.case.digests import OF_MATCHES
 from caid_triage.case.encode import (
     INSERT_ENTRY,
@@ -330,6 +331,26 @@ class CaseWriter(SourceWriting):
         """Of the files of a source: not in use and identical to listed ones; not known as a whole, perhaps in part."""
         with storage_faults(self.folder):
             return whole_and_damaged(self._connection, source_id)
+
+    # -- what people say of the case -----------------------------------------------------------------------------------
+
+    def state(self, said: Details) -> None:
+        """State something of the case (case/details.py), "" to take it back; what changes is put on record.
+
+        The line comes first: killed behind it, whoever states it again puts it on record again.
+        """
+        self.begin()
+        with storage_faults(self.folder):
+            known = read_details(self._connection)
+        before = {detail: known.get(detail, "") for detail, value in said.items() if known.get(detail, "") != value}
+        if not before:
+            return
+        after = {word_of(detail): said[detail] for detail in before}
+        self.audit(CASE_STATED, before={word_of(detail): value for detail, value in before.items()}, after=after)
+        with self._transaction() as connection:
+            for table in keep_details(connection, {detail: said[detail] for detail in before}):
+                self._digests.touch(table)
+            self.header = read_header(connection)
 
     # -- options of the scan -------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from caid_triage.case.audit import AuditHead, content_head, recorded_faults
 from caid_triage.case.block_search import BlockSearch, block_searches, search_totals
 from caid_triage.case.counts import GRAVEST_FIRST, STRONGEST_KIND_FIRST
+from caid_triage.case.details import Detail, exhibits_of, read_details
 from caid_triage.case.documents import NamedRow, named_rows
 from caid_triage.case.findings import contradiction_rows
 from caid_triage.case.foreign import refuse_foreign_schema
@@ -260,6 +261,16 @@ class CaseView(CaseFigures, CaseLinks, CaseExchange):
         """Every file whose content two examiners grade differently."""
         with reading_faults(self.folder):
             yield from disputed_rows(self._connection)
+
+    def details(self) -> dict[Detail, str]:
+        """All that people stated of the case and its exhibits."""
+        with reading_faults(self.folder):
+            return read_details(self._connection)
+
+    def exhibit_names(self) -> list[str]:
+        """The references of the exhibits that the case has anything of."""
+        with reading_faults(self.folder):
+            return exhibits_of(self._connection)
 
     def samplings(self) -> list[Sampling]:
         """The samplings of disks, in the order they were begun."""

@@ -34,12 +34,12 @@ def work_cells(one: InWork) -> tuple[str, ...]:
     line: Mapping[str, Any] = one.line
     seen, total = (line.get("files") or 0) + (line.get("resumed_files") or 0), line.get("total_files")
     files = many(seen, "file") if total is None else f"{seen:,} of {many(total, 'file')}"
-    known = sum((line.get("hits") or {}).values())
+    known, apart = (sum((line.get(key) or {}).values()) for key in ("hits", "not_pertinent"))
     return (
         one.reference,
         str(line.get("stage", "starting")),
         files,
-        f"known {known:,}",
+        f"known {known:,}" + f", not pertinent {apart:,}" * bool(apart),
         f"leads {line.get('leads') or 0:,}",
         f"problems {line.get('problems') or 0:,}",
         f"time left {human_seconds(line.get('seconds_left'))}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO, cast
 
@@ -41,18 +41,21 @@ def _unlocking(progress: Progress) -> str:
 
 
 def progress_line(progress: Progress) -> str:
-    """One plain line: files, bytes, rate, hits by category, leads, problems, time left. Never a path."""
+    """One plain line: files, bytes, rate, hits by category, leads, problems, time left. Never a path.
+
+    What counts as no hit is named where there is any: it is there, and stops nothing.
+    """
     if progress.secrets:
         return f"{_unlocking(progress)} | {human_seconds(progress.seconds())}"
     files = f"{progress.files + progress.resumed_files:,}"
     if progress.total_files is not None:
         files += f" of {progress.total_files:,}"
-    hits = ", ".join(f"{label} {count:,}" for label, count in sorted(progress.hits.items())) or "none"
     parts = [
         f"{progress.stage}: {files} files",
         human_bytes(progress.bytes),
         f"{progress.files / progress.seconds():,.0f} files/s, {human_bytes(progress.bytes / progress.seconds())}/s",
-        f"known{_of_this_run(progress)}: {hits}",
+        f"known{_of_this_run(progress)}: {_by_label(progress.hits, ' ') or 'none'}",
+        *[f"not pertinent: {_by_label(progress.not_pertinent, ' ')}"] * bool(progress.not_pertinent),
         f"leads: {progress.leads:,}",
         f"problems: {progress.problems:,}",
         f"time left: {human_seconds(progress.seconds_left())}",
@@ -60,6 +63,10 @@ def progress_line(progress: Progress) -> str:
     if progress.searching.total:
         parts.insert(3, searching_words(progress))
     return " | ".join(parts)
+
+
+def _by_label(counts: Mapping[str, int], between: str) -> str:
+    return ", ".join(f"{label}{between}{count:,}" for label, count in sorted(counts.items()))
 
 
 def _of_this_run(progress: Progress) -> str:
@@ -95,10 +102,11 @@ def progress_table(progress: Progress) -> Table:
                   f"{progress.files / progress.seconds():,.0f} files/s",
                   f"{human_bytes(progress.bytes / progress.seconds())}/s",
                   f"time left {human_seconds(progress.seconds_left())}")  # fmt: skip
-    hits = ", ".join(f"{label}: {count:,}" for label, count in sorted(progress.hits.items())) or "none so far"
     if progress.searching.total:
         add_row("", searching_words(progress))
-    add_row(f"known{_of_this_run(progress)}", hits)
+    add_row(f"known{_of_this_run(progress)}", _by_label(progress.hits, ": ") or "none so far")
+    if progress.not_pertinent:
+        add_row("not pertinent", _by_label(progress.not_pertinent, ": "))
     add_row("", f"leads (look-alikes) {progress.leads:,}", f"problems {progress.problems:,}")
     return table
 

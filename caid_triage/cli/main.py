@@ -35,6 +35,7 @@ COMMANDS = {
     "figures": "Figures of the unit's exhibits, for supervisors.",
     "match": "Match a stored case against a hash set.",
     "report": "Write a case's reports again.",
+    "details": "Show or correct what is stated of a case.",
     "review": "Look at what needs an eye, and grade it, in a local page.",
     "unit": "The unit's memory: what other cases had, who graded it.",
     "hashset": "Build, inspect, search and remove sets of known material.",

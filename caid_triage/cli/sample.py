@@ -16,13 +16,22 @@ import click
 
 from caid_triage.cli.console import GoneTerminal, say, say_json
 from caid_triage.cli.exit_codes import COMPLETE, WITH_PROBLEMS, CommandWithExitCodes
-from caid_triage.cli.on_record import examiner_option, given_command, say_faults, say_head
+from caid_triage.cli.on_record import given_command, say_faults, say_head
+from caid_triage.cli.stated import (
+    case_examiner_option,
+    operation_option,
+    reference_option,
+    said_of_case,
+    said_of_exhibits,
+    unit_contact_option,
+)
 from caid_triage.errors import UsageError
 from caid_triage.version import __version__
 
 if TYPE_CHECKING:
     from typing import TextIO
 
+    from caid_triage.case.details import Details
     from caid_triage.case.sampling import Fragment, Sampling
     from caid_triage.case.store import CaseWriter
     from caid_triage.report.block_searches import Statement
@@ -91,7 +100,11 @@ def checked_samples(text: str | None) -> tuple[int | None, bool]:
 @click.option(
     "--samples", default=None, metavar="N|all", help="So many samples; all: read the whole disk  [default: as needed]"
 )
-@examiner_option
+@reference_option
+@operation_option
+@unit_contact_option
+@click.option("--seized", metavar="DATE", help="When the exhibit was seized.")
+@case_examiner_option
 @click.option("--quiet", is_flag=True, help="No progress, only the outcome.")
 @click.option("--json-progress", "as_json", is_flag=True, help="Progress and outcome as JSON lines on standard output.")
 @click.pass_context
@@ -105,6 +118,10 @@ def sample(
     target: str,
     seed: int | None,
     samples: str | None,
+    case_reference: str | None,
+    operation: str | None,
+    contact: Path | None,
+    seized: str | None,
     examiner: str | None,
     quiet: bool,
     as_json: bool,
@@ -116,9 +133,10 @@ def sample(
     same command goes on where it was stopped, asks for more, or (--samples all) reads all of the disk; scan may use the
     same case afterwards. Nothing is said of what is encrypted, changed or coded anew.
     """
+    from caid_triage.case.details import checked_words
     from caid_triage.hashset.store import open_hashset
     from caid_triage.match.draws import MOST_SEED
-    from caid_triage.scan.case_of_scan import refuse_writing_into
+    from caid_triage.scan.case_of_scan import refuse_writing_into, to_state
     from caid_triage.scan.rematch import hashset_facts
     from caid_triage.scan.remote_sectors import opened_disk
     from caid_triage.scan.sample_plan import SampleOptions
@@ -126,6 +144,8 @@ def sample(
 
     if seed is not None and not 0 <= seed <= MOST_SEED:
         raise UsageError(f"a seed is a number from 0 to {MOST_SEED}, not {seed}")
+    if case_folder is None and (case_reference or operation or seized):
+        raise UsageError("what is stated of a case needs one: give --case too")
     count, whole = checked_samples(samples)
     options = SampleOptions(checked_confidence(confidence), checked_size(target), seed, count, whole)
     path = Path(source)
@@ -134,21 +154,23 @@ def sample(
     for large in ("scheme_file", "sources", "stated"):
         facts.pop(large, None)
     reference = exhibit or path.stem or path.name
-    if not reference.strip() or not reference.isprintable() or len(reference) > 200:
-        raise UsageError("an --exhibit reference is 1 to 200 printable characters: it is printed in every report")
+    checked_words("an --exhibit reference", reference)
+    said = said_of_case(reference=case_reference, operation=operation, examiner=examiner, contact=contact)
+    said |= said_of_exhibits([reference], () if seized is None else (seized,))
     with ExitStack() as stack:
         sectors = stack.enter_context(opened_disk(path, reference, path.name or str(path)))
-        case = None
+        case, stated = None, said
         if case_folder is not None:
             refuse_writing_into(path, case_folder)
             case = stack.enter_context(_opened_case(case_folder, reference))
+            stated = to_state(case_folder, said, [reference])
         show = stack.enter_context(_shown(quiet=quiet, as_json=as_json))
         sampler = Sampler(sectors, hashset, facts, options, case, show, _first_hit(reference, as_json=as_json))
         try:
             if case is None:
                 sampler.run(whole=whole)
             else:
-                _run_on_record(ctx, case, sampler, whole=whole)
+                _run_on_record(ctx, case, sampler, stated, whole=whole)
         except KeyboardInterrupt:
             if not as_json:
                 _say_outcome(sampler)  # what may be said by now: on scene, time may be up
@@ -164,12 +186,13 @@ def _opened_case(folder: Path, reference: str) -> CaseWriter:
     return open_case_for_writing(folder) if holds_case(folder) else create_case(folder, CaseHeader(reference))
 
 
-def _run_on_record(ctx: click.Context, case: CaseWriter, sampler: Sampler, *, whole: bool) -> None:
+def _run_on_record(ctx: click.Context, case: CaseWriter, sampler: Sampler, stated: Details, *, whole: bool) -> None:
     """Sample with lines of the audit chain before and after, then write the reports of the case."""
     from caid_triage.report.on_record import REPORTS, write_reports_on_record
 
     one = sampler.sampling
     case.audit_command(given_command(ctx))
+    case.state(stated)
     run = case.begin_run("sample", datetime.now(UTC))
     began = {"exhibit": one.exhibit, "source": one.source, "name": one.hashset["name"], "seed": one.seed}
     began |= {"generation": one.hashset["generation"], "confidence": one.confidence, "target": one.target}

@@ -13,7 +13,15 @@ import click
 from caid_triage.cli.console import say, say_json
 from caid_triage.cli.exit_codes import CommandWithExitCodes
 from caid_triage.cli.match import distance_option, leads_option
-from caid_triage.cli.on_record import examiner_option, given_command, say_faults, say_head
+from caid_triage.cli.on_record import given_command, say_faults, say_head
+from caid_triage.cli.stated import (
+    case_examiner_option,
+    operation_option,
+    reference_option,
+    said_of_case,
+    said_of_exhibits,
+    unit_contact_option,
+)
 from caid_triage.cli.unit_option import say_place_warning, unit_option
 from caid_triage.config import (
     AUTO,
@@ -30,6 +38,7 @@ from caid_triage.scan.workforce import Workforce, started_workers
 
 if TYPE_CHECKING:
     from caid_triage.case.command import Command
+    from caid_triage.case.details import Details
     from caid_triage.evidence.secrets import Secrets
     from caid_triage.scan.outcome import ScanOutcome
     from caid_triage.scan.sources import SourceRequest
@@ -43,9 +52,10 @@ def name_requests(sources: tuple[str, ...], exhibits: tuple[str, ...]) -> list[S
     """
     if len(exhibits) not in (0, 1, len(sources)):
         raise UsageError(f"{len(exhibits)} --exhibit for {len(sources)} sources: give one for all, or one for each")
-    unfit = next((text for text in exhibits if not text.strip() or not text.isprintable() or len(text) > 200), None)
-    if unfit is not None:
-        raise UsageError("an --exhibit reference is 1 to 200 printable characters: it is printed in every report")
+    from caid_triage.case.details import checked_words
+
+    for text in exhibits:
+        checked_words("an --exhibit reference", text)
     from caid_triage.scan.sources import SourceRequest
 
     requests: list[SourceRequest] = []
@@ -110,10 +120,12 @@ def scan_and_report(
     command: Command | None = None,
     unit: UnitPlace | None = None,
     look_alikes: bool = True,
+    said: Details | None = None,
 ) -> ScanOutcome:
     """Scan with workers that are getting ready, write the reports, say the verdict; shared with the demo.
 
-    ``unit``: the memory that the case is looked up in at the end, with ``look_alikes`` or without.
+    ``unit``: the memory that the case is looked up in at the end, with ``look_alikes`` or without. ``said``: what is
+    stated of the case.
     """
     from caid_triage.case.store import open_case_for_writing
     from caid_triage.case.view import open_case
@@ -127,7 +139,9 @@ def scan_and_report(
     # The page's template is compiled while this process waits for disks and workers, not when all wait for the page.
     threading.Thread(target=prepared_page, name="page", daemon=True).start()
     with workforce, _cluster_refusals(as_json=as_json), shown_progress(quiet=quiet, as_json=as_json) as show:
-        outcome = run_scan(requests, case_folder, list(hashsets), options, show, workforce, secrets, command)
+        outcome = run_scan(
+            requests, case_folder, list(hashsets), options, show, workforce, secrets, command, said or {}
+        )
     with open_case_for_writing(case_folder) as case:
         if unit is not None:
             from caid_triage.unit.look import look_or_note
@@ -211,8 +225,8 @@ def scan_and_report(
     "stops",
     multiple=True,
     metavar="TIME|HITS",
-    help="Stop early, in order: 20min, 90s, 2h, or 3hits (exact matches of notable sets); may be repeated. The same "
-    "scan without it goes on.",
+    help="Stop early, in order: 20min, 90s, 2h, or 3hits (exact matches of notable sets, but for categories that a "
+    "confirmed scheme ranks as not pertinent); may be repeated. The same scan without it goes on.",
 )
 @click.option(
     "--verify-source",
@@ -235,7 +249,17 @@ def scan_and_report(
     is_flag=True,
     help="With --unit: compare no pictures by look with those of other cases, which takes minutes among millions.",
 )
-@examiner_option
+@reference_option
+@operation_option
+@unit_contact_option
+@click.option(
+    "--seized",
+    "moments",
+    multiple=True,
+    metavar="DATE",
+    help="When it was seized, one for all sources or one for each.",
+)
+@case_examiner_option
 @click.option("--quiet", is_flag=True, help="No progress, only the outcome.")
 @click.option("--json-progress", "as_json", is_flag=True, help="Progress and outcome as JSON lines on standard output.")
 @click.pass_context
@@ -261,6 +285,10 @@ def scan(
     password_file: Path | None,
     unit: UnitPlace | None,
     no_look_alikes: bool,
+    case_reference: str | None,
+    operation: str | None,
+    contact: Path | None,
+    moments: tuple[str, ...],
     examiner: str | None,
     quiet: bool,
     as_json: bool,
@@ -299,9 +327,12 @@ def scan(
     with started_workers(options) as workforce:  # before anything else: they get ready while the rest is imported
         from caid_triage.evidence.secrets import read_password_file
 
+        requests = name_requests(sources, exhibits)
+        said = said_of_case(reference=case_reference, operation=operation, examiner=examiner, contact=contact)
+        said |= said_of_exhibits([request.exhibit for request in requests], moments)
         secrets = None if password_file is None else read_password_file(password_file)
         outcome = scan_and_report(
-            name_requests(sources, exhibits),
+            requests,
             case_folder,
             hashsets,
             options,
@@ -312,5 +343,6 @@ def scan(
             command=given_command(ctx),
             unit=unit,
             look_alikes=not no_look_alikes,
+            said=said,
         )
     ctx.exit(outcome.exit_code)

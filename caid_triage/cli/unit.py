@@ -94,12 +94,13 @@ def add(
     The case is verified first, and refused if anything of it was changed, its scan is not finished, or a command is
     writing to it. What known-good sets list (never on MD5 alone) and the smallest files are left out.
     """
+    from caid_triage.case.details import checked_words
     from caid_triage.report.verify import check_whole_case
     from caid_triage.unit.add import add_case
 
     for option, text in (("reference", reference), ("restricted", restricted)):
-        if text is not None and not (text.strip() and text.isprintable() and len(text) <= 200):
-            raise UsageError(f"a --{option} is 1 to 200 printable characters: it is printed in reports of other cases")
+        if text is not None:
+            checked_words(f"a --{option}", text, "reports of other cases")
     added = add_case(
         case_folder,
         _place(unit),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -48,6 +48,21 @@ def propose(matches: Sequence[Match]) -> Proposal:
             strongest = max(of_kind, key=_rank)
             return Proposal(strongest.category, kind, _conflicts(matches))
     return Proposal(conflicts=_conflicts(matches))
+
+
+def confirmed_schemes(sets: Iterable[tuple[object, object]]) -> frozenset[str]:
+    """The schemes that somebody confirmed in every set that has them; ``sets``: (scheme, who confirmed it or "")."""
+    known = [(str(scheme), bool(by)) for scheme, by in sets]
+    return frozenset(scheme for scheme, _ in known) - {scheme for scheme, by in known if not by}
+
+
+def counts_as_hit(severity: int | None, scheme: str, confirmed: Collection[str]) -> bool:
+    """Whether a listed file of such a category is what is looked for.
+
+    Not where a scheme that somebody confirmed ranks it as not pertinent (severity 0). From one that nobody confirmed
+    the rank may be wrong, for some codes have been published both ways round: such a file counts.
+    """
+    return severity != 0 or scheme not in confirmed
 
 
 def _rank(match: Match) -> float:

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from caid_triage.case.audit import AuditHead
+from caid_triage.case.details import contact_of, seized_of
 from caid_triage.case.documents import NamedRow, SetTallyRow, SourceProblemRow, SourceTallyRow, SpanRow
 from caid_triage.case.page_rows import FolderCount
 from caid_triage.case.rows import Conservation, ProblemRow, SourceRow, VolumeRow
@@ -55,12 +56,15 @@ class Dates:
 class CourtFacts:
     """The facts of a case for a document. ``exact`` and ``leads`` are report.html's count tables.
 
-    ``standing`` says of each scheme who confirmed it, or NOT CONFIRMED. ``gaps`` are the first of ``gaps_total``.
+    ``contact`` is whom to ask, "" where nobody stated it, ``seized`` has the exhibits of which it is stated when they
+    were. ``standing`` says of each scheme who confirmed it, or NOT CONFIRMED. ``gaps`` are the first of ``gaps_total``.
     """
 
     reference: str
     operation: str
     examiner: str
+    contact: str
+    seized: Mapping[str, str]
     tool: str
     exhibits: Sequence[str]
     sources: Sequence[SourceRow]
@@ -124,11 +128,13 @@ def court_facts(view: CaseView) -> CourtFacts:
         *unscanned(view),
         *not_examined(figures, volumes, wide, view.problem_counts(), media_states, coverage.get("unallocated", 0)),
     ]
-    times = view.run_times()
+    times, details = view.run_times(), view.details()
     return CourtFacts(
         reference=header.reference,
         operation=header.operation,
         examiner=header.examiner,
+        contact=contact_of(details).told(),
+        seized=seized_of(details),
         tool=header.made_with,
         exhibits=list(dict.fromkeys([one.exhibit for one in sources] + [one.exhibit for one in view.samplings()])),
         sources=sources,

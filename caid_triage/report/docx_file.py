@@ -87,6 +87,7 @@ def placeholders(document: Document, facts: CourtFacts) -> dict[str, str]:
         "reference": shown(short(facts.reference)),
         "operation": shown(short(facts.operation)),
         "examiner": shown(short(facts.examiner)),
+        "contact": shown(short(facts.contact)),
         "exhibits": shown(", ".join(map(short, facts.exhibits))),
         "tool": shown(facts.tool),
         "result": shown(facts.verdict.headline),

@@ -34,6 +34,7 @@ def _blocks(facts: CourtFacts) -> Iterator[Block]:
             ("Case reference", short(facts.reference) or "not stated"),
             ("Operation or instruction", short(facts.operation) or "not stated"),
             ("Examiner", short(facts.examiner) or NO_EXAMINER),
+            *([("Contact", short(facts.contact))] if facts.contact else []),
             ("Examined", f"{examined_when(facts)}, with {facts.tool}"),
         ]
     )
@@ -68,6 +69,8 @@ def _blocks(facts: CourtFacts) -> Iterator[Block]:
 
 
 def _description(facts: CourtFacts, source: SourceRow) -> Iterator[str]:
+    if source.exhibit in facts.seized:
+        yield f"seized {facts.seized[source.exhibit]}"
     yield f"{source.source_kind}, {size(source.size)}" if source.size is not None else source.source_kind
     segments = facts.segments[source.id]
     if len(segments) > 1:

@@ -107,10 +107,19 @@ def _about(facts: CourtFacts) -> Facts:
             ("Case reference", short(facts.reference) or "not stated"),
             ("Operation or instruction", short(facts.operation) or "not stated"),
             ("Examiner", short(facts.examiner) or NO_EXAMINER),
+            *stated_facts(facts),
             ("Examined", examined_when(facts)),
             ("With", facts.tool),
         ]
     )
+
+
+def stated_facts(facts: CourtFacts) -> Iterator[tuple[str, str]]:
+    """Whom to ask, and when the exhibits were seized, where that is stated."""
+    if facts.contact:
+        yield "Contact", short(facts.contact)
+    if facts.seized:
+        yield "Seized", short("; ".join(f"{exhibit}: {moment}" for exhibit, moment in facts.seized.items()))
 
 
 def examined_when(facts: CourtFacts) -> str:

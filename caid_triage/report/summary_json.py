@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TextIO
 
+from caid_triage.case.details import Details, contact_of, seized_of
 from caid_triage.case.rows import SourceRow
 from caid_triage.case.view import CaseView
 from caid_triage.locations import location_rules
@@ -39,6 +40,7 @@ def summary(view: CaseView) -> dict[str, Any]:
             "reference": header.reference,
             "operation": header.operation,
             "examiner": header.examiner,
+            **_stated(view.details()),
             "options": dict(header.options),
             "sources": [source_facts(source) for source in view.sources()],
         },
@@ -80,6 +82,12 @@ def summary(view: CaseView) -> dict[str, Any]:
         "finished": iso(times.finished) or None,
         "audit": asdict(view.audit_head()),
     }
+
+
+def _stated(details: Details) -> dict[str, Any]:
+    """Whom to ask, and when exhibits were seized, where that is stated."""
+    facts = {"contact": contact_of(details).stated(), "seized": seized_of(details)}
+    return {name: value for name, value in facts.items() if value}
 
 
 def source_facts(source: SourceRow) -> dict[str, Any]:

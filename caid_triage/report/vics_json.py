@@ -19,6 +19,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, TextIO
 
+from caid_triage.case.details import contact_of, seized_of
 from caid_triage.case.exchange import ExchangeRow, ExchangeTotals
 from caid_triage.case.view import CaseView
 from caid_triage.report.exchange import (
@@ -46,6 +47,13 @@ STATED = MappingProxyType(
     }
 )
 SUSPECTED = "suspected"
+# Field of a Case -> whom to ask, as a contact file has it.
+CONTACT_FIELDS = MappingProxyType(
+    {
+        "ContactOrganization": "organisation", "ContactTitle": "title", "ContactPhone": "phone",
+        "ContactEmail": "email",
+    }
+)  # fmt: skip
 # Names of docs/formats/metadata.md and the tag of EXIF 2.32 that says the same: these are Exifs, all others
 # MediaMetadata, under our names.
 EXIF_NAMES = MappingProxyType(
@@ -111,13 +119,17 @@ def _write(
 
 
 def _case(view: CaseView, exhibit: str, totals: ExchangeTotals) -> dict[str, Any]:
-    header = view.header
+    header, details = view.header, view.details()
+    contact, seized = contact_of(details), seized_of(details).get(exhibit, "")
+    stated = {field: getattr(contact, name) for field, name in CONTACT_FIELDS.items()}
     case_id = str(uuid.uuid5(NAMESPACE, f"{header.reference}\n{exhibit}"))
     facts = {"CaseReference": header.reference, "Operation": header.operation}
     return {
         "CaseID": case_id,
         "CaseNumber": exhibit,
-        "ContactName": header.examiner,
+        "ContactName": contact.name or header.examiner,
+        **{field: value for field, value in stated.items() if value},
+        **({"SeizureDate": _moment(seized)} if seized else {}),
         "SourceApplicationName": str(header.tool.get("name", "caid-triage")),
         "SourceApplicationVersion": str(header.tool.get("version", "")),
         "TotalMediaFiles": totals.contents,
@@ -126,6 +138,11 @@ def _case(view: CaseView, exhibit: str, totals: ExchangeTotals) -> dict[str, Any
             {"CaseID": case_id, "PropertyName": name, "PropertyValue": value} for name, value in facts.items() if value
         ],
     }
+
+
+def _moment(seized: str) -> str:
+    """A day as the moment at which it begins, without a zone, for readers that want a moment; else as it is stated."""
+    return seized if "T" in seized else f"{seized}T00:00:00"
 
 
 def _media(row: ExchangeRow, grade: Grade, files: Mapping[bytes, str]) -> dict[str, Any]:

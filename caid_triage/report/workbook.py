@@ -18,7 +18,14 @@ from caid_triage.case.view import CaseView
 from caid_triage.report.court import CourtFacts, court_facts
 from caid_triage.report.matches_csv import match_columns
 from caid_triage.report.rows_csv import row_columns
-from caid_triage.report.sfr import ASSERTED_TITLES, PLACE_TITLES, PLACES_EXPLAINED, SUBTITLE, examined_when
+from caid_triage.report.sfr import (
+    ASSERTED_TITLES,
+    PLACE_TITLES,
+    PLACES_EXPLAINED,
+    SUBTITLE,
+    examined_when,
+    stated_facts,
+)
 from caid_triage.report.tables import PLACES, CountTable
 from caid_triage.report.text import number, spelled
 
@@ -227,7 +234,7 @@ def _summary(sheets: _Sheets, sheet: Any, facts: CourtFacts, lists: Sequence[_Li
     for name, value in (
         ("Exhibits", ", ".join(facts.exhibits)), ("Case reference", facts.reference),
         ("Operation or instruction", facts.operation or "not stated"),
-        ("Examiner", facts.examiner or "not stated"), ("Examined", examined_when(facts)),
+        ("Examiner", facts.examiner or "not stated"), *stated_facts(facts), ("Examined", examined_when(facts)),
         ("With", facts.tool), ("Answer", facts.verdict.headline),
         ("Files found", facts.figures.walked), ("Files examined", facts.figures.examined),
         ("Files stored", facts.figures.stored), ("All accounted for", "yes" if facts.figures.holds else "NO"),

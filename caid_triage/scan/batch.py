@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from caid_triage.config import ScanOptions
+from caid_triage.match.policy import counts_as_hit
 from caid_triage.model import Digests, Problem, Role, ScanRecord
 
 if TYPE_CHECKING:
@@ -37,13 +38,16 @@ class Batch:
 class HitWatch:
     """Looks at each record for digests that a notable hash set lists, so that a source's first hit is shown at once.
 
+    What counts as no hit (match/policy.py) is not urgent: a disk may be full of it.
+
     It decides nothing: what a hit is worth, matching says of the stored batch. Those that follow are shown with their
     batch, so that a disk full of them does not wait for the case at each.
     """
 
-    def __init__(self, hashsets: Sequence[HashSet], *, every: bool = False) -> None:
-        """``every`` hit is as urgent: somebody counts them."""
+    def __init__(self, hashsets: Sequence[HashSet], confirmed: Collection[str] = (), *, every: bool = False) -> None:
+        """``every`` hit is as urgent: somebody counts them. ``confirmed``: names of schemes."""
         self._every = every
+        self._confirmed = confirmed
         self._lists = [
             (hashset, name)
             for hashset in hashsets
@@ -77,4 +81,8 @@ class HitWatch:
         import numpy as np  # noqa: PLC0415 - only where there is a hash set
 
         rows = {name: np.frombuffer(getattr(digests, name), dtype=np.uint8).reshape(1, -1) for name in DIGESTS}
-        return any(len(hashset.exact(name, rows[name])[0]) for hashset, name in self._lists)
+        return any(
+            counts_as_hit(category.severity, category.scheme, self._confirmed)
+            for hashset, name in self._lists
+            for category in hashset.categories(hashset.exact(name, rows[name])[1])
+        )

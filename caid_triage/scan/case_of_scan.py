@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caid_triage.case.details import EXAMINER, OPERATION, REFERENCE, Detail, Details, word_of
 from caid_triage.case.rows import CaseHeader
 from caid_triage.case.schema import holds_case
 from caid_triage.case.store import CaseWriter, create_case, open_case_for_writing
+from caid_triage.case.view import open_case
 from caid_triage.config import ScanOptions
 from caid_triage.errors import CaseError, UsageError
 from caid_triage.scan.rematch import check_names, hashset_facts, match_options, match_stored
@@ -55,6 +57,27 @@ def open_case_for_scan(folder: Path, reference: str, options: ScanOptions) -> Ca
             f"the case in {folder} was begun with other options ({differ}); use those again, or a new case folder"
         )
     return case
+
+
+def to_state(folder: Path, said: Details, exhibits: Iterable[str]) -> dict[Detail, str]:
+    """What a scan or sampling of ``exhibits`` has to state of its case, of what is ``said`` of it.
+
+    Whom to ask, and when exhibits were seized, is stated anew where it is another now. The examiner is the one who
+    begins the case. CaseError: it has another reference or operation, so it may be another case; one that is only
+    called by an exhibit has no reference yet.
+    """
+    with open_case(folder) as view:
+        known, names = view.details(), {*view.exhibit_names(), *exhibits}
+    if known.get(REFERENCE) in names:
+        del known[REFERENCE]
+    for detail in (REFERENCE, OPERATION):
+        if known.get(detail, "") not in ("", said.get(detail, known.get(detail))):
+            option = "--operation" if detail == OPERATION else "--case-reference"
+            raise CaseError(
+                f"the case in {folder} has the {word_of(detail)} {known[detail]}, not {said[detail]}: choose its own "
+                f"folder, or correct it with `caid-triage details` ({option}), which is on record"
+            )
+    return {one: value for one, value in said.items() if one != EXAMINER or EXAMINER not in known}
 
 
 def _difference(name: str, before: object, now: object) -> str:

@@ -18,7 +18,7 @@ from caid_triage.case.records import DoneEntries
 from caid_triage.case.store import CaseWriter
 from caid_triage.config import CARVING, ScanOptions
 from caid_triage.evidence.source import EvidenceSource
-from caid_triage.match.policy import propose
+from caid_triage.match.policy import confirmed_schemes, counts_as_hit, propose
 from caid_triage.model import (
     Category,
     FileEntry,
@@ -73,13 +73,15 @@ class Scan:
         self._workforce = workforce
         self._cluster = cluster
         self._stopping = stopping
-        self._watch = HitWatch(hashsets, every=options.stop_after.hits is not None)
+        notable = [one for one in hashsets if one.role is Role.NOTABLE]
+        self._confirmed = confirmed_schemes((one.scheme.name, one.scheme.confirmed_by) for one in notable)
+        self._watch = HitWatch(hashsets, self._confirmed, every=options.stop_after.hits is not None)
         self._met: set[tuple[str, Category]] = set()
-        self._ordering = Ordering(case, hashsets, options)
+        self._ordering = Ordering(case, notable, self._confirmed, options)
         self._listed_before = 0, 0
         self._answers = Answers(hashsets, options)
         self._storing = False
-        self._block_sets = [one for one in hashsets if one.role is Role.NOTABLE and one.counts.get("blocks", 0)]
+        self._block_sets = [one for one in notable if one.counts.get("blocks", 0)]
 
     def scan_source(
         self, source: EvidenceSource, outcome: ScanOutcome, place: int = 0, wanted: int | None = None
@@ -326,6 +328,9 @@ class Scan:
             return
         if proposal.match_kind is not MatchKind.EXACT:
             self.progress.leads += 1
+            return
+        if not counts_as_hit(category.severity, category.scheme, self._confirmed):
+            self.progress.not_pertinent[category.label] += 1
             return
         self.progress.hits[category.label] += 1
         self._stopping.hits += 1

@@ -16,7 +16,7 @@ It is an order and nothing else. Nothing is left out by it, and what a scan that
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caid_triage.locations import Location, location_rules
+from caid_triage.match.policy import counts_as_hit
 from caid_triage.model import FileEntry, Role
 
 if TYPE_CHECKING:
@@ -85,11 +86,18 @@ class ListedSizes:
     """The sizes that the records of the notable hash sets state, sorted, each once (bytes, int64).
 
     ``missing`` of ``records`` state none (or 0). Only where that is 0 can no file of another size be an exact match.
+    ``apart`` further records count as no hit (match/policy.py): their sizes bring no file to the front.
     """
 
     values: Sizes
     records: int
     missing: int
+    apart: int = 0
+
+    @property
+    def of_whom(self) -> str:
+        """The words behind "state", or "records", where not all records are meant."""
+        return " of pertinent items" if self.apart else ""
 
     @property
     def whole(self) -> bool:
@@ -104,21 +112,30 @@ class ListedSizes:
         return place < len(self.values) and int(self.values[place]) == size
 
 
-def listed_sizes(hashsets: Iterable[HashSet]) -> ListedSizes:
-    """The sizes of what the notable ones of these sets hold; memory grows by different sizes, not by records."""
+def listed_sizes(hashsets: Iterable[HashSet], confirmed: Collection[str] = ()) -> ListedSizes:
+    """The sizes of what the notable ones of these sets hold; memory grows by different sizes, not by records.
+
+    ``confirmed``: names of schemes that somebody confirmed; what they rank as not pertinent is left apart.
+    """
     found = np.zeros(0, dtype=np.int64)
-    records = missing = 0
+    records = missing = apart = 0
     for hashset in hashsets:
         if hashset.role is not Role.NOTABLE:
             continue
         column = hashset.records.stated_sizes()
+        categories = [hashset.scheme.category(code) for code in hashset.codes]
+        wanted = np.array([counts_as_hit(one.severity, one.scheme, confirmed) for one in categories], dtype=np.bool_)
         for begin in range(0, len(column), _AT_ONCE):
             block = np.asarray(column[begin : begin + _AT_ONCE])
+            if not wanted.all():
+                hits = wanted[hashset.records.codes_of(np.arange(begin, begin + len(block)))]
+                apart += len(block) - int(np.count_nonzero(hits))
+                block = block[hits]
             stated = block[block > 0]
             records += len(block)
             missing += len(block) - len(stated)
             found = np.union1d(found, stated)
-    return ListedSizes(found, records, missing)
+    return ListedSizes(found, records, missing, apart)
 
 
 def is_media_name(path: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from typing import TYPE_CHECKING
 
 from caid_triage.case.store import CaseWriter
@@ -20,24 +20,26 @@ if TYPE_CHECKING:
 class Ordering:
     """The order of one scan. ``sizes`` are those that the hash sets state, None where they play no part."""
 
-    def __init__(self, case: CaseWriter, hashsets: Sequence[HashSet], options: ScanOptions) -> None:
-        """Errors: CaseError. How good the order can be is put on record."""
+    def __init__(
+        self, case: CaseWriter, notable: Sequence[HashSet], confirmed: Collection[str], options: ScanOptions
+    ) -> None:
+        """Errors: CaseError. How good the order can be is put on record. ``confirmed``: names of schemes."""
         self._folder = case.folder
         self.sizes: ListedSizes | None = None
         if options.by_yield:
             from caid_triage.scan.order import listed_sizes  # noqa: PLC0415 - NumPy, for a quick scan alone
 
-            sizes = self.sizes = listed_sizes(hashsets)
+            sizes = self.sizes = listed_sizes(notable, confirmed)
             facts = {"records": sizes.records, "without_size": sizes.missing, "sizes": len(sizes.values)}
-            case.audit("order-by-yield", **facts)
+            case.audit("order-by-yield", **facts, not_pertinent=sizes.apart)
 
     def notes(self) -> list[str]:
         """What there is to say of it."""
         if self.sizes is None or not self.sizes.missing:
             return []
         return [
-            f"{self.sizes.missing:,} of {self.sizes.records:,} records of the hash sets state no size: files of listed "
-            "sizes were only examined first, and none is ruled out by its size"
+            f"{self.sizes.missing:,} of {self.sizes.records:,} records of the hash sets{self.sizes.of_whom} state no "
+            "size: files of listed sizes were only examined first, and none is ruled out by its size"
         ]
 
     def of(

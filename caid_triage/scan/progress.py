@@ -36,8 +36,9 @@ class FirstHit:
 class Progress:
     """The counters of a running scan. ``total_files`` and ``total_bytes`` are None until counted.
 
-    ``hits`` counts files by printed category label, exact matches only; ``leads`` counts files with near
-    matches alone; both, and ``problems``, are of this run. ``resumed_files`` and ``resumed_bytes`` were already in the
+    ``hits`` counts files by printed category label, exact matches only; ``not_pertinent`` those of categories that a
+    confirmed scheme ranks as not pertinent, which are in no ``hits``; ``leads`` counts files with near matches alone;
+    these, and ``problems``, are of this run. ``resumed_files`` and ``resumed_bytes`` were already in the
     case, whose earlier hits are in its reports. ``secrets`` are those that are being tried on an
     encrypted volume, 0 afterwards. ``searching`` is how far the search of the present source's free space is; what it
     finds is in no total before it has ended. ``first_hits`` has each exhibit's first exact hit of each category, in the
@@ -55,6 +56,7 @@ class Progress:
     secrets_tried: int = 0
     leads: int = 0
     hits: Counter[str] = field(default_factory=Counter)
+    not_pertinent: Counter[str] = field(default_factory=Counter)
     first_hits: list[FirstHit] = field(default_factory=list)
     searching: Searching = field(default_factory=lambda: Searching(0, 0))
     stage: str = "opening"
@@ -115,6 +117,7 @@ class Progress:
             "files_per_second": round(self.files / self.seconds(), 1),
             "bytes_per_second": round(self.bytes / self.seconds()),
             "hits": dict(sorted(self.hits.items())),
+            "not_pertinent": dict(sorted(self.not_pertinent.items())),
             "leads": self.leads,
             "problems": self.problems,
             "secrets": self.secrets,

@@ -12,14 +12,22 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from caid_triage.case.command import Command
+from caid_triage.case.details import Details
 from caid_triage.config import ScanOptions
 from caid_triage.errors import SourceError
 from caid_triage.evidence.secrets import NO_SECRETS, Secrets
 from caid_triage.evidence.source import EvidenceSource
 from caid_triage.model import Problem
-from caid_triage.scan.case_of_scan import attach_hashsets, open_case_for_scan, open_hashsets, refuse_writing_into
+from caid_triage.scan.case_of_scan import (
+    attach_hashsets,
+    open_case_for_scan,
+    open_hashsets,
+    refuse_writing_into,
+    to_state,
+)
 from caid_triage.scan.clusters import check_cluster, opened_cluster
 from caid_triage.scan.one_source import Scan
 from caid_triage.scan.outcome import ScanOutcome, count_problems
@@ -49,12 +57,14 @@ def run_scan(
     workforce: Workforce | None = None,
     secrets: Secrets | None = None,
     command: Command | None = None,
+    said: Details = MappingProxyType({}),
 ) -> ScanOutcome:
     """Open everything, scan every source, leave a consistent case. Run again on the same case, it resumes.
 
     The workers get ready meanwhile. ``workforce`` is for callers that have started them before; it stays theirs.
     ``secrets`` are tried on every encrypted volume. The case keeps how many there were, and which volumes they opened.
-    ``command`` is what the audit chain says of the command, None for a call from Python.
+    ``command`` is what the audit chain says of the command, None for a call from Python; ``said`` what is stated of the
+    case (case/details.py).
     A source that cannot be opened does not stop the others: it is recorded, and the outcome's exit code is 4.
     Raises HashSetError before anything is made, SourceError when no source at all can be opened, CaseError.
     """
@@ -85,7 +95,9 @@ def run_scan(
             raise SourceError(*outcome.not_opened)
         joined = None if cluster is None else check_cluster(cluster, opened_as, secrets, options, workers)
         case = stack.enter_context(open_case_for_scan(case_folder, requests[0].exhibit, options))
+        stated = to_state(case_folder, said, (request.exhibit for request in requests)) if said else said
         case.audit_command(command or Command("run_scan"))
+        case.state(stated)
         run = case.begin_run("scan", datetime.now(UTC))
         ending = "failed"
         try:

@@ -139,13 +139,9 @@ def _left(files: int, size: int, extent: Extent, sizes: ListedSizes | None, *, s
 def _left_by_size(count: int, sizes: ListedSizes) -> str:
     """What the sizes that hash sets state say of files that were not examined."""
     if count:
-        return f"{count:,} of them have a size that the hash sets state"
+        return f"{count:,} of them have a size that the hash sets state{sizes.of_whom}"
+    none = f"none of them has a size that the hash sets state{sizes.of_whom}"
     if sizes.whole:
-        return (
-            "none of them has a size that the hash sets state, so as a whole none is an exact match (files inside them "
-            "and look-alikes may be)"
-        )
-    return (
-        f"none of them has a size that the hash sets state, which rules out nothing: {sizes.missing:,} of "
-        f"{sizes.records:,} records state none"
-    )
+        match = "an exact match of one" if sizes.apart else "an exact match"
+        return f"{none}, so as a whole none is {match} (files inside them and look-alikes may be)"
+    return f"{none}, which rules out nothing: {sizes.missing:,} of {sizes.records:,} records state none"

@@ -264,3 +264,28 @@ def test_a_time_box_looks_quickly_and_then_as_it_was_wanted(evidence: Path, smal
     assert rows_of(tmp_path / "cases")["ABC/1"]["look"] == "whole"
     with open_case(tmp_path / "cases" / "ABC-1") as view:
         assert view.header.options["profile"] == "standard"
+
+
+def test_what_is_stated_in_the_queue_stands_in_each_case_which_is_its_exhibits_all_the_same(
+    evidence: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "unit.toml").write_text('phone = "+44 20 0000"\n')
+    stated = {"case_reference": "OP/7/26", "contact": "unit.toml", "examiner": "DC 1"}
+    tables = [
+        exhibit_table("A/1", evidence / "phone", operation="Larch", seized="2026-03-02", **stated),
+        exhibit_table("A/2", evidence / "one.dd", **stated),
+    ]
+    assert run_command("batch", write_queue(tmp_path, *tables), "--quiet").returncode == 3
+    said = [json.loads((tmp_path / "cases" / name / "reports" / "summary.json").read_text())["case"] for name in
+            ("A-1", "A-2")]  # fmt: skip
+    assert [one["reference"] for one in said] == ["OP/7/26"] * 2
+    assert [one["operation"] for one in said] == ["Larch", ""]
+    assert [one.get("seized") for one in said] == [{"A/1": "2026-03-02"}, None]
+    assert {(one["examiner"], one["contact"]["phone"]) for one in said} == {("DC 1", "+44 20 0000")}
+    assert set(rows_of(tmp_path / "cases")) == {"A/1", "A/2"}
+    again = run_command("batch", write_queue(tmp_path, *tables), "--problems-again", "--quiet")
+    assert again.returncode == 3, again.stderr  # the folders hold these exhibits, whatever the cases are called
+    figures = run_command("figures", tmp_path / "cases" / "A-1", "--out", tmp_path / "figures")
+    assert figures.returncode == 0
+    with (tmp_path / "figures" / "unit-figures.csv").open(encoding="utf-8", newline="") as lines:
+        assert [row["reference"] for row in csv.DictReader(lines)] == ["A/1"]

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from support.cli import comparable_reports, picture, run_command, vics_record, write_vics
 
+from caid_triage.batch.figures import case_figures
 from caid_triage.case.store import CaseWriter, open_case_for_writing
 from caid_triage.case.view import open_case
 from caid_triage.cli.scan import scan_and_report
@@ -320,3 +321,109 @@ def test_a_wrong_stop_is_a_wrong_call(disk, tmp_path) -> None:
     refused = scanned(disk, tmp_path / "case", "--stop-after", "soon", code=2)
     assert "20min, 90s, 2h, 3hits" in refused.stderr
     assert not (tmp_path / "case").exists()
+
+
+SCHEME = """name = "unit-own"
+title = "The unit's own"
+jurisdiction = ""
+regions = []
+source = "made up"
+confirmed_by = "{by}"
+[[categories]]
+code = "1"
+label = "Category A"
+legal_class = ""
+severity = 90
+meaning = "notable"
+[[categories]]
+code = "9"
+label = "Ignorable"
+legal_class = ""
+severity = 0
+meaning = "ignorable"
+"""
+
+
+@pytest.fixture(scope="module")
+def ranked(tmp_path_factory) -> dict[str, Path]:
+    """A folder whose first files a set lists as ignorable and the last as Category A; that set, confirmed or not."""
+    folder = tmp_path_factory.mktemp("ranked")
+    exhibit = folder / "exhibit" / "Users" / "ada" / "Pictures"
+    exhibit.mkdir(parents=True)
+    listed = {f"a{n}.jpg": picture("marble.jpg") + b"%d" % n for n in range(3)} | {"z.jpg": picture("town.jpg")}
+    for name, bytes_ in listed.items():
+        (exhibit / name).write_bytes(bytes_)
+    (exhibit / "zz.jpg").write_bytes(picture("coast.jpg"))
+    codes = {"z.jpg": 1}
+    vics = write_vics(
+        folder / "set.json",
+        [vics_record(n, bytes_, codes.get(name, 9)) for n, (name, bytes_) in enumerate(listed.items())],
+    )
+    made = {"exhibit": folder / "exhibit"}
+    for name, by in (("confirmed", "A. Examiner"), ("unconfirmed", "")):
+        (folder / f"{name}.toml").write_text(SCHEME.format(by=by))
+        made[name] = folder / f"{name}.chs"
+        arguments = ["--out", made[name], "--name", "set", "--scheme", folder / f"{name}.toml"]
+        assert run_command("hashset", "build", vics, *arguments).returncode == 0
+    return made
+
+
+def first_look(ranked: dict[str, Path], case: Path, executor: str, hashset: str, *more: str) -> list[dict[str, Any]]:
+    """The events of a scan that stops at the first hit."""
+    done = run_command(
+        "scan", ranked["exhibit"], "--case", case, "--hashset", ranked[hashset], "--profile", "quick", "--executor",
+        executor, "--workers", 1, "--stop-after", "1hit", "--json-progress", *more,
+    )  # fmt: skip
+    assert done.returncode == 3, (done.stdout, done.stderr)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("executor", ["serial", "pool"])
+def test_what_a_confirmed_scheme_ranks_as_not_pertinent_stops_nothing(ranked, tmp_path, executor) -> None:
+    case = tmp_path / "case"
+    told = first_look(ranked, case, executor, "confirmed")
+    assert [event["category_label"] for event in told if event["event"] == "first-hit"] == ["Category A"]
+    last = [event for event in told if event["event"] == "progress"][-1]
+    assert last["hits"] == {"Category A": 1}
+    assert last["stage"] == "stopped early"
+    assert "Category A" in {row["category_label"] for row in rows(case, "matches")}
+    (order,) = audited(case, "order-by-yield")
+    assert (order["records"], order["not_pertinent"], order["sizes"]) == (1, 3, 1)
+    if executor == "serial":  # one after the other: the first by size is the one that is looked for
+        assert last["not_pertinent"] == {}
+        (left,) = [row["detail"] for row in rows(case, "problems") if row["code"] == "stopped-early"]
+        assert "after 1 exact hit" in left
+        assert "none of them has a size that the hash sets state of pertinent items" in left
+    done = run_command(
+        "scan", ranked["exhibit"], "--case", case, "--hashset", ranked["confirmed"], "--profile", "quick"
+    )
+    assert done.returncode == 0
+    assert "3 files" in done.stdout
+    assert "1 file (1 different content) is identical to a listed item" in done.stdout
+
+
+def test_in_the_order_of_the_walk_they_are_passed_by_too_and_shown_apart(ranked, tmp_path) -> None:
+    seen = []
+    options = ScanOptions(executor="serial", stop_after=checked_stops(("1hit",)), batch_files=1)
+    requests = [SourceRequest(ranked["exhibit"], "Q/1", "exhibit")]
+
+    def show(progress) -> None:  # type: ignore[no-untyped-def]
+        seen.append((dict(progress.not_pertinent), dict(progress.hits), [hit.label for hit in progress.first_hits]))
+
+    outcome = run_scan(requests, tmp_path / "case", [ranked["confirmed"]], options, show)
+    assert outcome.stopped
+    assert seen[-1] == ({"Ignorable": 3}, {"Category A": 1}, ["Category A"])
+    with open_case(tmp_path / "case") as view:
+        assert {row.path.rpartition("/")[2] for row in view.files()} == {"a0.jpg", "a1.jpg", "a2.jpg", "z.jpg"}
+    figures = case_figures(tmp_path / "case")
+    assert (figures.exact, figures.ignorable) == (4, 3)
+    assert [hit.label for hit in figures.hits if not hit.ignorable] == ["Category A"]
+
+
+def test_from_a_scheme_that_nobody_confirmed_any_listed_file_counts(ranked, tmp_path) -> None:
+    told = first_look(ranked, tmp_path / "case", "serial", "unconfirmed")
+    (hit,) = [event for event in told if event["event"] == "first-hit"]
+    last = [event for event in told if event["event"] == "progress"][-1]
+    assert hit["category_label"] == "code 9 (scheme unit-own not confirmed)"
+    assert (sum(last["hits"].values()), last["not_pertinent"]) == (1, {})
+    assert not any(hit.ignorable for hit in case_figures(tmp_path / "case").hits)

@@ -247,3 +247,17 @@ def test_stopped_it_says_what_may_be_said_by_now(exhibit, strangers, tmp_path: P
     done = here("sample", *words)
     assert done.exit_code == 0, done.output
     assert "No stretch of 1 MiB in one piece" in done.stdout
+
+
+def test_what_is_stated_with_a_sampling_is_of_its_case(exhibit: Path, blocks: Path, tmp_path: Path) -> None:
+    words = ["sample", exhibit, "--hashset", blocks, "--samples", "20", "--exhibit", "ABC/1", "--quiet"]
+    said = ["--case-reference", "OP/7", "--operation", "Larch", "--examiner", "DC 1", "--seized", "2026-03-02"]
+    refused = here(*words, *said)
+    assert refused.exit_code == 2
+    assert "give --case too" in refused.output
+    case = tmp_path / "case"
+    for code, more in ((0, said), (6, ["--operation", "Birch"])):
+        assert here(*words, "--case", case, *more).exit_code == code
+    summary = json.loads((case / "reports" / "summary.json").read_text())["case"]
+    assert [summary[key] for key in ("reference", "operation", "examiner")] == ["OP/7", "Larch", "DC 1"]
+    assert summary["seized"] == {"ABC/1": "2026-03-02"}

@@ -25,7 +25,7 @@ from unit.report import exhibits
 from caid_triage.case.audit import canonical_json, chain_faults, own_digest
 from caid_triage.case.closing import file_facts
 from caid_triage.case.command import Command
-from caid_triage.case.digests import OF_FILES, OF_LINKS, OF_SAMPLES, OF_UNITS, DigestTable, content_digest
+from caid_triage.case.digests import OF_DETAILS, OF_FILES, OF_LINKS, OF_SAMPLES, OF_UNITS, DigestTable, content_digest
 from caid_triage.case.encode import ENTRY_COLUMNS
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import open_case
@@ -396,7 +396,7 @@ def test_a_case_on_read_only_media_verifies(folder: Path) -> None:
 # -- an earlier schema ------------------------------------------------------------------------------------------------
 
 
-LATER = (*OF_LINKS, *OF_SAMPLES)  # since schema 8
+LATER = (*OF_LINKS, *OF_SAMPLES, *OF_DETAILS)  # since schemas 8 and 9
 NO_LATER = "".join(f"DROP TABLE {table}; " for table in LATER)
 NO_REVIEW = NO_LATER + "".join(
     f"DROP TABLE {table}; " for table in ("withdrawal", "remark", "review_act", "journal_head")
@@ -507,6 +507,25 @@ def test_a_case_of_schema_7_is_read_verified_and_brought_up_to_date(folder: Path
         assert [placed.fragment for placed in view.fragments()] == fragments
     found = changed(folder, "UPDATE fragment SET blocks = 900 WHERE position = 1")
     assert any("table fragment" in fault and "position 1" in fault for fault in found)
+
+
+def test_a_case_of_schema_8_is_read_verified_and_brought_up_to_date(folder: Path) -> None:
+    script = "DROP TABLE case_detail; PRAGMA user_version = 8"
+    before = contents(as_earlier(folder, script, OF_DETAILS))
+    assert check_whole_case(folder).faults == []
+    with open_case(folder) as view:
+        details = view.details()
+        assert set(details) <= {("", "reference"), ("", "operation"), ("", "examiner")}
+        assert len(view.samplings()) == 1
+    assert contents(folder) == before
+    with open_case_for_writing(folder) as case:
+        case.state({("", "contact-phone"): "101", ("ABC/1", "seized"): "2026-03-02"})
+    check = check_whole_case(folder)
+    assert (check.faults, check.notes) == ([], [])
+    with open_case(folder) as view:
+        assert view.details() == details | {("", "contact-phone"): "101", ("ABC/1", "seized"): "2026-03-02"}
+    found = changed(folder, "UPDATE case_detail SET value = '999' WHERE name = 'contact-phone'")
+    assert any("table case_detail" in fault for fault in found)
 
 
 def test_fragments_of_a_scan_and_of_a_sampling_are_put_together_and_digested(whole: Path, folder: Path) -> None:

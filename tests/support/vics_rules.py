@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 import uuid
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ BESIDE = re.compile(r"([0-9a-f]{2})\\\1[0-9a-f]{62}(\.[a-z0-9]{2,4})?")
 TEXTS = ("MimeType", "PrecategorizationSource", "Comments", "Tags", "Series")
 OF_CASE = {
     "CaseID", "CaseNumber", "ContactName", "SourceApplicationName", "SourceApplicationVersion", "TotalMediaFiles",
-    "TotalPrecategorized", "CaseMetadata", "Media",
+    "TotalPrecategorized", "CaseMetadata", "Media", "ContactOrganization", "ContactTitle", "ContactPhone",
+    "ContactEmail", "SeizureDate",
 }  # fmt: skip
 OF_MEDIA = {
     "MediaID", "MD5", "SHA1", "PhotoDNA", "MediaSize", "RelativeFilePath", "Category", "Exifs", "MediaMetadata",
@@ -87,6 +89,8 @@ def _check_case(case: dict[str, Any]) -> None:
     assert set(case) <= OF_CASE, set(case) - OF_CASE
     uuid.UUID(case["CaseID"])
     assert isinstance(case["CaseNumber"], str)
+    assert all(isinstance(value, str) for name, value in case.items() if name.startswith("Contact"))
+    assert "SeizureDate" not in case or datetime.fromisoformat(case["SeizureDate"])
     media = case["Media"]
     assert case["TotalMediaFiles"] == len(media)
     assert case["TotalPrecategorized"] == sum(item.get("IsPrecategorized") == "true" for item in media)

@@ -12,7 +12,7 @@ from unit.case import samples
 from caid_triage.batch.check import check_arrival, checked_queue, worst_of
 from caid_triage.batch.queue import Exhibit
 from caid_triage.case.rows import CaseHeader
-from caid_triage.case.store import create_case
+from caid_triage.case.store import create_case, open_case_for_writing
 from caid_triage.errors import CaidTriageError, CaseError, HashSetError, SourceError, UsageError
 
 
@@ -162,9 +162,36 @@ def test_a_case_folder_of_another_exhibit_is_refused(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "cases").mkdir()
     with create_case(tmp_path / "cases" / "A-1", CaseHeader(reference="Z/9")) as case:
-        case.add_source(samples.source(), {})
+        pass
     lines = refused(write(tmp_path, exhibit("A/1", "here")), CaseError)
     assert "holds the case of Z/9" in "\n".join(lines)
+    with open_case_for_writing(tmp_path / "cases" / "A-1") as case:
+        case.add_source(samples.source(), {})
+        case.state({("", "reference"): "A/1"})
+    lines = refused(write(tmp_path, exhibit("A/1", "here")), CaseError)  # it has an exhibit: how it is called says less
+    assert "holds the case of ABC/1" in "\n".join(lines)
+
+
+def test_a_case_that_has_a_reference_of_its_own_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "cases").mkdir()
+    create_case(tmp_path / "cases" / "A-1", CaseHeader(reference="OP/7")).close()
+    path = write(tmp_path, exhibit("A/1", "here", 'case_reference = "OP/7"'))  # killed before its exhibit was stored
+    assert [one.case_reference for one in checked_queue(path).queue.exhibits] == ["OP/7"]
+    create_case(tmp_path / "cases" / "ABC-1", CaseHeader(reference="OP/7")).close()
+    with open_case_for_writing(tmp_path / "cases" / "ABC-1") as case:
+        case.add_source(samples.source(), {})
+    assert checked_queue(write(tmp_path, exhibit("ABC/1", "here"))).faulty == ()
+
+
+def test_a_contact_file_that_cannot_be_used_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "unit.toml").write_text('fone = "1"\n')
+    lines = refused(write(tmp_path, exhibit("A/1", "here", 'contact = "unit.toml"')), UsageError)
+    assert "'fone' is no key of it" in "\n".join(lines)
+    (tmp_path / "unit.toml").write_text('phone = "1"\n')
+    path = write(tmp_path, exhibit("A/1", "here", 'contact = "unit.toml"'))
+    assert [one.contact for one in checked_queue(path).queue.exhibits] == [tmp_path / "unit.toml"]
 
 
 def test_a_damaged_case_is_the_scans_to_report(tmp_path: Path) -> None:

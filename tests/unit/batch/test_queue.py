@@ -24,6 +24,8 @@ time_box = "1h"
 hashsets = ["caid.chs", "/sets/own.chs"]
 profile = "full"
 examiner = "DC 1234"
+operation = "Larch"
+contact = "unit.toml"
 
 [budget]
 at_once = 2
@@ -60,6 +62,9 @@ verify_source = true
 leads = "off"
 distances = ["own:pdq=20"]
 examiner = "DC 5678"
+case_reference = " OP/7 "
+operation = "Birch"
+seized = "2026-03-02"
 """
 
 
@@ -75,11 +80,12 @@ def test_everything_that_it_may_say(tmp_path: Path) -> None:
     first, second = queue.exhibits
     assert first == Exhibit(
         "ABC/1", (tmp_path / "one.E01",), tmp_path / "out" / "ABC-1", (tmp_path / "caid.chs", Path("/sets/own.chs")),
-        "full", examiner="DC 1234",
+        "full", examiner="DC 1234", operation="Larch", contact=tmp_path / "unit.toml",
     )  # fmt: skip
     assert second == Exhibit(
         "ABC/2", (tmp_path / "two.dd", Path("/images/three.dd")), tmp_path / "out" / "elsewhere", (), "quick", 1,
-        tmp_path / "secrets.txt", True, "off", ("own:pdq=20",), "DC 5678",
+        tmp_path / "secrets.txt", True, "off", ("own:pdq=20",), "DC 5678", "OP/7", "Birch",
+        tmp_path / "unit.toml", "2026-03-02",
     )  # fmt: skip
     lines = WHOLE.split("\n")
     assert [lines[(one.line or 0) - 1] for one in queue.exhibits] == ["[[exhibit]]"] * 2
@@ -115,6 +121,10 @@ EXHIBIT = '[[exhibit]]\nreference = "A/1"\nsource = "a.dd"\n'
         (EXHIBIT + 'verify_source = "yes"', 4, "verify_source is true or false"),
         (EXHIBIT + 'hashsets = ["a", 3]', 4, "hashsets is a text in quotes, or a list of them"),
         (EXHIBIT + 'leads = "many"', 4, "--leads is auto, off or"),
+        (EXHIBIT + 'operation = "a\\u202eb"', 4, "operation is 1 to 200 printable characters"),
+        (EXHIBIT + 'case_reference = ""', 4, "case_reference is 1 to 200 printable characters"),
+        (EXHIBIT + 'seized = "2/3/26"', 4, "when it was seized is written 2026-03-02 or"),
+        (EXHIBIT + "contact = 3", 4, "contact is a text in quotes"),
         (EXHIBIT + 'distances = "a:pdq"', 4, "a distance is written"),
         ('[[exhibit]]\nsource = "a"', 1, "reference is missing"),
         ('[[exhibit]]\nreference = " "\nsource = "a"', 2, "reference is missing"),

@@ -390,7 +390,7 @@ def test_the_words_of_a_scan_are_those_that_the_command_takes() -> None:
 
     made = Exhibit(
         "-odd/1", (Path("/a b.dd"), Path("/c")), Path("/cases/-odd"), (Path("/s.chs"),), "full", 3, Path("/p"), True,
-        "off", ("s:pdq=3",), "DC 1",
+        "off", ("s:pdq=3",), "DC 1", "OP/7", "Larch", Path("/unit.toml"), "2026-03-02",
     )  # fmt: skip
     context = scan.make_context("scan", scan_words(made, 3)[1:])
     given = context.params
@@ -399,6 +399,8 @@ def test_the_words_of_a_scan_are_those_that_the_command_takes() -> None:
     assert (given["exhibits"], given["workers"], given["profile"]) == (("-odd/1",), 3, "full")
     assert (given["distances"], given["leads"], given["verify_source"]) == (("s:pdq=3",), "off", True)
     assert (given["password_file"], given["examiner"], given["as_json"]) == (Path("/p"), "DC 1", True)
+    assert (given["case_reference"], given["operation"]) == ("OP/7", "Larch")
+    assert (given["contact"], given["moments"]) == (Path("/unit.toml"), ("2026-03-02",))
     first = scan.make_context("scan", scan_words(made, 1, "quick", 90)[1:]).params
     assert (first["stops"], first["profile"], first["no_look_alikes"]) == (("90s",), "quick", True)
     assert not given["no_look_alikes"]

@@ -85,6 +85,7 @@ def store_one_of_each(case: CaseWriter) -> None:
     again = [(1, [record], [(samples.match(samples.CATEGORY_C, generation="g2"),)]) for record in before[:3]]
     case.replace_matches([{**samples.NOTABLE, "generation": "g2"}], again)
     case.end_run(run, WHEN, "finished")
+    case.state({("", "contact-phone"): "101", ("ABC/1", "seized"): "2026-03-01"})
     case.keep_sampling(*samples.sampling())
     case.keep_block_searches([samples.block_search()])
     journal = Journal(case.folder)

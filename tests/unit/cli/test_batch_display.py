@@ -11,7 +11,7 @@ from rich.console import Console
 
 from caid_triage.batch.journal import State
 from caid_triage.batch.progress import BatchProgress, Happened, InWork
-from caid_triage.cli.batch_display import batch_line, batch_table, event_line, shown_batch
+from caid_triage.cli.batch_display import batch_line, batch_table, event_line, shown_batch, work_cells
 
 LINE = {
     "stage": "examining", "files": 20, "resumed_files": 5, "total_files": 100, "hits": {"code 1": 3, "code 2": 4},
@@ -69,3 +69,14 @@ def test_events_in_words() -> None:
     )
     assert event_line(ended) == "A: done (1,234 files, 2 exact, 0 leads, 1 problem)"
     assert event_line(Happened("note", "", "something")) == "something"
+
+
+def test_what_counts_as_no_hit_is_shown_apart() -> None:
+    line = LINE | {"not_pertinent": {"Ignorable": 1200}}
+    assert "known 7, not pertinent 1,200" in work_cells(InWork("A", 1, 1, line))
+    assert "known 7" in work_cells(InWork("A", 1, 1, LINE))
+    assert InWork("A", 1, 1, line).as_json()["not_pertinent"] == {"Ignorable": 1200}
+    facts = {"files": 9, "exact": 3, "ignorable": 3, "leads": 0, "problems": 0}
+    told = "9 files, 3 exact, of them 3 ranked as not pertinent, 0 leads"
+    assert told in event_line(Happened("x", "A", "done", facts))
+    assert "pertinent" not in event_line(Happened("x", "A", "done", facts | {"ignorable": 0}))

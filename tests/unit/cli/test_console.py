@@ -107,6 +107,21 @@ def test_progress_shows_labels_and_volumes_as_text() -> None:
             assert "[red]x[/red]" in captured.get()
 
 
+def test_what_counts_as_no_hit_is_shown_apart() -> None:
+    from rich.console import Console
+
+    progress = Progress(stage="examining")
+    assert "not pertinent" not in progress_line(progress)
+    progress.not_pertinent["Ignorable"] = 1200
+    assert "known: none | not pertinent: Ignorable 1,200 | leads: 0" in progress_line(progress)
+    assert progress.as_json()["not_pertinent"] == {"Ignorable": 1200}
+    console = Console(width=200, file=None)
+    with console.capture() as captured:
+        console.print(progress_table(progress))
+    assert "none so far" in captured.get()
+    assert "Ignorable: 1,200" in captured.get()
+
+
 def test_json_progress_stays_json(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress(stage=EVIL)
     progress.hits[EVIL] = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from caid_triage.match.policy import Proposal, propose
+from caid_triage.match.policy import Proposal, confirmed_schemes, counts_as_hit, propose
 from caid_triage.model import Category, Match, MatchKind, Role
 
 
@@ -77,3 +77,11 @@ def test_known_good_proposes_nothing_and_conflicts_with_notable() -> None:
     assert proposal.category is not None
     assert proposal.category.code == "1"
     assert proposal.conflicts == ("notable in set and known-good in nsrl",)
+
+
+def test_what_counts_as_a_hit_is_for_a_confirmed_scheme_to_say() -> None:
+    confirmed = confirmed_schemes([("own", "A. Examiner"), ("us", "B"), ("us", ""), ("uk", None)])
+    assert confirmed == {"own"}  # one set of "us" has nobody's word
+    assert not counts_as_hit(0, "own", confirmed)
+    assert all(counts_as_hit(severity, "own", confirmed) for severity in (1, 90, None, -1))
+    assert all(counts_as_hit(0, scheme, confirmed) for scheme in ("us", "uk", "none", ""))

@@ -67,6 +67,21 @@ def test_every_hit_is_where_they_are_counted(sets: list[HashSet]) -> None:
     assert not HitWatch(sets[2:]).is_urgent(record(b"good"))
 
 
+def test_what_counts_as_no_hit_is_never_urgent(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(
+        'name = "own"\ntitle = ""\njurisdiction = ""\nregions = []\nsource = ""\nconfirmed_by = "A"\n[[categories]]\n'
+        'code = "9"\nlabel = "Ignorable"\nlegal_class = ""\nseverity = 0\nmeaning = "ignorable"\n'
+    )
+    md5 = np.frombuffer(b"".join(hashlib.new("md5", one).digest() for one in (b"one", b"two")), dtype=np.uint8)
+    made = build_hashset_from_arrays(
+        tmp_path / "own.chs", md5=md5.reshape(2, -1), category=["9", "1"], scheme=tmp_path / "own.toml"
+    )
+    opened = [open_hashset(made.path)]
+    watch = HitWatch(opened, {"own"}, every=True)
+    assert [watch.is_urgent(record(one)) for one in (b"one", b"two")] == [False, True]
+    assert HitWatch(opened, every=True).is_urgent(record(b"one"))
+
+
 def test_an_urgent_batch_is_due(sets: list[HashSet]) -> None:
     options = ScanOptions(batch_files=10, batch_seconds=60.0)
     one = Batch([record(b"one")])

@@ -167,6 +167,12 @@ def test_sizes_rule_out_only_where_every_record_states_one(missing: int, given: 
     assert words in told(Extent(100, 1000, by_size=7, by_size_given=given, whole=True), (50, 500), sizes)
 
 
+def test_where_records_were_left_apart_the_words_say_whose_sizes_they_are() -> None:
+    extent = Extent(100, 1000, by_size=7, by_size_given=7, whole=True)
+    words = told(extent, (50, 500), ListedSizes(np.array([5], dtype=np.int64), 9, 0, apart=3))
+    assert "a size that the hash sets state of pertinent items, so as a whole none is an exact match of one (" in words
+
+
 def test_of_no_hash_sets_nothing_is_said_by_size() -> None:
     none = ListedSizes(np.zeros(0, dtype=np.int64), 0, 0)
     assert "size that" not in told(Extent(100, 1000, whole=True), (50, 500), none)
