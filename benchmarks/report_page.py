@@ -168,11 +168,14 @@ def opened(browser: Any, address: str, rounds: int, *, script: bool) -> dict[str
         metrics = {item["name"]: item["value"] for item in ticks.send("Performance.getMetrics")["metrics"]}
         cpu.append(metrics["TaskDuration"])
         if script:
-            timed("filter_category", lambda tab=tab: tab.select_option("select[data-facet=category]", index=2))
+            timed(
+                "filter_category",
+                lambda tab=tab: tab.select_option("#hits-controls select[data-facet=category]", index=2),
+            )
             set_text = "value => {const f = document.getElementById('hits-text'); f.value = value; \
                 f.dispatchEvent(new Event('input'));}"
-            timed("sort_by_size", lambda tab=tab: tab.click("th[data-sort=size] button"))
-            timed("sort_by_file", lambda tab=tab: tab.click("th[data-sort=file] button"))
+            timed("sort_by_size", lambda tab=tab: tab.click("#hits th[data-sort=size] button"))
+            timed("sort_by_file", lambda tab=tab: tab.click("#hits th[data-sort=file] button"))
             timed("last_page", lambda tab=tab: tab.click("#hits-last"))
             tab.evaluate(set_text, "onedrive 0009")
             tab.wait_for_timeout(400)

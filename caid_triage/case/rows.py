@@ -42,7 +42,8 @@ class FileRow:
     """One FileEntry and what examining it found: a row of files.csv.
 
     ``container_state`` is the state of the outermost file that an embedded one lies in, None for any other.
-    ``decode_state`` is what became of the picture.
+    ``decode_state`` is what became of the picture. ``raw_path`` is the path's own bytes, of which ``path`` is the
+    readable form.
     """
 
     exhibit: str
@@ -71,6 +72,7 @@ class FileRow:
     problems: tuple[str, ...]
     container_state: State | None = None
     decode_state: DecodeState = DecodeState.NOT_MEDIA
+    raw_path: bytes = field(default=b"", metadata=NO_COLUMN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class MatchRow:
 
     ``container_state`` is the state of the outermost file that an embedded one lies in; ``removed`` says that the file
     which it lies in does not list it (any more). The list has the first as a column behind the others, the second in
-    words. ``stated`` and ``series`` are what the entry states of its item (hashset/rows.py has the words).
+    words. ``stated`` and ``series`` are what the entry states of its item (hashset/rows.py has the words). ``raw_path``
+    is as in FileRow.
     """
 
     exhibit: str
@@ -124,6 +127,7 @@ class MatchRow:
     removed: bool = field(default=False, metadata=NO_COLUMN)
     stated: tuple[str, ...] = ()
     series: str = ""
+    raw_path: bytes = field(default=b"", metadata=NO_COLUMN)
 
 
 # Cells of a strip of frames: the second in the film (None: unknown), and how many percent agree (None: not compared).

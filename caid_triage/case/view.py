@@ -55,7 +55,7 @@ SELECT s.exhibit, s.name, e.volume, e.path, e.state, e.kind, e.media_type, e.siz
     {STILL_HASH.format(column="value", algorithm="phash")}, e.width, e.height, e.duration_s,
     e.created, e.modified, e.accessed, e.changed, e.physical_offset, e.path,
     (SELECT group_concat(code, ';') FROM (SELECT code FROM entry_problem q WHERE q.entry_id = e.id ORDER BY q.position))
-    , {CONTAINER_STATE}, e.decode_state
+    , {CONTAINER_STATE}, e.decode_state, e.raw_path
 FROM entry e JOIN source s ON s.id = e.id >> {NUMBER_BITS} ORDER BY e.id
 """  # noqa: S608 - constants only
 
@@ -68,7 +68,7 @@ SELECT s.exhibit, s.name, e.volume, e.path, e.state, e.kind, e.media_type, e.siz
         ORDER BY d.id DESC LIMIT 1),
     coalesce(x.orientation, ''), x.quality, coalesce(l.look, ''), v.frames, v.met, v.listed_frames, v.listed_met,
     v.first_s, v.last_s, v.listed_first_s, v.listed_last_s, {CONTAINER_STATE}, {REMOVED},
-    coalesce(t.stated, ''), coalesce(t.series, '')
+    coalesce(t.stated, ''), coalesce(t.series, ''), e.raw_path
 FROM file_match m LEFT JOIN match_detail x
         ON x.entry_id = m.entry_id AND x.hashset_id = m.hashset_id AND x.position = m.position
     LEFT JOIN match_stated t ON t.entry_id = m.entry_id AND t.hashset_id = m.hashset_id AND t.position = m.position

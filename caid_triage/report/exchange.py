@@ -1,8 +1,9 @@
 """What the formats for other programs have in common: exact names, what is deleted, who says a grade, which region.
 
-A program gets a name exactly, not as a page shows it: the text that its bytes are in UTF-8. Bytes that are no UTF-8
-come as the case shows them (``\\xff``), and files.jsonl has the bytes themselves. A grade is never a bare letter or
-number: it comes with its scheme, and with SCHEME NOT CONFIRMED where nobody of the unit has vouched for that scheme.
+A program gets a name exactly, not as a page shows it: the text that its bytes are in UTF-8. What no text can hold is
+escaped so that every name stays itself (exact_names.py); files.jsonl and dfxml.xml have such bytes themselves. A grade
+is never a bare letter or number: it comes with its scheme, and with SCHEME NOT CONFIRMED where nobody of the unit has
+vouched for that scheme.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from caid_triage.case.exchange import ExchangeRow
 from caid_triage.case.view import CaseView
+from caid_triage.exact_names import escape, exact_text
 from caid_triage.model import Category, MatchKind, State, Tier
 from caid_triage.report.text import iso
 
@@ -29,19 +31,19 @@ _JURISDICTIONS = (("england", "UK"), ("united kingdom", "UK"), ("scotland", "UK"
 
 
 def exact_path(raw: bytes, path: str) -> str:
-    """The path that these bytes spell; the display path where they are no UTF-8, or nothing."""
-    try:
-        return raw.decode("utf-8") or path
-    except UnicodeDecodeError:
-        return path
+    """The path that these bytes spell (:func:`exact_names.exact_text`); the display path where there are none."""
+    return exact_text(raw) or path
 
 
 def folder_and_name(raw: bytes, path: str) -> tuple[str, str]:
-    """A file's folder, with its last separator, and its name, exactly. The name is never empty."""
-    folder, slash, name = exact_path(raw, path).rpartition("/")
-    if not name:
-        folder, slash, name = path.rpartition("/")
-    return folder + slash, name or "unnamed"
+    """A file's folder, with its last separator, and its name, exactly. The name is never empty.
+
+    The last separator of a path that ends in one (of a folder in an archive that is a file) belongs to the name.
+    """
+    text = exact_path(raw, path)
+    ends = text.endswith("/")
+    folder, slash, name = text.removesuffix("/").rpartition("/")
+    return folder + slash, name + escape("/") * ends or "unnamed"
 
 
 def stated(moment: datetime, zone_note: str) -> str:

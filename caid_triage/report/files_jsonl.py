@@ -17,9 +17,11 @@ from caid_triage.case.rows import FileRow
 from caid_triage.case.view import CaseView
 from caid_triage.model import Decision, tier_of
 from caid_triage.report.exchange import is_deleted
+from caid_triage.report.files_csv import EXACT_COLUMNS
+from caid_triage.report.rows_csv import row_columns
 from caid_triage.report.text import iso
 
-OF_FILES_CSV = tuple(field.name for field in fields(FileRow))
+OF_FILES_CSV = row_columns(FileRow, EXACT_COLUMNS)
 OF_MATCH = tuple(field.name for field in fields(ExchangeMatch) if field.name != "id")
 
 
@@ -38,7 +40,7 @@ def write_jsonl(view: CaseView, out: TextIO) -> None:
 def _file(row: ExchangeRow, met: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "id": row.key,
-        **{name: plain(getattr(row, name)) for name in OF_FILES_CSV},
+        **{name: plain(make(row)) for name, make in OF_FILES_CSV.items()},
         **_exact(row),
         "inode": row.inode,
         "times_note": row.zone_note,

@@ -1,6 +1,7 @@
-"""The table of matches: the rows that stand in the page, and all of them as compact data that its script pages through.
+"""The tables of identical files and of leads: the rows that stand in the page, and all as data that its script pages.
 
-One place spells the cells of a row (:func:`hit_of`). The first rows are printed into the page by the template, for
+Identical files and look-alikes are never in one table: who reads a row must not have to ask which of them it is. One
+place spells the cells of a row (:func:`hit_of`). The first rows are printed into the page by the template, for
 readers without script; the script draws every row from the data in the same way (tests/browser holds the two
 together). The data is columnar and its texts are pooled, so that 100,000 matches take a few megabytes. Every text went
 through :func:`text.shown` before: the data holds nothing that does not print, and no "<".
@@ -23,7 +24,7 @@ from caid_triage.report.tables import KIND_WORDS
 from caid_triage.report.text import brief, cut, iso, number, shown, size
 
 HITS_INLINE = 200_000
-"""So many matches at most are in the page; matches.csv has all."""
+"""So many matches at most are in the page, of both tables; matches.csv has all."""
 INLINE_LETTERS = 24_000_000
 """So many letters of names at most: whoever chose the names must not choose how large the page is."""
 
@@ -34,8 +35,9 @@ Lines = tuple[str, ...]
 class Hit:
     """The cells of one row of the table, each text as it is shown.
 
-    ``how`` is the kind of match, the words of its tag, and lines below it. ``bytes`` -1 is a size that is not known;
-    ``modified`` is to the second (matches.csv has it as stored).
+    ``how`` is what it can be filtered by, the words of its tag, and lines below it. ``bytes`` -1 is a size that is not
+    known; ``modified`` is to the second (matches.csv has it as stored). ``chance`` is of a lead: how many such matches
+    chance alone would make, in words and as a number (None: not known).
     """
 
     how: Lines
@@ -53,13 +55,14 @@ class Hit:
     modified: str
     hashset: str
     item: Lines
+    chance: tuple[str, float | None] | None
 
 
 def hit_of(row: MatchRow, chance: Chance) -> Hit:
     """The cells of a match."""
     path = shown(brief(row.path))
     folder, slash, name = path.rpartition("/")
-    stood = standing(row)
+    stood, expected = standing(row), chance.of_match(row)
     item = [_text(row.media_id)]
     item += [f"series {_text(row.series)}"] * bool(row.series)
     item += [", ".join(STATED.get(word, word) for word in row.stated)] * bool(row.stated)
@@ -67,7 +70,7 @@ def hit_of(row: MatchRow, chance: Chance) -> Hit:
         graded = row.decision.category
         item.append(f"graded {_text(graded.label)} [{_text(graded.scheme)}] by {_text(row.decision.examiner)}")
     return Hit(
-        how=tuple(_how(row, chance)),
+        how=tuple(_how(row)),
         category=_text(row.category_label),
         scheme=_text(row.scheme),
         exhibit=_text(row.exhibit),
@@ -82,6 +85,7 @@ def hit_of(row: MatchRow, chance: Chance) -> Hit:
         modified=iso(row.modified and row.modified.replace(microsecond=0)),
         hashset=_text(row.hashset),
         item=tuple(item),
+        chance=None if row.match_kind is MatchKind.EXACT else (shown_chance(expected), expected),
     )
 
 
@@ -89,14 +93,14 @@ def _text(value: str) -> str:
     return shown(cut(value))
 
 
-def _how(row: MatchRow, chance: Chance) -> Iterator[str]:
+def _how(row: MatchRow) -> Iterator[str]:
     if row.match_kind is MatchKind.EXACT:
-        yield "exact"
-        yield "exact"
-        yield f"{row.algorithm.upper()}{' only' if row.algorithm == 'md5' else ''}"
+        by = f"{row.algorithm.upper()}{' only' if row.algorithm == 'md5' else ''}"
+        yield from (by, "exact", by)
         return
-    yield "lead"
-    yield f"lead, {'video' if row.match_kind is MatchKind.VIDEO else 'strong'}"
+    is_film = row.match_kind is MatchKind.VIDEO
+    yield "film" if is_film else "look-alike"
+    yield f"lead, {'video' if is_film else 'strong'}"
     yield f"{_text(row.algorithm)} {row.distance} of {row.threshold}{'' if row.algorithm == 'photodna' else ' bits'}"
     if row.frames is not None and row.frames_met is not None:
         yield f"{number(row.frames_met)} of {number(row.frames)} frames"
@@ -108,8 +112,6 @@ def _how(row: MatchRow, chance: Chance) -> Iterator[str]:
         yield f"quality {row.quality}"
     if row.orientation:
         yield _text(row.orientation)
-    if row.match_kind is not MatchKind.VIDEO:
-        yield f"by chance: {shown_chance(chance.of_match(row))}"
 
 
 class _Pool:
@@ -129,18 +131,34 @@ class _Pool:
 
 
 @dataclass(slots=True)
-class HitTable:
-    """The first matches as rows, all (as far as they fit) as data, and how many there are.
+class Room:
+    """How much of both tables is in the page as data."""
 
-    ``categories`` are (label, scheme) gravest first, by which the script sorts them; what is not among them comes last.
+    rows: int = 0
+    letters: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the page takes no more."""
+        return self.rows >= HITS_INLINE or self.letters >= INLINE_LETTERS
+
+
+@dataclass(slots=True)
+class HitTable:
+    """The first matches of a kind as rows, all (as far as they fit) as data, and how many there are.
+
+    ``name`` is the table's in the page, ``words`` what one row is and what several are. ``categories`` are (label,
+    scheme) gravest first, by which the script sorts them; what is not among them comes last.
     """
 
+    name: str
+    words: tuple[str, str]
     categories: Sequence[tuple[str, str]]
     most_shown: int
+    room: Room
     shown: list[Hit] = field(default_factory=list)
     total: int = 0
     held: int = 0
-    _letters: int = 0
     _pools: dict[str, _Pool] = field(default_factory=dict)
     _bytes: array[int] = field(default_factory=lambda: array("q"))
     _names: list[str] = field(default_factory=list)
@@ -150,10 +168,11 @@ class HitTable:
         self.total += 1
         if len(self.shown) < self.most_shown:
             self.shown.append(hit)
-        if self.held < self.total - 1 or self.held >= HITS_INLINE or self._letters >= INLINE_LETTERS:
+        if self.held < self.total - 1 or self.room.is_full:
             return
         self.held += 1
-        self._letters += len(hit.name) + len(hit.folder) + sum(map(len, hit.item))
+        self.room.rows += 1
+        self.room.letters += len(hit.name) + len(hit.folder) + sum(map(len, hit.item))
         for name, value in (
             ("how", hit.how),
             ("category", (hit.category, hit.scheme)),
@@ -165,6 +184,7 @@ class HitTable:
             ("modified", hit.modified),
             ("set", hit.hashset),
             ("item", hit.item),
+            *[("chance", hit.chance)] * (hit.chance is not None),
         ):
             self._pools.setdefault(name, _Pool()).add(value)
         # A damaged file system may claim more than a double counts exactly; the words beside it are those of the size.
@@ -174,7 +194,7 @@ class HitTable:
     def data(self) -> Iterator[str]:
         """The data as pieces of JSON: pools and columns, a line each, and nothing that could end the element."""
         ranks = {category: place for place, category in enumerate(self.categories)}
-        yield f'{{"total":{self.total},"held":{self.held}'
+        yield f'{{"words":{_json(self.words)},"total":{self.total},"held":{self.held}'
         for name, pool in self._pools.items():
             values = list(pool.values)
             if name == "category":
@@ -200,18 +220,21 @@ class HitTable:
         return self._pools[pool].values if pool in self._pools else []
 
 
-def hit_table(
-    rows: Iterable[MatchRow], chance: Chance, categories: Sequence[tuple[str, str]], most_shown: int
-) -> HitTable:
-    """The table of the matches in their order; memory is bounded by HITS_INLINE and INLINE_LETTERS."""
-    table = HitTable([(_text(label), _text(scheme)) for label, scheme in categories], most_shown)
+def hit_tables(
+    rows: Iterable[MatchRow], chance: Chance, categories: Sequence[tuple[str, str]], most_shown: tuple[int, int]
+) -> tuple[HitTable, HitTable]:
+    """The tables of the identical files and of the leads; memory is bounded by HITS_INLINE and INLINE_LETTERS."""
+    ranked, room = [(_text(label), _text(scheme)) for label, scheme in categories], Room()
+    exact = HitTable("hits", ("match", "matches"), ranked, most_shown[0], room)
+    leads = HitTable("look-alikes", ("lead", "leads"), ranked, most_shown[1], room)
     for row in rows:
+        table = exact if row.match_kind is MatchKind.EXACT else leads
         # Only what is shown is spelt: the rest of a very large case is counted.
         if table.held < table.total:
             table.total += 1
         else:
             table.add(hit_of(row, chance))
-    return table
+    return exact, leads
 
 
 def _json(value: object) -> str:

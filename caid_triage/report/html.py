@@ -2,8 +2,9 @@
 
 The template is templates/report.html with its parts, its style report.css and its script report.js; what they show is
 gathered in page.py. Text of the evidence (file names above all) is escaped by the template engine and shown through
-:func:`text.shown`. The script filters, sorts and pages the table of matches; without it the page reads the same, with
-the first matches. It is the only one that the page's policy lets run, and it makes no markup: the policy demands that.
+:func:`text.shown`. The script filters, sorts and pages the tables of matches and of leads; without it the page reads
+the same, with the first of them. It is the only one that the page's policy lets run, and it makes no markup: the policy
+demands that.
 """
 
 from __future__ import annotations

@@ -11,11 +11,13 @@ from caid_triage.model import Tier, tier_of
 from caid_triage.report.locations import place_columns
 from caid_triage.report.near import Chance
 from caid_triage.report.rows_csv import write_rows
+from caid_triage.report.text import path_bytes
 
 # Behind the columns of earlier versions.
 STATED_COLUMNS: Mapping[str, Callable[[MatchRow], object]] = {
     "stated": lambda row: row.stated,
     "series": lambda row: row.series,
+    "path_bytes": path_bytes,
 }
 
 

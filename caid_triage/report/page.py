@@ -28,7 +28,7 @@ from caid_triage.report.films import FILMS_SHOWN, FilmFacts, film_facts
 from caid_triage.report.fragments import SamplingFacts, fragment_attention, sampling_facts, unscanned, with_samples
 from caid_triage.report.gaps import not_examined
 from caid_triage.report.graded import GradedFacts, graded_facts
-from caid_triage.report.hits import HitTable, hit_table
+from caid_triage.report.hits import HitTable, hit_tables
 from caid_triage.report.ledger import LedgerFacts, ledger_facts
 from caid_triage.report.links import LinkFacts, link_facts, linked_attention
 from caid_triage.report.locations import LocationCount, matched_places
@@ -78,6 +78,7 @@ class Page:
     links: LinkFacts | None
     regrade: RegradeFacts | None
     hits: HitTable
+    look_alikes: HitTable
     far_matches: list[tuple[MatchRow, str]]
     far_total: int
     leads_not_searched: list[str]
@@ -123,7 +124,7 @@ def page(view: CaseView) -> Page:
     chance = Chance(view)
     categories = [(line.label, line.scheme) for line in (*exact.categories, *leads.categories)]
     rows = (row for row in view.matches() if not is_lead(row))
-    hits = hit_table(rows, chance, list(dict.fromkeys(categories)), MATCHES_SHOWN)
+    hits, look_alikes = hit_tables(rows, chance, list(dict.fromkeys(categories)), (MATCHES_SHOWN, LEADS_SHOWN))
     origin, places, stated = origin_facts(view), whereabouts(view), stated_facts(view)
     listed = exact.total.cells["all"].files - exact.ignorable.files
     far_matches, far_total = likeliest(view, chance, LEADS_SHOWN)
@@ -165,6 +166,7 @@ def page(view: CaseView) -> Page:
         links=links,
         regrade=regrade_facts(view),
         hits=hits,
+        look_alikes=look_alikes,
         far_matches=far_matches,
         far_total=far_total,
         leads_not_searched=unsearched,

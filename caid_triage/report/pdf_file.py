@@ -7,6 +7,7 @@ stand one after the other as they are stored, so no name can pass for another by
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib import resources
@@ -51,6 +52,7 @@ CELL, PADDING = 7.5, 3
 OUR_FONT = ("FONT", (0, 0), (-1, -1), PLAIN)  # a table names one of reportlab's own otherwise, which is not embedded
 # Of one row: how many lines its cells may have, and how many they may take when they are broken to the width.
 MOST_LINES, MOST_WRAPPED = 10, 44
+_GLYPHLESS = re.compile("<(?=U[+][0-9A-F]{4,6}>)")
 
 
 @lru_cache(maxsize=1)
@@ -67,9 +69,13 @@ def glyphs() -> dict[str, frozenset[int]]:
 
 
 def drawable(text: str, font: str = PLAIN) -> str:
-    """A text as it is printed: made safe (:func:`text.shown`), characters without a glyph as ``<U+XXXX>``."""
+    """A text as it is printed: made safe (:func:`text.shown`), characters without a glyph as ``<U+XXXX>``.
+
+    A text that has such a writing in it already has its "<" as an escape: no name is printed as another one.
+    """
     known = glyphs()[font]
-    return "".join(sign if ord(sign) in known else f"<U+{ord(sign):04X}>" for sign in shown(text))
+    safe = _GLYPHLESS.sub("\\\\u{003c}", shown(text))
+    return "".join(sign if ord(sign) in known else f"<U+{ord(sign):04X}>" for sign in safe)
 
 
 def write_pdf(document: Document, out: BinaryIO) -> None:

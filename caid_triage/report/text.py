@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum
 
+from caid_triage.case.exchange import ExchangeRow
+from caid_triage.case.rows import FileRow, MatchRow
 from caid_triage.model import Decision
 from caid_triage.report.guard import guarded
 from caid_triage.visible import shown
 
-__all__ = ["brief", "cell", "contents_of", "cut", "files_of", "iso", "number", "shown", "size", "spelled"]
+__all__ = ["brief", "cell", "contents_of", "cut", "files_of", "iso", "number", "path_bytes", "shown", "size", "spelled"]
 
 LONGEST_PATH = 400
 LONGEST_TEXT = 1000
@@ -43,6 +45,11 @@ def spelled(value: object) -> str | int | float:
     if isinstance(value, int | float):
         return value
     raise TypeError(f"no spelling for {type(value).__name__}")
+
+
+def path_bytes(row: FileRow | MatchRow | ExchangeRow) -> str | None:
+    """The bytes of a file's path in hex where the readable path is not these bytes in UTF-8; None where it is."""
+    return None if row.path.encode("utf-8") == row.raw_path else row.raw_path.hex()
 
 
 def brief(path: str) -> str:

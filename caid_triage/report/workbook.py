@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from caid_triage.case.rows import FileRow, MatchRow, ProblemRow
 from caid_triage.case.view import CaseView
 from caid_triage.report.court import CourtFacts, court_facts
+from caid_triage.report.files_csv import EXACT_COLUMNS
 from caid_triage.report.matches_csv import match_columns
 from caid_triage.report.rows_csv import row_columns
 from caid_triage.report.sfr import (
@@ -60,7 +61,7 @@ def write_workbook(view: CaseView, out: BinaryIO) -> None:
     summary = sheets.add("Summary")
     told = [
         sheets.rows("Matches", "matches.csv", MatchRow, view.matches(), _of_matches(view, facts)),
-        sheets.rows("Files", "files.csv", FileRow, view.files(), {}),
+        sheets.rows("Files", "files.csv", FileRow, view.files(), EXACT_COLUMNS),
         sheets.rows("Problems", "problems.csv", ProblemRow, view.problems(), {}),
     ]
     _hashsets(sheets, facts)

@@ -1,8 +1,10 @@
-"""Text in XML 1.0: what it cannot hold is escaped as the case shows it (``\\x01``), what it would change is kept."""
+"""Text in XML 1.0: what it cannot hold is escaped as in every name (exact_names.py), what it would change is kept."""
 
 from __future__ import annotations
 
 import re
+
+from caid_triage.exact_names import escape
 
 # All but the characters of XML 1.0 (fifth edition, 2.2 Char).
 _IMPOSSIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -17,7 +19,7 @@ def is_writable(text: str) -> bool:
 
 def writable(text: str) -> str:
     """The text with the characters that XML cannot hold as visible escapes."""
-    return _IMPOSSIBLE.sub(_escape, text)
+    return _IMPOSSIBLE.sub(lambda found: escape(found[0]), text)
 
 
 def escaped(text: str) -> str:
@@ -27,9 +29,4 @@ def escaped(text: str) -> str:
 
 def cdata(text: str) -> str:
     """The text as CDATA sections. A reader takes a carriage return in one for a line's end: it is escaped visibly."""
-    return "<![CDATA[" + writable(text).replace("\r", "\\x0d").replace("]]>", "]]]]><![CDATA[>") + "]]>"
-
-
-def _escape(found: re.Match[str]) -> str:
-    number = ord(found[0])
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+    return "<![CDATA[" + writable(text).replace("\r", escape("\r")).replace("]]>", "]]]]><![CDATA[>") + "]]>"

@@ -1,4 +1,4 @@
-"""The table of matches in a real browser: filters, order, pages, keys, print; the same rows with and without script."""
+"""The tables of matches and of leads in a real browser: filters, order, pages, keys, print; the same without script."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unit.report import exhibits
 from caid_triage.case.rows import MatchRow
 from caid_triage.case.view import open_case
 from caid_triage.model import MatchKind
-from caid_triage.report.hits import hit_table
+from caid_triage.report.hits import hit_tables
 from caid_triage.report.html import page_policy, prepared_page
 from caid_triage.report.near import Chance, is_lead
 from caid_triage.report.page import page
@@ -26,7 +26,7 @@ from caid_triage.report.write import write_reports
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = make_page_case(tmp_path_factory.mktemp("hits") / "case", (390, 80))
+    folder = make_page_case(tmp_path_factory.mktemp("hits") / "case", (390, 80), varied=True)
     with open_case(folder) as view:
         write_reports(view, folder / "reports", ["html"])
     return folder
@@ -35,7 +35,13 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def matches(case: Path) -> list[MatchRow]:
     with open_case(case) as view:
-        return [row for row in view.matches() if not is_lead(row)]
+        return [row for row in view.matches() if row.match_kind is MatchKind.EXACT]
+
+
+@pytest.fixture(scope="module")
+def leads(case: Path) -> list[MatchRow]:
+    with open_case(case) as view:
+        return [row for row in view.matches() if row.match_kind is not MatchKind.EXACT and not is_lead(row)]
 
 
 @pytest.fixture
@@ -47,35 +53,38 @@ def seen(browser: Any, case: Path) -> Iterator[Seen]:
     seen.page.close()
 
 
-PATHS = "[...document.querySelectorAll('#hits tbody tr')].map(r => r.querySelector('.path > bdi').textContent)"
+def paths_of(table: str) -> str:
+    return f"[...document.querySelectorAll('#{table} tbody tr')].map(r => r.querySelector('.path > bdi').textContent)"
 
 
-def status(seen: Seen) -> str:
-    return str(seen.page.inner_text("#hits-said"))
+PATHS = paths_of("hits")
 
 
-TURNED = f"""() => {{
-    const size = document.getElementById("hits-size"), on = document.getElementById("hits-on");
+def status(seen: Seen, table: str = "hits") -> str:
+    return str(seen.page.inner_text(f"#{table}-said"))
+
+
+TURNED = """() => {
+    const size = document.getElementById("TABLE-size"), on = document.getElementById("TABLE-on");
     size.selectedIndex = 0;
     size.dispatchEvent(new Event("change"));
-    document.getElementById("hits-first").click();
-    const found = {PATHS};
-    while (on.getAttribute("aria-disabled") === "false") {{
+    document.getElementById("TABLE-first").click();
+    const found = PATHS;
+    while (on.getAttribute("aria-disabled") === "false") {
         on.click();
-        found.push(...{PATHS});
-    }}
+        found.push(...PATHS);
+    }
     return found;
-}}"""
+}"""
 
 
-def all_paths(seen: Seen) -> list[str]:
+def all_paths(seen: Seen, table: str = "hits") -> list[str]:
     """The paths of every page of 50, turned one by one."""
-    return list(seen.page.evaluate(TURNED))
+    return list(seen.page.evaluate(TURNED.replace("PATHS", paths_of(table)).replace("TABLE", table)))
 
 
 def test_every_match_is_on_one_of_the_pages_in_the_order_of_the_report(seen: Seen, matches: list[MatchRow]) -> None:
-    leads = sum(row.match_kind is not MatchKind.EXACT for row in matches)
-    assert status(seen) == f"Shown: 1 to 100 of {len(matches)} matches. {leads} of them are leads, in no count."
+    assert status(seen) == f"Shown: 1 to 100 of {len(matches)} matches."
     assert all_paths(seen) == [row.path for row in matches]
     pages = -(-len(matches) // 50)
     assert seen.page.inner_text("#hits-page") == f"Page {pages} of {pages}"
@@ -87,7 +96,7 @@ def test_every_match_is_on_one_of_the_pages_in_the_order_of_the_report(seen: See
 
 FILTERS: dict[str, tuple[str, Callable[[MatchRow], bool]]] = {
     "category": ("Category B", lambda row: row.category_label == "Category B"),
-    "match": ("lead", lambda row: row.match_kind is not MatchKind.EXACT),
+    "match": ("MD5 only", lambda row: row.algorithm == "md5"),
     "state": ("deleted", lambda row: row.state.value == "deleted"),
     "kind": ("moving", lambda row: row.kind.value == "video"),
     "exhibit": ("ABC/2", lambda row: row.exhibit == "ABC/2"),
@@ -97,7 +106,7 @@ FILTERS: dict[str, tuple[str, Callable[[MatchRow], bool]]] = {
 
 def test_a_filter_shows_what_fits_and_nothing_else(seen: Seen, matches: list[MatchRow]) -> None:
     for facet, (choice, fits) in FILTERS.items():
-        seen.page.select_option(f"select[data-facet={facet}]", label=choice)
+        seen.page.select_option(f"#hits-controls select[data-facet={facet}]", label=choice)
         wanted = [row.path for row in matches if fits(row)]
         assert 0 < len(wanted) < len(matches)
         assert f" of {len(wanted)} that fit, of {len(matches)} matches." in status(seen), facet
@@ -107,7 +116,7 @@ def test_a_filter_shows_what_fits_and_nothing_else(seen: Seen, matches: list[Mat
 
 
 def test_text_is_looked_for_in_path_item_and_series_and_filters_add_up(seen: Seen, matches: list[MatchRow]) -> None:
-    seen.page.select_option("select[data-facet=category]", label="Category C")
+    seen.page.select_option("#hits-controls select[data-facet=category]", label="Category C")
     seen.page.fill("#hits-text", "CACHE harbour")
     wanted = [
         row.path
@@ -131,7 +140,7 @@ ORDERS: dict[str, Callable[[MatchRow], Any]] = {
     "state": lambda row: row.state.value,
     "kind": lambda row: row.media_type,
     "modified": lambda row: row.modified and row.modified.replace(microsecond=0),
-    "match": lambda row: row.distance if row.match_kind is not MatchKind.EXACT else -1,
+    "match": lambda row: row.algorithm,
     "set": lambda row: (row.hashset, row.media_id),
 }
 
@@ -154,7 +163,33 @@ def test_a_column_sorts_up_and_down_stably_and_back(seen: Seen, matches: list[Ma
     assert all_paths(seen) == [row.path for row in matches]
 
 
-ROWS = "[...document.querySelectorAll('#hits tbody tr')].map(r => r.outerHTML.replace(/ class=\"\"/g, ''))"
+def test_leads_are_filtered_sorted_and_paged_in_a_table_of_their_own(
+    seen: Seen, case: Path, leads: list[MatchRow], matches: list[MatchRow]
+) -> None:
+    with open_case(case) as view:
+        chance = {(row.exhibit, row.path): Chance(view).of_match(row) for row in leads}
+    assert len(set(chance.values())) > 2
+    assert status(seen, "look-alikes") == f"Shown: 1 to {len(leads)} of {len(leads)} leads."
+    assert all_paths(seen, "look-alikes") == [row.path for row in leads]
+    orders: dict[str, Callable[[MatchRow], Any]] = {
+        "match": lambda row: row.distance, "chance": lambda row: chance[row.exhibit, row.path],
+        "size": lambda row: row.size,
+    }  # fmt: skip
+    for column, key in orders.items():
+        seen.page.click(f"#look-alikes th[data-sort={column}] button")
+        assert all_paths(seen, "look-alikes") == [row.path for row in sorted(leads, key=key)], column
+        seen.page.click(f"#look-alikes th[data-sort={column}] button")
+        assert all_paths(seen, "look-alikes") == [row.path for row in sorted(leads, key=key, reverse=True)], column
+        seen.page.click(f"#look-alikes th[data-sort={column}] button")
+    seen.page.select_option("#look-alikes-controls select[data-facet=state]", label="deleted")
+    gone = [row.path for row in leads if row.state.value == "deleted"]
+    assert 0 < len(gone) < len(leads)
+    assert all_paths(seen, "look-alikes") == gone
+    assert status(seen) == f"Shown: 1 to 100 of {len(matches)} matches."  # the other table is as it was
+
+
+OF_BOTH = "#hits tbody tr, #look-alikes tbody tr"
+ROWS = f"[...document.querySelectorAll('{OF_BOTH}')].map(r => r.outerHTML.replace(/ class=\"\"/g, ''))"
 
 
 @pytest.mark.parametrize("hostile", [False, True])
@@ -175,6 +210,7 @@ def test_the_rows_are_the_same_with_and_without_script(
     plain.page.close()
     drawn = Seen(browser, address)
     drawn.page.select_option("#hits-size", "500")
+    drawn.page.select_option("#look-alikes-size", "500")
     assert drawn.page.evaluate(ROWS) == rows
     assert len(rows) > 10
     assert drawn.said == []
@@ -201,7 +237,7 @@ def test_what_is_filtered_is_printed_and_says_how_much_it_is(
     seen: Seen, matches: list[MatchRow], tmp_path: Path
 ) -> None:
     pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
-    seen.page.select_option("select[data-facet=category]", label="Category A")
+    seen.page.select_option("#hits-controls select[data-facet=category]", label="Category A")
     wanted = [row.path for row in matches if row.category_label == "Category A"]
     seen.page.pdf(path=tmp_path / "page.pdf")
     lefts: list[float] = []
@@ -249,11 +285,12 @@ def test_twenty_thousand_matches_are_all_reachable_in_a_page_of_few_bytes_each(
         replace(matches[n % len(matches)], path=f"/folder {n % 700}/a picture with a name {n:06d}.jpg", media_id=str(n))
         for n in range(count)
     )
-    hits = hit_table(rows, chance, [("Category A", "uk")], 2000)
+    hits, look_alikes = hit_tables(rows, chance, [("Category A", "uk")], (2000, 500))
     template, style, script = prepared_page()
-    ours = {"style": Markup(style), "script": Markup(script)}
+    ours = {"style": Markup(style), "script": Markup(script), "policy": page_policy(style, script)}
+    large = replace(shown, hits=hits, look_alikes=look_alikes)
     with (tmp_path / "page.html").open("w", encoding="utf-8", newline="") as file:
-        file.writelines(template.generate(page=replace(shown, hits=hits), policy=page_policy(style, script), **ours))
+        file.writelines(template.generate(page=large, **ours))
     # The first 2,000 stand there twice, once as rows for a browser without script.
     assert (tmp_path / "page.html").stat().st_size < 400 * count
     assert sum(map(len, hits.data())) < 120 * count

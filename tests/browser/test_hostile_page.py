@@ -40,7 +40,7 @@ def test_nothing_runs_and_nothing_is_asked_for(seen: Seen) -> None:
     assert links
     assert all(link.startswith("#") for link in links)
     assert seen.page.locator("img, iframe, object, embed, form, foreignObject").count() == 0
-    assert seen.page.locator("script").count() == 2
+    assert seen.page.locator("script").count() == 3
 
 
 def test_the_page_is_no_wider_than_the_screen_and_its_parts_are_in_order(seen: Seen) -> None:

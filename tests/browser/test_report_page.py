@@ -94,6 +94,11 @@ def test_leads_are_in_a_table_of_their_own(seen: Seen) -> None:
         ["All categories", "all kinds", "1", "1", "0", "0", "0", "0", "1", "1", "2", "2"],
     ]
     assert table(seen.page, "counts-exact")[-1][-2] == str(5 + len(exhibits.HOSTILE_NAMES))
+    for name, tags in (("hits", {"exact"}), ("look-alikes", {"lead, strong"})):
+        assert set(seen.page.locator(f"#{name} .tag").all_text_contents()) == tags
+    distances = seen.page.locator("#look-alikes td.how").all_text_contents()
+    assert sorted(distances) == [f"lead, strongpdq {bits} of 31 bits" for bits in (12, 12, 2, 8)]
+    assert len(seen.page.locator("#look-alikes td.rate").all_text_contents()) == 4
 
 
 def test_what_was_not_examined_and_the_balance_are_visible(seen: Seen) -> None:
@@ -116,7 +121,7 @@ def test_hostile_names_are_shown_as_names_and_do_nothing(seen: Seen) -> None:
     assert "/ünï/写真/\U0001f4f7.jpg" in shown
     assert seen.page.evaluate("window.hacked") is None
     assert seen.page.locator("img, iframe, object, embed, form").count() == 0
-    assert seen.page.locator("script").count() == 2
+    assert seen.page.locator("script").count() == 3
     assert seen.page.locator("a:not([href^='#'])").count() == 0
 
 

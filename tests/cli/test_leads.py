@@ -64,7 +64,7 @@ def test_a_cropped_picture_is_a_lead_and_no_strong_hit(run: Run, exhibit: Path, 
     assert list(rows(case)[0])[: len(MATCH_COLUMNS)] == MATCH_COLUMNS
     columns = list(rows(case)[0])
     assert columns[columns.index("expected_chance") :] == [
-        "expected_chance", "tier", "location", "accessibility", "container_state", "stated", "series",
+        "expected_chance", "tier", "location", "accessibility", "container_state", "stated", "series", "path_bytes",
     ]  # fmt: skip
     strong = found["/reef.jpg"]
     assert (strong["match_kind"], strong["algorithm"], strong["threshold"], strong["tier"]) == (
@@ -89,7 +89,8 @@ def test_a_cropped_picture_is_a_lead_and_no_strong_hit(run: Run, exhibit: Path, 
     assert summary["case"]["options"]["leads"] == "auto"
     page = (case / "reports" / "report.html").read_text()
     assert "2 of them are farther off than the strong distance: less sure" in page
-    strong_table, leads_table = page.index('id="hits">'), page.index('id="leads-table"')
+    strong_table, leads_table = page.index('id="look-alikes">'), page.index('id="leads-table"')
+    assert 'id="hits"' not in page  # no file is identical to a listed item
     assert strong_table < page.index("/reef.jpg") < leads_table
     # Nearest first, each with its distance and what chance would make.
     assert leads_table < page.index("/dunes-cropped.jpg") < page.index("/waves-cropped.jpg")
@@ -132,7 +133,7 @@ def test_matching_again_and_resuming_give_the_rows_of_the_scan(
     resumed = run("scan", exhibit, "--case", attached, "--hashset", listed, "--workers", "1", "--quiet")
     assert resumed.returncode == 0, resumed.stderr
     expected = (scanned / "reports" / "matches.csv").read_bytes()
-    assert expected.count(b",lead,other,live,,,\n") == 2
+    assert expected.count(b",lead,other,live,,,,\n") == 2
     for case in (matched, attached):
         assert (case / "reports" / "matches.csv").read_bytes() == expected
     # A re-match with other limits is undone by the next scan of the case, which was begun with these.

@@ -105,7 +105,7 @@ def test_a_distance_for_one_set_and_what_is_wrong_with_one(run, small, tmp_path)
         ("looks", "phash", 0),
     ]
     page = (case / "reports" / "report.html").read_text(encoding="utf-8")
-    assert "by chance: fewer than 0.000001" in page
+    assert '<td class="rate">fewer than 0.000001</td>' in page
     assert "PhotoDNA was not computed" in page
     for wrong in ("looks:pdq", "pdq=3", "looks:pdq=999", "looks:sift=3", "looks:pdq=-1", "others:pdq=3"):
         refused = run("match", "--case", case, "--hashset", made, "--distance", wrong)

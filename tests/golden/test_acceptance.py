@@ -502,9 +502,10 @@ def test_vics_json_is_a_case_that_reads_back_as_the_same_known_files(own: Own, t
 def test_report_html_is_one_file_without_imagery(own: Own) -> None:
     page = (own.reports / "report.html").read_text("utf-8")
     assert not re.search(r"<(img|link|iframe|object|embed|video|picture)\b", page, re.IGNORECASE)
-    # The table of matches: its rows as data, and the one script that its policy lets run, by its digest.
+    # The tables of matches and leads: their rows as data, and the one script that its policy lets run, by its digest.
     assert re.findall(r"<script\b[^>]*>", page, re.IGNORECASE) == [
         '<script type="application/json" id="hits-data">',
+        '<script type="application/json" id="look-alikes-data">',
         "<script>",
     ]
     assert not re.search(r"(src|href)\s*=\s*[\"'](?!#)", page, re.IGNORECASE)

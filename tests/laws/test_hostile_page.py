@@ -85,7 +85,8 @@ def test_no_text_of_a_case_becomes_anything_but_text(text: str) -> None:
     assert style in content
     # Our own script, which the policy names by its digest, and the data that it reads: of a type that never runs.
     scripts = [dict(attrs) for tag, attrs in found.tags if tag == "script"]
-    assert scripts == [{"type": "application/json", "id": "hits-data"}, {}]
+    data = [{"type": "application/json", "id": f"{name}-data"} for name in ("hits", "look-alikes")]
+    assert scripts == [*data, {}]
     assert f"<script>{script}</script>" in content
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = next(value or "" for tag, name, value in attributes if (tag, name) == ("meta", "content"))

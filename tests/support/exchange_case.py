@@ -9,6 +9,7 @@ from unit.case import samples
 from unit.report import exhibits
 
 from caid_triage.case.store import create_case, open_case_for_writing
+from caid_triage.evidence.paths import display_name
 from caid_triage.model import (
     IN_USE_CODE,
     Category,
@@ -41,7 +42,11 @@ HARD_NAMES: tuple[bytes, ...] = (
     b"/\xff\xfe-not-utf8.jpg",
     b"/\xed\xa0\x80half.jpg",
     "/\ufffe\uffff\u0085.jpg".encode(),
+    b"/back\nslash.jpg",
     b"/back\\x0aslash.jpg",
+    b"/\\xff\\xfe-not-utf8.jpg",
+    "/e\ufffe.jpg".encode(),
+    b"/e\\ufffe.jpg",
     b"/=cmd|' C calc'!A0.jpg",
 )
 
@@ -52,7 +57,7 @@ def hard_items(first: int) -> list[Item]:
     """One file a hard name, all listed, each a content of its own; numbered from ``first``."""
     found: list[Item] = []
     for number, raw in enumerate(HARD_NAMES, start=first):
-        path = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in raw.decode("utf-8", "backslashreplace"))
+        path = "/".join(map(display_name, raw.split(b"/")))
         found.append((samples.record(number, path=path, raw_path=raw), (samples.match(),)))
     return found
 

@@ -40,8 +40,11 @@ LEDGER = (LedgerRange(0, 512, "", "partition_table"), LedgerRange(512, 9000, "p1
 Item = tuple[ScanRecord, tuple[Match, ...]]
 
 
-def items_of(exhibit: str, source: str, count: int, seed: int) -> list[Item]:
-    """So many files of one source: a quarter identical to a listed item; the first 20 on each exhibit."""
+def items_of(exhibit: str, source: str, count: int, seed: int, *, varied: bool = False) -> list[Item]:
+    """So many files of one source: a quarter identical to a listed item; the first 20 on each exhibit.
+
+    ``varied``: some of them by MD5 alone to one of the unit's own set, and look-alikes have a look.
+    """
     chance = random.Random(seed)
     found: list[Item] = []
     for number in range(count):
@@ -59,9 +62,14 @@ def items_of(exhibit: str, source: str, count: int, seed: int) -> list[Item]:
             "size": chance.randrange(5000, 4_000_000),
             "hashes": (),
         }
+        if varied and number % 13 == 0:
+            del changes["hashes"]
         content = f"both {number}" if number < 20 else f"{exhibit} {number}"
         record = samples.record(number, content=content.encode(), **changes)
-        found.append((record, matches_of(number, chance)))
+        met = matches_of(number, chance)
+        if varied and number % 28 == 0:
+            met = (samples.match(met[0].category, hashset="unit-own", algorithm="md5"),)
+        found.append((record, met))
     return found
 
 
@@ -77,16 +85,17 @@ def matches_of(number: int, chance: random.Random) -> tuple[Match, ...]:
     return ()
 
 
-def make_page_case(folder: Path, counts: Sequence[int] = (180, 40), batch: int = 1000) -> Path:
+def make_page_case(folder: Path, counts: Sequence[int] = (180, 40), batch: int = 1000, *, varied: bool = False) -> Path:
     """The case: an exhibit for each of the counts, an encrypted volume on the first."""
+    own = {**SILENT, "counts": {"records": 9_000_000, "pdq": 9_000_000}} if varied else SILENT
     with create_case(folder, HEADER) as case:
         run = case.begin_run("scan", exhibits.STARTED)
-        for info in (STATING, SILENT):
+        for info in (STATING, own):
             case.record_hashset(info)
         for place, count in enumerate(counts, start=1):
             exhibit, source = f"ABC/{place}", f"disk{place}.E01"
             source_id = case.add_source(samples.source(exhibit=exhibit, source=source), {"size": place})
-            items = items_of(exhibit, source, count, seed=place)
+            items = items_of(exhibit, source, count, seed=place, varied=varied)
             for begin in range(0, count, batch):
                 part = items[begin : begin + batch]
                 case.write_batch(source_id, [i[0] for i in part], [i[1] for i in part], [], begin + len(part))

@@ -29,6 +29,10 @@ class Counted:
     content: object
     times: tuple[int | None, ...]
     path: str
+    state: str = ""
+    match_kind: str = ""
+    tier: str = ""
+    md5_alone: bool = False
 
 
 def counted_files(folder: Path) -> list[Counted]:
@@ -56,14 +60,41 @@ def counted_files(folder: Path) -> list[Counted]:
                 number, number // NUMBERS, exhibits[number // NUMBERS], category["code"], category["label"],
                 category["scheme"], entry["kind"], best["match_kind"] == "exact", _place(entries, entry, gone),
                 entry["sha256"] or number, (entry["created"], entry["modified"], entry["accessed"]), entry["path"],
+                entry["state"], best["match_kind"], _tier(best),
+                {row["algorithm"] for row in rows if row["match_kind"] == "exact"} == {"md5"},
             )
         )  # fmt: skip
     return found
 
 
+def stored_rows(folder: Path, table: str) -> list[dict[str, Any]]:
+    """The rows of a table as they are stored."""
+    with closing(sqlite3.connect(folder / "case.db")) as db:
+        db.row_factory = sqlite3.Row
+        return [dict(row) for row in db.execute(f"SELECT * FROM {table}")]
+
+
+def last_grades(folder: Path) -> dict[bytes, dict[str, Any]]:
+    """Of each graded content its last grade that was not taken back, with its category's columns."""
+    withdrawn = {row["decision_id"] for row in stored_rows(folder, "withdrawal")}
+    categories = {row["id"]: row for row in stored_rows(folder, "category")}
+    found = {}
+    for row in sorted(stored_rows(folder, "decision"), key=lambda row: row["id"]):
+        if row["id"] not in withdrawn:
+            found[row["sha256"]] = {**categories[row["category_id"]], **row}
+    return found
+
+
+def _tier(match: Any) -> str:
+    """As the reports name it: of a look-alike alone."""
+    if match["match_kind"] != "near":
+        return ""
+    return "strong" if match["algorithm"] == "pdq" and match["distance"] <= 31 else "lead"
+
+
 def _rank(match: Any, category: Any) -> tuple[object, ...]:
     kind = ("exact", "video", "near").index(match["match_kind"])
-    strong = match["match_kind"] != "near" or (match["algorithm"] == "pdq" and match["distance"] <= 31)
+    strong = _tier(match) != "lead"
     severity = category["severity"]
     if severity is None:
         severity = 0.5 if category["code"] else 0.25

@@ -211,7 +211,7 @@ class Ad1:
         )
         state = State.SLACK if values.get(_CLASS) == _SLACK else State.ALLOCATED
         return LogicalFile(
-            names, "", state, size if size < 1 << 62 else None, times, None, (content,), tuple(_hashes(values)), fault
+            names, b"", state, size if size < 1 << 62 else None, times, None, (content,), tuple(_hashes(values)), fault
         )
 
     def _values(self, address: int) -> _Values:

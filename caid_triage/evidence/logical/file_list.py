@@ -14,7 +14,14 @@ import codecs
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from caid_triage.evidence.logical.image import LogicalFile, depth_problem, list_damaged, name_bytes, too_deep
+from caid_triage.evidence.logical.image import (
+    LogicalFile,
+    depth_problem,
+    list_damaged,
+    name_bytes,
+    text_bytes,
+    too_deep,
+)
 from caid_triage.evidence.times import unix_time
 from caid_triage.model import FileTimes, Problem, State
 
@@ -118,11 +125,10 @@ def _flags(values: Mapping[str, str]) -> int:
 
 def _file(names: tuple[bytes, ...], values: Mapping[str, str], data_size: int) -> LogicalFile:
     flags = _flags(values)
-    stream = ""
+    stream = b""
     if flags & _STREAM and _MIDDLE_DOT in values.get("n", ""):
-        name, _, stream = values["n"].rpartition(_MIDDLE_DOT)
-        names = (*names[:-1], name_bytes(name))
-        stream = stream.encode("utf-8", "surrogatepass").decode("utf-8", "backslashreplace")
+        name, _, own = values["n"].rpartition(_MIDDLE_DOT)
+        names, stream = (*names[:-1], name_bytes(name)), text_bytes(own)
     size = _number(values.get("ls", "0"), 10)
     place, fault = _place(values, size or 0, sparse=bool(flags & _SPARSE))
     if not fault and (size or 0) > (_LARGEST_FILLED if place[0] == REPEATED else data_size):

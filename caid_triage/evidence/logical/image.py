@@ -25,14 +25,14 @@ NO_NAME = "NoName"
 
 @dataclass(frozen=True, slots=True)
 class LogicalFile:
-    """One file of a logical image.
+    """One file of a logical image, or a ``stream`` of it beside its content (b"" for the content itself).
 
     ``place`` is what the image needs to read its content (integers); ``hashes`` are the stored digests of that, as
     (hashlib's name, bytes). ``fault`` says why the content cannot be read, "" where it can.
     """
 
     names: tuple[bytes, ...]
-    stream: str
+    stream: bytes
     state: State
     size: int | None
     times: FileTimes
@@ -43,13 +43,13 @@ class LogicalFile:
 
     @property
     def raw_path(self) -> bytes:
-        """The names joined by "/", as in the image."""
-        return b"/" + b"/".join(self.names)
+        """The names joined by "/", as in the image, and the stream's behind them."""
+        return b"/" + b"/".join(self.names) + (b":" + self.stream if self.stream else b"")
 
     @property
     def path(self) -> str:
         """The path as a report may print it."""
-        return display_path(self.names) + (f":{display_name(self.stream.encode())}" if self.stream else "")
+        return display_path(self.names) + (f":{display_name(self.stream)}" if self.stream else "")
 
 
 class LogicalImage(Protocol):
@@ -75,7 +75,12 @@ class LogicalImage(Protocol):
 
 def name_bytes(name: str) -> bytes:
     """A name as bytes; half a surrogate pair, which UTF-8 has not, is kept as the three bytes that it would take."""
-    return (name or NO_NAME).encode("utf-8", "surrogatepass")
+    return text_bytes(name or NO_NAME)
+
+
+def text_bytes(text: str) -> bytes:
+    """A text as :func:`name_bytes` has it; none stays none."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def display_path(names: Sequence[bytes]) -> str:

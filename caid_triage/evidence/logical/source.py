@@ -11,6 +11,7 @@ from caid_triage.errors import EvidenceError
 from caid_triage.evidence.faults import check_range, evidence_faults
 from caid_triage.evidence.logical.image import LogicalFile, LogicalImage
 from caid_triage.evidence.logical.stored import NO_HASH, disagreements, stored_hashes
+from caid_triage.evidence.paths import display_name
 from caid_triage.evidence.steps import LeftOut, Step, VolumeEnds, told_of_steps
 from caid_triage.model import Digests, FileEntry, Problem, Searching, SourceInfo, Volume
 
@@ -84,8 +85,8 @@ class LogicalSource:
         hashes = tuple(int.from_bytes(stored[name], "big") if name in stored else NO_HASH for name in ("md5", "sha1"))
         return FileEntry(
             self.info.exhibit, self.info.source, "", number, file.path, file.raw_path, file.state, file.size,
-            file.times, file.identifier, file.stream, locator=(*hashes, *file.place), readable=not file.fault,
-            problems=problems,
+            file.times, file.identifier, display_name(file.stream),
+            locator=(*hashes, *file.place), readable=not file.fault, problems=problems,
         )  # fmt: skip
 
     def chunks(self, entry: FileEntry) -> Iterator[bytes]:

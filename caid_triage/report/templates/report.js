@@ -1,14 +1,17 @@
 "use strict";
 (function () {
-  const source = document.getElementById("hits-data");
-  const table = document.getElementById("hits");
+// Filters, sorts and pages one table. The page has one of identical files, and one of leads.
+function begin(name) {
+  const part = (of) => document.getElementById(name + "-" + of);
+  const source = part("data");
+  const table = document.getElementById(name);
   if (!source || !table) return;
   const data = JSON.parse(source.textContent);
   const PRINTED = 2000;
   const body = table.tBodies[0];
-  const controls = document.getElementById("hits-controls");
-  const said = document.getElementById("hits-said");
-  const printed = document.getElementById("hits-printed");
+  const controls = part("controls");
+  const said = part("said");
+  const printed = part("printed");
   const count = data.held;
   const number = (value) => value.toLocaleString("en-GB");
   const cell = (column, row) => data[column].values[data[column].rows[row]];
@@ -35,12 +38,13 @@
   const place = lowered("where"), folder = lowered("folder"), item = lowered("item"), set = lowered("set");
   const names = lazily(() => data.names.map((name) => name.toLowerCase()));
   const distance = (row) => {
-    const how = cell("how", row);
-    const found = how[0] === "exact" ? null : /(\d+) of \d+/.exec(how[2]);
-    return how[0] === "exact" ? -1 : found ? Number(found[1]) : Infinity;
+    const found = data.chance && /(\d+) of \d+/.exec(cell("how", row)[2]);
+    return found ? Number(found[1]) : Infinity;
   };
+  const chance = (row) => (cell("chance", row)[1] === null ? Infinity : cell("chance", row)[1]);
   const orders = {
     match: (a, b) => inOrder(distance(a), distance(b)) || inOrder(cell("how", a).join(), cell("how", b).join()),
+    chance: (a, b) => inOrder(chance(a), chance(b)),
     category: (a, b) => cell("category", a)[2] - cell("category", b)[2] || inOrder(cell("category", a)[0], cell("category", b)[0]),
     file: (a, b) => inOrder(place(a), place(b)) || inOrder(folder(a), folder(b)) || inOrder(names()[a], names()[b]),
     state: (a, b) => inOrder(cell("state", a).join(), cell("state", b).join()),
@@ -73,7 +77,7 @@
     const line = element("tr");
     const how = cell("how", row);
     const first = element("td", "how");
-    first.append(element("span", "tag " + (how[0] === "exact" ? "exact" : "near"), how[1]));
+    first.append(element("span", "tag " + (data.chance ? "near" : "exact"), how[1]));
     below(first, how.slice(2), true);
     const category = element("th");
     category.scope = "row";
@@ -98,7 +102,9 @@
     first_item.append(bdi(things[0]));
     entry.append(first_item);
     below(entry, things.slice(1), true);
-    line.append(first, category, file, standing, element("td", "nowrap", cell("kind", row)[1]),
+    const rate = data.chance ? [element("td", "rate", cell("chance", row)[0])] : [];
+    const kind = data.chance ? [] : [element("td", "nowrap", cell("kind", row)[1])];
+    line.append(first, ...rate, category, file, standing, ...kind,
       element("td", "n", cell("size", row)), element("td", "when", cell("modified", row)), entry);
     return line;
   }
@@ -112,7 +118,7 @@
     return Array.from(controls.querySelectorAll("select[data-facet]")).filter((field) => field.value !== "");
   }
   function words() {
-    const text = document.getElementById("hits-text").value.trim();
+    const text = part("text").value.trim();
     const chosen = choices().map((field) => field.dataset.words.toLowerCase() + " " + field.selectedOptions[0].textContent);
     if (text) chosen.push("text “" + text + "”");
     return chosen.length ? chosen.join("; ") : "no filter";
@@ -124,7 +130,7 @@
       const value = field.selectedOptions[0].dataset.value;
       return (row) => of(row) === value;
     });
-    const parts = document.getElementById("hits-text").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const parts = part("text").value.toLowerCase().split(/\s+/).filter(Boolean);
     const rows = [];
     for (let row = 0; row < count; row += 1) {
       if (!wanted.every((fits) => fits(row))) continue;
@@ -143,10 +149,6 @@
     state.page = 0;
     show();
   }
-  function leads() {
-    const found = state.rows.reduce((sum, row) => sum + (cell("how", row)[0] === "exact" ? 0 : 1), 0);
-    return found ? " " + number(found) + (found === 1 ? " of them is a lead" : " of them are leads") + ", in no count." : "";
-  }
   function show() {
     const pages = Math.max(1, Math.ceil(state.rows.length / state.size));
     state.page = Math.min(Math.max(0, state.page), pages - 1);
@@ -154,16 +156,16 @@
     const to = Math.min(from + state.size, state.rows.length);
     fill(from, to);
     const cut = data.held < data.total ? " The page holds the first " + number(data.held) + " of "
-      + number(data.total) + " matches; matches.csv has all." : "";
-    const of = state.rows.length === count ? number(count) + " matches"
-      : number(state.rows.length) + " that fit, of " + number(count) + " matches";
+      + number(data.total) + " " + data.words[1] + "; matches.csv has all." : "";
+    const all = number(count) + " " + data.words[count === 1 ? 0 : 1];
+    const of = state.rows.length === count ? all : number(state.rows.length) + " that fit, of " + all;
     said.textContent = (state.rows.length ? "Shown: " + number(from + 1) + " to " + number(to) + " of " + of
-      : "No match fits, of " + number(count) + " matches") + "." + leads() + cut;
-    document.getElementById("hits-page").textContent = "Page " + number(state.page + 1) + " of " + number(pages);
-    for (const [name, off] of [["first", state.page === 0], ["back", state.page === 0],
+      : "No " + data.words[0] + " fits, of " + all) + "." + cut;
+    part("page").textContent = "Page " + number(state.page + 1) + " of " + number(pages);
+    for (const [button, off] of [["first", state.page === 0], ["back", state.page === 0],
       ["on", state.page >= pages - 1], ["last", state.page >= pages - 1]]) {
       // Not disabled: a button that has the focus would lose it.
-      document.getElementById("hits-" + name).setAttribute("aria-disabled", String(off));
+      part(button).setAttribute("aria-disabled", String(off));
     }
   }
   function turn(to) {
@@ -189,22 +191,22 @@
   });
   controls.querySelectorAll("select[data-facet]").forEach((field) => field.addEventListener("change", select));
   let waiting = 0;
-  document.getElementById("hits-text").addEventListener("input", () => {
+  part("text").addEventListener("input", () => {
     clearTimeout(waiting);
     waiting = setTimeout(select, 150);
   });
-  document.getElementById("hits-size").addEventListener("change", (event) => {
+  part("size").addEventListener("change", (event) => {
     const first = state.page * state.size;
     state.size = Number(event.target.value);
     turn(Math.floor(first / state.size));
   });
-  document.getElementById("hits-first").addEventListener("click", () => turn(0));
-  document.getElementById("hits-back").addEventListener("click", () => turn(state.page - 1));
-  document.getElementById("hits-on").addEventListener("click", () => turn(state.page + 1));
-  document.getElementById("hits-last").addEventListener("click", () => turn(Infinity));
-  document.getElementById("hits-clear").addEventListener("click", () => {
+  part("first").addEventListener("click", () => turn(0));
+  part("back").addEventListener("click", () => turn(state.page - 1));
+  part("on").addEventListener("click", () => turn(state.page + 1));
+  part("last").addEventListener("click", () => turn(Infinity));
+  part("clear").addEventListener("click", () => {
     controls.querySelectorAll("select[data-facet]").forEach((field) => { field.selectedIndex = 0; });
-    document.getElementById("hits-text").value = "";
+    part("text").value = "";
     select();
   });
 
@@ -212,7 +214,7 @@
     const most = Math.min(PRINTED, state.rows.length);
     fill(0, most);
     printed.textContent = "Printed: " + (most < state.rows.length ? "the first " : "") + number(most) + " of "
-      + number(state.rows.length) + " matches that the filter shows (" + words() + "); the case has "
+      + number(state.rows.length) + " " + data.words[1] + " that the filter shows (" + words() + "); the case has "
       + number(data.total) + ". matches.csv has all.";
     printed.hidden = false;
   });
@@ -221,8 +223,12 @@
     show();
   });
 
-  document.querySelectorAll(".without-script").forEach((part) => { part.hidden = true; });
   controls.hidden = false;
-  document.getElementById("hits-pages").hidden = false;
+  part("pages").hidden = false;
   select();
+}
+
+begin("hits");
+begin("look-alikes");
+document.querySelectorAll(".without-script").forEach((words) => { words.hidden = true; });
 }());

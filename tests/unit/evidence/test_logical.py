@@ -102,7 +102,8 @@ def test_every_file_and_its_content(image: Path, opened: Callable[..., Any], wal
     assert {entry.path: b"".join(source.chunks(entry)) for entry in entries} == CONTENTS
     assert [entry.size for entry in entries] == [len(CONTENTS[entry.path]) for entry in entries]
     assert {entry.path for entry in entries if entry.state is State.DELETED} == {"/C/gone.jpg"}
-    assert {entry.path: entry.stream for entry in entries if entry.stream} == {"/C/a.txt:stream": "stream"}
+    streams = {entry.path: (entry.stream, entry.raw_path) for entry in entries if entry.stream}
+    assert streams == {"/C/a.txt:stream": ("stream", b"/C/a.txt:stream")}
     assert source.coverage() == {"files": len(CONTENTS)}
     assert (source.info.kind, source.info.size) == (image.suffix[1:].lower(), None)
     assert source.info.acquisition["case_number"] == "case 7"

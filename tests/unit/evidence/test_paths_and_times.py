@@ -32,6 +32,9 @@ def test_a_display_name_is_one_line_of_printable_text(raw: bytes) -> None:
         (b"two\nlines\ttab", "two\\x0alines\\x09tab"),
         ("gpj.\u202eexe".encode(), "gpj.\\u202eexe"),
         (b"a/b", "a\\x2fb"),
+        (b"reads\\x0aso", "reads\\x5cx0aso"),
+        (b"C:\\Users\\anna", "C:\\Users\\anna"),
+        ("next\u0085line, \u009b".encode(), "next\\u0085line, \\u009b"),
         ("wide\u3000space".encode(), "wide\u3000space"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -27,12 +28,18 @@ SECOND = {
 BASE = datetime(2024, 3, 1, 12, 0, tzinfo=UTC)
 
 
-def make_mixed_case(folder: Path, *, batch: int = 4, started: datetime = exhibits.STARTED) -> Path:
-    """Two exhibits of three sources, two schemes (one confirmed), all places, kinds, tiers, dates and none."""
+def make_mixed_case(
+    folder: Path, *, batch: int = 4, started: datetime = exhibits.STARTED, further: Sequence[exhibits.Item] = ()
+) -> Path:
+    """Two exhibits of three sources, two schemes (one confirmed), all places, kinds, tiers, dates and none.
+
+    ``further`` files, numbered from 30, stand at the end of the first source.
+    """
     items = [
         *exhibits.busy_items(),
         *((samples.record(21 + n, path=f"/home/u/Summer holiday {n}/{name}", content=b"%d" % max(n, 1), **more), found)
           for n, (name, more, found) in enumerate(_more())),
+        *further,
     ]  # fmt: skip
     with create_case(folder, exhibits.HEADER) as case:
         run = case.begin_run("scan", started)

@@ -66,7 +66,8 @@ def test_the_page_keeps_leads_apart_and_says_where_there_are_none_to_be_had(tmp_
     folder = make_case(tmp_path / "case", items, hashsets=(a_set(1_000_000),))
     with open_case(folder) as view:
         found = page(view)
-        assert [row.folder + row.name for row in found.hits.shown] == ["/c-strong.jpg", "/d-exact.jpg"]
+        assert [row.folder + row.name for row in found.hits.shown] == ["/d-exact.jpg"]
+        assert [row.folder + row.name for row in found.look_alikes.shown] == ["/c-strong.jpg"]
         assert [row.path for row, _ in found.far_matches] == ["/b-nearer.jpg", "/a-far.jpg"]
         assert found.far_total == 2
         assert [table.total.cells["all"].files for table in (found.exact, found.strong_leads, found.far_leads)] == [
@@ -86,7 +87,11 @@ def test_the_page_keeps_leads_apart_and_says_where_there_are_none_to_be_had(tmp_
         with (tmp_path / "report.html").open("w", encoding="utf-8") as out:
             write_html(view, out)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    order = [text.index(mark) for mark in ("/c-strong.jpg", 'id="leads-table"', "/b-nearer.jpg", "/a-far.jpg")]
+    marks = (
+        'id="matches"', 'id="hits"', "/d-exact.jpg", 'id="leads"', 'id="look-alikes"', "/c-strong.jpg",
+        'id="leads-table"', "/b-nearer.jpg", "/a-far.jpg",
+    )  # fmt: skip
+    order = [text.index(mark) for mark in marks]
     assert order == sorted(order)
     assert "Leads beyond 31 bits were searched in unit-set by the looks" in re.sub(r"</?bdi>", "", text)
     assert 'id="counts-leads"' in text

@@ -19,13 +19,13 @@ from caid_triage.report.write import write_reports
 
 FILES = (
     "exhibit,source,volume,path,state,kind,media_type,size,md5,sha1,sha256,pdq,pdq_quality,phash,width,height,duration_s,"
-    "created,modified,accessed,changed,physical_offset,parent_path,problems,container_state,decode_state"
+    "created,modified,accessed,changed,physical_offset,parent_path,problems,container_state,decode_state,path_bytes"
 )
 MATCHES = (
     "exhibit,source,volume,path,state,kind,media_type,size,md5,sha1,sha256,match_kind,algorithm,distance,threshold,"
     "category_code,category_label,scheme,hashset,media_id,created,modified,accessed,changed,physical_offset,parent_path,decision"
     ",orientation,quality,look,frames,frames_met,listed_frames,listed_frames_met,first_s,last_s"
-    ",listed_first_s,listed_last_s,expected_chance,tier,location,accessibility,container_state,stated,series"
+    ",listed_first_s,listed_last_s,expected_chance,tier,location,accessibility,container_state,stated,series,path_bytes"
 )
 PROBLEMS = "exhibit,source,volume,path,step,code,detail"
 
@@ -79,6 +79,7 @@ def test_a_file_is_spelt_out(view: CaseView, tmp_path: Path) -> None:
         "problems": "",
         "container_state": "",
         "decode_state": "decoded",
+        "path_bytes": "",
     }
 
 

@@ -17,6 +17,8 @@ from caid_triage.case.rows import MatchRow
 from caid_triage.case.store import open_case_for_writing
 from caid_triage.case.view import CaseView, open_case
 from caid_triage.model import FileTimes, Kind, MatchKind
+from caid_triage.report.hits import HitTable
+from caid_triage.report.near import Chance
 from caid_triage.report.page import Page, page
 from caid_triage.report.timeline import MONTHS_DRAWN, months_drawn
 from caid_triage.report.write import write_reports
@@ -257,10 +259,30 @@ def test_the_latest_release_is_compared_with_the_one_before(tmp_path: Path) -> N
 def test_the_data_of_the_table_is_the_matches_and_is_bounded(
     found: Page, view: CaseView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = "".join(found.hits.data())
+    rows = list(view.matches())
+    exact = [row for row in rows if row.match_kind is MatchKind.EXACT]
+    leads = [row for row in rows if row.match_kind is not MatchKind.EXACT]
+    assert len(leads) > 7
+    for table, some in ((found.hits, exact), (found.look_alikes, leads)):
+        assert_data_is(table, some)
+    data = json.loads("".join(found.look_alikes.data()))
+    chance = Chance(view)
+    assert [data["chance"]["values"][place][1] for place in data["chance"]["rows"]] == list(map(chance.of_match, leads))
+    monkeypatch.setattr("caid_triage.report.hits.HITS_INLINE", 7)
+    cut = page(view)
+    assert (cut.hits.total, cut.look_alikes.total) == (len(exact), len(leads))
+    assert cut.hits.held + cut.look_alikes.held == 7
+    held = json.loads("".join(cut.hits.data()))
+    assert held["held"] == len(held["names"]) == cut.hits.held > 0
+    monkeypatch.setattr("caid_triage.report.hits.HITS_INLINE", 1000)
+    monkeypatch.setattr("caid_triage.report.hits.INLINE_LETTERS", 100)
+    assert 0 < page(view).hits.held < 7
+
+
+def assert_data_is(table: HitTable, rows: list[MatchRow]) -> None:
+    text = "".join(table.data())
     assert "<" not in text
     data = json.loads(text)
-    rows = list(view.matches())
     assert (data["total"], data["held"]) == (len(rows), len(rows))
     where = [data["where"]["values"][place] for place in data["where"]["rows"]]
     folders = [data["folder"]["values"][place] for place in data["folder"]["rows"]]
@@ -270,14 +292,8 @@ def test_the_data_of_the_table_is_the_matches_and_is_bounded(
     assert data["bytes"] == [row.size for row in rows]
     categories = [data["category"]["values"][place] for place in data["category"]["rows"]]
     assert [category[0] for category in categories] == [row.category_label for row in rows]
-    assert {category[0]: category[2] for category in categories} == {"Category A": 0, "Category B": 1, "Category C": 2}
-    monkeypatch.setattr("caid_triage.report.hits.HITS_INLINE", 7)
-    cut = page(view).hits
-    data = json.loads("".join(cut.data()))
-    assert (cut.total, cut.held, data["held"], len(data["names"])) == (len(rows), 7, 7, 7)
-    monkeypatch.setattr("caid_triage.report.hits.HITS_INLINE", 1000)
-    monkeypatch.setattr("caid_triage.report.hits.INLINE_LETTERS", 100)
-    assert 0 < page(view).hits.held < 7
+    ranks = {"Category A": 0, "Category B": 1, "Category C": 2}
+    assert {category[0]: category[2] for category in categories}.items() <= ranks.items()
 
 
 def test_the_page_is_the_same_in_other_batches_and_another_folder(tmp_path: Path) -> None:

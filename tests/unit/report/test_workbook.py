@@ -109,7 +109,7 @@ def test_digests_and_times_are_text_and_sizes_are_numbers(tmp_path: Path) -> Non
     assert row["created"] == "2020-01-02T03:04:05Z"
     assert dict(zip(header, second, strict=True))["size"] == str(2**63 + 1)
     assert sheet.freeze_panes == "A2"
-    assert sheet.auto_filter.ref == "A1:Z3"
+    assert sheet.auto_filter.ref == "A1:AA3"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_list_that_is_too_long_for_a_sheet_goes_on_in_the_next_and_says_so(
     assert [rows[-1][0] for rows in sheets[:2]] == [f"The list goes on in the sheet Files {n}." for n in (2, 3)]
     paths = [row[3] for rows in (sheets[0][1:-1], sheets[1][1:-1], sheets[2][1:]) for row in rows]
     assert paths == [f"/pictures/{n}.jpg" for n in range(25)]
-    assert book["Files 2"].auto_filter.ref == "A1:Z11"
+    assert book["Files 2"].auto_filter.ref == "A1:AA11"
     said = [row[0] for row in values(book["Summary"])]
     assert "Files has more rows than a sheet can have (12): it goes on in the next one." in said
 

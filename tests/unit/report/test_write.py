@@ -188,7 +188,8 @@ def test_the_page_loads_nothing_and_runs_nothing_but_its_own_script(reports: Pat
     assert "default-src 'none'" in html.unescape(page)
     assert not re.search(r"<(img|iframe|link|object|embed|form)\b", page)
     assert not re.search(r"\b(src|srcset|style|onerror|onclick)=\"", page)
-    assert re.findall(r"<script[^>]*>", page) == ['<script type="application/json" id="hits-data">', "<script>"]
+    data = [f'<script type="application/json" id="{name}-data">' for name in ("hits", "look-alikes")]
+    assert re.findall(r"<script[^>]*>", page) == [*data, "<script>"]
     assert set(re.findall(r'href="([^"#]*)', page)) == {""}
 
 
