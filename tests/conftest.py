@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.postgres import Server, missing, running_server
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+# How long an example took says how busy the machine is, and nothing of what a test is about.
+settings.register_profile("on any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("on any machine")
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ from caid_triage.report.on_record import REPORTS, write_reports_on_record
 @click.option("--case", "case_folder", required=True, type=click.Path(path_type=Path), help="Folder of the case.")
 @click.option("--case-reference", help="What the unit calls the case.")
 @operation_option
-@click.option("--case-examiner", help="Who examines, as documents name him.")
+@click.option("--case-examiner", help="The examiner whom documents name.")
 @contact_option()
 @click.option(
     "--seized", "seizures", multiple=True, metavar="EXHIBIT=DATE", help="When an exhibit was seized; may be repeated."

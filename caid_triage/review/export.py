@@ -102,20 +102,22 @@ def export_media(
     folder is full or cannot be written to.
     """
     found = Exported()
-    outcome, lists = "media-export-failed", dict[str, str]()
+    ending, lists = "failed", dict[str, str]()
     try:
         case.audit("media-export-began", queues=list(queues), exhibits=list(exhibits), endings=endings)
         files = _write_contents(case, out, queues, exhibits, secrets, show, found, endings=endings)
         with _writing_to(out):
             lists = _write_lists(case, out, files, exhibits)
-        outcome = "media-exported"
+        ending = "finished"
     except KeyboardInterrupt:
-        outcome = "media-export-interrupted"
+        ending = "interrupted"
         raise
     finally:
         for problem in found.problems:
             case.add_problems([problem])
-        case.audit(outcome, files=found.files, bytes=found.size, not_written=len(found.problems), **lists)
+        case.audit(
+            f"media-export-{ending}", files=found.files, bytes=found.size, not_written=len(found.problems), **lists
+        )
     return found
 
 

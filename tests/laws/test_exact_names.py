@@ -101,7 +101,9 @@ def held(folder: Path, raws: list[bytes]) -> None:
         assert sorted(found) == sorted(raws if EXPORTS[name][1] else raws * 2), name
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(NAMES.map(lambda raw: b"/" + raw), min_size=1, max_size=40, unique=True))
 def test_different_names_are_exported_as_different_names_in_every_format(tmp_path: Path, raws: list[bytes]) -> None:
     shutil.rmtree(tmp_path)

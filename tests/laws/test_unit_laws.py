@@ -145,7 +145,9 @@ def test_sqlite_answers_as_dictionaries_do(steps: list[tuple[int, dict[str, Any]
         check(steps, UnitPlace(Path(folder) / "unit.db"))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(steps=STEPS)
 def test_postgresql_answers_as_dictionaries_do(
     postgres_server: Server, steps: list[tuple[int, dict[str, Any] | None]]

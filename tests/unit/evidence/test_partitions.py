@@ -122,7 +122,9 @@ def test_a_whole_disk_file_system_wins_over_a_table_without_one(opened: Callable
     assert [problem.code for problem in source.problems()] == ["partition-table-ignored"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     st.lists(
         st.tuples(st.sampled_from([0, 5, 7, 15, 0x83, 0xEE]), st.integers(0, 5000), st.integers(0, 5000)), max_size=4

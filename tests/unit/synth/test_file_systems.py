@@ -196,7 +196,9 @@ LETTERS = st.characters(codec="utf-8", exclude_characters='/\0\\:*?"<>|.', exclu
 NAMES = st.text(LETTERS, min_size=1, max_size=40)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     files=st.dictionaries(NAMES, st.tuples(st.integers(0, 30_000), st.booleans(), st.integers(1, 4)), max_size=12),
     kind=st.sampled_from(["ntfs", "ext2", "exfat"]),
