@@ -39,7 +39,7 @@ from caid_triage.report.origin import OriginFacts, origin_facts
 from caid_triage.report.set_facts import HashSetFacts, hashset_facts, unconfirmed_any
 from caid_triage.report.tables import Cell, CountTable, count_tables, exhibit_cells, tier_tables
 from caid_triage.report.timeline import Panel, timeline
-from caid_triage.report.verdict import Verdict, verdict_with
+from caid_triage.report.verdict import Verdict, none_identical, verdict_with
 from caid_triage.report.whereabouts import Whereabouts, whereabouts
 
 MATCHES_SHOWN = 2000
@@ -61,6 +61,7 @@ class Page:
     places: list[LocationCount]
     location_rules: str
     verdict: Verdict
+    none_identical: str
     on_exhibits: list[str]
     exact: CountTable
     leads: CountTable
@@ -143,6 +144,7 @@ def page(view: CaseView) -> Page:
         places=matched_places(view),
         location_rules=location_rules().version,
         verdict=with_samples(view, verdict_with(view, exact, leads, far_leads, hashsets)),
+        none_identical=none_identical(figures, hashsets),
         on_exhibits=words_of_case(view),
         exact=exact,
         leads=leads,

@@ -32,6 +32,7 @@ from caid_triage.report.set_facts import NOT_CONFIRMED
 from caid_triage.report.tables import PLACES, Cell, Line
 from caid_triage.report.telling import RULE
 from caid_triage.report.text import files_of, iso, number, size
+from caid_triage.report.verdict import none_identical
 
 TITLE = "Digital examination: summary of known material"
 SUBTITLE = (
@@ -148,7 +149,7 @@ def _result(facts: CourtFacts) -> Iterator[Block]:
 def _quantity(facts: CourtFacts) -> Iterator[Block]:
     yield Heading("2. Quantity")
     if not facts.exact.lines:
-        yield Paragraph("No file is identical to a listed item.")
+        yield Paragraph(none_identical(facts.figures, facts.hashsets))
         return
     for line in facts.exact.categories:
         yield Paragraph(in_words(line), lead=f"{short(facts.category(line.label, line.scheme))}: ")
@@ -206,7 +207,7 @@ def in_words(line: Line) -> str:
 def _where(facts: CourtFacts) -> Iterator[Block]:
     yield Heading("3. Where they lie: folders and indicative file names")
     if not facts.places:
-        yield Paragraph("No file is identical to a listed item.")
+        yield Paragraph(none_identical(facts.figures, facts.hashsets))
         return
     columns = [
         Column("Kind of place", 0.25), Column("How its live files are come to", 0.33),
@@ -264,7 +265,7 @@ def state_words(row: NamedRow) -> str:
 def _when(facts: CourtFacts) -> Iterator[Block]:
     yield Heading("4. Dates")
     if not facts.dates_by_exhibit:
-        yield Paragraph("No file is identical to a listed item.")
+        yield Paragraph(none_identical(facts.figures, facts.hashsets))
         return
     columns = [
         Column("Of", 0.25), Column("Created", 0.19), Column("Modified", 0.19), Column("Accessed", 0.19),

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from caid_triage.case.rows import Conservation, TallyRow
 from caid_triage.case.view import CaseView
+from caid_triage.model import Role
 from caid_triage.report.set_facts import HashSetFacts, hashset_facts, unconfirmed_any
 from caid_triage.report.tables import CountTable, count_tables, tier_tables
 from caid_triage.report.text import contents_of, files_of, number
@@ -166,6 +167,15 @@ def _looks(count: int) -> str:
     return "looks" if count == 1 else "look"
 
 
+def none_identical(figures: Conservation, hashsets: Sequence[HashSetFacts]) -> str:
+    """What stands where identical files would, if there are none: never that none is, of what nobody compared."""
+    if not figures.stored:
+        return "No file was examined, so none was compared with a hash set."
+    if not any(facts.role == Role.NOTABLE for facts in hashsets):
+        return "No hash set of known material was given, so no file was compared."
+    return "No file is identical to a listed item."
+
+
 def verdict_of(view: CaseView, tallies: Sequence[TallyRow] | None = None) -> Verdict:
     """The answer of the page alone, for a terminal and for many cases; ``tallies`` where they were read already."""
     read = view.tallies() if tallies is None else tallies
@@ -177,7 +187,7 @@ def verdict_with(
     view: CaseView, exact: CountTable, leads: CountTable, far: CountTable, hashsets: Sequence[HashSetFacts]
 ) -> Verdict:
     """The answer of a case whose counts and hash sets were read already; ``far`` are the leads of the farther tier."""
-    notable = [facts for facts in hashsets if facts.role == "notable"]
+    notable = [facts for facts in hashsets if facts.role == Role.NOTABLE]
     disagreeing, overruled = view.disagreeing_files()
     return verdict(
         exact,

@@ -126,7 +126,8 @@ def test_an_answer_that_is_none_ends_the_process_and_not_the_reading(image: Path
 
 def test_after_so_many_deaths_nothing_more_is_read(image: Path) -> None:
     ordered(image, lies=["kind"] * 9)
-    with closing(opened(image, ParserLimits(deaths=3))) as sectors, pytest.raises(EvidenceError, match="died") as error:
+    limits = ParserLimits(retries=9, deaths=3)  # the place itself is not given up before
+    with closing(opened(image, limits)) as sectors, pytest.raises(EvidenceError, match="died") as error:
         sectors.read(0, 512)
     assert error.value.code == "parser-gave-up"
 
