@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.processes import children
+from support.processes import children as all_children
 
 from caid_triage.config import ScanOptions, WorkerLimits
 from caid_triage.errors import CaidTriageError, EvidenceError
@@ -27,6 +27,19 @@ from caid_triage.scan.serial import examine_serially
 from caid_triage.scan.workforce import Workforce
 
 QUICK = ScanOptions(workers=2, limits=WorkerLimits(decode_seconds=4, decode_seconds_per_mb=0))
+OTHERS: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def what_others_have_started() -> None:
+    """A database server or a browser of tests that ran in this process before: not to be counted, nor killed."""
+    OTHERS.clear()
+    OTHERS.update(all_children())
+
+
+def children() -> list[int]:
+    """The processes that a test has started."""
+    return [child for child in all_children() if child not in OTHERS]
 
 
 def entries(contents: list[bytes]) -> list[FileEntry]:
