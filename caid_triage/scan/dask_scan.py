@@ -37,7 +37,7 @@ from caid_triage.scan.results import Beside, Listed, Read, ReadAt, Result, Walke
 from caid_triage.scan.workforce import Workforce
 from caid_triage.threads import Handover, JoinedThreads
 
-MOST_FILES, MOST_BYTES = 64, 16 << 20
+MOST_FILES, MOST_BYTES = 64, 32 << 20
 """A batch has so many entries, or so many bytes of content (the last may go beyond)."""
 FEW_FILES, FEW_BYTES = 8, 4 << 20
 """The same while a worker has nothing to do."""
