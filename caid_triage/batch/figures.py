@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from caid_triage.batch.journal import ENDED_WELL, State
 from caid_triage.case.lock import is_locked
@@ -85,6 +86,18 @@ class CaseFigures:
         if self.verdict is None or self.verdict.outcome is not Outcome.NONE or state in ENDED_WELL:
             return self.verdict
         return replace(self.verdict, outcome=Outcome.OPEN, headline="Nothing found so far: the exhibit is not done")
+
+    def columns(self, state: State, *, known: bool) -> dict[str, Any]:
+        """What a table says of the case of an exhibit in a state: by column, None where it is not ``known``."""
+        counts = ("files", "exact", "leads", "problems", "fragments", "fragment_files", "ignorable", "contradicted")
+        answer = self.answer(state)
+        return {name: getattr(self, name) if known else None for name in counts} | {
+            "hits": "; ".join(hit.told() for hit in self.hits),
+            "outcome": answer.outcome if answer else None,
+            "answer": answer.headline if answer else "",
+            "found": self.hits,
+            "confirmed": self.confirmed,
+        }
 
 
 def case_figures(folder: Path) -> CaseFigures:

@@ -88,7 +88,7 @@ def exhibit_rows(
 
 
 def _row(one: Exhibit | None, record: Record, figures: CaseFigures, told: str, earlier: str, case: str) -> ExhibitRow:
-    known, answer = not figures.fault, figures.answer(record.state)
+    known = not figures.fault
     return ExhibitRow(
         reference=record.reference,
         state=record.state,
@@ -102,23 +102,11 @@ def _row(one: Exhibit | None, record: Record, figures: CaseFigures, told: str, e
         seconds=record.seconds,
         tries=record.tries,
         bytes=figures.bytes if known else None,
-        files=figures.files if known else None,
-        exact=figures.exact if known else None,
-        leads=figures.leads if known else None,
-        problems=figures.problems if known else None,
-        hits="; ".join(hit.told() for hit in figures.hits),
         told=told,
         earlier=earlier,
         look=("whole" if record.whole else "cut short") if record.looked else "",
-        fragments=figures.fragments if known else None,
-        fragment_files=figures.fragment_files if known else None,
-        outcome=answer.outcome if answer else None,
-        answer=answer.headline if answer else "",
-        ignorable=figures.ignorable if known else None,
-        contradicted=figures.contradicted if known else None,
-        found=figures.hits,
-        confirmed=figures.confirmed,
         compared=figures.compared,
+        **figures.columns(record.state, known=known),
     )
 
 

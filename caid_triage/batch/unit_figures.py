@@ -123,28 +123,19 @@ def _journal(folder: Path) -> tuple[dict[str, Record], str]:
 
 
 def _unread(folder: Path, fault: str) -> UnitRow:
-    nothing = (None,) * 3
     return UnitRow(
-        folder.name,
-        folder.name,
-        State.FAILED,
-        *nothing,
-        *nothing,
-        None,
-        None,
-        None,
-        None,
-        "",
-        None,
-        fault,
-        None,
-        None,
-        None,
-        "",
-        None,
-        None,
-        (),
-        True,
+        reference=folder.name,
+        folder=folder.name,
+        state=State.FAILED,
+        queued=None,
+        began=None,
+        ended=None,
+        age_days=None,
+        waited_days=None,
+        worked_days=None,
+        bytes=None,
+        note=fault,
+        **CaseFigures().columns(State.FAILED, known=False),
     )
 
 
@@ -154,7 +145,6 @@ def _row(folder: Path, record: Record | None, now: datetime) -> UnitRow:
     known = there and not figures.fault
     first_look = record is not None and record.looked and there and profile_of(folder) == QUICK
     state = _state(figures, record, there=there, first_look=first_look)
-    answer = figures.answer(state)
     queued = record.queued if record else None
     began = figures.began or (record.began if record else None)
     ended = figures.ended if state in ENDED_WELL else None
@@ -174,20 +164,8 @@ def _row(folder: Path, record: Record | None, now: datetime) -> UnitRow:
         waited_days=_days(since, began or now),
         worked_days=_days(began, until),
         bytes=size,
-        files=figures.files if known else None,
-        exact=figures.exact if known else None,
-        leads=figures.leads if known else None,
-        hits="; ".join(hit.told() for hit in figures.hits),
-        problems=figures.problems if known else None,
         note=figures.fault or ("; ".join(record.sentences) if record and state is State.FAILED else ""),
-        fragments=figures.fragments if known else None,
-        fragment_files=figures.fragment_files if known else None,
-        outcome=answer.outcome if answer else None,
-        answer=answer.headline if answer else "",
-        ignorable=figures.ignorable if known else None,
-        contradicted=figures.contradicted if known else None,
-        found=figures.hits,
-        confirmed=figures.confirmed,
+        **figures.columns(state, known=known),
     )
 
 
