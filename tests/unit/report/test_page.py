@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from caid_triage.case.view import CaseView, open_case
 from caid_triage.model import Decision, DecodeState, Kind, MatchKind, Severity, VideoAgreement
 from caid_triage.report.court import is_unverified
 from caid_triage.report.gaps import not_examined
+from caid_triage.report.html import write_html
 from caid_triage.report.page import Page, page
 
 
@@ -129,6 +131,11 @@ def test_a_stored_hash_that_was_not_compared_is_said_so(tmp_path: Path) -> None:
 
 def test_without_a_hash_set_the_answer_is_not_a_no(tmp_path: Path) -> None:
     assert page_of(tmp_path, [(samples.record(0), ())], hashsets=()).verdict.headline == "No hash set was given"
+    with open_case(tmp_path / "case") as view, io.StringIO() as out:
+        write_html(view, out)
+        told = out.getvalue()
+    assert told.count("No hash set of known material was given, so no file was compared.") == 2  # first screen, matches
+    assert "No file is identical" not in told
 
 
 def test_the_count_tables_add_up_and_never_mix_leads_in(tmp_path: Path) -> None:
